@@ -1,0 +1,85 @@
+# MeterTwin: `make` lists what there is. Everything that is missing is installed by the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+MAKEFLAGS += --no-print-directory
+
+CACHE := $(or $(METERTWIN_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/metertwin)
+export METERTWIN_CACHE := $(CACHE)
+UV_VERSION := 0.13.8
+UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
+RUN := $(UV) run --locked --all-packages
+export UV_LINK_MODE := copy
+CLUSTER := tools/cluster/cluster
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+$(UV):
+	@echo "==> installing uv $(UV_VERSION)"
+	python3 -m venv $(CACHE)/uv-$(UV_VERSION) 2>/dev/null || { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y python3-venv; python3 -m venv $(CACHE)/uv-$(UV_VERSION); }
+	$(CACHE)/uv-$(UV_VERSION)/bin/pip install -q uv==$(UV_VERSION)
+
+.PHONY: setup
+setup: $(UV) ## the Python environment of the workspace
+	@$(UV) sync --locked --all-packages -q
+
+.PHONY: deps
+deps: ## the Debian packages that the tests run against (broker, image tools)
+	@tools/deps
+
+.PHONY: format
+format: setup ## format the code
+	@$(RUN) ruff format . && $(RUN) ruff check --fix .
+
+.PHONY: generate
+generate: setup ## write every generated file again
+	@$(RUN) python tools/generate.py
+
+.PHONY: check
+check: setup ## format, lint, types, layers, generated files
+	@echo "==> ruff"; $(RUN) ruff format --check . ; $(RUN) ruff check .
+	echo "==> mypy"; $(RUN) mypy
+	echo "==> layers"; $(RUN) lint-imports
+	echo "==> generated files"; $(RUN) python tools/generate.py --check
+
+.PHONY: unit
+unit: setup deps ## tests without a cluster
+	@echo "==> tests without a cluster"
+	$(RUN) pytest -q -m "not cluster and not demo"
+
+.PHONY: cluster
+cluster: ## a real local Kubernetes (or the one of KUBECONFIG)
+	@if [ -z "$${KUBECONFIG:-}" ]; then $(CLUSTER) up; fi
+
+.PHONY: kubeconfig
+kubeconfig: ## the path of the kubeconfig in use
+	@if [ -n "$${KUBECONFIG:-}" ]; then echo "$$KUBECONFIG"; else $(CLUSTER) kubeconfig; fi
+
+.PHONY: demo
+demo: $(UV) ## from nothing to a running street of meters
+	@tools/demo/up
+
+.PHONY: demo-down
+demo-down: ## remove the demo, and the local cluster, without a trace
+	@tools/demo/down
+
+.PHONY: test-cluster
+test-cluster: setup demo ## tests on the real cluster with the running street
+	@echo "==> tests on the cluster"
+	export KUBECONFIG="$$($(MAKE) kubeconfig)"
+	$(RUN) pytest -q -m "cluster or demo"
+
+.PHONY: test
+test: check unit test-cluster ## everything that CI runs
+
+.PHONY: bench
+bench: setup demo ## measure, print a table, write bench/results.json
+	@export KUBECONFIG="$$($(MAKE) kubeconfig)"
+	$(RUN) python bench/run.py
+
+.PHONY: nightly
+nightly: setup deps ## the long runs: fuzzers and random kills
+	@tools/nightly
