@@ -1,0 +1,41 @@
+"""Names and arguments of the event codes. Source of docs/reference/events.md.
+
+Used by the EMS port (readable text) and the generator; a board without an EMS port does not load
+it. All arguments are integers, their units are in their names.
+"""
+
+import event_codes as code
+
+TABLE = (
+    (code.POWER_DOWN, "power_down", ("reconstructed",),
+     "power was lost; reconstructed = 1 if noticed at power return (time: last sign of life)"),
+    (code.POWER_UP, "power_up", ("outage_ms",),
+     "power returned; -1 if a clock was invalid, so the duration is unknown"),
+    (code.CLOCK_STEP, "clock_step", ("offset_ms",),
+     "the clock was stepped (above 3 s; less is slewed); time = after the step"),
+    (code.CLOCK_SET, "clock_set", (), "the clock became valid for the first time since power-up"),
+    (code.TAMPER_COVER, "tamper_cover", ("open",), "the cover was opened (1) or closed (0)"),
+    (code.TAMPER_MAGNET, "tamper_magnet", ("present",), "a strong magnetic field came or went"),
+    (code.RELAY_SUPPLY, "relay_supply", ("state", "reason"),
+     "the supply relay moved; state as in 0-0:96.3.10*255"),
+    (code.RELAY_LOAD, "relay_load", ("load", "closed", "reason"),
+     "a load contactor moved; reason 0 command, 1 expired, 2 power return, 3 limit"),
+    (code.FIRMWARE_START, "firmware_start", ("boot", "version"),
+     "the firmware started; version as major * 65536 + minor * 256 + patch"),
+    (code.DIP, "dip", ("phase", "duration_ms", "extreme_mv"),
+     "voltage below 90 % of nominal until 92 %; extreme = residual voltage"),
+    (code.SWELL, "swell", ("phase", "duration_ms", "extreme_mv"),
+     "voltage above 110 % of nominal until 108 %; extreme = maximum voltage"),
+    (code.INTERRUPTION, "interruption", ("phase", "duration_ms", "extreme_mv"),
+     "voltage below 5 % of nominal until 7 %; always lies inside a dip of the same phase"),
+    (code.VOLTAGE_10MIN, "voltage_10min", ("covered_s", "flagged", "min_mv", "mean_mv", "max_mv"),
+     "RMS mean of ten minutes on a UTC tick, time = its start; the last three repeat per phase; "
+     "flagged = 1 if a dip, swell or interruption was running within it"),
+    (code.RING_OVERFLOW, "ring_overflow", ("lost",), "entries were overwritten before their ack"),
+    (code.OWNER_CHANGE, "owner_change", ("active_epoch", "candidate_epoch"),
+     "an authenticated owner record was accepted"),
+    (code.INCARNATION_NEW, "incarnation_new", (), "the flash state was created anew"),
+    (code.LIMIT_TRIP, "limit_trip", ("power_w", "limit_w"), "the power limit opened a contactor"),
+    (code.CONFIGURATION, "configuration", ("item",), "a configuration item was changed"),
+)  # fmt: skip
+"""(code, name, argument names, meaning)"""

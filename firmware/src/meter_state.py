@@ -1,0 +1,79 @@
+"""The meter's registers as bytes for the flash store: versioned, compact, append-only.
+
+Layout: version (1), number of fields (1), each field as LEB128, Fletcher-16 of all before (2).
+A field is only ever appended to `FIELDS`: an older state lacks the last ones (they become 0), a
+newer one has more (ignored), so firmware goes forward and back without losing a register.
+"""
+
+VERSION = 1
+FIELDS = (
+    "rate1_wh",
+    "rate2_wh",
+    "rate3_wh",
+    "rate4_wh",
+    "rate1_rest",
+    "rate2_rest",
+    "rate3_rest",
+    "rate4_rest",
+    "export_wh",
+    "export_rest",
+    "varh_in",
+    "varh_in_rest",
+    "varh_out",
+    "varh_out_rest",
+    "demand_w",
+    "demand_at",
+    "demand_interval",
+    "demand_j",
+    "demand_rest",
+    "month",
+)
+CUMULATIVE = ("rate1_wh", "rate2_wh", "rate3_wh", "rate4_wh", "export_wh", "varh_in", "varh_out")
+
+
+class StateError(ValueError):
+    """A stored state that must not be loaded; the text says why."""
+
+
+def _fletcher16(data: bytes) -> bytes:
+    low = high = 0
+    for byte in data:
+        low = (low + byte) % 255
+        high = (high + low) % 255
+    return bytes((low, high))
+
+
+def encode_state(state: dict[str, int]) -> bytes:
+    """Encode the fields of `Meter.state()`; every value is a non-negative integer."""
+    out = bytearray((VERSION, len(FIELDS)))
+    for name in FIELDS:
+        value = state[name]
+        while value > 127:
+            out.append(value & 127 | 128)
+            value >>= 7
+        out.append(value)
+    return bytes(out) + _fletcher16(bytes(out))
+
+
+def decode_state(data: bytes) -> dict[str, int]:
+    """Decode what `encode_state` wrote; fields unknown to an older writer are 0.
+
+    Raises:
+        StateError: truncated, corrupted, or of another version.
+    """
+    if len(data) < 4 or _fletcher16(data[:-2]) != data[-2:]:
+        raise StateError("meter state: check sum is wrong")
+    if data[0] != VERSION:
+        raise StateError(f"meter state: version {data[0]} is not {VERSION}")
+    values = []
+    value = shift = 0
+    for byte in data[2:-2]:
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            values.append(value)
+            value = shift = 0
+    if shift or len(values) != data[1]:
+        raise StateError(f"meter state: {len(values)} fields, {data[1]} announced")
+    values += [0] * (len(FIELDS) - len(values))
+    return dict(zip(FIELDS, values))

@@ -1,0 +1,217 @@
+"""The meter proper: electrical samples in, exact integer registers out. No I/O, no clock.
+
+Energy is the signed sum over phases (16.7.0), counted to import or export in each tick; the total
+1.8.0 *is* the sum of the rate registers, so it equals it always. Neighbours: `counter`, `demand`,
+`tariff`, `utc_ticks` below; the ring and the shell above.
+"""
+
+import registers as obis
+from counter import Counter
+from demand import Demand
+from isqrt import isqrt
+from meter_state import CUMULATIVE, StateError, decode_state, encode_state
+from tariff import RATES, Calendar
+from utc_ticks import UtcTicks
+
+
+class Meter:
+    """Registers of one meter; `tick` with every sample, `snapshot` at any time."""
+
+    def __init__(
+        self,
+        serial: bytes,
+        phases: int = 1,
+        calendar: Calendar | None = None,
+        capture_s: int = 900,
+        demand_s: int = 900,
+    ) -> None:
+        """Begin at zero; call `restore` before the first tick.
+
+        Args:
+            serial: 0-0:96.1.0.
+            phases: 1 or 3.
+            calendar: time-of-use calendar; None means rate 1 always and billing months in UTC.
+            capture_s: capture period; divides a minute or is a multiple of one.
+            demand_s: block length of 1.6.0, a multiple of a minute.
+        """
+        if capture_s < 1 or (60 % capture_s and capture_s % 60) or demand_s % 60:
+            raise ValueError("capture_s must divide a minute or be whole minutes, demand_s too")
+        self.serial = serial
+        self.calendar = calendar or Calendar([], [])
+        self.capture_s = capture_s
+        self.rates = [Counter() for _ in range(RATES)]
+        self.exported = Counter()
+        self.reactive_in = Counter()
+        self.reactive_out = Counter()
+        self.demand = Demand(demand_s)
+        self.rate = 1
+        self.month = 0
+        self.disconnect_state = obis.CONNECTED
+        self.frequency_mhz = 0
+        self.phases = [(0, 0, 0, 0)] * phases
+        self._ticks = UtcTicks(min(capture_s, 60))
+        self._aligned = False
+
+    def tick(
+        self,
+        sample: tuple[int, list[tuple[int, int, int, int]]],
+        tick_ms: int,
+        utc_s: int | None,
+        utc_ms: int = 0,
+    ) -> list[tuple[int, list[tuple[bytes, int | bytes, int | None]]]]:
+        """Count one sample, valid for the last `tick_ms`; return captures that fell into it.
+
+        Args:
+            sample: (frequency mHz, [(P W, Q var, U mV, I mA) of each phase]).
+            tick_ms: length on the monotonic clock.
+            utc_s: UTC at the end of the tick, None while the clock is invalid.
+            utc_ms: its milliseconds.
+
+        Returns:
+            [(UTC boundary, snapshot at it)], normally empty. Energy is divided at the boundary in
+            proportion to time. The same boundary comes again after a backward clock step.
+        """
+        self.frequency_mhz, self.phases = sample
+        power_w = sum([phase[0] for phase in self.phases])
+        reactive_var = sum([phase[1] for phase in self.phases])
+        captures = []
+        parts = self._ticks.parts(tick_ms, utc_s, utc_ms)
+        if utc_s is None:
+            self._aligned = False
+        else:
+            self._follow_clock(utc_s, (tick_ms - utc_ms + 999) // 1000)
+        for part_ms, boundary in parts:
+            self._count(power_w, reactive_var, part_ms)
+            if boundary is not None:
+                if boundary % self.demand.period_s == 0:
+                    self.demand.close(boundary)
+                if boundary % self.capture_s == 0:
+                    captures.append((boundary, self.snapshot(boundary)))
+                self._apply_calendar(boundary)
+        return captures
+
+    def _follow_clock(self, utc_s: int, tick_s: int) -> None:
+        """Settle tariff and demand interval at the first valid time and after a clock step."""
+        if self._ticks.stepped:
+            self.demand.discard()
+            self.demand.interval = utc_s // self.demand.period_s
+            self._apply_calendar(utc_s)
+        elif not self._aligned:
+            self.demand.align(utc_s - tick_s)
+            self._apply_calendar(utc_s - tick_s)
+            self._aligned = True
+
+    def _apply_calendar(self, utc_s: int) -> None:
+        self.rate = self.calendar.rate(utc_s)
+        month = self.calendar.month(utc_s)
+        if month != self.month:
+            if self.month:
+                self.demand.reset()
+            self.month = month
+
+    def _count(self, power_w: int, reactive_var: int, duration_ms: int) -> None:
+        if power_w >= 0:
+            self.rates[self.rate - 1].add(power_w, duration_ms)
+            self.demand.add(power_w, duration_ms)
+        else:
+            self.exported.add(-power_w, duration_ms)
+        if reactive_var >= 0:
+            self.reactive_in.add(reactive_var, duration_ms)
+        else:
+            self.reactive_out.add(-reactive_var, duration_ms)
+
+    @property
+    def power_w(self) -> int:
+        """Signed sum of the phases' active power in the last sample (16.7.0)."""
+        return sum([phase[0] for phase in self.phases])
+
+    def power_factor(self) -> int:
+        """Return |P| / S of the sums in thousandths (13.7.0); 1000 without load."""
+        power_w = self.power_w
+        reactive_var = sum([phase[1] for phase in self.phases])
+        apparent_va = isqrt((power_w * power_w + reactive_var * reactive_var) * 1000000)
+        return min(1000, abs(power_w) * 1000000 // apparent_va) if apparent_va else 1000
+
+    def snapshot(self, utc_s: int | None) -> list[tuple[bytes, int | bytes, int | None]]:
+        """Return every register as (six OBIS octets, value, time of the value or None).
+
+        Only the demand maximum has a time of its own. Units and scalers: `register_table`.
+        """
+        power_w = self.power_w
+        rows: list[tuple[bytes, int | bytes, int | None]] = [
+            (obis.CLOCK, utc_s or 0, None),
+            (obis.SERIAL, self.serial, None),
+            (obis.DISCONNECT_STATE, self.disconnect_state, None),
+            (obis.ACTIVE_TARIFF, self.rate, None),
+            (obis.IMPORT_ENERGY, sum([rate.units for rate in self.rates]), None),
+        ]
+        for number in range(RATES):
+            rows.append((obis.electricity(1, 8, number + 1), self.rates[number].units, None))
+        rows += (
+            (obis.EXPORT_ENERGY, self.exported.units, None),
+            (obis.REACTIVE_IMPORT, self.reactive_in.units, None),
+            (obis.REACTIVE_EXPORT, self.reactive_out.units, None),
+            (obis.IMPORT_POWER, max(power_w, 0), None),
+            (obis.EXPORT_POWER, max(-power_w, 0), None),
+            (obis.NET_POWER, power_w, None),
+            (obis.DEMAND_MAXIMUM, self.demand.maximum_w, self.demand.maximum_at),
+            (obis.POWER_FACTOR, self.power_factor(), None),
+            (obis.FREQUENCY, self.frequency_mhz, None),
+        )
+        for index, phase in enumerate(self.phases):
+            rows.append((obis.electricity(obis.CURRENT[index], 7), phase[3], None))
+            rows.append((obis.electricity(obis.VOLTAGE[index], 7), phase[2], None))
+        return rows
+
+    def state(self) -> dict[str, int]:
+        """Return all that must survive a power cut, as non-negative integers."""
+        state = {
+            "export_wh": self.exported.units,
+            "export_rest": self.exported.remainder,
+            "varh_in": self.reactive_in.units,
+            "varh_in_rest": self.reactive_in.remainder,
+            "varh_out": self.reactive_out.units,
+            "varh_out_rest": self.reactive_out.remainder,
+            "demand_w": self.demand.maximum_w,
+            "demand_at": self.demand.maximum_at or 0,
+            "demand_interval": self.demand.interval,
+            "demand_j": self.demand.joules,
+            "demand_rest": self.demand.remainder_mj,
+            "month": self.month,
+        }
+        for number in range(RATES):
+            state[f"rate{number + 1}_wh"] = self.rates[number].units
+            state[f"rate{number + 1}_rest"] = self.rates[number].remainder
+        return state
+
+    def save(self) -> bytes:
+        """Encode `state` for the flash store (about 50 octets)."""
+        return encode_state(self.state())
+
+    def restore(self, data: bytes) -> None:
+        """Load what `save` wrote.
+
+        Raises:
+            StateError: corrupted, of another version, or a register would go backwards; nothing
+                has changed then.
+        """
+        new = decode_state(data)
+        old = self.state()
+        for name in CUMULATIVE:
+            if new[name] < old[name]:
+                raise StateError(f"meter state: {name} would go backwards")
+        for number in range(RATES):
+            self.rates[number].units = new[f"rate{number + 1}_wh"]
+            self.rates[number].remainder = new[f"rate{number + 1}_rest"]
+        self.exported.units = new["export_wh"]
+        self.exported.remainder = new["export_rest"]
+        self.reactive_in.units = new["varh_in"]
+        self.reactive_in.remainder = new["varh_in_rest"]
+        self.reactive_out.units = new["varh_out"]
+        self.reactive_out.remainder = new["varh_out_rest"]
+        self.demand.maximum_w = new["demand_w"]
+        self.demand.maximum_at = new["demand_at"] or None
+        self.demand.interval = new["demand_interval"]
+        self.demand.joules = new["demand_j"]
+        self.demand.remainder_mj = new["demand_rest"]
+        self.month = new["month"]
