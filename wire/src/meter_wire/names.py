@@ -1,0 +1,129 @@
+"""Names shared by operator, twin, provision and archive: topics, labels, certificates, objects.
+
+The contract is docs/reference/contracts.md; nothing else spells these strings.
+"""
+
+import re
+from typing import NamedTuple
+
+GROUP = "metertwin.io"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+LABEL_DEVICE = f"{GROUP}/device"
+LABEL_EPOCH = f"{GROUP}/epoch"
+LABEL_FEEDER = f"{GROUP}/feeder"
+LABEL_ROLE = f"{GROUP}/role"
+ROLE_TWIN = "twin"
+ROLE_METER = "meter"
+ANNOTATION_TEMPLATE_HASH = f"{GROUP}/template-hash"
+ANNOTATION_PAUSED = f"{GROUP}/paused"
+
+TWINS_SERVICE = "metertwin-twins"
+FLEET_KEY_SECRET = "metertwin-fleet-key"  # noqa: S105 - a name
+FLEET_KEY_FIELD = "master"
+CA_SECRET = "metertwin-ca"  # noqa: S105 - a name
+TRUST_CONFIG_MAP = "metertwin-trust"
+TRUST_FIELD = "ca.crt"
+OPERATOR_LEASE = "metertwin-operator"
+OPERATOR_USER = "Operator.metertwin"
+OPERATOR_URI = "urn:metertwin:operator"
+
+DEVICE = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
+MAX_EPOCH = 0xFFFFFFFF
+CHANNELS = ("up", "down", "ctl", "state")
+DEVICE_CHANNELS = ("owner", "hello")
+
+
+class Topic(NamedTuple):
+    """A parsed topic; epoch is None for `owner` and `hello`."""
+
+    device: str
+    epoch: int | None
+    channel: str
+
+
+def check_device(device: str) -> str:
+    """Return the device id.
+
+    Raises:
+        ValueError: it is not 1 to 32 of a-z, 0-9 and -, or begins or ends with -.
+    """
+    if not DEVICE.fullmatch(device):
+        raise ValueError(f"device: {device!r} does not match {DEVICE.pattern}")
+    return device
+
+
+def check_epoch(epoch: int) -> int:
+    """Return the epoch.
+
+    Raises:
+        ValueError: it is not 1 to 2**32 - 1.
+    """
+    if not 1 <= epoch <= MAX_EPOCH:
+        raise ValueError(f"epoch: {epoch} is not 1 to {MAX_EPOCH}")
+    return epoch
+
+
+def build_topic(device: str, channel: str, epoch: int | None = None) -> str:
+    """Return `mt/<device>/<epoch>/<channel>`, or `mt/<device>/<channel>` for owner and hello.
+
+    Raises:
+        ValueError: unknown channel, or an epoch where there is none, or a bad name.
+    """
+    check_device(device)
+    if epoch is None and channel in DEVICE_CHANNELS:
+        return f"mt/{device}/{channel}"
+    if epoch is not None and channel in CHANNELS:
+        return f"mt/{device}/{check_epoch(epoch)}/{channel}"
+    raise ValueError(f"channel: {channel!r} with epoch {epoch}")
+
+
+def parse_topic(topic: str) -> Topic:
+    """Return the parts of a topic; the inverse of `build_topic`.
+
+    Raises:
+        ValueError: it is not a topic of this contract.
+    """
+    parts = topic.split("/")
+    if parts[0] == "mt" and len(parts) == 3:  # noqa: PLR2004
+        found = Topic(parts[1], None, parts[2])
+    elif parts[0] == "mt" and len(parts) == 4:  # noqa: PLR2004
+        if not re.fullmatch(r"[1-9][0-9]{0,9}", parts[2]):
+            raise ValueError(f"epoch: {parts[2]!r}")
+        found = Topic(parts[1], int(parts[2]), parts[3])
+    else:
+        raise ValueError(f"topic: {topic!r} is not of this contract")
+    if build_topic(found.device, found.channel, found.epoch) != topic:
+        raise ValueError(f"topic: {topic!r} is not of this contract")
+    return found
+
+
+def build_twin_name(device: str, epoch: int) -> str:
+    """Return the name of the twin's pod and of its Secret."""
+    return f"{check_device(device)}-e{check_epoch(epoch)}"
+
+
+def build_twin_host(device: str, epoch: int, namespace: str) -> str:
+    """Return the DNS name of a twin's pod."""
+    return f"{build_twin_name(device, epoch)}.{TWINS_SERVICE}.{namespace}.svc"
+
+
+def build_twin_cn(device: str, epoch: int) -> str:
+    """Return the common name of a twin's certificate."""
+    return f"{check_device(device)}/{check_epoch(epoch)}"
+
+
+def build_twin_uri(device: str, epoch: int) -> str:
+    """Return the URI SAN of a twin's certificate."""
+    return f"urn:metertwin:twin:{check_device(device)}:{check_epoch(epoch)}"
+
+
+def build_meter_uri(device: str) -> str:
+    """Return the URI SAN of a meter's certificate."""
+    return f"urn:metertwin:meter:{check_device(device)}"
+
+
+def build_meter_secret(device: str) -> str:
+    """Return the name of the Secret with a simulated meter's bundle, and of its pod."""
+    return f"meter-{check_device(device)}"
