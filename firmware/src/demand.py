@@ -2,7 +2,7 @@
 
 Block demand (IEC 62053-52, demand by fixed intervals): energy of the interval over its full
 length, so an interval with an outage or one that began before the meter did reads lower, never
-higher. An interval with a clock step is thrown away because its true length is unknown.
+higher. For the same reason a clock step throws away what the running interval had before it.
 """
 
 

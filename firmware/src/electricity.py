@@ -14,7 +14,8 @@ Configuration of one meter (JSON object):
     anchor                   UTC at which the position is `start_at`; default: the boot
     disturbances             [{kind, at_s, duration_ms, phase, percent}, …] after boot
 
-A street is {start_at, anchor, households: {name: configuration}}; see `street_electricity`.
+or {street: {start_at, anchor, households: {name: configuration}, feeder: {phases}}, name}, where a
+neighbour's load moves the voltage; without `name` it is the feeder's meter, which measures the sum.
 """
 
 from isqrt import isqrt
@@ -159,9 +160,7 @@ class Electricity:
             line = phase if self.phases == 3 else self.members[0].line - 1
             others_w = self._others_w[line]
             own_w = net_w[phase] if self.supply else 0
-            voltages.append(
-                voltage_mv(self.position_ms, line, own_w, others_w, busbar=self.busbar)
-            )
+            voltages.append(voltage_mv(self.position_ms, line, own_w, others_w, busbar=self.busbar))
         return voltages
 
     def source_energy_mj(self, position_ms: int) -> tuple[int, int]:
@@ -201,7 +200,10 @@ def street_electricity(
     if name is not None and name not in houses:
         raise ValueError(f"households: no {name} in this street")
     own = street.get("feeder", {}) if name is None else houses[name]
-    config = {key: street[key] for key in ("start_at", "anchor") if key in street}
+    config: dict[str, object] = {}
+    for key in ("start_at", "anchor"):
+        if key in street:
+            config[key] = street[key]
     config.update(own if isinstance(own, dict) else {})
     others = [
         Household(house, profiles, f"households.{key}")
@@ -211,3 +213,22 @@ def street_electricity(
     if name is None:
         return Electricity(config, profiles, boot_s, boot_ms=boot_ms, members=others)
     return Electricity(config, profiles, boot_s, boot_ms=boot_ms, neighbours=others)
+
+
+def load_electricity(
+    config: dict[str, object], profiles: str, boot_s: int, boot_ms: int = 0
+) -> Electricity:
+    """Return the electricity that a meter's configuration describes (see the module's docstring).
+
+    Raises:
+        ValueError: naming the field.
+    """
+    if "street" not in config:
+        return Electricity(config, profiles, boot_s, boot_ms=boot_ms)
+    street = config["street"]
+    if not isinstance(street, dict):
+        raise ValueError("street: must be an object")
+    name = config.get("name")
+    if name is not None and not isinstance(name, str):
+        raise ValueError("name: must be a household of the street")
+    return street_electricity(street, name, profiles, boot_s, boot_ms)

@@ -29,8 +29,7 @@ TABLE = (
     (code.INTERRUPTION, "interruption", ("phase", "duration_ms", "extreme_mv"),
      "voltage below 5 % of nominal until 7 %; always lies inside a dip of the same phase"),
     (code.VOLTAGE_10MIN, "voltage_10min", ("covered_s", "flagged", "min_mv", "mean_mv", "max_mv"),
-     "RMS mean of ten minutes on a UTC tick, time = its start; the last three repeat per phase; "
-     "flagged = 1 if a dip, swell or interruption was running within it"),
+     "RMS mean on a UTC tick, time = its start; last three per phase; flagged = 1 with a dip etc."),
     (code.RING_OVERFLOW, "ring_overflow", ("lost",), "entries were overwritten before their ack"),
     (code.OWNER_CHANGE, "owner_change", ("active_epoch", "candidate_epoch"),
      "an authenticated owner record was accepted"),

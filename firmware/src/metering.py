@@ -88,12 +88,13 @@ class Meter:
                 if boundary % self.capture_s == 0:
                     captures.append((boundary, self.snapshot(boundary)))
                 self._apply_calendar(boundary)
+        if self._ticks.stepped:
+            self.demand.discard()
         return captures
 
     def _follow_clock(self, utc_s: int, tick_s: int) -> None:
         """Settle tariff and demand interval at the first valid time and after a clock step."""
         if self._ticks.stepped:
-            self.demand.discard()
             self.demand.interval = utc_s // self.demand.period_s
             self._apply_calendar(utc_s)
         elif not self._aligned:
