@@ -66,3 +66,16 @@ def unit_of(code: bytes) -> tuple[str, int]:
         if row[0] == code:
             return row[2], row[3]
     return "", 0
+
+
+UNIT_CODES = {"": 255, "s": 7, "W": 27, "Wh": 30, "varh": 32, "A": 33, "V": 35, "Hz": 44}
+"""IEC 62056-6-2 table 4; 255 is no unit."""
+
+
+def describe(codes: list[bytes]) -> list[tuple[bytes, int, int]]:
+    """Return (code, DLMS unit code, scaler) of registers, as the link's description wants them."""
+    rows = []
+    for code in codes:
+        unit, scaler = unit_of(code)
+        rows.append((code, UNIT_CODES[unit], scaler))
+    return rows

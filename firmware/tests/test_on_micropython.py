@@ -1,0 +1,31 @@
+"""Runs the portable tests on MicroPython, 64- and 32-bit."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LAUNCHER = ROOT / "tools/micropython/micropython"
+TESTS = Path(__file__).with_name("portable")
+METER = ["test_metering", "test_tariff", "test_quality"]
+
+
+@pytest.mark.parametrize(
+    ("arch", "heap", "modules"),
+    [
+        ("i386", "128k", METER),
+        ("i386", "8m", ["test_electricity"]),
+        ("amd64", "8m", [*METER, "test_electricity"]),
+    ],
+)
+def test_portable_rules_hold_on_micropython(arch, heap, modules):
+    command = [LAUNCHER, "--arch", arch, "-X", f"heapsize={heap}", TESTS / "run.py"]
+    done = subprocess.run(
+        [*command, ROOT / "firmware/src", TESTS, *modules],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " failed 0" in done.stdout
