@@ -1,9 +1,8 @@
 """Properties of the registers under any sequence of samples, ticks, save and restore."""
 
+import registers as obis
 from hypothesis import given
 from hypothesis import strategies as st
-
-import registers as obis
 from meter_state import FIELDS, decode_state, encode_state
 from metering import Meter
 from tariff import Calendar

@@ -1,10 +1,9 @@
 """Dips, swells, interruptions and means against an independent oracle written with numpy."""
 
 import numpy as np
+from event_codes import DIP, INTERRUPTION, SWELL
 from hypothesis import given
 from hypothesis import strategies as st
-
-from event_codes import DIP, INTERRUPTION, SWELL
 from quality import Quality
 
 UN = 230000

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF005 - MicroPython has no others
 """Runs test modules on MicroPython: `run.py SOURCE_FOLDER[:…] TEST_FOLDER MODULE…`."""
 
 import sys

@@ -1,3 +1,4 @@
+# ruff: noqa: B905, C419, PT017, PT018, PTH123 - MicroPython has no others
 """Rules of the simulated electricity: exact quarter hours, feeder sum, disturbances, errors."""
 
 import struct

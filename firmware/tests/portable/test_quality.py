@@ -1,3 +1,4 @@
+# ruff: noqa: PERF401 - MicroPython has no others
 """Rules of power quality: thresholds and hysteresis on both sides, means, outages."""
 
 from event_codes import DIP, INTERRUPTION, POWER_DOWN, POWER_UP, SWELL, VOLTAGE_10MIN
@@ -9,9 +10,7 @@ T0 = 1795000200  # a ten-minute tick
 
 def watch(values, phases=1):
     quality = Quality(phases)
-    return quality, quality.half_cycles(
-        [list(values)] * phases, 10000, T0, 0, len(values) * 10000
-    )
+    return quality, quality.half_cycles([list(values)] * phases, 10000, T0, 0, len(values) * 10000)
 
 
 def codes(events):

@@ -1,3 +1,4 @@
+# ruff: noqa: PT017 - MicroPython has no others
 """Rules of the calendar: switches in local time, offsets, months, errors that name the field."""
 
 from tariff import Calendar, TariffError, month_of

@@ -1,0 +1,92 @@
+"""Writes docs/reference/registers.md and events.md from the firmware's tables; ``--check``.
+
+Neighbours: firmware/src/register_table.py and event_table.py are the sources.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "firmware/src"))
+
+import event_table  # noqa: E402
+import register_table  # noqa: E402
+
+REGISTERS_HEAD = """\
+# Registers of the meter
+
+Generated from `firmware/src/register_table.py`; do not edit. Codes are those of IEC 62056-6-1
+(62056-61 before 2013), units the names of IEC 62056-6-2 table 4 (DLMS). A value times
+10^scaler is in the unit; all values are integers. *Cumulative* registers never go backwards and
+are captured at the UTC boundaries of the capture period; *instantaneous* ones are those of the
+last sample (about one second); the *maximum* carries the time at which its interval ended.
+
+| OBIS code | meaning | unit | scaler | kind | note |
+| --- | --- | --- | --- | --- | --- |
+"""
+REGISTERS_TAIL = """
+Energy is counted from the signed sum of the phases. Fractions of a watt-hour are kept exactly, one
+remainder for each rate, so a rate is at most 1 Wh and the total at most 4 Wh behind what flowed,
+and neither drifts. 1.8.0 is the sum of 1.8.1 to 1.8.4 at every moment.
+"""
+EVENTS_HEAD = """\
+# Events of the meter
+
+Generated from `firmware/src/event_table.py`; do not edit. An event has a code, the UTC time at
+which it began (seconds and milliseconds) and integer arguments in the order given. Codes never
+change their meaning; 128 and above belong to drivers.
+
+| code | name | arguments | meaning |
+| --- | --- | --- | --- |
+"""
+EVENTS_TAIL = """
+Dip, swell and interruption are judged on the RMS of one cycle, refreshed every half cycle, each
+phase by itself (in the manner of IEC 61000-4-30 5.4, not class A); the declared voltage is 230 V
+between phase and neutral. The event is written when the disturbance has ended. An interruption
+always comes with the dip around it: count the dip with an extreme below 5 % once.
+"""
+
+
+def obis(code: bytes) -> str:
+    """Return the text of a code."""
+    a, b, c, d, e, f = code
+    return f"{a}-{b}:{c}.{d}.{e}*{f}"
+
+
+def build_registers() -> str:
+    """Return registers.md."""
+    rows = [
+        f"| `{obis(code)}` | {meaning} | {unit or '-'} | {scaler} | {kind} | {note} |\n"
+        for code, meaning, unit, scaler, kind, note in register_table.TABLE
+    ]
+    return REGISTERS_HEAD + "".join(rows) + REGISTERS_TAIL
+
+
+def build_events() -> str:
+    """Return events.md."""
+    rows = [
+        f"| {code} | `{name}` | {', '.join(arguments) or '-'} | {meaning} |\n"
+        for code, name, arguments, meaning in event_table.TABLE
+    ]
+    return EVENTS_HEAD + "".join(rows) + EVENTS_TAIL
+
+
+def main() -> int:
+    """Return 1 when a checked file differs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="fail on drift, write nothing")
+    check = parser.parse_args().check
+    drifted = 0
+    for name, text in (("registers.md", build_registers()), ("events.md", build_events())):
+        path = ROOT / "docs/reference" / name
+        if not check:
+            path.write_text(text, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+            print(f"{path.relative_to(ROOT)} differs from its source")
+            drifted = 1
+    return drifted
+
+
+if __name__ == "__main__":
+    sys.exit(main())
