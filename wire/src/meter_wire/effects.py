@@ -26,7 +26,8 @@ class StoreEntries:
     """Commit in one transaction, then call `TwinLink.stored(batch)`, or `failed()`.
 
     `entries` are (seq, bytes), new or filling a local hole; `stored` and `chain` are the marks of
-    the incarnation after it, `holes` to be kept with their reason.
+    the incarnation after it, `holes` to be kept with their reason. The bytes are the meter's own:
+    `parse_entry` may refuse them, and they are to be kept all the same.
     """
 
     batch: int
@@ -75,9 +76,10 @@ class MeterHello:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """DESCRIBE arrived: serial and registers with unit and scaler; keep `digest` with it."""
+    """DESCRIBE arrived: serial and registers with unit and scaler; keep the body."""
 
     digest: bytes
+    body: bytes
     serial: str
     firmware: str
     registers: tuple[tuple[bytes, int, int], ...]

@@ -1,6 +1,21 @@
 """Parses entries of the meter's ring; `portable.entry` encodes them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+from meter_wire.portable.entry import MAX_ENTRY
+from meter_wire.portable.tlv import RemoteProtocolError, parse_fields, parse_int
+from meter_wire.tables import ENTRY_TAGS, FORM_BITS, STATUS, TAGS, number_of
+
+_HEADER = 13
+_REGISTERS = number_of(ENTRY_TAGS, "registers")
+_EVENT_CODE = number_of(ENTRY_TAGS, "event_code")
+_EVENT_ARGUMENTS = number_of(ENTRY_TAGS, "event_arguments")
+_SIGNATURE = number_of(ENTRY_TAGS, "signature")
+_LONG = number_of(FORM_BITS, "long")
+_OCTETS = number_of(FORM_BITS, "octets")
+_TIMED = number_of(FORM_BITS, "timed")
+_LENGTH = number_of(FORM_BITS, "length")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +59,116 @@ def parse_entry(data: bytes) -> Entry:
     """Return an entry.
 
     Raises:
-        RemoteProtocolError: `malformed`; kinds that are not known are returned, without fields.
+        RemoteProtocolError: `malformed`; a kind that is not known is returned, with what it has.
     """
-    raise NotImplementedError
+    if not _HEADER <= len(data) <= MAX_ENTRY:
+        raise RemoteProtocolError("malformed")
+    fields = parse_fields(data, _HEADER, _SIGNATURE)
+    event_code = fields.get(_EVENT_CODE)
+    if event_code is not None and len(event_code) != 2:  # noqa: PLR2004
+        raise RemoteProtocolError("malformed")
+    return Entry(
+        kind=data[0],
+        status=int.from_bytes(data[1:3], "big"),
+        time_s=int.from_bytes(data[3:7], "big"),
+        uptime_s=int.from_bytes(data[7:11], "big"),
+        boot=int.from_bytes(data[11:13], "big"),
+        registers=tuple(_parse_registers(fields.get(_REGISTERS, b""))),
+        event_code=None if event_code is None else int.from_bytes(event_code, "big"),
+        arguments=tuple(_parse_arguments(fields.get(_EVENT_ARGUMENTS, b""))),
+        signature=_parse_signature(data, fields.get(_SIGNATURE)),
+    )
+
+
+def _parse_signature(data: bytes, field: bytes | None) -> Signature | None:
+    if field is None:
+        return None
+    if not field or not data.endswith(field):
+        raise RemoteProtocolError("malformed")
+    return Signature(field[0], field[1:])
+
+
+def _parse_value(form: int, octets: bytes) -> int | bytes:
+    return octets if form & _OCTETS else parse_int(octets)
+
+
+def _parse_arguments(data: bytes) -> Iterator[int | bytes]:
+    rest = _Cursor(data)
+    while rest.left:
+        form = rest.take(1)[0]
+        if form & (_LONG | _TIMED):
+            raise RemoteProtocolError("malformed")
+        yield _parse_value(form, rest.take(form & _LENGTH))
+
+
+def _parse_registers(data: bytes) -> Iterator[RegisterValue]:
+    rest = _Cursor(data)
+    while rest.left:
+        form = rest.take(1)[0]
+        code = rest.code(form)
+        value = _parse_value(form, rest.take(form & _LENGTH))
+        at_s = int.from_bytes(rest.take(4), "big") if form & _TIMED else None
+        yield RegisterValue(code, value, at_s)
+
+
+class _Cursor:
+    """Takes a byte string apart."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._position = 0
+
+    @property
+    def left(self) -> int:
+        return len(self._data) - self._position
+
+    def take(self, length: int) -> bytes:
+        if length > self.left:
+            raise RemoteProtocolError("malformed")
+        self._position += length
+        return self._data[self._position - length : self._position]
+
+    def code(self, form: int) -> bytes:
+        if not form & _LONG:
+            return b"\x01\x00" + self.take(3) + b"\xff"
+        code = self.take(6)
+        if (code[:2], code[5]) == (b"\x01\x00", 255):  # it has a short form
+            raise RemoteProtocolError("malformed")
+        return code
+
+
+def parse_description(body: bytes) -> tuple[str, str, tuple[tuple[bytes, int, int], ...]]:
+    """Return (serial, firmware, ((code, DLMS unit code, scaler), ...)) of a DESCRIBE body.
+
+    Raises:
+        RemoteProtocolError: `malformed`.
+    """
+    fields = parse_fields(body, 0, number_of(TAGS, "item_limit"))
+    rest = _Cursor(fields.get(number_of(TAGS, "registers"), b""))
+    rows = []
+    while rest.left:
+        form = rest.take(1)[0]
+        if form not in (0, _LONG):
+            raise RemoteProtocolError("malformed")
+        code = rest.code(form)
+        unit, scaler = rest.take(2)
+        rows.append((code, unit, scaler - 256 if scaler & 0x80 else scaler))
+    serial = parse_text(fields.get(number_of(TAGS, "serial"), b""))
+    return serial, parse_text(fields.get(number_of(TAGS, "firmware"), b"")), tuple(rows)
+
+
+def parse_text(value: bytes) -> str:
+    """Return UTF-8 text.
+
+    Raises:
+        RemoteProtocolError: `malformed`.
+    """
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise RemoteProtocolError("malformed") from None
 
 
 def status_names(status: int) -> list[str]:
     """Return the names of the set bits, as in `tables.STATUS` (`clock_adjusted`, ...)."""
-    raise NotImplementedError
+    return [row.name for row in STATUS if status & row.number]

@@ -1,6 +1,16 @@
 """The operator's side of owner records: encode them, parse the meter's owner hello."""
 
+import re
 from dataclasses import dataclass
+
+from meter_wire.names import MAX_EPOCH, check_device
+from meter_wire.portable.frame import need, need_uint
+from meter_wire.portable.keys import mac16
+from meter_wire.portable.owner import parse_owner, parse_signed
+from meter_wire.portable.tlv import RemoteProtocolError, encode_uint, field, parse_fields
+from meter_wire.tables import OWNER_HELLO_TAGS, OWNER_TAGS
+
+_ID = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +40,43 @@ class OwnerHello:
     incarnation: bytes
 
 
+def _check(record: OwnerRecord) -> None:
+    check_device(record.device)
+    for name in ("active", "highest", "counter"):
+        if not 1 <= getattr(record, name) <= MAX_EPOCH:
+            raise ValueError(f"{name}: {getattr(record, name)} is not 1 to {MAX_EPOCH}")
+    if record.candidate and not record.active < record.candidate:
+        raise ValueError(f"candidate: {record.candidate} is not above {record.active}")
+    if record.highest < max(record.active, record.candidate):
+        raise ValueError(f"highest: {record.highest} is below active or candidate")
+    if len(record.active_id) != _ID or len(record.candidate_id) != (_ID if record.candidate else 0):
+        raise ValueError("active_id, candidate_id: 16 bytes each, b'' without a candidate")
+    if len(record.nonce) not in (0, 8):
+        raise ValueError("nonce: 8 bytes or none")
+    if not re.fullmatch(r"[^:/ ]{1,253}:[0-9]{1,5}|\[[0-9a-fA-F:.]+\]:[0-9]{1,5}", record.broker):
+        raise ValueError(f"broker: {record.broker!r} is not host:port")
+
+
 def encode_owner_record(record: OwnerRecord, key: bytes) -> bytes:
     """Return the payload for `mt/<device>/owner`; key is K_owner.
 
     Raises:
         ValueError: naming the field that is out of range.
     """
-    raise NotImplementedError
+    _check(record)
+    content = bytes([1])
+    for row in OWNER_TAGS:
+        value = getattr(record, row.name)
+        octets = (
+            encode_uint(value)
+            if isinstance(value, int)
+            else value.encode()
+            if isinstance(value, str)
+            else value
+        )
+        if octets:
+            content += field(row.number, octets)
+    return content + mac16(key, content)
 
 
 def parse_owner_record(payload: bytes, key: bytes) -> OwnerRecord:
@@ -45,7 +85,8 @@ def parse_owner_record(payload: bytes, key: bytes) -> OwnerRecord:
     Raises:
         RemoteProtocolError: `malformed`, `version` or `mac`.
     """
-    raise NotImplementedError
+    owner = parse_owner(payload, key)
+    return OwnerRecord(**{row.name: getattr(owner, row.name) for row in OWNER_TAGS})
 
 
 def claimed_device(payload: bytes) -> str:
@@ -54,7 +95,13 @@ def claimed_device(payload: bytes) -> str:
     Raises:
         RemoteProtocolError: `malformed` or `version`.
     """
-    raise NotImplementedError
+    if payload[:1] not in (b"", b"\x01"):
+        raise RemoteProtocolError("version")
+    fields = parse_fields(payload[:-16], 1, len(OWNER_HELLO_TAGS))
+    try:
+        return check_device(fields[1].decode("ascii"))
+    except (KeyError, ValueError):
+        raise RemoteProtocolError("malformed") from None
 
 
 def parse_owner_hello(payload: bytes, key: bytes) -> OwnerHello:
@@ -63,4 +110,13 @@ def parse_owner_hello(payload: bytes, key: bytes) -> OwnerHello:
     Raises:
         RemoteProtocolError: `malformed`, `version` or `mac`.
     """
-    raise NotImplementedError
+    fields = parse_signed(payload, key, len(OWNER_HELLO_TAGS))
+    tags = {row.name: row.number for row in OWNER_HELLO_TAGS}
+    return OwnerHello(
+        device=claimed_device(payload),
+        nonce=need(fields, tags["nonce"], 8),
+        floor=need_uint(fields, tags["floor"]),
+        highest=need_uint(fields, tags["highest"]),
+        owner_counter=need_uint(fields, tags["owner_counter"]),
+        incarnation=need(fields, tags["incarnation"], 8),
+    )

@@ -52,9 +52,14 @@ class Marks:
         chain: bytes = bytes(16),
         hello: tuple[int, int] = (0, 0),
     ) -> None:
-        """`stored`, `archived`: ends of contiguous prefixes; `chain`: hash at `stored`;
-        `hello`: (boot, count) of the last hello accepted.
-        """  # noqa: D205, D209
+        """Begin with nothing stored.
+
+        Args:
+            stored: end of the contiguous stored prefix.
+            archived: end of the contiguous archived prefix.
+            chain: chain hash at `stored`, b"" if it is not known (after a lost stretch).
+            hello: (boot, count) of the last hello accepted.
+        """
         self.stored = stored
         self.archived = archived
         self.chain = chain

@@ -10,22 +10,46 @@
 Entries are acknowledged only after `stored`. Effects are in `meter_wire.effects`.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from meter_wire.commands import Command
-from meter_wire.effects import Effect
-from meter_wire.ports import Journal
+from meter_wire.commands import Command, encode_command
+from meter_wire.effects import (
+    Answered,
+    Described,
+    Effect,
+    Farewell,
+    Live,
+    MeterHello,
+    Refused,
+    Send,
+    StoreEntries,
+)
+from meter_wire.entries import parse_description, parse_entry, parse_text
+from meter_wire.portable.frame import (
+    NO_NONCE,
+    check_frame,
+    fields_of,
+    find_uint,
+    need,
+    need_uint,
+    seal,
+)
+from meter_wire.portable.tlv import RemoteProtocolError, encode_uint, field, number, parse_fields
+from meter_wire.ports import Journal, Marks
+from meter_wire.tables import ANSWERS, FRAME_TYPES, TAGS, name_of
+from meter_wire.twin_intake import Intake
+from meter_wire.twin_session import EpochKeys, Hello, TwinSession, check_hello, parse_hello
 
+__all__ = ["EpochKeys", "TwinLink"]
 
-@dataclass(frozen=True, slots=True)
-class EpochKeys:
-    """The twin's part of keys.json."""
-
-    epoch: int
-    up: bytes
-    down: bytes
+_TAGS = {row.name: row.number for row in TAGS}
+_FRAMES = {row.name: row.number for row in FRAME_TYPES}
+_NAMES = {row.number: row.name for row in FRAME_TYPES}
+_NUDGE_PAUSE_MS = 10_000
+_GRACE_MS = 5_000
+_MOST_PENDING = 32
 
 
 class TwinLink:
@@ -57,24 +81,47 @@ class TwinLink:
         """
         self.refused: Counter[str] = Counter()
         """Refusals by name, as in `tables.REFUSALS`."""
+        self._device = device
+        self._keys = keys
+        self._store_id = store_id
+        self._journal = journal
+        self._random = random
+        self._described = described
+        self._frame_limit = frame_limit
+        self._window = window
+        self._session: TwinSession | None = None
+        self._intake: Intake | None = None
+        self._hellos = {key: marks.hello for key, marks in journal.marks().items()}
+        self._batches = itertools.count(1)
+        self._command = int.from_bytes(random(4), "big")
+        self._deadlines: dict[int, int] = {}
+        self._nudged_ms: int | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether a session with the meter is open."""
-        raise NotImplementedError
+        return self._session is not None
 
     @property
     def next_deadline_ms(self) -> int | None:
         """When `poll` has something to do, None if never."""
-        raise NotImplementedError
+        return min(self._deadlines.values(), default=None)
 
     def connected(self, now_ms: int) -> list[Effect]:
-        """Ask the meter for a hello: the broker session is up and `up` is subscribed."""
-        raise NotImplementedError
+        """Ask the meter for a hello if no session is open; `up` must be subscribed."""
+        return [] if self._session else self._nudge(now_ms)
 
     def disconnected(self) -> None:
-        """Note that the broker session has ended; the link session may outlive it."""
-        raise NotImplementedError
+        """Note that the broker session has ended: the meter says hello when it is back itself."""
+        self._nudged_ms = None
+
+    def _nudge(self, now_ms: int) -> list[Effect]:
+        if self._nudged_ms is not None and now_ms - self._nudged_ms < _NUDGE_PAUSE_MS:
+            return []
+        self._nudged_ms = now_ms
+        nonce = self._random(8)
+        body = field(_TAGS["twin_nonce"], nonce)
+        return [Send(seal(self._keys.down, NO_NONCE + nonce, _FRAMES["nudge"], 0, body))]
 
     def receive(
         self,
@@ -89,32 +136,201 @@ class TwinLink:
 
         `utc_ms` goes to the meter with WELCOME; None while the twin's own clock is in doubt.
         """
-        raise NotImplementedError
+        try:
+            return self._receive(payload, now_ms, utc_ms, retained=retained, dup=dup)
+        except RemoteProtocolError as error:
+            reason = str(error.args[0])
+            self.refused[reason] += 1
+            again = self._nudge(now_ms) if reason in ("mac", "no_session") else []
+            return [Refused(reason), *again]
+
+    def _receive(
+        self, payload: bytes, now_ms: int, utc_ms: int | None, *, retained: bool, dup: bool
+    ) -> list[Effect]:
+        if retained:
+            raise RemoteProtocolError("retained")
+        kind, counter = check_frame(payload, self._frame_limit)
+        if kind == _FRAMES["hello"]:
+            return self._hello(payload, now_ms, utc_ms)
+        session = self._session
+        if session is None:
+            raise RemoteProtocolError("no_session")
+        session.check(payload, counter, dup=dup)
+        fields = fields_of(payload)
+        if kind == _FRAMES["segment_up"]:
+            whole = session.assembler.feed(fields, now_ms)
+            if whole is None:
+                return []
+            kind, body = whole
+            fields = parse_fields(body, 0, _TAGS["item_limit"])
+        else:
+            body = payload[6:-16]
+        return self._dispatch(session, kind, fields, body, now_ms)
+
+    def _dispatch(
+        self, session: TwinSession, kind: int, fields: dict[int, bytes], body: bytes, now_ms: int
+    ) -> list[Effect]:
+        match _NAMES.get(kind):
+            case "records":
+                return self._records(session, fields, now_ms)
+            case "answer":
+                return self._answer(fields)
+            case "live":
+                command = need_uint(fields, _TAGS["command"])
+                return [Live(command, parse_entry(need(fields, _TAGS["entry"])))]
+            case "describe":
+                self._described = session.hello.digest
+                return [Described(session.hello.digest, body, *parse_description(body))]
+            case "farewell":
+                return [_farewell(fields)]
+        raise RemoteProtocolError("type")
+
+    def _hello(self, payload: bytes, now_ms: int, utc_ms: int | None) -> list[Effect]:
+        hello = parse_hello(fields_of(payload))
+        check_hello(self._keys, payload, hello, self._device)
+        last = self._hellos.get(hello.incarnation, (0, 0))
+        session = self._session
+        if session and session.hello.meter_nonce == hello.meter_nonce:
+            self.refused["repeated"] += 1
+            return [Send(session.welcome)]
+        if hello.number < last or (hello.number == last and session):
+            raise RemoteProtocolError("replayed")
+        self._hellos[hello.incarnation] = hello.number
+        intake = self._open(hello)
+        opened = TwinSession(self._keys, hello, self._random(8), self._frame_limit)
+        opened.note_uptime(hello.uint("uptime_ms", 8), now_ms)
+        (opened.welcome,) = opened.seal(_FRAMES["welcome"], self._welcome(opened, intake, utc_ms))
+        self._session = opened
+        return [_meter_hello(hello), Send(opened.welcome)]
+
+    def _open(self, hello: Hello) -> Intake:
+        if self._intake is None or self._intake.incarnation != hello.incarnation:
+            marks = self._journal.marks().get(hello.incarnation, Marks())
+            self._intake = Intake(self._journal, hello.incarnation, marks)
+        return self._intake
+
+    def _welcome(self, session: TwinSession, intake: Intake, utc_ms: int | None) -> bytes:
+        body = (
+            field(_TAGS["twin_nonce"], session.twin_nonce)
+            + field(_TAGS["store"], self._store_id)
+            + field(_TAGS["incarnation"], intake.incarnation)
+            + number(_TAGS["resume"], intake.stored + 1)
+            + number(_TAGS["stored"], intake.stored)
+            + number(_TAGS["archived"], intake.archived)
+            + number(_TAGS["frame_limit"], self._frame_limit)
+            + number(_TAGS["window"], self._window)
+            + number(_TAGS["wanted"], int(session.hello.digest != self._described))
+        )
+        return body + (field(_TAGS["utc_ms"], encode_uint(utc_ms)) if utc_ms else b"")
+
+    def _records(self, session: TwinSession, fields: dict[int, bytes], now_ms: int) -> list[Effect]:
+        session.note_uptime(need_uint(fields, _TAGS["uptime_ms"], 8), now_ms)
+        intake = self._intake
+        if intake is None or need(fields, _TAGS["incarnation"], 8) != intake.incarnation:
+            raise RemoteProtocolError("malformed")
+        effects = intake.records(fields, next(self._batches))
+        if not effects or not isinstance(effects[-1], StoreEntries):
+            effects += self._ack()
+        return effects
+
+    def _ack(self) -> list[Effect]:
+        intake = self._intake
+        if self._session is None or intake is None:
+            return []
+        body = (
+            field(_TAGS["store"], self._store_id)
+            + field(_TAGS["incarnation"], intake.incarnation)
+            + number(_TAGS["stored"], intake.stored)
+            + number(_TAGS["archived"], intake.archived)
+        )
+        return [Send(frame) for frame in self._session.seal(_FRAMES["ack"], body)]
 
     def stored(self, batch: int) -> list[Effect]:
-        """Acknowledge: the StoreEntries of `batch` is durable (batches in their order)."""
-        raise NotImplementedError
+        """Acknowledge: the StoreEntries of `batch` is durable (batches in their order).
+
+        A batch of an incarnation that has ended meanwhile is noted by nobody: nothing to send.
+        """
+        if self._intake is None or not self._intake.committed(batch):
+            return []
+        return self._ack()
 
     def failed(self) -> None:
-        """Forget what was not stored: the meter sends it again."""
-        raise NotImplementedError
+        """Forget what was not stored, and the session: the meter sends it again."""
+        if self._intake:
+            self._intake.drop()
+        self._session = None
 
     def archived(self, incarnation: bytes, mark: int) -> list[Effect]:
         """Tell the meter that the archive holds everything up to `mark`."""
-        raise NotImplementedError
+        intake = self._intake
+        if intake is None or intake.incarnation != incarnation or mark <= intake.archived:
+            return []
+        intake.archived = min(mark, intake.stored)
+        return self._ack()
 
     def command(self, command: Command, ttl_ms: int, now_ms: int) -> tuple[int, list[Effect]]:
-        """Issue a command that dies in the meter after `ttl_ms` at the latest.
+        """Issue a command that dies in the meter after `ttl_ms` at the latest; it is sent once.
 
         Returns:
-            (command id, effects); without an open session the effects hold `Answered` with
-            code `absent` at once.
+            (command id, effects); without an open session, or with 32 commands under way, the
+            effects hold `Answered` with code `absent` or `busy` at once.
 
         Raises:
             ValueError: a field is out of range.
         """
-        raise NotImplementedError
+        kind, body = encode_command(command)
+        self._command = (self._command + 1) & 0xFFFFFFFF
+        identity = self._command
+        if self._session is None:
+            return identity, [Answered(identity, "absent")]
+        if len(self._deadlines) >= _MOST_PENDING:
+            return identity, [Answered(identity, "busy")]
+        deadline = max(now_ms + ttl_ms + self._session.uptime_offset_ms, 0)
+        head = number(_TAGS["command"], identity) + number(_TAGS["deadline"], deadline)
+        frames = self._session.seal(kind, head + body)
+        self._deadlines[identity] = now_ms + ttl_ms + _GRACE_MS
+        return identity, [Send(frame) for frame in frames]
+
+    def _answer(self, fields: dict[int, bytes]) -> list[Effect]:
+        command = need_uint(fields, _TAGS["command"])
+        code = name_of(ANSWERS, need_uint(fields, _TAGS["code"], 1))
+        entry = fields.get(_TAGS["entry"])
+        parsed = parse_entry(entry) if entry is not None else None
+        if self._deadlines.pop(command, None) is None:
+            raise RemoteProtocolError("repeated")
+        return [Answered(command, code, parsed, fields.get(_TAGS["data"], b""))]
 
     def poll(self, now_ms: int) -> list[Effect]:
         """Let time pass: commands without an answer end with `timeout`."""
-        raise NotImplementedError
+        late = [command for command, at_ms in self._deadlines.items() if at_ms <= now_ms]
+        for command in late:
+            del self._deadlines[command]
+        return [Answered(command, "timeout") for command in late]
+
+
+def _farewell(fields: dict[int, bytes]) -> Farewell:
+    return Farewell(
+        retired=need_uint(fields, _TAGS["retired"]),
+        active=need_uint(fields, _TAGS["active"]),
+        incarnation=need(fields, _TAGS["incarnation"], 8),
+        head=find_uint(fields, _TAGS["head"]),
+        owner_counter=need_uint(fields, _TAGS["owner_counter"]),
+    )
+
+
+def _meter_hello(hello: Hello) -> MeterHello:
+    return MeterHello(
+        device=hello.device,
+        incarnation=hello.incarnation,
+        number=hello.number,
+        boot=hello.number[0],
+        uptime_ms=hello.uint("uptime_ms", 8),
+        oldest=hello.uint("oldest"),
+        head=hello.uint("head"),
+        floor=hello.uint("floor"),
+        highest=hello.uint("highest"),
+        owner_counter=hello.uint("owner_counter"),
+        clock_state=hello.uint("clock", 1),
+        capabilities=hello.uint("capabilities"),
+        firmware=parse_text(hello.fields.get(_TAGS["firmware"], b"")),
+    )

@@ -7,16 +7,8 @@ docs/reference/link-v1.md.
 
 from hashlib import sha256
 
+from .constant import const
 from .tlv import encode_int, field
-
-try:
-    from micropython import const
-except ImportError:
-
-    def const(value: int) -> int:
-        """MicroPython's compile-time constant."""
-        return value
-
 
 KIND_READING = const(1)
 KIND_EVENT = const(2)

@@ -12,11 +12,10 @@ class RemoteProtocolError(Exception):
 
 def encode_uint(number: int) -> bytes:
     """Return a non-negative integer as minimal big endian bytes; zero is empty."""
-    out = b""
-    while number:
-        out = bytes([number & 0xFF]) + out
-        number >>= 8
-    return out
+    octets = 0
+    while number >> (8 * octets):
+        octets += 1
+    return number.to_bytes(octets, "big")
 
 
 def parse_uint(value: bytes, octets: int = 8) -> int:
@@ -68,6 +67,17 @@ def field(tag: int, value: bytes) -> bytes:
 def number(tag: int, value: int) -> bytes:
     """Return one encoded field with an unsigned integer."""
     return field(tag, encode_uint(value))
+
+
+def pack(*items: "int | bytes") -> bytes:
+    """Return encoded fields from tag, value, tag, value, ...; a value is unsigned or bytes."""
+    out = b""
+    for position in range(0, len(items), 2):
+        tag = items[position]
+        value = items[position + 1]
+        octets = encode_uint(value) if isinstance(value, int) else value
+        out += field(tag, octets)  # type: ignore[arg-type]
+    return out
 
 
 def take(data: bytes, position: int) -> tuple[bytes, int]:

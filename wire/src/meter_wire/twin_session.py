@@ -1,0 +1,134 @@
+"""One session of the twin with the meter: nonces, counters, frames. Part of `twin_link`."""
+
+from dataclasses import dataclass
+
+from meter_wire.entries import parse_text
+from meter_wire.portable.frame import (
+    MIN_LIMIT,
+    NO_NONCE,
+    Assembler,
+    check_mac,
+    find_uint,
+    need,
+    need_uint,
+    seal,
+    split,
+)
+from meter_wire.portable.tlv import RemoteProtocolError
+from meter_wire.tables import FRAME_TYPES, TAGS, number_of
+
+_TAGS = {row.name: row.number for row in TAGS}
+_SEGMENT_DOWN = number_of(FRAME_TYPES, "segment_down")
+_OVERHEAD = 22
+
+
+@dataclass(frozen=True, slots=True)
+class EpochKeys:
+    """The twin's part of keys.json."""
+
+    epoch: int
+    up: bytes
+    down: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """A parsed HELLO, authentic if `check` did not raise."""
+
+    meter_nonce: bytes
+    incarnation: bytes
+    number: tuple[int, int]
+    device: str
+    frame_limit: int
+    item_limit: int
+    digest: bytes
+    fields: dict[int, bytes]
+
+    def uint(self, name: str, octets: int = 4) -> int:
+        """Return a number of HELLO, 0 if it is absent."""
+        return find_uint(self.fields, _TAGS[name], octets)
+
+
+def parse_hello(fields: dict[int, bytes]) -> Hello:
+    """Return HELLO.
+
+    Raises:
+        RemoteProtocolError: `malformed`.
+    """
+    limit = need_uint(fields, _TAGS["frame_limit"])
+    if limit < MIN_LIMIT:
+        raise RemoteProtocolError("malformed")
+    return Hello(
+        meter_nonce=need(fields, _TAGS["meter_nonce"], 8),
+        incarnation=need(fields, _TAGS["incarnation"], 8),
+        number=(need_uint(fields, _TAGS["boot"], 2), need_uint(fields, _TAGS["count"])),
+        device=parse_text(need(fields, _TAGS["device"])),
+        frame_limit=limit,
+        item_limit=find_uint(fields, _TAGS["item_limit"]),
+        digest=need(fields, _TAGS["digest"], 8),
+        fields=fields,
+    )
+
+
+class TwinSession:
+    """Nonces and counters between one HELLO and the next."""
+
+    def __init__(self, keys: EpochKeys, hello: Hello, twin_nonce: bytes, own_limit: int) -> None:
+        """`own_limit`: longest frame that this side wants to send."""
+        self.hello = hello
+        self.twin_nonce = twin_nonce
+        self.assembler = Assembler()
+        self.welcome = b""
+        self.uptime_offset_ms = 0
+        self._keys = keys
+        self._nonces = hello.meter_nonce + twin_nonce
+        self._limit = min(hello.frame_limit, own_limit)
+        self._sent = 0
+        self._heard = 0
+        self._item = 0
+
+    def seal(self, kind: int, body: bytes) -> list[bytes]:
+        """Return the next frame, or the segments of one that is too long.
+
+        Raises:
+            ValueError: the meter takes no item of this length.
+        """
+        bodies = [body]
+        if len(body) + _OVERHEAD > self._limit:
+            if len(body) > self.hello.item_limit:
+                raise ValueError(f"body: {len(body)} bytes; the meter takes segments of up to "
+                                 f"{self.hello.item_limit}")  # fmt: skip
+            self._item = (self._item + 1) & 0xFFFF
+            bodies = split(kind, body, self._limit, self._item)
+            kind = _SEGMENT_DOWN
+        frames = []
+        for part in bodies:
+            self._sent += 1
+            frames.append(seal(self._keys.down, self._nonces, kind, self._sent, part))
+        return frames
+
+    def check(self, payload: bytes, counter: int, *, dup: bool) -> None:
+        """Refuse a frame that is not authentic or not new in this session.
+
+        Raises:
+            RemoteProtocolError: `mac`, `replayed` or `duplicate`.
+        """
+        check_mac(self._keys.up, self._nonces, payload)
+        if counter <= self._heard:
+            raise RemoteProtocolError("duplicate" if dup else "replayed")
+        self._heard = counter
+
+    def note_uptime(self, uptime_ms: int, now_ms: int) -> None:
+        """Remember the meter's uptime, which was at least `uptime_ms` at `now_ms`."""
+        self.uptime_offset_ms = uptime_ms - now_ms
+
+
+def check_hello(keys: EpochKeys, payload: bytes, hello: Hello, device: str) -> None:
+    """Refuse a HELLO that is not this meter's.
+
+    Raises:
+        RemoteProtocolError: `mac` or `device`.
+    """
+    check_mac(keys.up, hello.meter_nonce + NO_NONCE, payload)
+    if hello.device != device:
+        raise RemoteProtocolError("device")
