@@ -1,0 +1,239 @@
+"""The meter's MQTT connection on MicroPython's asyncio: one session, its loss is an exception.
+
+Why: the codec (`meter_wire.portable.mqtt`) has no socket and no clock. The supervisor makes a new
+MqttShell with back-off after each loss; what was in flight is repeated by the link.
+Neighbour in the twin: `meter_twin/mqtt_shell.py`. Runs on CPython too, for the tests.
+"""
+
+import asyncio
+import socket
+import time
+
+from meter_wire.portable import mqtt
+
+try:
+    import ssl
+except ImportError:  # Debian's MicroPython
+    import tls as ssl
+
+CONNECT_TIMEOUT_S = 10
+
+if hasattr(time, "ticks_ms"):
+    now_ms = time.ticks_ms
+else:
+
+    def now_ms():
+        """Return milliseconds of a clock that never steps."""
+        return time.monotonic_ns() // 1000000
+
+
+def tls_context(ca, certificate=None, key=None):
+    """Return a client's context; `ca`, `certificate` and `key` are DER or PEM bytes.
+
+    Raises:
+        OSError or ValueError: not a certificate or key.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if hasattr(context, "load_default_certs"):  # CPython takes its own chain from files only
+        import tempfile  # noqa: PLC0415 - not on MicroPython
+
+        context.load_verify_locations(cadata=ca if ca[:1] == b"\x30" else ca.decode())
+        if certificate:
+            with tempfile.NamedTemporaryFile() as chain:
+                for name, data in (("CERTIFICATE", certificate), ("PRIVATE KEY", key)):
+                    chain.write(_pem(name, data))
+                chain.flush()
+                context.load_cert_chain(chain.name)
+        return context
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(ca)
+    if certificate:
+        context.load_cert_chain(certificate, key)
+    return context
+
+
+def _pem(name, data):
+    import base64  # noqa: PLC0415 - not on MicroPython
+
+    if data[:1] != b"\x30":
+        return data
+    if name == "PRIVATE KEY" and data[:10].find(b"\x02\x01\x01") > 0:
+        name = "EC PRIVATE KEY"  # SEC 1 has version 1, PKCS 8 version 0
+    body = base64.encodebytes(data).decode()
+    return ("-----BEGIN %s-----\n%s-----END %s-----\n" % (name, body, name)).encode()
+
+
+def _no_delay(stream):
+    """Switch Nagle's algorithm off where the port can: 44 ms less a QoS 1 round trip."""
+    raw = stream.s if hasattr(stream, "s") else stream.get_extra_info("socket")
+    try:
+        raw.setsockopt(6, getattr(socket, "TCP_NODELAY", 1), 1)
+    except (AttributeError, OSError):
+        pass  # a TLS stream, or a port without it
+
+
+class MqttShell:
+    """One session with the broker: `connect`, then `run` until it raises.
+
+    Args:
+        on_message: called (not awaited) with each message; then a QoS 1 message is acknowledged.
+        options: those of `mqtt.Connection`, as keywords.
+    """
+
+    def __init__(self, client_id, on_message, **options):
+        self._connection = mqtt.Connection(client_id, **options)
+        self._on_message = on_message
+        self._reader = self._writer = None
+        self._answer = asyncio.Event()
+        self._lock = asyncio.Lock()  # MicroPython's drain takes one task at a time
+        self._error = None
+        self._answers = {}
+
+    async def connect(self, host, port, tls=None, server_name=None):
+        """Open the connection and wait for CONNACK.
+
+        Raises:
+            OSError: not reached, TLS failed, or closed.
+            mqtt.RemoteProtocolError: refused (mqtt.RefusedError), or no MQTT.
+            asyncio.TimeoutError: no answer.
+        """
+        await asyncio.wait_for(self._open(host, port, tls, server_name), CONNECT_TIMEOUT_S)
+
+    async def _open(self, host, port, tls, server_name):
+        extra = {"ssl": tls} if tls else {}
+        if tls:
+            extra["server_hostname"] = server_name or host
+        self._reader, self._writer = await asyncio.open_connection(host, port, **extra)
+        _no_delay(self._writer)
+        await self._write(self._connection.connect(now_ms()))
+        while self._connection.state != mqtt.CONNECTED:
+            await self._read()
+
+    async def run(self):
+        """Read, deliver and ping until the session is lost; always ends in an exception.
+
+        Raises:
+            OSError: closed.
+            mqtt.RemoteProtocolError: the broker broke MQTT or is silent.
+        """
+        ping = asyncio.create_task(self._ping(asyncio.current_task()))
+        try:
+            while True:
+                await self._read()
+        except asyncio.CancelledError:
+            if self._error:
+                raise self._error
+            raise
+        finally:
+            ping.cancel()
+            self.abort()
+
+    async def publish(self, name, payload, qos=1, retain=False):
+        """Publish; with QoS 1 return after PUBACK, which is pace and no promise.
+
+        Raises:
+            OSError: the session was lost meanwhile.
+            mqtt.LocalProtocolError: no session, bad topic, or packet too large.
+        """
+        if qos:
+            await self._room()
+        packet = self._connection.publish(name, payload, qos, retain, now_ms())
+        if qos:
+            await self._ask(packet)
+        else:
+            await self._write(packet)
+
+    async def subscribe(self, *topics):
+        """Subscribe to (filter, qos) pairs.
+
+        Raises:
+            OSError: the session was lost meanwhile, or the broker refuses (EACCES, 13).
+        """
+        await self._room()
+        answer = await self._ask(self._connection.subscribe(topics, now_ms()))
+        if isinstance(answer, mqtt.SubscribeRefused):
+            raise OSError(13)
+
+    async def unsubscribe(self, *topics):
+        """Unsubscribe from filters.
+
+        Raises:
+            OSError: the session was lost meanwhile.
+        """
+        await self._room()
+        await self._ask(self._connection.unsubscribe(topics, now_ms()))
+
+    async def close(self):
+        """Say DISCONNECT, so that the last will is not published, and close."""
+        if self._connection.state == mqtt.CONNECTED:
+            await self._write(self._connection.disconnect())
+        self.abort()
+
+    def abort(self):
+        """Close without a word; whoever waits for an answer gets OSError."""
+        if self._writer:
+            # MicroPython's close() does nothing, and the socket is its attribute
+            getattr(self._writer, "s", self._writer).close()
+            self._writer = None
+        self._answer.set()
+
+    def unacknowledged(self):
+        """Return the ids of the publishes that wait for PUBACK, oldest first."""
+        return self._connection.unacknowledged()
+
+    async def _room(self):
+        while self._writer and self._connection.window() <= 0:
+            await self._changed()
+
+    async def _ask(self, packet):
+        packet_id = self._connection.last_id
+        self._answers[packet_id] = None
+        try:
+            await self._write(packet)
+            while self._answers[packet_id] is None:
+                if self._writer is None:
+                    raise OSError(104)  # ECONNRESET
+                await self._changed()
+            return self._answers[packet_id]
+        finally:
+            del self._answers[packet_id]
+
+    async def _changed(self):
+        self._answer.clear()
+        await self._answer.wait()
+
+    async def _read(self):
+        data = await self._reader.read(256)
+        if not data:
+            raise OSError(104)
+        self._connection.receive_data(data, now_ms())
+        event = self._connection.next_event()
+        while event is not None:
+            if isinstance(event, mqtt.Message):
+                self._on_message(event)
+                if event.packet_id and self._connection.state == mqtt.CONNECTED:
+                    await self._write(self._connection.acknowledge(event.packet_id, now_ms()))
+            elif event.packet_id in self._answers:
+                self._answers[event.packet_id] = event
+                self._answer.set()
+            event = self._connection.next_event()
+
+    async def _ping(self, runner):
+        while True:
+            await asyncio.sleep(1)
+            try:
+                packet = self._connection.poll(now_ms())
+                if packet:
+                    await asyncio.wait_for(self._write(packet), CONNECT_TIMEOUT_S)
+            except (OSError, asyncio.TimeoutError, mqtt.RemoteProtocolError) as error:
+                self._error = error
+                runner.cancel()
+                return
+
+    async def _write(self, packet):
+        async with self._lock:
+            writer = self._writer
+            if writer is None:
+                raise OSError(104)
+            writer.write(packet)
+            await writer.drain()
