@@ -15,6 +15,7 @@ import sys
 import time
 
 from meter_wire.portable import mqtt
+from meter_wire.portable.mqtt_packet import RemoteProtocolError
 
 LIMIT = 512
 SEEDS = (
@@ -50,7 +51,7 @@ def target(data: bytes, sizes: random.Random) -> None:
             while connection.next_event() is not None:
                 pass
             assert len(connection._buffer) <= LIMIT  # noqa: SLF001
-    except mqtt.RemoteProtocolError:
+    except RemoteProtocolError:
         assert connection.state == mqtt.ERROR
 
 
