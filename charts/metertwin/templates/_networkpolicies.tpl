@@ -1,0 +1,141 @@
+{{/* One NetworkPolicy; (list root namespace name spec-template-suffix). */}}
+{{- define "metertwin.policy" }}
+{{- $root := index . 0 }}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: {{ include "metertwin.fullname" $root }}-{{ index . 2 }}
+  namespace: {{ index . 1 }}
+  labels: {{- include "metertwin.labels" $root | nindent 4 }}
+spec: {{- include (printf "metertwin.policy.%s" (index . 3)) $root | nindent 2 }}
+{{- end }}
+
+{{- define "metertwin.policy.defaultDeny" -}}
+{{- if .Values.networkPolicy.denyWholeNamespace -}}
+podSelector: {}
+{{- else -}}
+podSelector:
+  matchExpressions: [{key: metertwin.io/role, operator: Exists}]
+{{- end }}
+policyTypes: [Ingress, Egress]
+{{- end }}
+
+{{- define "metertwin.policy.dns" -}}
+podSelector:
+  matchExpressions: [{key: metertwin.io/role, operator: Exists}]
+policyTypes: [Egress]
+egress:
+  - to:
+      - namespaceSelector:
+          matchLabels: {kubernetes.io/metadata.name: kube-system}
+    ports:
+      - {protocol: UDP, port: 53}
+      - {protocol: TCP, port: 53}
+{{- end }}
+
+{{/* Peers: pods with a role in the meters' namespaces; (list root role…). */}}
+{{- define "metertwin.policy.peers" -}}
+- namespaceSelector:
+    matchExpressions:
+      - key: kubernetes.io/metadata.name
+        operator: In
+        values: {{ include "metertwin.meterNamespaces" (index . 0) }}
+  podSelector:
+    matchExpressions:
+      - {key: metertwin.io/role, operator: In, values: {{ rest . | toJson }}}
+{{- end }}
+
+{{/* Way to the broker: the chart's own, or anything on the port of an external one. */}}
+{{- define "metertwin.policy.toBroker" -}}
+{{- if .Values.broker.externalHost -}}
+- ports: [{protocol: TCP, port: {{ include "metertwin.brokerPort" . }}}]
+{{- else -}}
+- to:
+    - namespaceSelector:
+        matchLabels: {kubernetes.io/metadata.name: {{ .Release.Namespace }}}
+      podSelector:
+        matchLabels: {metertwin.io/role: broker}
+  ports: [{protocol: TCP, port: 8883}]
+{{- end }}
+{{- end }}
+
+{{- define "metertwin.policy.fromMonitoring" -}}
+- from:
+    - namespaceSelector:
+        matchLabels: {{- toYaml .Values.networkPolicy.monitoringNamespaceLabels | nindent 10 }}
+  ports: [{protocol: TCP, port: 8080}]
+{{- end }}
+
+{{- define "metertwin.policy.twin" -}}
+podSelector:
+  matchLabels: {metertwin.io/role: twin}
+policyTypes: [Ingress, Egress]
+ingress:
+  {{- include "metertwin.policy.fromMonitoring" . | nindent 2 }}
+  # Twins speak to each other over mutual TLS.
+  - from: {{- include "metertwin.policy.peers" (list . "twin") | nindent 6 }}
+    ports: [{protocol: TCP, port: 8443}]
+egress:
+  {{- include "metertwin.policy.toBroker" . | nindent 2 }}
+  - to: {{- include "metertwin.policy.peers" (list . "twin") | nindent 6 }}
+    ports: [{protocol: TCP, port: 8443}]
+{{- end }}
+
+{{- define "metertwin.policy.meter" -}}
+# Simulated meters (examples/street): the broker and nothing else.
+podSelector:
+  matchLabels: {metertwin.io/role: meter}
+policyTypes: [Ingress, Egress]
+egress:
+  {{- include "metertwin.policy.toBroker" . | nindent 2 }}
+{{- end }}
+
+{{- define "metertwin.policy.operator" -}}
+podSelector:
+  matchLabels: {metertwin.io/role: operator}
+policyTypes: [Ingress, Egress]
+ingress:
+  {{- include "metertwin.policy.fromMonitoring" . | nindent 2 }}
+egress:
+  {{- include "metertwin.policy.toBroker" . | nindent 2 }}
+{{- end }}
+
+{{- define "metertwin.policy.apiClients" -}}
+podSelector:
+  matchExpressions: [{key: metertwin.io/role, operator: In, values: [operator, pki, test]}]
+policyTypes: [Egress]
+egress:
+  - to:
+      {{- range .Values.networkPolicy.apiServerCidrs }}
+      - ipBlock: {cidr: {{ . | quote }}}
+      {{- end }}
+    ports:
+      {{- range .Values.networkPolicy.apiServerPorts }}
+      - {protocol: TCP, port: {{ int . }}}
+      {{- end }}
+{{- end }}
+
+{{- define "metertwin.policy.broker" -}}
+podSelector:
+  matchLabels: {metertwin.io/role: broker}
+policyTypes: [Ingress, Egress]
+ingress:
+  - from:
+      - podSelector:
+          matchLabels: {metertwin.io/role: operator}
+      {{- include "metertwin.policy.peers" (list . "twin" "meter") | nindent 6 }}
+      {{- range .Values.networkPolicy.meterCidrs }}
+      - ipBlock: {cidr: {{ . | quote }}}
+      {{- end }}
+    ports: [{protocol: TCP, port: 8883}]
+  {{- with .Values.mosquitto.constrainedListener }}
+  {{- if .enabled }}
+  - from:
+      {{- range .allowedCidrs }}
+      - ipBlock: {cidr: {{ . | quote }}}
+      {{- end }}
+    ports: [{protocol: TCP, port: {{ int .port }}}]
+  {{- end }}
+  {{- end }}
+{{- end }}

@@ -1,0 +1,19 @@
+{{/* The operator's settings: meter_operator/settings.py reads them. No secret is among them. */}}
+{{- define "metertwin.operatorEnv" -}}
+- name: POD_NAME
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: METERTWIN_NAMESPACE
+  valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+- name: METERTWIN_WATCH_NAMESPACES
+  value: {{ include "metertwin.meterNamespaces" . | fromJsonArray | join "," | quote }}
+- name: METERTWIN_BROKER_HOST
+  value: {{ include "metertwin.brokerHost" . | quote }}
+- name: METERTWIN_BROKER_PORT
+  value: {{ include "metertwin.brokerPort" . | quote }}
+- name: METERTWIN_TWIN_IMAGE
+  value: {{ include "metertwin.twinImage" . | quote }}
+- name: METERTWIN_TWIN_PULL_POLICY
+  value: {{ .Values.twin.image.pullPolicy | quote }}
+- name: METERTWIN_LOG_LEVEL
+  value: {{ .Values.operator.logLevel | quote }}
+{{- end }}
