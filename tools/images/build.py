@@ -1,0 +1,83 @@
+"""Build the images whose sources changed: ``tools/images/build [--force] [NAME …]``.
+
+Prints the path of each archive. Neighbours: ``recipes.py`` (what), ``archive.py`` (how).
+"""
+
+import argparse
+import fcntl
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from archive import write_archive
+from recipes import RECIPES, ROOT
+from rootfs import cache, size
+
+OUTPUT = ROOT / "build/images"
+SKIPPED = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"}
+
+
+def content_hash(sources: tuple[str, ...]) -> str:
+    """Return a hash over names and bytes of the sources and of this tool itself."""
+    digest = hashlib.sha256()
+    for source in (*sources, "tools/images"):
+        path = ROOT / source
+        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+        for file in files:
+            if SKIPPED.isdisjoint(file.parts):
+                digest.update(f"{file.relative_to(ROOT)}\0".encode())
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def build(name: str, *, force: bool) -> Path:
+    """Build one image unless an archive of the same content exists; return the archive."""
+    recipe = RECIPES[name]
+    archive = OUTPUT / f"{name}.tar"
+    record = OUTPUT / f"{name}.json"
+    key = content_hash(recipe.sources)
+    if not force and archive.exists() and record.exists():
+        if json.loads(record.read_text())["content"] == key:
+            print(f"{name}: unchanged", file=sys.stderr, flush=True)
+            return archive
+    begun = time.monotonic()
+    target = cache() / "work" / name
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    command = recipe.build(target)
+    write_archive(target, archive, f"localhost/metertwin/{name}:dev", command)
+    total = size(target)
+    record.write_text(json.dumps({"content": key, "bytes": total}) + "\n")
+    shutil.rmtree(target)
+    took = time.monotonic() - begun
+    print(f"{name}: {total / 1e6:.1f} MB in {took:.0f} s", file=sys.stderr, flush=True)
+    return archive
+
+
+def main() -> int:
+    """Return 0 when every image was built."""
+    parser = argparse.ArgumentParser(prog="tools/images/build", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(RECIPES))
+    parser.add_argument("--force", action="store_true", help="build even if nothing changed")
+    arguments = parser.parse_args()
+    unknown = sorted(set(arguments.names) - set(RECIPES))
+    if unknown:
+        parser.error(f"unknown image {unknown[0]!r}; there are: {', '.join(RECIPES)}")
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    with (OUTPUT / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            for name in arguments.names or RECIPES:
+                print(build(name, force=arguments.force), flush=True)
+        except subprocess.CalledProcessError as error:
+            print(f"error: {error.cmd[0]} failed with status {error.returncode}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

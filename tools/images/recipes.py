@@ -1,0 +1,128 @@
+"""What goes into each image: sources that decide whether to build again, and how.
+
+A recipe writes a root file system and returns the entry point. Python packages of the workspace are
+copied as bytecode into ``/app``; third-party wheels are resolved from the workspace's lock file.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from python_rootfs import VERSION, build_python, compile_sourceless
+from rootfs import cache, copy_program, unpacked, write_account
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Recipe(NamedTuple):
+    """An image: the sources it is made of (paths in the repository) and its builder."""
+
+    sources: tuple[str, ...]
+    build: Callable[[Path], list[str]]
+
+
+def uv() -> str:
+    """Return the uv program: the Makefile's own, else the one on the path."""
+    own = sorted(cache().glob("uv-*/bin/uv"))
+    return str(own[-1]) if own else "uv"
+
+
+def install_wheels(package: str, target: Path) -> None:
+    """Install the locked third-party dependencies of a workspace package into `target`.
+
+    Raises:
+        subprocess.CalledProcessError: the lock file is out of date or a wheel is missing.
+    """
+    export = [uv(), "export", "--quiet", "--locked", "--package", package, "--no-dev"]
+    export += ["--no-emit-workspace", "--no-hashes", "--no-annotate", "--no-header"]
+    listed = subprocess.run(export, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    wanted = target.parent / f"{package}-requirements.txt"
+    wanted.write_text(listed.stdout)
+    install = [uv(), "pip", "install", "--quiet", "--target", str(target), "--no-deps"]
+    install += ["--python-version", VERSION, "--python-platform", "x86_64-manylinux_2_36"]
+    install += ["--only-binary", ":all:", "--requirement", str(wanted)]
+    subprocess.run(install, check=True, cwd=ROOT, stdout=sys.stderr)
+    wanted.unlink()
+
+
+def copy_packages(target: Path, *packages: str) -> None:
+    """Copy workspace packages (``part/src/name``) into ``/app`` of the root file system."""
+    for package in packages:
+        name = Path(package).name
+        ignored = shutil.ignore_patterns("__pycache__", "*.pyc", ".*cache")
+        shutil.copytree(ROOT / package, target / "app" / name, ignore=ignored)
+
+
+def trim_wheels(folder: Path) -> None:
+    """Drop what wheels carry for developers: tests, type stubs, headers, sources of C."""
+    for name in ("tests", "test", "testing", "include", "bin"):
+        for path in sorted(folder.glob(f"*/{name}")) + sorted(folder.glob(name)):
+            if path.is_dir():
+                shutil.rmtree(path)
+    for pattern in ("*.pyi", "*.c", "*.h", "*.pyx", "*.pxd"):
+        for path in folder.rglob(pattern):
+            path.unlink()
+
+
+def build_twin(target: Path) -> list[str]:
+    """Write the twin: Python, h11 and our packages; nothing of Kubernetes."""
+    build_python(target)
+    app = target / "app"
+    install_wheels("metertwin-twin", app)
+    trim_wheels(app)
+    copy_packages(target, "twin/src/meter_twin", "wire/src/meter_wire")
+    compile_sourceless(app)
+    write_account(target)
+    return ["python3", "-m", "meter_twin"]
+
+
+def build_operator(target: Path) -> list[str]:
+    """Write the operator with kopf and its clients, and the PKI's own command."""
+    build_python(target, keep=("unittest", "wsgiref", "_pydecimal.py", "smtplib.py"))
+    app = target / "app"
+    install_wheels("metertwin-operator", app)
+    copy_packages(
+        target, "operator/src/meter_operator", "pki/src/meter_pki", "wire/src/meter_wire"
+    )
+    compile_sourceless(app)
+    write_account(target)
+    return ["python3", "-m", "meter_operator"]
+
+
+def build_mosquitto(target: Path) -> list[str]:
+    """Write Debian's Mosquitto broker."""
+    copy_program(unpacked(("mosquitto",)), "usr/sbin/mosquitto", target)
+    write_account(target)
+    return ["/usr/sbin/mosquitto", "-c", "/mosquitto/config/mosquitto.conf"]
+
+
+def build_firmware(target: Path) -> list[str]:
+    """Write MicroPython's unix port, the firmware and the measured household profiles."""
+    copy_program(unpacked(("micropython",)), "usr/bin/micropython", target)
+    app = target / "app"
+    ignored = shutil.ignore_patterns("__pycache__", "*.pyc", ".*cache")
+    shutil.copytree(ROOT / "firmware/src", app, ignore=ignored)
+    portable = app / "meter_wire"
+    shutil.copytree(ROOT / "wire/src/meter_wire/portable", portable / "portable", ignore=ignored)
+    shutil.copy2(ROOT / "wire/src/meter_wire/__init__.py", portable / "__init__.py")
+    profiles = ROOT / "build/profiles"
+    builder = [sys.executable, str(ROOT / "tools/profiles/build.py"), str(profiles)]
+    subprocess.run(builder, check=True, stdout=sys.stderr, env=dict(os.environ))
+    shutil.copytree(profiles, app / "profiles")
+    write_account(target)
+    return ["/usr/bin/micropython", "/app/main.py", "--config", "/etc/meter/meter.json"]
+
+
+RECIPES: dict[str, Recipe] = {
+    "twin": Recipe(("twin/src", "wire/src", "uv.lock", "twin/pyproject.toml"), build_twin),
+    "operator": Recipe(
+        ("operator/src", "pki/src", "wire/src", "uv.lock", "operator/pyproject.toml"),
+        build_operator,
+    ),
+    "mosquitto": Recipe((), build_mosquitto),
+    "firmware": Recipe(("firmware/src", "wire/src", "tools/profiles"), build_firmware),
+}

@@ -1,0 +1,102 @@
+"""Small root file systems: a program, the libraries it needs, nothing else.
+
+Packages are unpacked by mmdebstrap (``--variant=extract``: no maintainer script runs, the host's
+apt is untouched); programs and their library closure are copied out of the unpacked tree. The
+closure comes from the tree's own dynamic loader. Neighbour: ``recipes.py``.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+LOADER = "usr/lib64/ld-linux-x86-64.so.2"
+LIBRARY_FOLDERS = ("usr/lib/x86_64-linux-gnu",)
+SUITE = "trixie"
+
+
+def cache() -> Path:
+    """Return the cache folder, outside the tree."""
+    base = os.environ.get("METERTWIN_CACHE")
+    if base:
+        return Path(base)
+    return Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))) / "metertwin"
+
+
+def unpacked(packages: Sequence[str]) -> Path:
+    """Return a tree with the packages and what they depend on, unpacked once.
+
+    Raises:
+        subprocess.CalledProcessError: mmdebstrap failed; its own message is on stderr.
+    """
+    key = hashlib.sha256(" ".join([SUITE, *sorted(packages)]).encode()).hexdigest()[:16]
+    tree = cache() / "rootfs" / key
+    if (tree / ".complete").exists():
+        return tree
+    shutil.rmtree(tree, ignore_errors=True)
+    tree.parent.mkdir(parents=True, exist_ok=True)
+    command = ["mmdebstrap", "--quiet", "--variant=extract", "--architectures=amd64"]
+    command += [f"--include={','.join(packages)}", SUITE, str(tree)]
+    subprocess.run(command, check=True, stdout=sys.stderr)
+    (tree / ".complete").touch()
+    return tree
+
+
+def closure(tree: Path, programs: Iterable[Path]) -> set[Path]:
+    """Return the shared libraries that programs of the tree load, as paths inside the tree."""
+    found: set[Path] = set()
+    search = ":".join(str(tree / folder) for folder in LIBRARY_FOLDERS)
+    for program in programs:
+        listing = subprocess.run(
+            [str(tree / LOADER), "--library-path", search, "--list", str(program)],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for line in listing.splitlines():
+            if "=>" in line:
+                path = Path(line.split("=>")[1].split("(")[0].strip())
+                if "not found" in line:
+                    raise FileNotFoundError(f"{program}: {line.strip()}")
+                found.add(path)
+    return found
+
+
+def copy_program(tree: Path, program: str, target: Path, extra: Iterable[Path] = ()) -> None:
+    """Copy a program of the tree, its closure and that of `extra` libraries into `target`."""
+    source = tree / program
+    destination = target / program
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(source, destination)
+    libraries = target / LIBRARY_FOLDERS[0]
+    libraries.mkdir(parents=True, exist_ok=True)
+    for path in closure(tree, [source, *extra]):
+        shutil.copy2(path.resolve(), libraries / path.name)
+    for link in ("lib64", "lib"):
+        if not (target / link).is_symlink():
+            (target / link).symlink_to(f"usr/{link}")
+    (target / "usr/lib64").mkdir(exist_ok=True)
+    loader = (tree / LOADER).resolve()
+    shutil.copy2(loader, target / "usr/lib64" / Path(LOADER).name)
+
+
+def write_account(target: Path) -> None:
+    """Write the files a C library expects: one user, no names but localhost, a place for /tmp."""
+    etc = target / "etc"
+    etc.mkdir(exist_ok=True)
+    (etc / "passwd").write_text("metertwin:x:65532:65532::/nonexistent:/sbin/nologin\n")
+    (etc / "group").write_text("metertwin:x:65532:\n")
+    (etc / "nsswitch.conf").write_text("hosts: files dns\n")
+    for name in ("tmp", "var/lib/metertwin", "var/run/metertwin", "proc", "sys", "dev"):
+        (target / name).mkdir(parents=True, exist_ok=True)
+    (target / "tmp").chmod(0o1777)
+    for name in ("var/lib/metertwin", "var/run/metertwin"):
+        os.chown(target / name, 65532, 65532)
+
+
+def size(target: Path) -> int:
+    """Return the bytes of all regular files below `target`."""
+    return sum(p.stat().st_size for p in target.rglob("*") if p.is_file() and not p.is_symlink())
