@@ -1,0 +1,80 @@
+"""`python3 -m meter_twin`: read the configuration, run the twin, leave a message when it ends.
+
+Exit codes: 0 asked to stop, 1 unexpected, 2 wrong configuration, 3 the store cannot be used. The
+reason of 2 and 3 goes to stderr and to the termination message of the pod.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import ssl
+import sys
+from pathlib import Path
+
+from . import log
+from .configuration import ConfigurationError, load_configuration
+from .option_schema import Violation
+from .shell import Twin
+from .store_schema import StoreError
+
+EXIT_CONFIGURATION = 2
+EXIT_STORE = 3
+_TERMINATION_LOG = "/dev/termination-log"
+
+
+def main() -> int:
+    """Run a twin; return its exit code."""
+    log.capture_standard_logging()
+    os.umask(0o077)
+    try:
+        asyncio.run(_serve())
+    except ConfigurationError as error:
+        return _end(EXIT_CONFIGURATION, "configuration is wrong", error.violation)
+    except StoreError as error:
+        violation = Violation("paths.store", str(error), error.remedy)
+        return _end(EXIT_STORE, "store cannot be used", violation)
+    except OSError as error:
+        violation = Violation("ports", f"{type(error).__name__}: {error}", "free the port")
+        return _end(EXIT_CONFIGURATION, "twin cannot serve", violation)
+    return 0
+
+
+async def _serve() -> None:
+    configuration = load_configuration(os.environ.get("METERTWIN_CONFIG"))
+    try:
+        twin = Twin(configuration)
+    except ssl.SSLError as error:
+        raise ConfigurationError(
+            Violation(
+                str(configuration.identity_dir),
+                f"holds no usable certificate and key, or the trust file is no CA ({error.reason})",
+                "provision the twin's Secret again",
+            )
+        ) from error
+    task = asyncio.current_task()
+    assert task is not None
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await twin.run()
+
+
+def _end(code: int, what: str, violation: Violation) -> int:
+    log.log(
+        "error",
+        what,
+        field=violation.field,
+        message=violation.message,
+        remedy=violation.remedy,
+    )
+    target = Path(os.environ.get("METERTWIN_TERMINATION_LOG", _TERMINATION_LOG))
+    with contextlib.suppress(OSError):
+        if target.exists():
+            target.write_text(f"{violation.field}: {violation.message}; {violation.remedy}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""Requests that reach the meter: live read, forward to the EMS port, load limit.
+
+The supply relay is not here and never will be: only the utility's signed order moves it.
+Neighbours: `api` routes here, `link_loop` carries the command, `owner_gate` gives the authority.
+"""
+
+import base64
+import binascii
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from meter_wire.commands import Forward, Read, Write
+from meter_wire.entries import status_names
+from meter_wire.obis import format_code, parse_code
+
+from .application import QueryError
+from .http_server import ApiError, Request, Response, json_response
+from .link_loop import LinkLoop
+from .option_schema import OptionError, Schema, apply_schema
+from .presentation import format_register, format_time
+
+_FORWARD: Schema = {
+    "type": "object",
+    "required": ["data"],
+    "properties": {
+        "data": {"type": "string", "maxLength": 684},
+        "ttl_seconds": {"type": "integer", "minimum": 1, "maximum": 300, "default": 30},
+    },
+}
+_LOAD: Schema = {
+    "type": "object",
+    "required": ["limit_w", "seconds"],
+    "properties": {
+        "load": {"type": "integer", "minimum": 0, "maximum": 7, "default": 0},
+        "limit_w": {"type": "integer", "minimum": 0, "maximum": 1_000_000},
+        "seconds": {"type": "integer", "minimum": 1, "maximum": 86400},
+    },
+}
+_FORWARD_CODES = {
+    "ok": "delivered",
+    "absent": "ems_absent",
+    "expired": "expired",
+    "timeout": "expired",
+}
+
+
+class Commands:
+    """What a client of the local port may ask of the meter."""
+
+    def __init__(self, loop: LinkLoop, has_authority: Callable[[], bool]) -> None:
+        """`has_authority`: whether this epoch may act on third parties now."""
+        self._loop = loop
+        self._has_authority = has_authority
+
+    async def read_live(self, code: str | None, timeout_s: int) -> dict[str, Any] | None:
+        """Return the registers that the meter answers, None if it does not.
+
+        Raises:
+            QueryError: the code is not an OBIS code.
+        """
+        try:
+            codes = (parse_code(code),) if code is not None else ()
+        except ValueError as error:
+            raise QueryError("code", "is no full OBIS code", "write 1-0:1.8.0*255") from error
+        answered = await self._loop.command(Read(codes), timeout_s * 1000)
+        if answered.code == "unknown":
+            raise QueryError("code", "is unknown to this meter", "see /v1/registers for its codes")
+        entry = answered.entry
+        if answered.code != "ok" or entry is None:
+            return None
+        return {
+            "source": "metered",
+            "age_seconds": max(0, int(time.time()) - entry.time_s) if entry.time_s else 0,
+            "time": format_time(entry.time_s),
+            "incarnation": None,
+            "seq": None,
+            "status": status_names(entry.status),
+            "registers": {
+                format_code(register.code): format_register(register)
+                for register in entry.registers
+            },
+        }
+
+    async def forward(self, request: Request) -> Response:
+        """POST /v1/forward: opaque bytes to the EMS port, at most once."""
+        self._check_authority()
+        body = _parse(request.body, _FORWARD)
+        try:
+            data = base64.b64decode(body["data"], validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise ApiError(400, "body.data", "is not base64", "encode the bytes") from error
+        answered = await self._command(Forward(data), body["ttl_seconds"] * 1000)
+        code = _FORWARD_CODES.get(answered.code, "refused")
+        reply = base64.b64encode(answered.data).decode() if answered.data else None
+        return json_response({"code": code, "data": reply})
+
+    async def load(self, request: Request) -> Response:
+        """POST /v1/load: limit a load for a time; it returns to its safe state by itself."""
+        self._check_authority()
+        body = _parse(request.body, _LOAD)
+        command = Write("load", body["limit_w"], index=body["load"], seconds=body["seconds"])
+        answered = await self._command(command, 10_000)
+        return json_response({"code": answered.code}, 200 if answered.code == "ok" else 409)
+
+    async def _command(self, command: Forward | Write, ttl_ms: int) -> Any:
+        try:
+            return await self._loop.command(command, ttl_ms)
+        except ValueError as error:
+            raise ApiError(400, "body", "is out of range", "see the reference") from error
+
+    def _check_authority(self) -> None:
+        if not self._has_authority():
+            raise ApiError(
+                409,
+                "epoch",
+                "this twin is not the active one, or has lost the broker",
+                "ask the active twin, see `kubectl get meters`",
+            )
+
+
+def _parse(body: bytes, schema: Schema) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = apply_schema(schema, json.loads(body), "body")
+    except OptionError as error:
+        raise ApiError(400, *error.violation) from error
+    except (ValueError, RecursionError) as error:
+        raise ApiError(400, "body", "is not JSON", "send a JSON object") from error
+    return document

@@ -1,0 +1,1 @@
+"""Applications of the stock image, one module each; pure, found by `registry`."""

@@ -1,0 +1,249 @@
+"""Configuration: METERTWIN_CONFIG and the identity files, read once and checked before all else.
+
+Neighbours: `option_schema` (the checks), `registry` (options of applications), `__main__` (prints
+the violation and exits with 2). No secret is in the environment: keys come from `keys.json`.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .option_schema import OptionError, Violation, apply_schema
+
+_HEX32 = "[0-9a-f]{32}"
+_HEX64 = "[0-9a-f]{64}"
+_EPOCH = {"type": "integer", "minimum": 1, "maximum": 0xFFFFFFFF}
+_DEVICE = {"type": "string", "pattern": "[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?"}
+_PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
+_ANY_OBJECT = {"type": "object"}
+
+_RECIPIENT = {
+    "type": "object",
+    "required": ["name", "publicKey"],
+    "properties": {
+        "name": {"type": "string", "maxLength": 63},
+        "publicKey": {"type": "string", "pattern": _HEX64, "description": "X25519, hex"},
+    },
+}
+_DATA_POLICY = {
+    "type": "object",
+    "default": {},
+    "properties": {
+        "purpose": {"type": "string", "default": "billing", "maxLength": 63},
+        "resolutionSeconds": {"type": "integer", "minimum": 1, "maximum": 86400, "default": 900},
+        "recipients": {"type": "array", "items": _RECIPIENT, "maxItems": 8, "default": []},
+        "retentionDays": {"type": "integer", "minimum": 1, "maximum": 3650, "default": 60},
+    },
+}
+_PATHS = {
+    "type": "object",
+    "default": {},
+    "properties": {
+        "identity": {"type": "string", "default": "/var/run/metertwin/identity"},
+        "trust": {"type": "string", "default": "/var/run/metertwin/trust/ca.crt"},
+        "store": {"type": "string", "default": "/var/lib/metertwin/twin.db"},
+    },
+}
+_PORTS = {
+    "type": "object",
+    "default": {},
+    "properties": {
+        "plain": {**_PORT, "default": 8080},
+        "local": {**_PORT, "default": 8081},
+        "peer": {**_PORT, "default": 8443},
+    },
+}
+SCHEMA = {
+    "type": "object",
+    "required": ["device", "epoch", "broker"],
+    "properties": {
+        "device": _DEVICE,
+        "epoch": _EPOCH,
+        "meteringPoint": {"type": "string", "maxLength": 64, "default": ""},
+        "namespace": {"type": "string", "maxLength": 63, "default": "default"},
+        "broker": {
+            "type": "object",
+            "required": ["host"],
+            "properties": {
+                "host": {"type": "string", "maxLength": 253},
+                "port": {**_PORT, "default": 8883},
+            },
+        },
+        "timezone": {"type": "string", "pattern": "[A-Za-z0-9_+/-]{1,64}", "default": "UTC"},
+        "capturePeriodSeconds": {
+            "type": "integer", "minimum": 1, "maximum": 86400, "default": 900,
+        },
+        "reportSpreadSeconds": {"type": "integer", "minimum": 0, "maximum": 86400, "default": 0},
+        "registers": {
+            "type": "array",
+            "maxItems": 64,
+            "default": [],
+            "items": {
+                "type": "string",
+                "pattern": r"\d{1,3}-\d{1,3}:\d{1,3}\.\d{1,3}\.\d{1,3}\*\d{1,3}",
+            },
+        },
+        "applications": {
+            "type": "object", "additionalProperties": _ANY_OBJECT, "default": {"metering-data": {}},
+        },
+        "engines": {
+            "type": "object", "additionalProperties": {"type": "string", "maxLength": 63}, "default": {},
+        },
+        "dataPolicy": _DATA_POLICY,
+        "archive": {"type": "boolean", "default": False},
+        "paths": _PATHS,
+        "ports": _PORTS,
+    },
+}  # fmt: skip
+_KEYS_SCHEMA = {
+    "type": "object",
+    "required": ["device", "epoch", "epochId", "up", "down", "ctl"],
+    "properties": {
+        "device": _DEVICE,
+        "epoch": _EPOCH,
+        "epochId": {"type": "string", "pattern": _HEX32},
+        **{name: {"type": "string", "pattern": _HEX64} for name in ("up", "down", "ctl")},
+    },
+}
+
+
+class ConfigurationError(Exception):
+    """Something that the twin was given is wrong; `violation` names field and remedy."""
+
+    def __init__(self, violation: Violation) -> None:
+        """Keep the violation; its text holds no value of a key."""
+        super().__init__(f"{violation.field}: {violation.message}; {violation.remedy}")
+        self.violation = violation
+
+
+class Keys(NamedTuple):
+    """Keys of this epoch; never printed."""
+
+    epoch_id: bytes
+    up: bytes
+    down: bytes
+    ctl: bytes
+
+    def __repr__(self) -> str:
+        """Hide the keys from any log."""
+        return "Keys(…)"
+
+
+class Recipient(NamedTuple):
+    """Who may open an export: a name and an X25519 public key."""
+
+    name: str
+    public_key: bytes
+
+
+class Configuration(NamedTuple):
+    """All that the process was told."""
+
+    device: str
+    epoch: int
+    metering_point: str
+    namespace: str
+    broker_host: str
+    broker_port: int
+    timezone: str
+    capture_period_s: int
+    report_spread_s: int
+    registers: frozenset[str]
+    applications: dict[str, dict[str, Any]]
+    engines: dict[str, str]
+    purpose: str
+    resolution_s: int
+    retention_days: int
+    recipients: tuple[Recipient, ...]
+    has_archive: bool
+    identity_dir: Path
+    trust_file: Path
+    store_path: Path
+    plain_port: int
+    local_port: int
+    peer_port: int
+    keys: Keys
+
+
+def load_configuration(text: str | None) -> Configuration:
+    """Parse METERTWIN_CONFIG and read the identity it points to.
+
+    Raises:
+        ConfigurationError: names the field, `METERTWIN_CONFIG.…` or `keys.json.…`, or the file.
+    """
+    if not text:
+        raise _error("METERTWIN_CONFIG", "is not set", "set it to the JSON of the contract")
+    document = _parse(text, "METERTWIN_CONFIG", SCHEMA)
+    paths, policy = document["paths"], document["dataPolicy"]
+    identity = Path(paths["identity"])
+    for file in (identity / "tls.crt", identity / "tls.key", Path(paths["trust"])):
+        _read(file)
+    return Configuration(
+        device=document["device"],
+        epoch=document["epoch"],
+        metering_point=document["meteringPoint"],
+        namespace=document["namespace"],
+        broker_host=document["broker"]["host"],
+        broker_port=document["broker"]["port"],
+        timezone=document["timezone"],
+        capture_period_s=document["capturePeriodSeconds"],
+        report_spread_s=document["reportSpreadSeconds"],
+        registers=frozenset(document["registers"]),
+        applications=_applications(document["applications"]),
+        engines=document["engines"],
+        purpose=policy["purpose"],
+        resolution_s=policy["resolutionSeconds"],
+        retention_days=policy["retentionDays"],
+        recipients=tuple(
+            Recipient(one["name"], bytes.fromhex(one["publicKey"])) for one in policy["recipients"]
+        ),
+        has_archive=document["archive"],
+        identity_dir=identity,
+        trust_file=Path(paths["trust"]),
+        store_path=Path(paths["store"]),
+        plain_port=document["ports"]["plain"],
+        local_port=document["ports"]["local"],
+        peer_port=document["ports"]["peer"],
+        keys=_load_keys(identity / "keys.json", document["device"], document["epoch"]),
+    )
+
+
+def _applications(selected: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {name: dict(options) for name, options in selected.items()}
+
+
+def _load_keys(path: Path, device: str, epoch: int) -> Keys:
+    document = _parse(_read(path), "keys.json", _KEYS_SCHEMA)
+    for name, expected in (("device", device), ("epoch", epoch)):
+        if document[name] != expected:
+            raise _error(
+                f"keys.json.{name}",
+                f"is of another twin than METERTWIN_CONFIG.{name}",
+                "mount the Secret of this device and epoch",
+            )
+    return Keys(*(bytes.fromhex(document[name]) for name in ("epochId", "up", "down", "ctl")))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeError) as error:
+        raise _error(
+            str(path), f"cannot be read ({type(error).__name__})", "mount the twin's Secret and CA"
+        ) from error
+
+
+def _parse(text: str, field: str, schema: dict[str, Any]) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _error(field, "is not JSON", "correct its syntax") from error
+    try:
+        document: dict[str, Any] = apply_schema(schema, value, field)
+    except OptionError as error:
+        raise ConfigurationError(error.violation) from error
+    return document
+
+
+def _error(field: str, message: str, remedy: str) -> ConfigurationError:
+    return ConfigurationError(Violation(field, message, remedy))

@@ -1,0 +1,1 @@
+"""Engines of the stock image, one module each; found by `registry`."""

@@ -1,0 +1,75 @@
+"""Log lines: one JSON object a line on stderr, from a fixed set of fields.
+
+A field that is not in `FIELDS` is a bug and raises, so a register value or a key cannot slip in by
+a convenient f-string; what asyncio itself reports is reduced to exception type and place.
+"""
+
+import json
+import logging
+import sys
+import time
+import traceback
+from typing import TextIO
+
+FIELDS = frozenset(
+    (
+        *("application", "device", "epoch", "error", "field", "host", "incarnation", "message"),
+        *("name", "path", "place", "reason", "remedy", "removed", "seq", "state", "term"),
+        "version",
+    )
+)
+MAX_TEXT = 300
+
+
+def log(level: str, what: str, **fields: str | int | None) -> None:
+    """Write a line.
+
+    Args:
+        level: `info`, `warning` or `error`.
+        what: what happened, a fixed text.
+        fields: names of `FIELDS` with integers or short texts.
+
+    Raises:
+        ValueError: a field that is not allowed.
+    """
+    unknown = set(fields) - FIELDS
+    if unknown:
+        raise ValueError(f"log field {sorted(unknown)} is not in log.FIELDS")
+    now_s = time.time()
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now_s))
+    line: dict[str, str | int | None] = {
+        "time": f"{stamp}.{int(now_s * 1000) % 1000:03d}Z",
+        "level": level,
+        "what": what,
+    }
+    for name, value in fields.items():
+        line[name] = value[:MAX_TEXT] if isinstance(value, str) else value
+    stream: TextIO = sys.stderr
+    stream.write(json.dumps(line, separators=(",", ":")) + "\n")
+    stream.flush()
+
+
+def log_exception(what: str, error: BaseException, **fields: str | int | None) -> None:
+    """Write type and place of an unexpected exception, never its text, which may hold values."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else ""
+    log("error", what, error=type(error).__name__, place=place, **fields)
+
+
+class _Reduced(logging.Handler):
+    """Standard logging (asyncio, third-party applications) with messages left out."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        place = f"{record.filename}:{record.lineno}"
+        if error is not None:
+            log_exception("internal", error, name=record.name)
+        else:
+            log("warning", "internal", name=record.name, place=place)
+
+
+def capture_standard_logging() -> None:
+    """Route the `logging` module through `log`, from warning on."""
+    root = logging.getLogger()
+    root.handlers[:] = [_Reduced(logging.WARNING)]
+    root.setLevel(logging.WARNING)

@@ -1,0 +1,116 @@
+"""The owner gate: what the operator's retained `ctl` record lets this epoch do.
+
+Pure: records and `now_ms` in, verdicts out. A record counts only with a MAC under K_ctl, for this
+epoch and its id, and never with a lower term (the operator's Lease transition count) or, within a
+term, a lower counter than one seen before. *Retired* is final. Storing and acknowledging never
+wait for the gate; effects on third parties need `has_authority`: *active*, read within the lease.
+"""
+
+import hmac
+import json
+from typing import Any, NamedTuple
+
+STATES = ("candidate", "active", "frozen", "retired")
+UNKNOWN = "unknown"
+LEASE_MS = 60_000
+MAX_RECORD = 1024
+
+
+class GateMemory(NamedTuple):
+    """What outlives a restart: highest term and counter accepted, and frozen or retired."""
+
+    term: int = 0
+    counter: int = 0
+    state: str = UNKNOWN
+
+
+class Verdict(NamedTuple):
+    """Whether a record was accepted, why not, and whether memory is to be saved before acting."""
+
+    accepted: bool
+    reason: str = ""
+    changed: bool = False
+
+
+def encode_canonical(record: dict[str, Any]) -> bytes:
+    """Return the bytes that the MAC covers: the record without `mac`, keys sorted, no spaces."""
+    plain = {name: value for name, value in record.items() if name != "mac"}
+    return json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
+
+
+def sign_record(record: dict[str, Any], key: bytes) -> dict[str, Any]:
+    """Return the record with its `mac`: HMAC-SHA256(K_ctl, canonical)[:16] in hex."""
+    digest = hmac.digest(key, encode_canonical(record), "sha256")[:16]
+    return {**record, "mac": digest.hex()}
+
+
+class OwnerGate:
+    """The gate of one epoch."""
+
+    def __init__(self, epoch: int, epoch_id: bytes, key: bytes, memory: GateMemory) -> None:
+        """Begin with what was remembered; *active* must be read again before it counts."""
+        self._epoch = epoch
+        self._epoch_id = epoch_id.hex()
+        self._key = key
+        self.memory = memory
+        self.state = memory.state if memory.state in {"frozen", "retired"} else UNKNOWN
+        self._read_ms: int | None = None
+
+    def receive(self, payload: bytes, now_ms: int) -> Verdict:
+        """Judge a message of `ctl`; never raises for what it contains.
+
+        Args:
+            payload: as received.
+            now_ms: monotonic time when the retained copy was asked for (not when it arrived).
+        """
+        record, reason = self._parse(payload)
+        if record is None:
+            return Verdict(False, reason)
+        order = (record["term"], record["counter"])
+        if order < (self.memory.term, self.memory.counter):
+            return Verdict(False, "term" if record["term"] < self.memory.term else "counter")
+        if self.state == "retired" and record["state"] != "retired":
+            return Verdict(False, "retired")
+        self.state = record["state"]
+        self._read_ms = now_ms
+        before, self.memory = self.memory, GateMemory(*order, self.state)
+        return Verdict(True, changed=self.memory != before)
+
+    def _parse(self, payload: bytes) -> tuple[dict[str, Any] | None, str]:
+        if not payload:
+            return None, "empty"
+        if len(payload) > MAX_RECORD:
+            return None, "oversized"
+        try:
+            record = json.loads(payload)
+            claimed = bytes.fromhex(record["mac"])
+            expected = bytes.fromhex(sign_record(record, self._key)["mac"])
+            if not hmac.compare_digest(claimed, expected):
+                return None, "mac"
+            if record["epoch"] != self._epoch or record["epochId"] != self._epoch_id:
+                return None, "epoch"
+            numbers = (record["term"], record["counter"])
+            if record["state"] not in STATES or any(type(one) is not int for one in numbers):
+                return None, "malformed"
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None, "malformed"
+        return record, ""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the last record said *active* (readiness; no lease needed)."""
+        return self.state == "active"
+
+    @property
+    def is_retired(self) -> bool:
+        """Whether this epoch must store and acknowledge nothing more."""
+        return self.state == "retired"
+
+    def has_authority(self, now_ms: int, *, connected: bool) -> bool:
+        """Whether effects on third parties are allowed: *active*, connected, within the lease."""
+        return (
+            self.is_active
+            and connected
+            and self._read_ms is not None
+            and now_ms - self._read_ms < LEASE_MS
+        )

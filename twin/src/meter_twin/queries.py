@@ -1,0 +1,109 @@
+"""Parameters of the local API: times, limits, cursors; each mistake names field and remedy.
+
+Pure; used by `api` and the applications.
+"""
+
+import calendar
+import re
+import time
+
+from .application import QueryError
+from .store_queries import START, Position
+
+_AGO = re.compile(r"(\d{1,6})(s|m|h|d)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_CURSOR = re.compile(r"(\d{1,10})-(\d{1,10})")
+_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
+
+
+def parse_time(text: str, field: str, now_s: int) -> int:
+    """Return UTC seconds of an RFC 3339 time or of a span back from now (`90s`, `1h`, `7d`).
+
+    Raises:
+        QueryError: it is neither.
+    """
+    ago = _AGO.fullmatch(text)
+    if ago:
+        return now_s - int(ago[1]) * _SECONDS[ago[2]]
+    # in a query a "+" of the offset arrives as a space
+    absolute = _RFC3339.fullmatch(text.replace(" ", "+"))
+    if absolute:
+        try:
+            seconds = calendar.timegm(time.strptime(absolute[1], "%Y-%m-%dT%H:%M:%S"))
+        except ValueError:
+            seconds = -1
+        if seconds >= 0:
+            return seconds - _offset_s(absolute[2])
+    raise QueryError(
+        field, "is not a time", "give RFC 3339 such as 2026-01-01T00:00:00Z, or a span such as 1h"
+    )
+
+
+def _offset_s(zone: str) -> int:
+    if zone == "Z":
+        return 0
+    sign = -1 if zone[0] == "-" else 1
+    return sign * (int(zone[1:3]) * 3600 + int(zone[4:6]) * 60)
+
+
+def find_time(parameters: dict[str, str], field: str, now_s: int) -> int | None:
+    """Return the time of a parameter, None if it is absent."""
+    text = parameters.get(field)
+    return None if text is None else parse_time(text, field, now_s)
+
+
+def parse_integer(
+    parameters: dict[str, str], field: str, default: int, lowest: int, highest: int
+) -> int:
+    """Return an integer parameter within its bounds.
+
+    Raises:
+        QueryError: it is no integer or out of bounds.
+    """
+    text = parameters.get(field)
+    if text is None:
+        return default
+    if not re.fullmatch(r"\d{1,9}", text) or not lowest <= int(text) <= highest:
+        raise QueryError(field, "is out of bounds", f"give {lowest} to {highest}")
+    return int(text)
+
+
+def parse_cursor(text: str | None) -> Position | None:
+    """Return the position of an `after` parameter, None if it is absent.
+
+    Raises:
+        QueryError: it is not a cursor.
+    """
+    if text is None:
+        return None
+    found = _CURSOR.fullmatch(text)
+    if found is None:
+        raise QueryError("after", "is not a cursor", "give `next` of the answer before")
+    return Position(int(found[1]), int(found[2]))
+
+
+def format_cursor(position: Position) -> str:
+    """Return the text of a position, for `next`."""
+    return f"{position.incarnation}-{position.seq}"
+
+
+def check_names(parameters: dict[str, str], known: str) -> None:
+    """Refuse parameters that nobody reads.
+
+    Raises:
+        QueryError: for the first unknown one.
+    """
+    for name in parameters:
+        if name not in known.split():
+            raise QueryError(name[:32], "is unknown", f"known are: {known}")
+
+
+__all__ = [
+    "START",
+    "check_names",
+    "find_time",
+    "format_cursor",
+    "parse_cursor",
+    "parse_integer",
+    "parse_time",
+]

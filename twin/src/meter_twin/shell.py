@@ -1,0 +1,353 @@
+"""The process: opens the store, the ports and the broker session, and does what the core says.
+
+Neighbours: `configuration` (what it is told), `link_loop` (meter), `mqtt_shell` (broker),
+`owner_gate` (operator), `api` and `health` (ports), `application_host`. One event loop, no
+threads; whatever is long is done in bounded pieces.
+"""
+
+import asyncio
+import contextlib
+import resource
+import ssl
+import time
+from typing import Any
+
+from meter_wire.names import build_topic
+from meter_wire.portable.mqtt_event import Message
+from meter_wire.twin_link import EpochKeys
+
+from . import __version__, log
+from .api import Api
+from .api_commands import Commands
+from .application import Context
+from .application_host import ApplicationHost
+from .configuration import Configuration
+from .export import Exporter
+from .health import Health, PeerPort, Series
+from .http_server import HttpServer
+from .link_loop import LinkLoop
+from .mqtt_shell import BrokerSettings, MqttShell, NotConnectedError, tls_context
+from .owner_gate import LEASE_MS, GateMemory, OwnerGate
+from .presentation import format_time
+from .registry import build_applications, build_engines
+from .store import Store
+from .store_retention import prune
+from .store_schema import StoreError
+from .twin_state import MeterContact, build_state, encode_state, silence_after_s
+
+KEEP_ALIVE_S = 30
+HOUSEKEEPING_S = 1.0
+PRUNE_EVERY_S = 600
+FEED_PAUSE_S = 0.2
+LISTEN = "0.0.0.0"  # noqa: S104 - the pod's own address; the local API binds to loopback
+
+
+class Twin:
+    """One twin; `run` serves until cancelled."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        """Open the store and check what was selected; nothing listens yet.
+
+        Raises:
+            ConfigurationError: an application, option, engine or certificate is wrong.
+            StoreError: the store cannot be used.
+        """
+        self._configuration = configuration
+        engines = build_engines(configuration.engines)
+        applications = build_applications(
+            configuration.applications,
+            Context(
+                configuration.device,
+                configuration.metering_point,
+                configuration.timezone,
+                configuration.capture_period_s,
+            ),
+        )
+        configuration.store_path.parent.mkdir(parents=True, exist_ok=True)
+        self._store = Store(configuration.store_path)
+        self._host = ApplicationHost(self._store, applications)
+        self._gate = OwnerGate(
+            configuration.epoch,
+            configuration.keys.epoch_id,
+            configuration.keys.ctl,
+            self._load_gate_memory(),
+        )
+        keys = EpochKeys(configuration.epoch, configuration.keys.up, configuration.keys.down)
+        self._feed = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._loop = LinkLoop(
+            configuration.device, keys, self._store, self._publish_down, self._feed.set
+        )
+        if self._gate.is_retired:
+            self._loop.stop()
+        self._exporter = Exporter(configuration, self._store, engines.get("encrypt"))
+        self._topics = {
+            channel: build_topic(configuration.device, channel, configuration.epoch)
+            for channel in ("up", "down", "ctl", "state")
+        }
+        self._broker = self._build_broker()
+        self._servers = self._build_servers()
+        self._published: dict[str, Any] | None = None
+        self._was_connected = False
+        self._asked_ms = 0
+
+    def _load_gate_memory(self) -> GateMemory:
+        find = self._store.find_property
+        return GateMemory(
+            find("gate_term") or 0, find("gate_counter") or 0, find("gate_state") or "unknown"
+        )
+
+    def _build_broker(self) -> MqttShell:
+        configuration = self._configuration
+        will = encode_state(self._state(online=False))
+        settings = BrokerSettings(
+            configuration.broker_host,
+            configuration.broker_port,
+            f"{configuration.device}/{configuration.epoch}",
+            KEEP_ALIVE_S,
+            (self._topics["state"], will, 1, True),
+        )
+        identity = configuration.identity_dir
+        context = tls_context(configuration.trust_file, identity / "tls.crt", identity / "tls.key")
+        return MqttShell(
+            settings, self._receive, context, self._connected, lambda error, _: self._lost(error)
+        )
+
+    def _build_servers(self) -> list[tuple[HttpServer, str, int]]:
+        configuration = self._configuration
+        commands = Commands(self._loop, self._has_authority)
+        api = Api(
+            configuration.device,
+            self._store,
+            self._host,
+            self._loop,
+            commands,
+            self._exporter,
+            self._describe,
+            configuration.registers,
+        )
+        health = Health(self._unready, self._series)
+        peers = HttpServer("peer", PeerPort(self._identity).handle, self._peer_context())
+        return [
+            (HttpServer("plain", health.handle), LISTEN, configuration.plain_port),
+            (HttpServer("local", api.handle), "127.0.0.1", configuration.local_port),
+            (peers, LISTEN, configuration.peer_port),
+        ]
+
+    def _peer_context(self) -> ssl.SSLContext:
+        identity = self._configuration.identity_dir
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(self._configuration.trust_file)
+        context.load_cert_chain(identity / "tls.crt", identity / "tls.key")
+        return context
+
+    async def run(self) -> None:
+        """Serve until cancelled; then say goodbye, close and return within two seconds.
+
+        Raises:
+            OSError: a port is taken.
+        """
+        for channel in ("up", "ctl"):
+            await self._broker.subscribe(self._topics[channel])
+        try:
+            for server, host, port in self._servers:
+                await server.start(host, port)
+            log.log(
+                "info",
+                "twin serves",
+                device=self._configuration.device,
+                epoch=self._configuration.epoch,
+                version=__version__,
+            )
+            self._feed.set()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._broker.run())
+                tasks.create_task(self._loop.run())
+                tasks.create_task(self._feed_applications())
+                tasks.create_task(self._housekeeping())
+                tasks.create_task(self._publish_state())
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
+        with contextlib.suppress(NotConnectedError, TimeoutError):
+            async with asyncio.timeout(1):
+                if self._broker.connected.is_set():
+                    payload = encode_state(self._state(online=False))
+                    await self._broker.publish(self._topics["state"], payload, 0, retain=True)
+                await self._broker.close()
+        for server, _, _ in self._servers:
+            await server.close()
+        self._store.close()
+        log.log("info", "twin stopped")
+
+    async def _receive(self, message: Message) -> None:
+        """A message of the broker; returns at once, so that its PUBACK paces the meter."""
+        if message.topic == self._topics["up"]:
+            before = self._loop.last_heard_s
+            self._loop.receive(
+                message.payload, retained=bool(message.retain), dup=bool(message.dup)
+            )
+            if before is None:
+                self._changed.set()
+        elif message.topic == self._topics["ctl"]:
+            self._control(message.payload)
+
+    def _control(self, payload: bytes) -> None:
+        verdict = self._gate.receive(payload, self._asked_ms or _now_ms())
+        if not verdict.accepted:
+            if payload:
+                log.log("warning", "control record refused", reason=verdict.reason)
+            return
+        if not verdict.changed:
+            return
+        if self._gate.is_retired:
+            self._loop.stop()
+        memory = self._gate.memory
+        self._store.save_properties(
+            {"gate_term": memory.term, "gate_counter": memory.counter, "gate_state": memory.state}
+        )
+        log.log("info", "control record", state=memory.state, term=memory.term)
+        self._changed.set()
+
+    async def _connected(self) -> None:
+        self._was_connected = True
+        self._asked_ms = _now_ms()
+        self._published = None
+        log.log("info", "broker session up", host=self._configuration.broker_host)
+        self._loop.connected()
+        self._changed.set()
+
+    def _lost(self, error: Exception) -> None:
+        self._loop.disconnected()
+        log.log("warning", "broker session lost", error=type(error).__name__)
+
+    async def _publish_down(self, payload: bytes) -> None:
+        with contextlib.suppress(NotConnectedError):
+            await self._broker.publish(self._topics["down"], payload)
+
+    async def _feed_applications(self) -> None:
+        """Bring the applications up to date after each commit, at most five times a second."""
+        while True:
+            await self._feed.wait()
+            self._feed.clear()
+            try:
+                while self._host.step(int(time.time())):
+                    await asyncio.sleep(0)
+            except StoreError as error:
+                log.log("error", "applications wait for the store", message=str(error))
+            await asyncio.sleep(FEED_PAUSE_S)
+
+    async def _housekeeping(self) -> None:
+        """Retention, the authority's lease, and the moments at which the state changes by time."""
+        pruned_s = 0.0
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_S)
+            self._changed.set()
+            if time.monotonic() - pruned_s > PRUNE_EVERY_S:
+                pruned_s = time.monotonic()
+                await self._prune()
+            if self._broker.connected.is_set() and _now_ms() - self._asked_ms > LEASE_MS // 3:
+                self._asked_ms = _now_ms()
+                with contextlib.suppress(NotConnectedError, PermissionError):
+                    await self._broker.subscribe(self._topics["ctl"])
+
+    async def _prune(self) -> None:
+        before_s = int(time.time()) - self._configuration.retention_days * 86400
+        try:
+            while removed := prune(
+                self._store, before_s, keep_unarchived=self._configuration.has_archive
+            ):
+                log.log("info", "entries past their retention deleted", removed=removed)
+                await asyncio.sleep(0.05)
+        except StoreError as error:
+            log.log("error", "retention waits for the store", message=str(error))
+
+    async def _publish_state(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            document = self._state()
+            if document == self._published or not self._broker.connected.is_set():
+                continue
+            try:
+                payload = encode_state(document)
+                await self._broker.publish(self._topics["state"], payload, retain=True)
+            except NotConnectedError:
+                continue
+            self._published = document
+
+    def _state(self, *, online: bool = True) -> dict[str, Any]:
+        return build_state(
+            epoch=self._configuration.epoch,
+            store_id=self._store.store_id,
+            version=__version__,
+            contact=self._contact(),
+            ready=online and not self._unready(),
+            term=self._gate.memory.term,
+            now_s=int(time.time()),
+            online=online,
+        )
+
+    def _contact(self) -> MeterContact:
+        configuration = self._configuration
+        return MeterContact(
+            self._loop.last_heard_s,
+            silence_after_s(configuration.capture_period_s, configuration.report_spread_s),
+        )
+
+    def _unready(self) -> str:
+        """Why the twin is not ready; a broker restart later does not make it unready again."""
+        if self._loop.store_fault:
+            return f"store {self._loop.store_fault}"
+        if not self._was_connected:
+            return "no broker session yet"
+        return "" if self._gate.is_active else f"owner gate is {self._gate.state}"
+
+    def _has_authority(self) -> bool:
+        return self._gate.has_authority(_now_ms(), connected=self._broker.connected.is_set())
+
+    def _series(self) -> Series:
+        loop = self._loop
+        heard_s = loop.last_heard_s
+        conflicts = self._store.find_property("conflicts") or 0
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return [
+            ("info", "gauge", "the epoch of this twin", self._configuration.epoch),
+            ("ready", "gauge", "1 if ready", int(not self._unready())),
+            ("broker_connected", "gauge", "1 with a session", int(self._broker.connected.is_set())),
+            ("meter_heard_seconds", "gauge", "UTC of the last frame", heard_s or 0),
+            ("entries_stored_total", "counter", "since the start", loop.figures.entries_stored),
+            ("commits_total", "counter", "since the start", loop.figures.commits),
+            ("frames_refused_total", "counter", "since the start", sum(loop.link.refused.values())),
+            ("conflicts_total", "counter", "entries in quarantine, ever", conflicts),
+            ("store_failures_total", "counter", "commits that failed", loop.figures.store_failures),
+            ("memory_peak_bytes", "gauge", "highest resident set", memory),
+        ]
+
+    def _describe(self) -> dict[str, Any]:
+        contact = self._contact()
+        return {
+            "epoch": self._configuration.epoch,
+            "broker": self._broker.connected.is_set(),
+            "gate": self._gate.state,
+            "authority": self._has_authority(),
+            "ready": not self._unready(),
+            "meter": contact.describe(int(time.time())),
+            "lastSeen": format_time(contact.last_s),
+            "term": self._gate.memory.term,
+        }
+
+    def _identity(self) -> dict[str, object]:
+        return {
+            "device": self._configuration.device,
+            "epoch": self._configuration.epoch,
+            "store": self._store.store_id.hex(),
+            "version": __version__,
+        }
+
+
+def _now_ms() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000

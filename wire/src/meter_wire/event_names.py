@@ -1,0 +1,58 @@
+"""Names and argument names of event codes, for everybody who shows events.
+
+The meter carries the numbers only (`firmware/src/event_codes.py`, meanings in `event_table.py`);
+a test of the twin compares the two tables. Codes are appended, never reused.
+"""
+
+from typing import NamedTuple
+
+
+class EventKind(NamedTuple):
+    """What an event code means."""
+
+    code: int
+    name: str
+    arguments: tuple[str, ...]
+
+
+EVENTS = tuple(
+    EventKind(code, name, tuple(arguments.split()))
+    for code, name, arguments in (
+        (1, "power_down", "reconstructed"),
+        (2, "power_up", "outage_ms"),
+        (3, "clock_step", "offset_ms"),
+        (4, "clock_set", ""),
+        (5, "tamper_cover", "open"),
+        (6, "tamper_magnet", "present"),
+        (7, "relay_supply", "state reason"),
+        (8, "relay_load", "load closed reason"),
+        (9, "firmware_start", "boot version"),
+        (10, "dip", "phase duration_ms extreme_mv"),
+        (11, "swell", "phase duration_ms extreme_mv"),
+        (12, "interruption", "phase duration_ms extreme_mv"),
+        (13, "voltage_10min", "covered_s flagged min_mv mean_mv max_mv"),
+        (14, "ring_overflow", "lost"),
+        (15, "owner_change", "active_epoch candidate_epoch"),
+        (16, "incarnation_new", ""),
+        (17, "limit_trip", "power_w limit_w"),
+        (18, "configuration", "item"),
+    )
+)
+"""Known events; `voltage_10min` repeats its last three arguments per phase."""
+
+_BY_CODE = {kind.code: kind for kind in EVENTS}
+_BY_NAME = {kind.name: kind for kind in EVENTS}
+
+
+def find_event(code: int) -> EventKind | None:
+    """Return what a code means, None for one that is not in the table."""
+    return _BY_CODE.get(code)
+
+
+def get_event_code(name: str) -> int:
+    """Return the code of a name.
+
+    Raises:
+        KeyError: there is no such event.
+    """
+    return _BY_NAME[name].code
