@@ -9,7 +9,6 @@ import random
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-
 from meter_wire.effects import ChainBroken
 from meter_wire.memory import MemoryMeter
 from meter_wire.owner_record import parse_owner_hello
@@ -43,7 +42,11 @@ class BrokenWire(RuleBasedStateMachine):
                 encode_event(0, 1_700_000_000 + seq, seq, 1, 10, [1, -seq, b"x" * (seq % 30)])
                 if event
                 else encode_reading(
-                    0, 1_700_000_000 + seq, seq, 1, [encode_register(CODE, seq + n) for n in range(9)]
+                    0,
+                    1_700_000_000 + seq,
+                    seq,
+                    1,
+                    [encode_register(CODE, seq + n) for n in range(9)],
                 )
             )
             assert self.meter.ring.append(entry) == seq
@@ -73,7 +76,9 @@ class BrokenWire(RuleBasedStateMachine):
     def queues(self):
         return [self.meter.up, *(twin.down for twin in self.meter.twins.values())]
 
-    @rule(which=st.integers(0, 3), fault=st.sampled_from(("lose", "repeat", "reorder", "flip", "cut")))
+    @rule(
+        which=st.integers(0, 3), fault=st.sampled_from(("lose", "repeat", "reorder", "flip", "cut"))
+    )
     def wire_is_broken(self, which, fault):
         queue = self.queues()[which % len(self.queues())]
         if not queue:

@@ -205,6 +205,7 @@ REFUSALS = (
     Row(0, "bounds", "both", "a mark beyond the head or below an older one"),
     Row(0, "gap", "twin", "entries after missing ones: they come again"),
     Row(0, "segment", "both", "a segment out of order or too late"),
+    Row(0, "busy", "meter", "the queue of answers is full: the answer is dropped"),
     Row(0, "device", "both", "names another device"),
     Row(0, "counter", "meter", "owner record with an older counter"),
     Row(0, "conflict", "meter", "owner record: same counter or epoch, other content"),

@@ -139,7 +139,7 @@ def _parse_entries(fields: dict[int, bytes]) -> Iterator[Numbered]:
     if not seq or not data:
         raise RemoteProtocolError("malformed")
     while position < len(data):
-        entry, position = take(data, position)
+        entry, position = take(data, position, len(data))
         if seq > _MAX_SEQ:
             raise RemoteProtocolError("malformed")
         yield seq, entry

@@ -6,14 +6,13 @@ from meter_wire.entries import parse_text
 from meter_wire.portable.frame import (
     MIN_LIMIT,
     NO_NONCE,
-    Assembler,
     check_mac,
     find_uint,
     need,
     need_uint,
     seal,
-    split,
 )
+from meter_wire.portable.segments import Assembler, split
 from meter_wire.portable.tlv import RemoteProtocolError
 from meter_wire.tables import FRAME_TYPES, TAGS, number_of
 

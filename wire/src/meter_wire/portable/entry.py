@@ -25,11 +25,9 @@ STATUS_COUNTED_ON = const(0x0080)
 _ENTRY_REGISTERS = const(1)
 _ENTRY_EVENT_CODE = const(2)
 _ENTRY_EVENT_ARGUMENTS = const(3)
-_ENTRY_SIGNATURE = const(15)
 _FORM_LONG = const(0x80)
 _FORM_OCTETS = const(0x40)
 _FORM_TIMED = const(0x20)
-_HEADER = const(13)
 
 MAX_ENTRY = const(640)
 
@@ -83,7 +81,7 @@ def encode_reading(
     Raises:
         ValueError: the entry is longer than `MAX_ENTRY`.
     """
-    return _checked(
+    return checked(
         _encode_entry(KIND_READING, status, time_s, uptime_s, boot)
         + field(_ENTRY_REGISTERS, b"".join(registers))
     )
@@ -106,33 +104,22 @@ def encode_event(
     for argument in arguments:
         form, octets = encode_value(argument)
         encoded += bytes([form]) + octets
-    return _checked(
+    return checked(
         _encode_entry(KIND_EVENT, status, time_s, uptime_s, boot)
         + field(_ENTRY_EVENT_CODE, code.to_bytes(2, "big"))
         + field(_ENTRY_EVENT_ARGUMENTS, encoded)
     )
 
 
-def with_signature(entry: bytes, algorithm: int, signature: bytes) -> bytes:
-    """Return the entry with its source signature, the last field.
-
-    The signature covers `signed_digest`.
+def checked(entry: bytes) -> bytes:
+    """Return the entry.
 
     Raises:
-        ValueError: the entry is longer than `MAX_ENTRY`.
+        ValueError: it is longer than `MAX_ENTRY`.
     """
-    return _checked(entry + field(_ENTRY_SIGNATURE, bytes([algorithm]) + signature))
-
-
-def _checked(entry: bytes) -> bytes:
     if len(entry) > MAX_ENTRY:
         raise ValueError("entry")
     return entry
-
-
-def signed_digest(incarnation: bytes, seq: int, entry: bytes) -> bytes:
-    """Return what a source signature covers; `entry` ends before the signature field."""
-    return sha256(b"metertwin/v1 entry" + incarnation + seq.to_bytes(4, "big") + entry).digest()
 
 
 def chain(anchor: bytes, incarnation: bytes, seq: int, entry: bytes) -> bytes:

@@ -10,7 +10,7 @@ SALT = b"metertwin/v1"
 NO_EPOCH_ID = bytes(16)
 
 
-def hmac_sha256(key: bytes, *parts: bytes) -> bytes:
+def hmac_sha256(key: bytes, *parts: "bytes | memoryview") -> bytes:
     """Return the 32 bytes of HMAC-SHA256 over the concatenated parts (RFC 2104)."""
     if len(key) > 64:
         key = sha256(key).digest()
@@ -23,7 +23,7 @@ def hmac_sha256(key: bytes, *parts: bytes) -> bytes:
     return outer.digest()
 
 
-def mac16(key: bytes, *parts: bytes) -> bytes:
+def mac16(key: bytes, *parts: "bytes | memoryview") -> bytes:
     """Return HMAC-SHA256 truncated to 16 bytes (RFC 2104, section 5)."""
     return hmac_sha256(key, *parts)[:16]
 

@@ -25,14 +25,11 @@ Events are tuples:
     ("owner", owner record bytes)                 store them in flash before the next poll
 """
 
-from hashlib import sha256
-
 from .constant import const
-from .frame import Assembler, check_frame, check_mac, fields_of, find_uint, need_uint, split
-from .keys import derive_key
+from .frame import check_frame, check_mac, fields_of, find_uint, need_uint
 from .meter_commands import parse_command
+from .meter_epochs import QUIET_MS, MeterEpochs
 from .meter_session import CLOSING, OPEN, MeterSession
-from .owner import encode_owner_hello, parse_owner, refusal
 from .tlv import RemoteProtocolError, pack, parse_fields
 
 TYPE_CHECKING = False
@@ -40,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from meter_wire.ports import Ring
+
+    from .segments import Assembler
 
 _FRAME_ANSWER = const(0x03)
 _FRAME_LIVE = const(0x04)
@@ -50,17 +49,7 @@ _FRAME_WELCOME = const(0x81)
 _FRAME_ACK = const(0x82)
 _FRAME_NUDGE = const(0x83)
 _FRAME_READ = const(0x84)
-_FRAME_SUBSCRIBE = const(0x85)
-_FRAME_WRITE = const(0x86)
-_FRAME_FORWARD = const(0x87)
-_FRAME_TIME = const(0x88)
-_FRAME_OWNER = const(0x89)
-_FRAME_ORDER = const(0x8A)
 _FRAME_SEGMENT_DOWN = const(0x8B)
-_TAG_INCARNATION = const(1)
-_TAG_HEAD = const(3)
-_TAG_UPTIME_MS = const(8)
-_TAG_OWNER_COUNTER = const(16)
 _TAG_STORED = const(22)
 _TAG_ARCHIVED = const(23)
 _TAG_UTC_MS = const(26)
@@ -68,20 +57,8 @@ _TAG_WANTED = const(28)
 _TAG_COMMAND = const(29)
 _TAG_DEADLINE = const(30)
 _TAG_CODE = const(31)
-_TAG_CODES = const(32)
-_TAG_PERIOD = const(33)
-_TAG_DURATION = const(34)
-_TAG_TARGET = const(35)
-_TAG_VALUE = const(36)
-_TAG_INDEX = const(37)
-_TAG_SECONDS = const(38)
 _TAG_DATA = const(39)
 _TAG_ENTRY = const(40)
-_TAG_ORDER = const(41)
-_TAG_SIGNATURE = const(42)
-_TAG_RECORD = const(43)
-_TAG_RETIRED = const(44)
-_TAG_ACTIVE = const(45)
 _HIGHEST_TAG = const(52)
 _ANSWER_OK = const(0)
 _ANSWER_EXPIRED = const(2)
@@ -90,12 +67,7 @@ _ANSWER_REPEATED = const(4)
 _ANSWER_UNKNOWN = const(5)
 _ANSWER_UNSIGNED = const(6)
 _ANSWER_NOT_ACTIVE = const(8)
-_FORM_LONG = const(0x80)
-_MOST_DATA = const(512)
-_MOST_QUEUED = const(6)
 _MOST_SEEN = const(16)
-_QUIET_MS = const(60000)
-_MOST_QUIET_MS = const(960000)
 
 
 class MeterInfo:
@@ -112,7 +84,7 @@ class MeterInfo:
         self.item_limit = 1024
 
 
-class MeterLink:
+class MeterLink(MeterEpochs):
     """One per meter and broker."""
 
     def __init__(
@@ -136,46 +108,16 @@ class MeterLink:
             owner: owner record last accepted, from flash; b"" on a new meter.
             verify_utility: (order, signature) → genuine; None refuses every order.
 
-        Raises:
-            RemoteProtocolError: `owner` is not an authentic record.
+        Raises: RemoteProtocolError if `owner` is not an authentic record.
         """
-        self.device = device
-        self.ring = ring
+        MeterEpochs.__init__(self, device, meter_key, ring, random, owner)
         self.info = info
-        self.random = random
-        self.owner = parse_owner(owner, derive_key(meter_key, "owner", device)) if owner else None
-        self.spread_ms = 0
-        self.refused: dict[str, int] = {}
-        self.reread = False
-        self._key = meter_key
         self._verify = verify_utility
-        self._hellos = 0
-        self._nonce = b""
         self._online = False
-        self._ask_ms: int | None = None
-        self._quiet_ms = _QUIET_MS
-        self._sessions: list[MeterSession] = []
-        self._queue: list[tuple[int, int, bytes]] = []
         self._seen: list[int] = []
-        self._assembler = Assembler(info.item_limit)
+        self._assembler: Assembler | None = None
         self._item = 0
         self._turn = 0
-        self._reconcile(0)
-
-    @property
-    def epochs(self) -> list[int]:
-        """Epochs whose `down` topic is to be subscribed."""
-        return [session.epoch for session in self._sessions]
-
-    def next_hello(self) -> int:
-        """Return the number of the next hello of this boot (used by sessions)."""
-        self._hellos += 1
-        return self._hellos
-
-    def spread_delay_ms(self) -> int:
-        """Return how long this meter waits before an upload (used by sessions)."""
-        digest = sha256(self.device.encode()).digest()
-        return int.from_bytes(digest[:3], "big") % (self.spread_ms + 1)
 
     def connected(self, now_ms: int) -> None:
         """Begin a session with each epoch: the broker session is up and subscribed."""
@@ -184,8 +126,8 @@ class MeterLink:
         for session in self._sessions:
             session.reset(now_ms + wait_ms)
             session.progress_ms = now_ms + wait_ms
-        self._quiet_ms = _QUIET_MS
-        self._ask_ms = now_ms + wait_ms + (_QUIET_MS if self.owner else 0)
+        self._quiet_ms = QUIET_MS
+        self._ask_ms = now_ms + wait_ms + (QUIET_MS if self.owner else 0)
 
     def disconnected(self) -> None:
         """Note that the broker session has ended: `poll` gives nothing until `connected`."""
@@ -196,18 +138,6 @@ class MeterLink:
         """Send what waits for the spread now (an alarm)."""
         for session in self._sessions:
             session.hold_ms = 0
-
-    def _count(self, reason: str) -> None:
-        self.refused[reason] = self.refused.get(reason, 0) + 1
-
-    def _find(self, epoch: int) -> "MeterSession | None":
-        for session in self._sessions:
-            if session.epoch == epoch:
-                return session
-        return None
-
-    def _is_active(self, epoch: int) -> bool:
-        return self.owner is not None and self.owner.active == epoch
 
     def receive(
         self, epoch: int, payload: bytes, now_ms: int, retained: bool = False, dup: bool = False
@@ -242,15 +172,23 @@ class MeterLink:
         fields = fields_of(payload)
         if kind == _FRAME_ACK:
             session.ack(fields, self.ring.incarnation, self.ring.head, now_ms)
-            self._release(session, session.mark, session.archived)
+            if self._is_active(session.epoch):
+                self.ring.release(session.mark, session.archived)
             return None
         if kind == _FRAME_SEGMENT_DOWN and self._is_active(session.epoch):
-            whole = self._assembler.feed(fields, now_ms)
+            whole = self._assemble(fields, now_ms)
             if whole is None:
                 return None
             kind = whole[0]
             fields = parse_fields(whole[1], 0, _HIGHEST_TAG)
         return self._command(session, kind, fields, now_ms)
+
+    def _assemble(self, fields: dict[int, bytes], now_ms: int) -> "tuple[int, bytes] | None":
+        if self._assembler is None:
+            from .segments import Assembler  # noqa: PLC0415 - costs heap only when needed
+
+            self._assembler = Assembler(self.info.item_limit)
+        return self._assembler.feed(fields, now_ms)
 
     def _welcome(
         self, session: MeterSession, payload: bytes, counter: int, now_ms: int, dup: bool
@@ -264,13 +202,9 @@ class MeterLink:
             return None
         stored = min(find_uint(fields, _TAG_STORED), session.mark)
         session.archived = min(find_uint(fields, _TAG_ARCHIVED), stored)
-        self._release(session, stored, session.archived)
+        self.ring.release(stored, session.archived)
         utc_ms = find_uint(fields, _TAG_UTC_MS, 8)
         return ("time", session.epoch, 0, utc_ms) if utc_ms else None
-
-    def _release(self, session: MeterSession, stored: int, archived: int) -> None:
-        if self._is_active(session.epoch):
-            self.ring.release(stored, archived)
 
     def _command(
         self, session: MeterSession, kind: int, fields: dict[int, bytes], now_ms: int
@@ -306,52 +240,6 @@ class MeterLink:
             return None
         return (name, epoch, command) + values
 
-    def receive_owner(self, payload: bytes, now_ms: int) -> "tuple[object, ...] | None":
-        """Take a message of `mt/<device>/owner`; never raises for what it contains."""
-        try:
-            owner = parse_owner(payload, derive_key(self._key, "owner", self.device))
-            reason = refusal(owner, self.device, self.owner, self._nonce)
-            if reason:
-                raise RemoteProtocolError(reason)
-        except RemoteProtocolError as error:
-            self._count(error.args[0])
-            return None
-        self.owner = owner
-        self._reconcile(now_ms)
-        self._ask_ms = now_ms + _QUIET_MS
-        return "owner", payload
-
-    def _reconcile(self, now_ms: int) -> None:
-        if self.owner is None:
-            return
-        owner = self.owner
-        wanted = [(owner.active, owner.active_id)]
-        if owner.candidate:
-            wanted.append((owner.candidate, owner.candidate_id))
-        for session in list(self._sessions):
-            if session.epoch not in [epoch for epoch, _ in wanted]:
-                self._enqueue(owner.active, _FRAME_FAREWELL, self._farewell(session.epoch))
-                if session.state == OPEN:
-                    session.state = CLOSING
-                else:
-                    self._sessions.remove(session)
-        for epoch, epoch_id in wanted:
-            if self._find(epoch) is None:
-                up = derive_key(self._key, "up", self.device, epoch, epoch_id)
-                down = derive_key(self._key, "down", self.device, epoch, epoch_id)
-                session = MeterSession(epoch, up, down)
-                session.reset(now_ms)
-                session.progress_ms = now_ms
-                self._sessions.append(session)
-
-    def _farewell(self, retired: int) -> bytes:
-        owner = self.owner
-        assert owner is not None
-        return pack(
-            _TAG_RETIRED, retired, _TAG_ACTIVE, owner.active, _TAG_OWNER_COUNTER, owner.counter,
-            _TAG_INCARNATION, self.ring.incarnation, _TAG_HEAD, self.ring.head,
-        )  # fmt: skip
-
     def poll(self, now_ms: int) -> "tuple[int, bytes] | None":
         """Return the next (epoch, payload) to publish, None when there is nothing to do now."""
         if not self._online:
@@ -382,44 +270,20 @@ class MeterLink:
 
     def _fit(self, session: MeterSession, kind: int, body: bytes) -> bytes:
         if len(body) + 22 > session.limit:
+            from .segments import split  # noqa: PLC0415 - costs heap only when needed
+
             self._item = self._item + 1 & 0xFFFF
             parts = split(kind, body, session.limit, self._item)
             kind, body = _FRAME_SEGMENT_UP, parts.pop(0)
             self._queue = [(session.epoch, kind, part) for part in parts] + self._queue
         return session.seal(kind, body)
 
-    def _ask(self, now_ms: int) -> bytes:
-        active = self._find(self.owner.active) if self.owner else None
-        if active is not None:
-            idle = active.state == OPEN and not active.flight
-            if idle or now_ms - active.progress_ms < _QUIET_MS:
-                self._quiet_ms = _QUIET_MS
-                self._ask_ms = now_ms + _QUIET_MS
-                return b""
-        self.reread = True
-        self._ask_ms = now_ms + self._quiet_ms
-        self._quiet_ms = min(2 * self._quiet_ms, _MOST_QUIET_MS)
-        self._nonce = self.random(8)
-        key = derive_key(self._key, "hello", self.device)
-        return encode_owner_hello(key, self.device, self._nonce, self.ring.incarnation, self.owner)
-
-    def _enqueue(self, epoch: int, kind: int, body: bytes) -> None:
-        if len(self._queue) >= _MOST_QUEUED:
-            self._count("busy")
-        else:
-            self._queue.append((epoch, kind, body))
-
     def answer(
         self, epoch: int, command: int, code: int, entry: bytes = b"", data: bytes = b""
     ) -> None:
-        """Queue an ANSWER; codes are `tables.ANSWERS`.
+        """Queue an ANSWER to (epoch, command) of an event; codes are `tables.ANSWERS`.
 
-        Args:
-            epoch: as in the event.
-            command: id, as in the event.
-            code: 0 ok or delivered, 1 absent, 2 expired, 3 refused, ...
-            entry: result of `entry.encode_reading`, for a read.
-            data: reply of the EMS, at most 512 bytes.
+        `entry`: result of `entry.encode_reading`; `data`: reply of the EMS, at most 512 bytes.
         """
         body = pack(_TAG_COMMAND, command, _TAG_CODE, code)
         if entry:

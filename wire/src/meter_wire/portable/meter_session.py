@@ -94,10 +94,10 @@ class MeterSession:
         self.count = 0
         self.hold_ms: int | None = None
 
-    def seal(self, kind: int, body: bytes) -> bytes:
+    def seal(self, kind: int, *body: bytes) -> bytes:
         """Return the next frame of this session."""
         self.sent += 1
-        return seal(self.up, self.nonces, kind, self.sent, body)
+        return seal(self.up, self.nonces, kind, self.sent, *body)
 
     def _delay_ms(self) -> int:
         delay_ms: int = _TIMEOUT_MS << min(self.tries, _MOST_DOUBLINGS)
@@ -221,9 +221,9 @@ class MeterSession:
             self.due_ms = now_ms + self._delay_ms()
         body = self._records(link, now_ms)
         self.flight.append(self.next - 1)
-        return self.seal(_FRAME_RECORDS, body)
+        return self.seal(_FRAME_RECORDS, *body)
 
-    def _records(self, link: "MeterLink", now_ms: int) -> bytes:
+    def _records(self, link: "MeterLink", now_ms: int) -> list[bytes]:
         ring = link.ring
         body = pack(
             _TAG_INCARNATION, ring.incarnation, _TAG_UPTIME_MS, now_ms, _TAG_OLDEST, ring.oldest
@@ -237,16 +237,19 @@ class MeterSession:
             self.next = first = last + 1
             got = ring.read(first) if first <= ring.head else None
             if got is None:
-                return body
+                return [body]
         body += pack(_TAG_FIRST, first, _TAG_ANCHOR, got[1])
         entries: list[bytes] = []
+        total = 0
         room = self.limit - _RECORDS_OVERHEAD
         while got is not None:
-            entry = encode_length(len(got[0])) + got[0]
-            room -= len(entry)
+            room -= len(got[0]) + 2
             if entries and room < 0:
                 break
-            entries.append(entry)
+            length = encode_length(len(got[0]))
+            total += len(length) + len(got[0])
+            entries += [length, got[0]]
             self.next += 1
             got = ring.read(self.next) if self.next <= ring.head else None
-        return body + pack(_TAG_ENTRIES, b"".join(entries))
+        entries.insert(0, body + bytes([_TAG_ENTRIES]) + encode_length(total))
+        return entries

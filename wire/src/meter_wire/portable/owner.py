@@ -75,7 +75,7 @@ def parse_signed(payload: bytes, key: bytes, highest: int) -> dict[int, bytes]:
         raise RemoteProtocolError("version")
     if not same(mac16(key, payload[:-16]), payload[-16:]):
         raise RemoteProtocolError("mac")
-    return parse_fields(payload[:-16], 1, highest)
+    return parse_fields(payload, 1, highest, len(payload) - 16)
 
 
 def parse_owner(payload: bytes, key: bytes) -> Owner:

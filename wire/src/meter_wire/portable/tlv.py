@@ -80,8 +80,8 @@ def pack(*items: "int | bytes") -> bytes:
     return out
 
 
-def take(data: bytes, position: int) -> tuple[bytes, int]:
-    """Return (value, next position) of the length-prefixed value at `position`.
+def take(data: bytes, position: int, end: int) -> tuple[bytes, int]:
+    """Return (value, next position) of the length-prefixed value at `position`, before `end`.
 
     Raises:
         RemoteProtocolError: `malformed`: it is cut, or its length is not minimal.
@@ -97,21 +97,25 @@ def take(data: bytes, position: int) -> tuple[bytes, int]:
             length = length & 0x7F | high << 7
     except IndexError:
         raise RemoteProtocolError("malformed") from None
-    if position + length > len(data):
+    if position + length > end:
         raise RemoteProtocolError("malformed")
     return data[position : position + length], position + length
 
 
-def parse_fields(data: bytes, position: int, highest: int) -> dict[int, bytes]:
+def parse_fields(data: bytes, position: int, highest: int, end: int = -1) -> dict[int, bytes]:
     """Return {tag: value} of the known fields, whose tags are 1 to `highest`.
+
+    They lie from `position` to `end`, by default the end of the data.
 
     Raises:
         RemoteProtocolError: `malformed`: cut, trailing bytes, or a known tag twice.
     """
     fields: dict[int, bytes] = {}
-    while position < len(data):
+    if end < 0:
+        end = len(data)
+    while position < end:
         tag = data[position]
-        value, position = take(data, position + 1)
+        value, position = take(data, position + 1, end)
         if tag in fields:
             raise RemoteProtocolError("malformed")
         if 0 < tag <= highest:
