@@ -91,8 +91,8 @@ pattern write mt/%u/state
 {{- end }}
 
 {{/*
-Mosquitto is process 1; beside it a loop has it read certificates and rules again when they change,
-so that a renewal ends no session.
+The shell becomes Mosquitto and keeps its process id ($$); a loop beside it has it read certificates
+and rules again when they change, so that a renewal ends no session.
 */}}
 {{- define "metertwin.mosquitto.start" -}}
 #!/bin/sh
@@ -100,11 +100,11 @@ set -eu
 state() { cat /mosquitto/tls/tls.crt /mosquitto/trust/ca.crt /mosquitto/config/acl* | cksum; }
 (
   seen=$(state)
-  while sleep 60; do
+  while sleep "${RELOAD_SECONDS:-60}"; do
     now=$(state) || continue
     [ "$now" = "$seen" ] && continue
     seen=$now
-    kill -HUP 1
+    kill -HUP $$
   done
 ) &
 exec mosquitto -c /mosquitto/config/mosquitto.conf

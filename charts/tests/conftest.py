@@ -1,0 +1,268 @@
+"""Rendered manifests, certificates, a real broker on loopback and its clients."""
+
+import contextlib
+import datetime
+import queue
+import shutil
+import socket
+import ssl
+import subprocess
+import time
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts" / "metertwin"
+WAIT_S = 10
+
+
+def run_helm(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [ROOT / "tools" / "chart" / "helm", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="session")
+def helm():
+    return run_helm
+
+
+@pytest.fixture(scope="session")
+def render():
+    """Render the chart with one ci values file and settings; return the manifests."""
+    cache = {}
+
+    def rendered(values: str = "default", *settings: str) -> list[dict]:
+        if (values, settings) not in cache:
+            extra = [part for setting in settings for part in ("--set", setting)]
+            file = CHART / "ci" / f"{values}-values.yaml"
+            done = run_helm("template", "metertwin", str(CHART), "-n", "metertwin-demo", "-f", str(file), *extra)  # fmt: skip
+            assert done.returncode == 0, done.stderr
+            cache[values, settings] = [d for d in yaml.safe_load_all(done.stdout) if d]
+        return cache[values, settings]
+
+    return rendered
+
+
+class Authority:
+    """A certificate authority that writes PEM files."""
+
+    def __init__(self, folder: Path, name: str = "test CA") -> None:
+        self.folder = folder
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self.ca = folder / "ca.crt"
+        self.ca.write_bytes(self._sign(self.name, self.key, ca=True))
+
+    def _sign(self, subject, key, *, ca=False, dns=()):
+        now = datetime.datetime.now(datetime.UTC)
+        builder = x509.CertificateBuilder().subject_name(subject).issuer_name(self.name)
+        builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
+        builder = builder.not_valid_before(now - datetime.timedelta(minutes=1))
+        builder = builder.not_valid_after(now + datetime.timedelta(hours=1))
+        builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)  # fmt: skip
+        if dns:
+            names = [x509.DNSName(name) for name in dns]
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        signed = builder.sign(self.key, hashes.SHA256())
+        return signed.public_bytes(serialization.Encoding.PEM)
+
+    def issue(self, common_name: str, *, dns=()) -> tuple[Path, Path]:
+        """Return (certificate, key) files of a new key."""
+        stem = self.folder / common_name.encode().hex()
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+        certificate, private = stem.with_suffix(".crt"), stem.with_suffix(".key")
+        certificate.write_bytes(self._sign(subject, key, dns=dns))
+        private.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        return certificate, private
+
+
+class Client:
+    """A paho client of the broker; `messages` are (topic, payload, retained)."""
+
+    def __init__(self, port: int, context=None, client_id="", clean=True, will=None, user=None):
+        self.messages: queue.Queue = queue.Queue()
+        self.codes: queue.Queue = queue.Queue()
+        self.lost: queue.Queue = queue.Queue()
+        self.granted: queue.Queue = queue.Queue()
+        self.paho = mqtt.Client(
+            mqtt.CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            clean_session=clean,
+            reconnect_on_failure=False,
+        )
+        if context is not None:
+            self.paho.tls_set_context(context)
+        if user is not None:
+            self.paho.username_pw_set(*user)
+        if will is not None:
+            self.paho.will_set(will, b"will", qos=1, retain=True)
+        self.paho.on_connect = lambda _c, _u, _f, code, _p: self.codes.put(code.value)
+        self.paho.on_disconnect = lambda _c, _u, _f, code, _p: self.lost.put(code.value)
+        self.paho.on_message = lambda _c, _u, m: self.messages.put((m.topic, m.payload, m.retain))
+        self.paho.on_subscribe = lambda _c, _u, mid, _codes, _p: self.granted.put(mid)
+        self.port = port
+
+    def connect(self) -> int:
+        """Return the CONNACK code."""
+        self.paho.connect("localhost", self.port, keepalive=30)
+        self.paho.loop_start()
+        return self.codes.get(timeout=WAIT_S)
+
+    def subscribe(self, *topics: str, qos: int = 1) -> None:
+        """Subscribe to each and wait for the SUBACKs, whatever they say."""
+        for topic in topics:
+            self.paho.subscribe(topic, qos)
+            self.granted.get(timeout=WAIT_S)
+
+    def publish(self, topic: str, payload: bytes = b"x", qos: int = 0, *, retain=False) -> None:
+        self.paho.publish(topic, payload, qos, retain)
+
+    def until(self, topic: str) -> list[tuple]:
+        """Return all messages up to the first one on `topic`."""
+        seen = []
+        while True:
+            seen.append(self.messages.get(timeout=WAIT_S))
+            if seen[-1][0] == topic:
+                return seen
+
+    def cut(self) -> None:
+        """Drop the connection without saying goodbye, so that the will is sent."""
+        self.paho.socket().shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self.paho.disconnect()
+        self.paho.loop_stop()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Broker:
+    """Mosquitto with the chart's files, plus a port without rules for the observer."""
+
+    def __init__(self, folder: Path, data: dict[str, str]) -> None:
+        self.folder = folder
+        self.port, self.open_port, self.constrained_port = (free_port() for _ in range(3))
+        for name in ("config", "tls", "trust", "data", "passwords"):
+            (folder / name).mkdir(parents=True)
+        self.authority = Authority(folder / "trust")
+        self.install_certificate()
+        (folder / "config" / "passwords").touch()
+        for name, text in data.items():
+            text = text.replace("/mosquitto/", f"{folder}/")
+            text = text.replace("listener 8883", f"listener {self.port} localhost")
+            text = text.replace("listener 1883", f"listener {self.constrained_port} localhost")
+            # Statistics are off; here they are on, so that the rules have something to deny.
+            text = text.replace("sys_interval 0", "sys_interval 1")
+            if name == "mosquitto.conf":
+                text += f"\nlistener {self.open_port} localhost\nallow_anonymous true\n"
+                # As root Mosquitto would become another user; in the cluster it starts as 65532.
+                text += "user root\n"
+            (folder / "config" / name).write_text(text)
+        self.clients: list[Client] = []
+        self.process: subprocess.Popen | None = None
+
+    def install_certificate(self) -> None:
+        for source, name in zip(
+            self.authority.issue("metertwin-mosquitto", dns=["localhost"]),
+            ("tls.crt", "tls.key"),
+            strict=True,
+        ):
+            target = self.folder / "tls" / name
+            shutil.copy(source, target)
+            target.chmod(0o644)
+
+    def start(self) -> None:
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                ["sh", self.folder / "config" / "start.sh"],
+                stderr=log,
+                stdout=log,
+                env={"PATH": "/usr/sbin:/usr/bin:/bin", "RELOAD_SECONDS": "0.2"},
+            )
+        end = time.monotonic() + WAIT_S
+        while True:
+            try:
+                socket.create_connection(("localhost", self.open_port), timeout=1).close()
+            except OSError:
+                assert self.process.poll() is None, (self.folder / "log").read_text()
+                assert time.monotonic() < end
+                time.sleep(0.02)
+            else:
+                return
+
+    def stop(self) -> None:
+        for client in self.clients:
+            with contextlib.suppress(Exception):
+                client.close()
+        self.process.terminate()
+        self.process.wait(timeout=WAIT_S)
+
+    def context(self, common_name: str | None, authority: Authority | None = None):
+        context = ssl.create_default_context(cafile=self.authority.ca)
+        if common_name is not None:
+            context.load_cert_chain(*(authority or self.authority).issue(common_name))
+        return context
+
+    def client(self, common_name: str, **options) -> Client:
+        """Return a client with the certificate of `common_name`, not yet connected."""
+        client = Client(self.port, self.context(common_name), **options)
+        self.clients.append(client)
+        return client
+
+    def connected(self, common_name: str, **options) -> Client:
+        client = self.client(common_name, **options)
+        assert client.connect() == 0
+        return client
+
+    def observer(self) -> Client:
+        """Return a client that no rule holds back."""
+        client = Client(self.open_port)
+        self.clients.append(client)
+        assert client.connect() == 0
+        return client
+
+
+@pytest.fixture
+def start_broker(render, tmp_path):
+    """Start brokers with the chart's files; returns a function (values, *settings)."""
+    started = []
+
+    def start(values: str = "default", *settings: str, before=lambda _broker: None) -> Broker:
+        (config,) = [
+            manifest["data"]
+            for manifest in render(values, *settings)
+            if manifest["kind"] == "ConfigMap" and manifest["metadata"]["name"].endswith("mosquitto")
+        ]
+        broker = Broker(tmp_path / f"broker{len(started)}", config)
+        before(broker)
+        broker.start()
+        started.append(broker)
+        return broker
+
+    yield start
+    for broker in started:
+        broker.stop()
+
+
+@pytest.fixture
+def broker(start_broker):
+    return start_broker()

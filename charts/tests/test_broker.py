@@ -1,0 +1,174 @@
+"""The rest of the broker's settings, on a real Mosquitto: TLS, sizes, limits, reload, small boards."""
+
+import socket
+import ssl
+import subprocess
+import time
+
+import pytest
+
+LIMIT = 1536
+CONNECT = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x1e\x00\x00"
+
+
+def connack(broker, context) -> bytes:
+    """Return the broker's answer to a CONNECT, empty when it hangs up; may raise ssl.SSLError."""
+    raw = socket.create_connection(("localhost", broker.port), timeout=10)
+    with raw, context.wrap_socket(raw, server_hostname="localhost") as wrapped:
+        wrapped.send(CONNECT)
+        return wrapped.recv(4)
+
+
+def refused(broker, context) -> bool:
+    try:
+        return connack(broker, context) == b""
+    except (ssl.SSLError, ConnectionError):
+        return True
+
+
+def test_a_client_without_a_certificate_is_refused(broker):
+    assert not refused(broker, broker.context("house-1"))
+    assert refused(broker, broker.context(None))
+
+
+def test_a_certificate_of_another_authority_is_refused(broker, tmp_path):
+    foreign = type(broker.authority)(tmp_path, "another CA")
+    assert refused(broker, broker.context("house-1", foreign))
+
+
+def test_plain_text_on_the_tls_port_is_refused(broker):
+    with socket.create_connection(("localhost", broker.port), timeout=10) as plain:
+        plain.send(CONNECT)
+        try:
+            answer = plain.recv(4)
+        except ConnectionError:
+            answer = b""
+    assert answer[:1] != b"\x20"
+
+
+@pytest.mark.parametrize("size", [LIMIT, LIMIT + 1])
+def test_a_message_passes_up_to_the_limit_and_not_beyond(broker, size):
+    observer = broker.observer()
+    observer.subscribe("#")
+    meter = broker.connected("house-1")
+    meter.publish("mt/house-1/1/up", b"x" * size, 1)
+    meter.publish("mt/house-1/2/up", b"barrier", 1)
+    sizes = [len(payload) for _, payload, _ in observer.until("mt/house-1/2/up")]
+    assert sizes == ([size, 7] if size <= LIMIT else [7])
+
+
+def test_a_packet_beyond_the_limit_ends_the_connection(broker):
+    meter = broker.connected("house-1")
+    meter.publish("mt/house-1/1/up", b"x" * 4096, 1)
+    meter.lost.get(timeout=10)
+
+
+def test_connections_beyond_the_limit_are_refused(start_broker):
+    broker = start_broker("default", "mosquitto.maxConnections=2")
+    for name in ("house-1", "house-2"):
+        broker.connected(name)
+    assert refused(broker, broker.context("house-3"))
+
+
+def test_small_messages_are_not_held_back(broker):
+    meter, twin = broker.connected("house-1"), broker.connected("house-1/1")
+    twin.subscribe("mt/house-1/1/up")
+    times = []
+    for _ in range(20):
+        started = time.monotonic()
+        meter.paho.publish("mt/house-1/1/up", b"x", 1).wait_for_publish(timeout=10)
+        twin.messages.get(timeout=10)
+        times.append(time.monotonic() - started)
+    assert sorted(times)[10] < 0.03  # Nagle and a delayed acknowledgement make it 44 ms
+
+
+def certificate_of(broker) -> bytes:
+    """Return the certificate that the broker shows to a new connection."""
+    context = broker.context("house-9")
+    raw = socket.create_connection(("localhost", broker.port), timeout=10)
+    with raw, context.wrap_socket(raw, server_hostname="localhost") as wrapped:
+        return wrapped.getpeercert(binary_form=True)
+
+
+def test_a_renewed_certificate_is_taken_up_without_ending_a_session(broker):
+    meter = broker.connected("house-1")
+    meter.subscribe("mt/house-1/1/down")
+    before = certificate_of(broker)
+    broker.install_certificate()
+    end = time.monotonic() + 10
+    while certificate_of(broker) == before:
+        assert time.monotonic() < end, "the broker still shows the old certificate"
+        time.sleep(0.1)
+    assert meter.lost.empty()
+    broker.observer().publish("mt/house-1/1/down", b"alive", 1)
+    meter.until("mt/house-1/1/down")
+
+
+def test_with_persistence_a_retained_record_outlives_a_restart(start_broker):
+    broker = start_broker("full")
+    operator = broker.connected("Operator.metertwin")
+    operator.publish("mt/house-1/owner", b"record", 1, retain=True)
+    operator.publish("mt/house-1/1/ctl", b"ctl", 1, retain=True)
+    reader = broker.observer()
+    reader.subscribe("mt/+/owner")
+    reader.until("mt/house-1/owner")
+    broker.process.terminate()
+    broker.process.wait(timeout=10)
+    broker.start()
+    meter = broker.connected("house-1")
+    meter.subscribe("mt/house-1/owner")
+    assert meter.until("mt/house-1/owner") == [("mt/house-1/owner", b"record", True)]
+
+
+def add_passwords(broker) -> None:
+    """Write the password file of the constrained listener."""
+    file = broker.folder / "passwords" / "passwords"
+    file.touch(mode=0o600)
+    for user in ("board-1", "Operator.metertwin"):
+        subprocess.run(["mosquitto_passwd", "-b", file, user, "pw"], check=True, capture_output=True)
+
+
+@pytest.fixture
+def constrained(start_broker):
+    """A broker with the constrained listener; returns (broker, function user -> client)."""
+    broker = start_broker("constrained", before=add_passwords)
+    client_class = type(broker.observer())
+
+    def client(user: str, password: str = "pw", client_id: str = ""):
+        made = client_class(broker.constrained_port, client_id=client_id, user=(user, password))
+        broker.clients.append(made)
+        return made
+
+    return broker, client
+
+
+def test_a_board_on_the_constrained_port_speaks_for_itself_only(constrained):
+    broker, client = constrained
+    observer = broker.observer()
+    observer.subscribe("#")
+    board = client("board-1")
+    assert board.connect() == 0
+    for topic in ("mt/house-1/1/up", "mt/house-1/hello", "mt/board-1/1/down", "mt/board-1/owner"):
+        board.publish(topic, b"forbidden", 1, retain=True)
+    board.publish("mt/board-1/1/up", b"own", 1)
+    assert [payload for _, payload, _ in observer.until("mt/board-1/1/up")] == [b"own"]
+
+
+def test_the_operator_has_no_rights_on_the_constrained_port(constrained):
+    broker, client = constrained
+    observer = broker.observer()
+    observer.subscribe("#")
+    false_operator = client("Operator.metertwin")
+    assert false_operator.connect() == 0
+    false_operator.publish("mt/house-1/owner", b"forbidden", 1, retain=True)
+    false_operator.subscribe("mt/+/+/state")
+    board = client("board-1")
+    assert board.connect() == 0
+    board.publish("mt/board-1/hello", b"own", 1)
+    assert [payload for _, payload, _ in observer.until("mt/board-1/hello")] == [b"own"]
+
+
+@pytest.mark.parametrize(("user", "password"), [("board-1", "wrong"), ("board-2", "pw")])
+def test_the_constrained_port_wants_a_password(constrained, user, password):
+    _, client = constrained
+    assert client(user, password).connect() != 0
