@@ -1,0 +1,55 @@
+"""What the certificate of each party says (docs/reference/contracts.md, Certificates)."""
+
+from dataclasses import dataclass
+
+from meter_wire.names import (
+    OPERATOR_URI,
+    OPERATOR_USER,
+    build_meter_uri,
+    build_twin_cn,
+    build_twin_host,
+    build_twin_uri,
+    check_device,
+)
+
+BROKER_NAME = "metertwin-mosquitto"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Common name and subject alternative names of one party; `server` adds server use."""
+
+    common_name: str
+    uri: str = ""
+    dns: tuple[str, ...] = ()
+    server: bool = False
+
+
+def meter_identity(device: str) -> Identity:
+    """Return the identity of a meter.
+
+    Raises:
+        ValueError: the device id is outside its alphabet.
+    """
+    return Identity(check_device(device), build_meter_uri(device))
+
+
+def twin_identity(device: str, epoch: int, namespace: str) -> Identity:
+    """Return the identity of one epoch's twin, which is a client and a server.
+
+    Raises:
+        ValueError: the device id or the epoch is out of range.
+    """
+    host = build_twin_host(device, epoch, namespace)
+    return Identity(build_twin_cn(device, epoch), build_twin_uri(device, epoch), (host,), True)
+
+
+def operator_identity() -> Identity:
+    """Return the identity of the operator, outside the device alphabet."""
+    return Identity(OPERATOR_USER, OPERATOR_URI)
+
+
+def broker_identity(namespace: str, service: str = BROKER_NAME, extra: tuple[str, ...] = ()) -> Identity:
+    """Return the identity of the broker, with every name of its Service."""
+    names = (service, f"{service}.{namespace}", f"{service}.{namespace}.svc")
+    return Identity(service, "", (*names, f"{names[-1]}.cluster.local", *extra), True)

@@ -1,0 +1,160 @@
+"""The private CA: what it signs, what it refuses."""
+
+import ssl
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from meter_pki.authority import Authority, CredentialError, key_to_der, pem_to_der, renewal_due
+from meter_pki.identities import broker_identity, meter_identity, operator_identity, twin_identity
+from meter_pki.init import ensure_installation
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority.create(NOW)
+
+
+class MemorySecrets:
+    def __init__(self):
+        self.secrets = {}
+        self.maps = {}
+        self.writes = 0
+
+    def find_secret(self, name):
+        return self.secrets.get(name)
+
+    def create_secret(self, name, kind, data):
+        self.writes += 1
+        return self.secrets.setdefault(name, data) is data
+
+    def replace_secret(self, name, data):
+        self.writes += 1
+        self.secrets[name] = data
+
+    def ensure_config_map(self, name, data):
+        self.maps[name] = data
+
+
+def common_name(certificate):
+    return certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
+
+
+@pytest.mark.parametrize(
+    ("identity", "name", "uri"),
+    [
+        (meter_identity("house-1"), "house-1", "urn:metertwin:meter:house-1"),
+        (twin_identity("house-1", 7, "ns"), "house-1/7", "urn:metertwin:twin:house-1:7"),
+        (operator_identity(), "Operator.metertwin", "urn:metertwin:operator"),
+    ],
+)
+def test_a_certificate_names_its_party_and_nothing_else(authority, identity, name, uri):
+    loaded = x509.load_pem_x509_certificate(authority.issue(identity, NOW).certificate)
+    loaded.verify_directly_issued_by(authority.certificate)
+    names = loaded.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert common_name(loaded) == name
+    assert names.get_values_for_type(x509.UniformResourceIdentifier) == [uri]
+    assert not loaded.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+
+
+def test_only_twin_and_broker_may_serve(authority):
+    for identity, serves in [
+        (meter_identity("a"), False),
+        (operator_identity(), False),
+        (twin_identity("a", 1, "n"), True),
+        (broker_identity("n"), True),
+    ]:
+        loaded = x509.load_pem_x509_certificate(authority.issue(identity, NOW).certificate)
+        uses = loaded.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        assert (ExtendedKeyUsageOID.SERVER_AUTH in uses) is serves
+
+
+def test_a_request_gets_our_names_not_its_own(authority):
+    key = ec.generate_private_key(ec.SECP256R1())
+    wanted = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Operator.metertwin")])
+    request = x509.CertificateSigningRequestBuilder().subject_name(wanted)
+    pem = request.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    signed = authority.sign_request(meter_identity("house-1"), pem, NOW)
+    loaded = x509.load_pem_x509_certificate(signed)
+    assert common_name(loaded) == "house-1"
+    assert loaded.public_key() == key.public_key()
+
+
+def test_a_request_with_an_rsa_key_is_refused(authority):
+    key = rsa.generate_private_key(65537, 2048)
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    pem = request.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    with pytest.raises(CredentialError, match="P-256"):
+        authority.sign_request(meter_identity("house-1"), pem, NOW)
+
+
+@pytest.mark.parametrize("device", ["House", "a/1", "", "-a", "a" * 33, "a.b", "a\n"])
+def test_a_device_outside_the_alphabet_gets_no_certificate(device):
+    with pytest.raises(ValueError, match="device"):
+        meter_identity(device)
+
+
+def test_renewal_is_due_when_one_third_is_left(authority):
+    certificate = authority.issue(meter_identity("a"), NOW, timedelta(days=30)).certificate
+    loaded = x509.load_pem_x509_certificate(certificate)
+    third = (loaded.not_valid_after_utc - loaded.not_valid_before_utc) / 3
+    edge = loaded.not_valid_after_utc - third
+    assert not renewal_due(certificate, edge - timedelta(seconds=1))
+    assert renewal_due(certificate, edge)
+
+
+def test_no_certificate_outlives_the_authority(authority):
+    late = authority.certificate.not_valid_after_utc - timedelta(days=1)
+    loaded = x509.load_pem_x509_certificate(authority.issue(meter_identity("a"), late).certificate)
+    assert loaded.not_valid_after_utc == authority.certificate.not_valid_after_utc
+
+
+def test_an_authority_whose_key_belongs_to_another_is_refused(authority):
+    with pytest.raises(CredentialError, match="does not belong"):
+        Authority.load(authority.certificate_pem, Authority.create(NOW).key_pem)
+
+
+def test_a_certificate_that_is_no_authority_is_refused(authority):
+    bundle = authority.issue(meter_identity("a"), NOW)
+    with pytest.raises(CredentialError, match="no CA"):
+        Authority.load(*bundle)
+
+
+def test_the_der_forms_are_read_by_another_tls_stack(authority, tmp_path):
+    bundle = authority.issue(meter_identity("a"), NOW)
+    assert pem_to_der(bundle.certificate) == ssl.PEM_cert_to_DER_cert(bundle.certificate.decode())
+    assert serialization.load_der_private_key(key_to_der(bundle.key), None)
+
+
+def test_an_installation_is_made_once_and_then_kept():
+    store = MemorySecrets()
+    ensure_installation(store, "ns", NOW)
+    before, writes = dict(store.secrets), store.writes
+    lines = ensure_installation(store, "ns", NOW + timedelta(days=1))
+    assert store.secrets == before
+    assert store.writes == writes
+    assert all("kept" in line for line in lines)
+
+
+def test_certificates_are_renewed_and_the_keys_of_the_fleet_are_not():
+    store = MemorySecrets()
+    ensure_installation(store, "ns", NOW)
+    before = dict(store.secrets)
+    ensure_installation(store, "ns", NOW + timedelta(days=21))
+    assert store.secrets["metertwin-fleet-key"] == before["metertwin-fleet-key"]
+    assert store.secrets["metertwin-ca"] == before["metertwin-ca"]
+    for name in ("metertwin-operator-tls", "metertwin-mosquitto-tls"):
+        assert store.secrets[name] != before[name]
+
+
+def test_a_fleet_key_of_the_wrong_length_is_refused_and_not_replaced():
+    store = MemorySecrets()
+    store.secrets["metertwin-fleet-key"] = {"master": b"short"}
+    with pytest.raises(CredentialError, match="metertwin-fleet-key"):
+        ensure_installation(store, "ns", NOW)
+    assert store.secrets["metertwin-fleet-key"] == {"master": b"short"}
