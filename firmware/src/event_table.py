@@ -36,5 +36,7 @@ TABLE = (
     (code.INCARNATION_NEW, "incarnation_new", (), "the flash state was created anew"),
     (code.LIMIT_TRIP, "limit_trip", ("power_w", "limit_w"), "the power limit opened a contactor"),
     (code.CONFIGURATION, "configuration", ("item",), "a configuration item was changed"),
+    (code.TASK_RESTART, "task_restart", ("task", "restarts"),
+     "a task of the firmware died or fell silent and was started again"),
 )  # fmt: skip
 """(code, name, argument names, meaning)"""

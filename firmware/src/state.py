@@ -21,6 +21,8 @@ REGISTERS = 4
 CLOCK = 5
 BOOT = 6
 LOADS = 7
+PERIODS = 8
+SUPPLY = 9
 
 
 def encode_items(items: dict) -> bytes:

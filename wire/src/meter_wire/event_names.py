@@ -36,6 +36,7 @@ EVENTS = tuple(
         (16, "incarnation_new", ""),
         (17, "limit_trip", "power_w limit_w"),
         (18, "configuration", "item"),
+        (19, "task_restart", "task restarts"),
     )
 )
 """Known events; `voltage_10min` repeats its last three arguments per phase."""

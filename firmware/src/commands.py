@@ -1,0 +1,206 @@
+"""Carries out what the link hands over: reads, subscriptions, writes, orders, forwards, times.
+
+Every command gets exactly one answer, except a time that came with WELCOME. Neighbours:
+`link_task`, which calls `handle` for each event of the link, and everything that is acted on.
+"""
+
+import asyncio
+
+import state as items
+from event_codes import (
+    CLOCK_SET,
+    CLOCK_STEP,
+    CONFIGURATION,
+    LIMIT_TRIP,
+    OWNER_CHANGE,
+    RELAY_LOAD,
+    RELAY_SUPPLY,
+)
+from meter_wire.portable.entry import STATUS_CLOCK_ADJUSTED
+
+_OK = 0
+_ABSENT = 1
+_EXPIRED = 2
+_REFUSED = 3
+_UNKNOWN = 5
+_UNSIGNED = 6
+_BUSY = 7
+_OUT_OF_RANGE = 9
+_CAPTURE_PERIOD = 1
+_REPORT_SPREAD = 2
+_LOAD = 3
+_MOST_SUBSCRIPTIONS = 2
+
+
+class Commands:
+    """The meter's parts, and what the twin wants of them."""
+
+    def __init__(self, state, recorder, timekeeper, measuring, loads, supply, ems=None) -> None:
+        """Attach the parts; `link` is set by `link_task`."""
+        self.link = None
+        self._state = state
+        self._recorder = recorder
+        self._timekeeper = timekeeper
+        self._measuring = measuring
+        self._loads = loads
+        self._supply = supply
+        self._ems = ems
+        self._live = []
+        self.wake = lambda: None
+
+    def handle(self, event: tuple) -> None:
+        """Carry out an event of the link."""
+        if event[0] == "owner":
+            self._owner(event[1])
+        else:
+            getattr(self, "_" + event[0])(*event[1:])
+
+    def _owner(self, record: bytes) -> None:
+        self._state.set(items.LINK, record)
+        self._state.save()
+        owner = self.link.owner
+        self._recorder.event_now(OWNER_CHANGE, owner.active, owner.candidate)
+
+    def _entry(self, codes) -> bytes | None:
+        utc_s, rows = self._measuring.snapshot(codes)
+        return None if rows is None else self._recorder.encode(utc_s, rows)
+
+    def _read(self, epoch: int, command: int, codes) -> None:
+        content = self._entry(codes)
+        if content is None:
+            self.link.answer(epoch, command, _UNKNOWN)
+        else:
+            self.link.answer(epoch, command, _OK, entry=content)
+
+    def _subscribe(self, epoch: int, command: int, codes, period_s: int, duration_s: int) -> None:
+        code = _OK
+        if duration_s == 0:
+            self._live = [row for row in self._live if row[0] != epoch or row[2] != codes]
+        elif not 1 <= period_s <= 3600 or duration_s > 86400:
+            code = _OUT_OF_RANGE
+        elif len(self._live) >= _MOST_SUBSCRIPTIONS:
+            code = _BUSY
+        elif self._measuring.snapshot(codes)[1] is None:
+            code = _UNKNOWN
+        else:
+            now_ms = self._timekeeper.uptime_ms()
+            end_ms = now_ms + duration_s * 1000
+            self._live.append([epoch, command, codes, period_s * 1000, now_ms, end_ms])
+        self.link.answer(epoch, command, code)
+
+    def _write(self, epoch: int, command: int, target: int, index: int, value: int, s: int) -> None:
+        code = _OK
+        if target == _CAPTURE_PERIOD:
+            if value == self._measuring.meter.capture_s:
+                pass
+            elif self._measuring.set_capture_period(value):
+                self._recorder.event_now(CONFIGURATION, target)
+            else:
+                code = _OUT_OF_RANGE
+        elif target == _REPORT_SPREAD:
+            if 0 <= value <= 3600:
+                self.link.spread_ms = value * 1000
+            else:
+                code = _OUT_OF_RANGE
+        elif target == _LOAD:
+            now_ms = self._timekeeper.uptime_ms()
+            if self._loads.limit(index, value, s, now_ms):
+                self.poll_loads()
+            else:
+                code = _OUT_OF_RANGE
+        else:
+            code = _UNKNOWN
+        self.link.answer(epoch, command, code)
+
+    def poll_loads(self) -> None:
+        """Let limits expire and trip; record what moved."""
+        meter = self._measuring.meter
+        for index, closed, reason in self._loads.poll(
+            self._timekeeper.uptime_ms(), meter.power_w
+        ):
+            self._recorder.event_now(RELAY_LOAD, index, closed, reason)
+        while self._loads.trips:
+            self._recorder.event_now(LIMIT_TRIP, *self._loads.trips.pop())
+        self._measuring.front_end.load_permille = self._loads.permille()
+
+    def _time(self, epoch: int, command: int, utc_ms: int) -> None:
+        decision = self._set_clock(utc_ms, False)
+        if command:
+            self.link.answer(epoch, command, _UNSIGNED if decision == "refused" else _OK)
+
+    def _set_clock(self, utc_ms: int, signed: bool) -> str:
+        decision, offset_ms = self._timekeeper.set(utc_ms, signed)
+        self.link.info.clock_state = int(self._timekeeper.clock.valid)
+        if decision in ("first", "stepped"):
+            self._recorder.status |= STATUS_CLOCK_ADJUSTED
+            if decision == "first":
+                self._recorder.event_now(CLOCK_SET)
+            else:
+                self._recorder.event_now(CLOCK_STEP, offset_ms)
+            self._measuring.save()
+        return decision
+
+    def _order(self, epoch: int, command: int, data: bytes, _signature: bytes) -> None:
+        from meter_wire.portable.tlv import RemoteProtocolError
+        from orders import DISCONNECT, RECONNECT, SET_CLOCK, Order
+
+        code = _REFUSED
+        try:
+            order = Order(data)
+            utc_s, _ms = self._timekeeper.utc()
+            if order.device != self.link.device:
+                pass
+            elif order.action != SET_CLOCK and (utc_s is None or utc_s > order.not_after_s):
+                code = _EXPIRED
+            elif order.action in (DISCONNECT, RECONNECT):
+                if self._supply.order(order.action == RECONNECT, order.counter):
+                    code = _OK
+                    self.apply_supply(order.reason)
+            elif order.action == SET_CLOCK and order.counter > self._supply.counter:
+                code = _OK
+                self._supply.counter = order.counter
+                self._state.set(items.SUPPLY, self._supply.save())
+                self._set_clock(order.utc_ms, True)
+        except RemoteProtocolError:
+            pass
+        self.link.answer(epoch, command, code)
+
+    def apply_supply(self, reason: int) -> None:
+        """Make the supply's state durable, act on it, record it."""
+        self._state.set(items.SUPPLY, self._supply.save())
+        self._state.save()
+        self._measuring.set_supply(self._supply.state)
+        self._recorder.event_now(RELAY_SUPPLY, self._supply.state, reason)
+
+    def local_action(self) -> bool:
+        """Close the supply relay by hand, if the utility has made it ready."""
+        if not self._supply.local_action():
+            return False
+        self.apply_supply(0)
+        return True
+
+    def _forward(self, epoch: int, command: int, data: bytes) -> None:
+        if self._ems is None:
+            self.link.answer(epoch, command, _ABSENT)
+        else:
+            asyncio.create_task(self._hand_over(epoch, command, data))
+
+    async def _hand_over(self, epoch: int, command: int, data: bytes) -> None:
+        code, reply = _REFUSED, b""
+        try:
+            code, reply = await self._ems.forward(data)
+        except Exception:
+            pass
+        self.link.answer(epoch, command, code, data=reply)
+        self.wake()
+
+    def poll(self, now_ms: int) -> None:
+        """Queue live readings that are due; subscriptions of ended sessions end."""
+        for row in list(self._live):
+            if now_ms > row[5]:
+                self._live.remove(row)
+            elif now_ms >= row[4]:
+                row[4] += row[3]
+                content = self._entry(row[2])
+                if content is None or not self.link.live(row[0], row[1], content):
+                    self._live.remove(row)

@@ -1,0 +1,187 @@
+"""The meter's configuration `meter.json`: read once, checked, errors name field and remedy.
+
+The keys are those of docs/reference/contracts.md; the firmware's README has the whole table.
+Neighbour: `main`, which builds the meter from it.
+"""
+
+import binascii
+import json
+
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-"
+
+
+class ConfigError(ValueError):
+    """The configuration cannot be used; the text is `field: fault; remedy`."""
+
+
+def _whole(table: dict, key: str, low: int, high: int, default, where: str = "") -> int:
+    value = table.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ConfigError(
+            "%s%s: %r is not usable; give a whole number from %d to %d"
+            % (where, key, value, low, high)
+        )
+    return value
+
+
+def _text(table: dict, key: str, default, where: str = "") -> str:
+    value = table.get(key, default)
+    if not isinstance(value, str) or not value:
+        raise ConfigError("%s%s: is missing or no text; give it in quotes" % (where, key))
+    return value
+
+
+def _flag(table: dict, key: str, default: bool) -> bool:
+    value = table.get(key, default)
+    if not isinstance(value, bool):
+        raise ConfigError("%s: %r is not usable; give true or false" % (key, value))
+    return value
+
+
+def _table(table: dict, key: str):
+    value = table.get(key)
+    if value is not None and not isinstance(value, dict):
+        raise ConfigError("%s: is no object; give {…} or leave it out" % (key,))
+    return value
+
+
+def _device(table: dict) -> str:
+    device = _text(table, "device", None)
+    edges = device[0] + device[-1]
+    if len(device) > 32 or device.strip(_ALPHABET) or "-" in edges:
+        raise ConfigError(
+            "device: %r is not a device id; use 1 to 32 of a-z, 0-9, -, no - at the ends" % device
+        )
+    for letter in device:
+        if letter not in _ALPHABET:
+            raise ConfigError("device: %r is not allowed; use a-z, 0-9 and -" % (letter,))
+    return device
+
+
+def _key(table: dict) -> bytes:
+    try:
+        key = binascii.unhexlify(_text(table, "key", None))
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise ConfigError("key: is not 64 hexadecimal digits; provision the meter again")
+    return key
+
+
+class Config:
+    """Checked values, with the units in their names; paths are complete."""
+
+    def __init__(self, table: dict, folder: str) -> None:
+        """Check a decoded configuration.
+
+        Args:
+            table: the JSON object.
+            folder: folder of the file, from which relative paths count.
+
+        Raises:
+            ConfigError: naming the field.
+        """
+        if not isinstance(table, dict):
+            raise ConfigError("meter.json: is no JSON object; begin it with {")
+        self._folder = folder
+        self.device = _device(table)
+        self.key = _key(table)
+        self.serial = _text(table, "serial", self.device)
+        broker = _table(table, "broker")
+        if broker is None:
+            raise ConfigError('broker: is missing; give {"host": "…", "port": 8883}')
+        self.host = _text(broker, "host", None, "broker.")
+        self.port = _whole(broker, "port", 1, 65535, 8883, "broker.")
+        self.keep_alive_s = _whole(broker, "keep_alive_s", 5, 3600, 60, "broker.")
+        self.tls = self._tls(_table(table, "tls"), broker)
+        self.capture_period_s = _whole(table, "capture_period_s", 1, 86400, 900)
+        if 60 % self.capture_period_s and self.capture_period_s % 60:
+            raise ConfigError("capture_period_s: must divide a minute or be whole minutes")
+        self.report_spread_s = _whole(table, "report_spread_s", 0, 3600, 0)
+        self.state_dir = self.path(_text(table, "state_dir", "state"))
+        self.ring_segments = _whole(table, "ring_segments", 3, 64, 8)
+        least = 720 * self.ring_segments
+        self.ring_bytes = _whole(table, "ring_bytes", least, 1 << 28, max(262144, least))
+        self.save_period_s = _whole(table, "save_period_s", 1, 86400, 60)
+        self.tick_ms = _whole(table, "tick_ms", 20, 10000, 1000)
+        self.quality = _flag(table, "quality", True)
+        self.has_rtc = _flag(table, "rtc", True)
+        self.rtc_error_s = _whole(table, "rtc_error_s", -86400, 86400, 0)
+        self.watchdog_s = _whole(table, "watchdog_s", 0, 3600, 0)
+        self.oracle_log = table.get("oracle_log")
+        if self.oracle_log is not None:
+            self.oracle_log = self.path(_text(table, "oracle_log", None))
+        self.tariff = _table(table, "tariff") or {}
+        self.electricity = _table(table, "electricity")
+        self.profiles = self.path(_text(table, "profiles", "profiles"))
+        self._ems(_table(table, "ems"))
+        self._actuators(table)
+
+    def _tls(self, tls, broker: dict):
+        if tls is None:
+            return None
+        found = {"server_name": _text(tls, "server_name", broker.get("host"), "tls.")}
+        for name in ("ca", "cert", "key"):
+            path = self.path(_text(tls, name, None, "tls."))
+            try:
+                with open(path, "rb") as file:
+                    found[name] = file.read()
+            except OSError:
+                raise ConfigError("tls.%s: no file %s; provision the meter again" % (name, path))
+        return found
+
+    def _ems(self, ems) -> None:
+        self.ems_port = 0
+        if ems is not None:
+            self.ems_host = _text(ems, "host", "0.0.0.0", "ems.")
+            self.ems_port = _whole(ems, "port", 1, 65535, 7001, "ems.")
+            self.ems_period_s = _whole(ems, "period_s", 1, 10, 5, "ems.")
+            self.ems_clients = _whole(ems, "clients", 1, 8, 2, "ems.")
+
+    def _actuators(self, table: dict) -> None:
+        loads = table.get("loads", [{}])
+        if not isinstance(loads, list) or len(loads) > 8:
+            raise ConfigError("loads: is no list of at most 8; give [{…}, …]")
+        self.loads = []
+        for number, load in enumerate(loads):
+            where = "loads[%d]." % number
+            if not isinstance(load, dict):
+                raise ConfigError("loads[%d]: is no object; give {…}" % number)
+            safe_w = load.get("safe_w")
+            if safe_w is not None:
+                safe_w = _whole(load, "safe_w", 0, 1000000, None, where)
+            share = _whole(load, "share_permille", 0, 1000, 300, where)
+            self.loads.append((safe_w, share, _whole(load, "release_s", 0, 3600, 60, where)))
+        self.has_supply = _flag(table, "supply_relay", True)
+        self.never_disconnect = _flag(table, "never_disconnect", False)
+        self.utility_key = None
+        if "utility_key" in table:
+            try:
+                self.utility_key = binascii.unhexlify(_text(table, "utility_key", None))
+            except ValueError:
+                pass
+            if self.utility_key is None or len(self.utility_key) != 64:
+                raise ConfigError("utility_key: is not x and y of a P-256 key in 128 hex digits")
+
+    def path(self, name: str) -> str:
+        """Return the complete path of a file that the configuration names."""
+        return name if name.startswith("/") else self._folder + "/" + name
+
+
+def load_config(path: str) -> Config:
+    """Read and check a configuration file.
+
+    Raises:
+        ConfigError: not there, no JSON, or naming the field.
+    """
+    try:
+        with open(path) as file:
+            text = file.read()
+    except OSError:
+        raise ConfigError("--config: no file %s; provision the meter first" % path)
+    try:
+        table = json.loads(text)
+    except ValueError:
+        raise ConfigError("%s: is not JSON; check brackets, quotes and commas" % path)
+    folder = path[: path.rindex("/")] if "/" in path else "."
+    return Config(table, folder or "/")

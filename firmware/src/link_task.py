@@ -1,0 +1,141 @@
+"""The link's task: one broker session at a time, two epochs over it, back-off after a loss.
+
+Moves bytes between `mqtt_shell` and the link's core and does what the core says; it decides
+nothing itself. Neighbours: `commands` carries out what arrives; `supervisor` restarts this task.
+"""
+
+import asyncio
+
+from mqtt_shell import MqttShell
+
+FIRST_PAUSE_S = 1
+MAX_PAUSE_S = 60
+
+
+class LinkTask:
+    """`run` is the task; `wake` after each new entry."""
+
+    def __init__(self, config, link, commands, uptime_ms, tls=None, log=print) -> None:
+        """Connect later; `tls`: see `mqtt_shell.tls_context`."""
+        self._config = config
+        self._link = link
+        self._commands = commands
+        self._uptime_ms = uptime_ms
+        self._tls = tls
+        self._log = log
+        self._shell = None
+        self._reader = None
+        self._lost = None
+        self._news = asyncio.Event()
+        self._pause_s = FIRST_PAUSE_S
+        self._base = "mt/" + config.device + "/"
+
+    def wake(self) -> None:
+        """Look for something to send now."""
+        self._news.set()
+
+    async def run(self, beat) -> None:
+        """Keep a session with the broker for ever."""
+        try:
+            while True:
+                beat()
+                try:
+                    await self._session(beat)
+                except Exception as error:
+                    if isinstance(error, MemoryError):
+                        raise
+                    self._log("link: %s" % (type(error).__name__,))
+                self._end()
+                for _second in range(self._pause_s):
+                    beat()
+                    await asyncio.sleep(1)
+                self._pause_s = min(self._pause_s * 2, MAX_PAUSE_S)
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        self._link.disconnected()
+        if self._reader is not None:
+            self._reader.cancel()
+            self._reader = None
+        if self._shell is not None:
+            self._shell.abort()
+            self._shell = None
+
+    async def _session(self, beat) -> None:
+        config = self._config
+        self._lost = None
+        self._shell = shell = MqttShell(
+            config.device, self._on_message, keep_alive_s=config.keep_alive_s
+        )
+        name = config.tls["server_name"] if config.tls else None
+        await shell.connect(config.host, config.port, self._tls, name)
+        self._reader = asyncio.create_task(self._read(shell))
+        beat()
+        epochs = self._link.epochs
+        topics = [(self._base + "owner", 1)] + [(self._down(epoch), 1) for epoch in epochs]
+        await shell.subscribe(*topics)
+        self._link.connected(self._uptime_ms())
+        self._log("link: connected")
+        while self._lost is None:
+            beat()
+            epochs = await self._follow(shell, epochs)
+            await self._send(shell)
+        raise self._lost
+
+    async def _read(self, shell) -> None:
+        try:
+            await shell.run()
+        except Exception as error:
+            self._lost = error
+        self._news.set()
+
+    async def _follow(self, shell, epochs: list) -> list:
+        """Subscribe to the epochs that the link wants now; return them."""
+        if self._link.reread:
+            self._link.reread = False
+            await shell.subscribe((self._base + "owner", 1))
+        wanted = self._link.epochs
+        for epoch in wanted:
+            if epoch not in epochs:
+                await shell.subscribe((self._down(epoch), 1))
+        for epoch in epochs:
+            if epoch not in wanted:
+                await shell.unsubscribe(self._down(epoch))
+        return wanted
+
+    async def _send(self, shell) -> None:
+        """Publish what the link has, or wait for news."""
+        now_ms = self._uptime_ms()
+        self._commands.poll(now_ms)
+        self._news.clear()
+        out = self._link.poll(now_ms)
+        if out is None:
+            try:
+                await asyncio.wait_for(self._news.wait(), 0.5)
+            except asyncio.TimeoutError:
+                pass
+            return
+        epoch, payload = out
+        topic = self._base + "hello" if epoch == 0 else self._base + str(epoch) + "/up"
+        await shell.publish(topic, payload)
+        if epoch:
+            self._pause_s = FIRST_PAUSE_S
+
+    def _down(self, epoch: int) -> str:
+        return self._base + str(epoch) + "/down"
+
+    def _on_message(self, message) -> None:
+        now_ms = self._uptime_ms()
+        rest = message.topic[len(self._base) :]
+        event = None
+        if rest == "owner":
+            event = self._link.receive_owner(bytes(message.payload), now_ms)
+        elif rest.endswith("/down"):
+            event = self._link.receive(
+                int(rest[:-5]), bytes(message.payload), now_ms, bool(message.retain),
+                bool(message.dup),
+            )  # fmt: skip
+        if event is not None:
+            self._commands.handle(event)
+        self._news.set()

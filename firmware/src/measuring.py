@@ -1,0 +1,153 @@
+"""The metering task: ticks the meter, records captures and power quality, keeps registers in flash.
+
+The registers are saved before the reading that shows them, so that no register ever goes back
+over a power cut. Without a valid clock the capture period runs on the uptime, flagged.
+Neighbours: `metering`, `quality`, `electricity` (what is measured), `recorder` (where it goes).
+"""
+
+import asyncio
+
+import state as items
+from metering import Meter
+from registers import READY_FOR_RECONNECTION
+from tariff import Calendar
+from utc_ticks import UtcTicks
+
+
+class FixedFrontEnd:
+    """A front end without a measuring chip: a constant load, for boards that only try the link."""
+
+    waveform = None
+
+    def __init__(self) -> None:
+        self.supply = True
+        self.load_permille = 1000
+
+    def tick(self, _tick_ms: int) -> tuple:
+        """Return (frequency mHz, [(P W, Q var, U mV, I mA)])."""
+        if not self.supply:
+            return 50000, [(0, 0, 230000, 0)]
+        power_w = 230 * self.load_permille // 1000
+        return 50000, [(power_w, 0, 230000, power_w * 1000 // 230)]
+
+
+class Measuring:
+    """Meter, quality and their durable state; `run` is the task."""
+
+    def __init__(self, config, state, recorder, timekeeper, front_end) -> None:
+        """Restore the registers of the last boot.
+
+        Raises:
+            meter_state.StateError: the kept registers are damaged.
+            tariff.TariffError: the configured calendar is wrong.
+        """
+        self._state = state
+        self._recorder = recorder
+        self._timekeeper = timekeeper
+        self.front_end = front_end
+        self._tick_ms = config.tick_ms
+        self._save_ms = config.save_period_s * 1000
+        phases = len(front_end.tick(0)[1]) or getattr(front_end, "phases", 1)
+        calendar = Calendar(config.tariff.get("switches", []), config.tariff.get("offsets", []))
+        kept = state.get(items.PERIODS)
+        period_s = int.from_bytes(kept[:4], "big") if kept else config.capture_period_s
+        self.meter = Meter(config.serial.encode(), phases, calendar, period_s)
+        self.quality = None
+        if config.quality and front_end.waveform is not None:
+            from quality import Quality
+
+            self.quality = Quality(phases)
+        self._last_ms = timekeeper.uptime_ms()
+        self._saved_ms = self._last_ms
+        self._counted_ms = 0
+        self.listeners = []
+
+    def restore(self) -> None:
+        """Load the registers of the last boot.
+
+        Raises:
+            meter_state.StateError: they are damaged; the meter begins at zero.
+        """
+        kept = self._state.get(items.REGISTERS)
+        if kept:
+            self.meter.restore(kept)
+
+    def set_capture_period(self, period_s: int) -> bool:
+        """Change the capture period, durable; False if it is not usable."""
+        if not 1 <= period_s <= 86400 or (60 % period_s and period_s % 60):
+            return False
+        self.meter.capture_s = period_s
+        self.meter._ticks = UtcTicks(min(period_s, 60))
+        self._state.set(items.PERIODS, period_s.to_bytes(4, "big"))
+        self._state.save()
+        return True
+
+    def set_supply(self, state: int) -> None:
+        """Open or close the supply relay: 0-0:96.3.10 as in `registers`."""
+        self.meter.disconnect_state = state
+        self.front_end.supply = state not in (0, READY_FOR_RECONNECTION)
+
+    def snapshot(self, codes=None) -> tuple:
+        """Return (UTC second or None, rows) of this moment, None for rows with an unknown code."""
+        utc_s, _ms = self._timekeeper.utc()
+        rows = self.meter.snapshot(utc_s)
+        if codes is not None:
+            rows = [row for row in rows if row[0] in codes]
+            if len(rows) < len(codes):
+                return utc_s, None
+        return utc_s, rows
+
+    def save(self) -> None:
+        """Make registers, offset of the clock and sign of life durable."""
+        self._state.set(items.REGISTERS, self.meter.save())
+        self._timekeeper.keep()
+        self._recorder.ring.save()
+        self._saved_ms = self._timekeeper.uptime_ms()
+
+    async def run(self, beat) -> None:
+        """Tick for ever."""
+        while True:
+            beat()
+            self.tick()
+            await asyncio.sleep(self._tick_ms / 1000)
+
+    def tick(self) -> None:
+        """Count what passed since the last tick; record what is due."""
+        now_ms = self._timekeeper.uptime_ms()
+        passed_ms = now_ms - self._last_ms
+        if passed_ms <= 0:
+            return
+        self._last_ms = now_ms
+        utc_s, utc_ms = self._timekeeper.utc()
+        sample = self.front_end.tick(passed_ms)
+        captures = self.meter.tick(sample, passed_ms, utc_s, utc_ms)
+        if utc_s is None:
+            captures = self._count_on(passed_ms)
+        if self.quality is not None:
+            self._judge(sample, passed_ms, utc_s, utc_ms)
+        if captures:
+            self.save()
+            for boundary, rows in captures:
+                self._recorder.reading(boundary, rows)
+        elif now_ms - self._saved_ms >= self._save_ms:
+            self.save()
+
+    def _count_on(self, passed_ms: int) -> list:
+        """Return the capture due on the uptime while the clock is invalid."""
+        self._counted_ms += passed_ms
+        if self._counted_ms < self.meter.capture_s * 1000:
+            return []
+        self._counted_ms = 0
+        return [(None, self.meter.snapshot(None))]
+
+    def _judge(self, sample, passed_ms: int, utc_s, utc_ms: int) -> None:
+        wave = self.front_end.waveform
+        at_s = self._timekeeper.uptime_ms() // 1000 if utc_s is None else utc_s
+        events = self.quality.half_cycles(
+            wave.half_cycles, wave.half_us, at_s, utc_ms, wave.age_us
+        )
+        voltages = [phase[2] for phase in sample[1]]
+        events += self.quality.tick(voltages, passed_ms, utc_s, utc_ms)
+        for event in events:
+            began_s = None if utc_s is None else event[1][0]
+            self._recorder.event(event[0], began_s, *event[2:])

@@ -1,0 +1,105 @@
+"""Writes readings and events into the ring: their times, their status bits, the oracle log.
+
+The oracle log (unix port, tests) has one line per entry, durable before anything else happens:
+what it names must reach the twin exactly once. It holds identities and hashes, never a value.
+Neighbours: `ring` below; `measuring`, `link_task` and `main` write through it.
+"""
+
+import binascii
+from hashlib import sha256
+
+from event_codes import RING_OVERFLOW
+from meter_wire.portable import entry
+
+
+class Oracle:
+    """Lines `append|recovered|boot incarnation seq kind hash`; every line is synchronised."""
+
+    def __init__(self, path: str) -> None:
+        """Open for appending."""
+        self._file = open(path, "a")
+
+    def write(self, what: str, incarnation: bytes, seq: int, content: bytes) -> None:
+        """Write one line; the hash is the first eight octets of SHA-256 over the entry."""
+        kind = content[0] if content else 0
+        digest = binascii.hexlify(sha256(content).digest()[:8]).decode()
+        name = binascii.hexlify(incarnation).decode()
+        self._file.write("%s %s %d %d %s\n" % (what, name, seq, kind, digest))
+        self._file.flush()
+
+
+class Recorder:
+    """Makes entries; `status` bits set by others go into the next reading."""
+
+    def __init__(self, ring, timekeeper, boot: int, oracle=None, on_entry=None) -> None:
+        """Attach a ring.
+
+        Args:
+            ring: see `ring.Ring`.
+            timekeeper: see `timekeeper.Timekeeper`.
+            boot: number of this boot.
+            oracle: see `Oracle`, None without.
+            on_entry: () → None after each entry.
+        """
+        self.ring = ring
+        self.status = 0
+        self.sticky = 0
+        self._timekeeper = timekeeper
+        self._boot = boot
+        self._oracle = oracle
+        self.on_entry = on_entry
+        self._lost = ring.lost
+        if oracle is not None:
+            oracle.write("boot", ring.incarnation, ring.head, b"")
+            last = ring.read(ring.head)
+            if last is not None:
+                oracle.write("recovered", ring.incarnation, ring.head, last[0])
+
+    def _status(self, utc_s) -> int:
+        if utc_s is None:
+            return self.sticky | entry.STATUS_CLOCK_INVALID | entry.STATUS_COUNTED_ON
+        return self.sticky
+
+    def encode(self, utc_s, rows, status: int = 0) -> bytes:
+        """Return a reading; rows are (OBIS octets, value, time or None) of `Meter.snapshot`."""
+        return entry.encode_reading(
+            status | self._status(utc_s),
+            utc_s or 0,
+            self._timekeeper.uptime_ms() // 1000,
+            self._boot & 0xFFFF,
+            [entry.encode_register(code, value, at_s) for code, value, at_s in rows],
+        )
+
+    def reading(self, utc_s, rows) -> int:
+        """Record a reading stamped with the end of its interval; return its number."""
+        seq = self._append(self.encode(utc_s, rows, self.status))
+        self.status = 0
+        return seq
+
+    def event(self, code: int, utc_s, *arguments) -> int:
+        """Record an event that began at `utc_s` (None: no valid clock); return its number."""
+        content = entry.encode_event(
+            self._status(utc_s),
+            utc_s or 0,
+            self._timekeeper.uptime_ms() // 1000,
+            self._boot & 0xFFFF,
+            code,
+            list(arguments),
+        )
+        return self._append(content)
+
+    def event_now(self, code: int, *arguments) -> int:
+        """Record an event of this moment."""
+        return self.event(code, self._timekeeper.utc()[0], *arguments)
+
+    def _append(self, content: bytes) -> int:
+        seq = self.ring.append(content)
+        if self._oracle is not None:
+            self._oracle.write("append", self.ring.incarnation, seq, content)
+        if self.ring.lost != self._lost:
+            self._lost = self.ring.lost
+            self.event_now(RING_OVERFLOW, self.ring.lost)
+            self._lost = self.ring.lost
+        if self.on_entry is not None:
+            self.on_entry()
+        return seq

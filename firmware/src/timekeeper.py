@@ -1,0 +1,84 @@
+"""The meter's time: uptime that never wraps, UTC by the rules of `clock`, the RTC's offset kept.
+
+UTC after a power cut comes from the real-time clock plus the offset that the last setting found;
+without an RTC the meter counts on, flagged, until its twin sets it. The RTC itself is never
+written: the unix port's belongs to the machine, a board's keeps its own count.
+"""
+
+import struct
+import time
+
+import state as items
+from meter_wire.portable.clock import Clock, Uptime
+
+_ITEM = ">BqQ"
+_EPOCH_S = 946684800 if time.gmtime(0)[0] == 2000 else 0
+
+if hasattr(time, "ticks_ms"):
+    ticks_ms = time.ticks_ms
+else:
+
+    def ticks_ms() -> int:
+        """Return milliseconds of a clock that never steps (CPython)."""
+        return time.monotonic_ns() // 1000000
+
+
+def rtc_ms() -> int:
+    """Return what the real-time clock says, in milliseconds since 1970."""
+    if hasattr(time, "time_ns"):
+        return time.time_ns() // 1000000 + _EPOCH_S * 1000
+    return (int(time.time()) + _EPOCH_S) * 1000
+
+
+class Timekeeper:
+    """Uptime and UTC in milliseconds; keeps the offset and the last sign of life in the state."""
+
+    def __init__(self, state, has_rtc: bool, rtc_error_ms: int = 0, rtc=rtc_ms) -> None:
+        """Take the time from the RTC if there is one.
+
+        Args:
+            state: the durable items.
+            has_rtc: whether the RTC ran on while the power was down.
+            rtc_error_ms: added to what the RTC says (tests: a clock that is wrong).
+            rtc: () → milliseconds since 1970.
+        """
+        self._state = state
+        self._uptime = Uptime(ticks_ms())
+        self._rtc = rtc
+        self._error_ms = rtc_error_ms
+        self._has_rtc = has_rtc
+        self.clock = Clock()
+        self.offset_ms = 0
+        self.last_alive_ms = None
+        data = state.get(items.CLOCK)
+        if len(data) == 17:
+            known, self.offset_ms, alive_ms = struct.unpack(_ITEM, data)
+            if known:
+                self.last_alive_ms = alive_ms
+        if has_rtc:
+            self.clock.set(self._rtc() + self._error_ms + self.offset_ms, self.uptime_ms(), True)
+
+    def uptime_ms(self) -> int:
+        """Return milliseconds since boot."""
+        return self._uptime.ms(ticks_ms())
+
+    def utc(self) -> tuple:
+        """Return (UTC second or None while the clock is invalid, millisecond)."""
+        utc_ms = self.clock.utc_ms(self.uptime_ms())
+        return (None, 0) if utc_ms is None else (utc_ms // 1000, utc_ms % 1000)
+
+    def set(self, utc_ms: int, signed: bool) -> tuple:
+        """Judge and apply a time; return (decision, offset in ms) of `Clock.set`."""
+        decision, offset_ms = self.clock.set(utc_ms, self.uptime_ms(), signed)
+        if decision != "refused" and self._has_rtc:
+            self.offset_ms = utc_ms - self._rtc() - self._error_ms
+        return decision, offset_ms
+
+    def keep(self) -> None:
+        """Put offset and sign of life into the state; the caller saves it."""
+        utc_ms = self.clock.utc_ms(self.uptime_ms())
+        if utc_ms is None:
+            data = struct.pack(_ITEM, 0, self.offset_ms, 0)
+        else:
+            data = struct.pack(_ITEM, 1, self.offset_ms, utc_ms)
+        self._state.set(items.CLOCK, data)
