@@ -37,7 +37,7 @@ class Target(NamedTuple):
 def local_binaries() -> str:
     """Return the folder of kubectl and helm that tools/cluster built, or nothing."""
     done = subprocess.run(
-        [str(CLUSTER), "binaries"], capture_output=True, text=True, check=False, cwd=ROOT
+        [str(CLUSTER), "bin"], capture_output=True, text=True, check=False, cwd=ROOT
     )
     return done.stdout.strip() if done.returncode == 0 else ""
 

@@ -1,0 +1,195 @@
+"""``make demo`` and ``make demo-down``: a street of meters on a real Kubernetes.
+
+The story: preconditions, a cluster, images, the chart, the meters' credentials, the street, the
+table. Every step may be repeated. Neighbours: ``target.py`` (which cluster), ``street.py`` (the
+meters), ``progress.py`` (what the reader sees).
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from progress import fail, say, step
+from street import apply_meters, apply_street, devices, wait_for_street
+from target import CLUSTER, IMAGES, ROOT, Target, choose_target, load_image
+
+NAMESPACE = "metertwin-demo"
+RELEASE = "metertwin"
+LOADED = ROOT / "build/images/loaded"
+COMMANDS = (
+    ("the registers of a house, from its twin", "kubectl meter read house-1"),
+    ("the same, asked from the meter now", "kubectl meter read house-3 --live"),
+    ("what the twin has stored", "kubectl meter readings house-1 --since 1h -o json"),
+    ("what happened", "kubectl meter events house-1"),
+    ("delete a twin's pod and watch it come back, nothing lost", "kubectl get meters -w"),
+)
+
+
+def check_preconditions() -> None:
+    """Name what is missing before anything is built.
+
+    Raises:
+        SystemExit: something is missing that cannot be installed here.
+    """
+    if sys.platform != "linux":
+        if not (os.environ.get("KUBECONFIG") or os.environ.get("CONTEXT")):
+            fail("a local cluster needs Linux; give KUBECONFIG or CONTEXT of a cluster (kind, k3d)")
+    elif os.geteuid() != 0 and not (os.environ.get("KUBECONFIG") or os.environ.get("CONTEXT")):
+        fail("a local cluster needs root; run as root, or give KUBECONFIG or CONTEXT of a cluster")
+    free = shutil.disk_usage(ROOT).free
+    if free < 12 << 30:
+        fail(f"12 GiB of free disk are needed to build everything, {free >> 30} GiB are free")
+
+
+def build_images() -> None:
+    """Build the four images; unchanged ones take no time.
+
+    Raises:
+        SystemExit: a build failed; its own output stands above.
+    """
+    ensure_packages()
+    done = subprocess.run([str(ROOT / "tools/images/build")], check=False, cwd=ROOT)
+    if done.returncode != 0:
+        fail("the images could not be built; the reason stands above")
+
+
+def ensure_packages() -> None:
+    """Install the image tools when they are missing and we may.
+
+    Raises:
+        SystemExit: they are missing and cannot be installed here.
+    """
+    missing = [tool for tool in ("buildah", "mmdebstrap") if shutil.which(tool) is None]
+    if not missing:
+        return
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        fail(f"{' and '.join(missing)} are needed to build images; install them")
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    environment = dict(os.environ, **quiet)
+    subprocess.run(["apt-get", "update", "-qq"], check=True, env=environment)
+    install = ["apt-get", "install", "-qq", "-y", "--no-install-recommends", *missing]
+    subprocess.run(install, check=True, env=environment, stdout=subprocess.DEVNULL)
+
+
+def load_images(target: Target) -> None:
+    """Bring the images onto the cluster; an image that is there already is left alone."""
+    for name in IMAGES:
+        load_image(target, name)
+
+
+def install_chart(target: Target) -> None:
+    """Install or upgrade the chart with the demo's values.
+
+    Raises:
+        SystemExit: Helm refused; its message stands above.
+    """
+    chart = ROOT / "charts/metertwin"
+    command = ["helm", "upgrade", "--install", RELEASE, str(chart), "--namespace", NAMESPACE]
+    command += ["--create-namespace", "--values", str(chart / "ci/demo-values.yaml")]
+    command += ["--wait", "--timeout", "5m"]
+    if target.loader == "registry":
+        for part in ("operator", "twin", "mosquitto"):
+            command += ["--set", f"{part}.image.registry="]
+            command += ["--set", f"{part}.image.repository={os.environ['REGISTRY']}/{part}"]
+    if target.context:
+        command += ["--kube-context", target.context]
+    label_namespace(target)
+    done = subprocess.run(
+        command, check=False, env=target.environment(), capture_output=True, text=True
+    )
+    if done.returncode != 0:
+        print(done.stdout, done.stderr, file=sys.stderr)
+        fail("helm could not install the chart; the reason stands above")
+
+
+def label_namespace(target: Target) -> None:
+    """Create the demo's namespace with Pod Security `restricted`."""
+    manifest = (
+        "apiVersion: v1\nkind: Namespace\nmetadata:\n"
+        f"  name: {NAMESPACE}\n  labels:\n    pod-security.kubernetes.io/enforce: restricted\n"
+    )
+    command = ["kubectl", "apply", "-f", "-"]
+    subprocess.run(
+        command, input=manifest, text=True, check=True, env=target.environment(), capture_output=True
+    )
+
+
+def show(target: Target) -> None:
+    """Print the table of meters and five commands to try."""
+    environment = target.environment()
+    print()
+    subprocess.run(["kubectl", "get", "meters", "-n", NAMESPACE], check=False, env=environment)
+    print("\nTry:")
+    print(f"  export KUBECONFIG={target.kubeconfig} PATH={path_of(target)}:$PATH")
+    print(f"  kubectl config set-context --current --namespace {NAMESPACE}")
+    for what, command in COMMANDS:
+        print(f"  {command:<52} # {what}")
+
+
+def path_of(target: Target) -> str:
+    """Return the folders that hold kubectl and the plugin."""
+    folders = [str(ROOT / ".venv/bin")]
+    kubectl = shutil.which("kubectl", path=target.environment()["PATH"])
+    if kubectl:
+        folders.append(str(Path(kubectl).parent))
+    return ":".join(folders)
+
+
+def up() -> None:
+    """Bring up everything; safe to repeat."""
+    with step("checking what is there"):
+        check_preconditions()
+    with step("cluster"):
+        target = choose_target()
+    with step("images"):
+        build_images()
+    with step("loading images"):
+        load_images(target)
+    with step("chart: operator and Mosquitto"):
+        install_chart(target)
+    with step(f"credentials of {len(devices())} meters, and the meters themselves"):
+        apply_meters(target, NAMESPACE)
+    with step("street: SmartMeters"):
+        apply_street(target, NAMESPACE)
+    with step("waiting until every meter has its twin and has spoken"):
+        wait_for_street(target, NAMESPACE)
+    show(target)
+
+
+def down() -> None:
+    """Remove the demo; the local cluster goes with it."""
+    given = os.environ.get("KUBECONFIG") or os.environ.get("CONTEXT")
+    if not given:
+        with step("local cluster"):
+            subprocess.run([str(CLUSTER), "down"], check=True, cwd=ROOT)
+        return
+    target = choose_target()
+    environment = target.environment()
+    for command in (
+        ["kubectl", "delete", "meters", "--all", "-n", NAMESPACE, "--wait"],
+        ["helm", "uninstall", RELEASE, "-n", NAMESPACE, "--ignore-not-found"],
+        ["kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait"],
+    ):
+        with step(" ".join(command)):
+            subprocess.run(command, check=False, env=environment)
+
+
+def main() -> int:
+    """Return 0 when the demo is up (or gone)."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("action", choices=("up", "down"))
+    action = parser.parse_args().action
+    try:
+        up() if action == "up" else down()
+    except subprocess.CalledProcessError as error:
+        detail = (error.stderr or "").strip() if isinstance(error.stderr, str) else ""
+        fail(f"`{' '.join(map(str, error.cmd))}` failed ({error.returncode}) {detail}")
+    say("ready" if action == "up" else "gone")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
