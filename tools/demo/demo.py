@@ -18,7 +18,6 @@ from target import CLUSTER, IMAGES, ROOT, Target, choose_target, load_image
 
 NAMESPACE = "metertwin-demo"
 RELEASE = "metertwin"
-LOADED = ROOT / "build/images/loaded"
 COMMANDS = (
     ("the registers of a house, from its twin", "kubectl meter read house-1"),
     ("the same, asked from the meter now", "kubectl meter read house-3 --live"),
@@ -62,7 +61,7 @@ def ensure_packages() -> None:
     Raises:
         SystemExit: they are missing and cannot be installed here.
     """
-    missing = [tool for tool in ("buildah", "mmdebstrap") if shutil.which(tool) is None]
+    missing = [tool for tool in ("buildah", "mmdebstrap", "skopeo") if shutil.which(tool) is None]
     if not missing:
         return
     if shutil.which("apt-get") is None or os.geteuid() != 0:

@@ -102,25 +102,26 @@ def current_context(kubeconfig: str) -> str:
 def load_image(target: Target, name: str) -> None:
     """Bring one built image onto the nodes (or into the registry) of the target."""
     image = f"localhost/metertwin/{name}:dev"
+    archive = ROOT / "build/images" / f"{name}.tar"
+    source = f"oci-archive:{archive}:{image}"
     if target.loader == "local":
-        command = [str(CLUSTER), "load", image]
-    elif target.loader == "kind":
-        archive = export(name, image)
-        cluster = target.context.removeprefix("kind-")
-        command = ["kind", "load", "image-archive", archive, "--name", cluster]
-    elif target.loader == "k3d":
-        archive = export(name, image)
-        command = ["k3d", "image", "import", archive, "-c", target.context.removeprefix("k3d-")]
-    else:
+        commands = [[str(CLUSTER), "load", str(archive)]]
+    elif target.loader == "registry":
         registry = os.environ["REGISTRY"].rstrip("/")
-        command = ["buildah", "push", image, f"docker://{registry}/{name}:dev"]
-    subprocess.run(command, check=True, env=target.environment(), cwd=ROOT)
+        commands = [["skopeo", "copy", "--quiet", source, f"docker://{registry}/{name}:dev"]]
+    else:
+        docker = archive.with_suffix(".docker.tar")
+        docker.unlink(missing_ok=True)
+        convert = ["skopeo", "copy", "--quiet", source, f"docker-archive:{docker}:{image}"]
+        commands = [convert, importing(target, docker)]
+    for command in commands:
+        subprocess.run(command, check=True, env=target.environment(), cwd=ROOT)
 
 
-def export(name: str, image: str) -> str:
-    """Write a docker archive that kind and k3d can import and return its path."""
-    archive = ROOT / "build" / f"{name}.tar"
-    archive.parent.mkdir(exist_ok=True)
-    archive.unlink(missing_ok=True)
-    subprocess.run(["buildah", "push", image, f"docker-archive:{archive}:{image}"], check=True)
-    return str(archive)
+def importing(target: Target, archive: Path) -> list[str]:
+    """Return the command by which kind or k3d takes a docker archive."""
+    if target.loader == "kind":
+        cluster = target.context.removeprefix("kind-")
+        return ["kind", "load", "image-archive", str(archive), "--name", cluster]
+    cluster = target.context.removeprefix("k3d-")
+    return ["k3d", "image", "import", str(archive), "-c", cluster]
