@@ -49,7 +49,10 @@ class Quarantine:
 
 @dataclass(frozen=True, slots=True)
 class ChainBroken:
-    """The meter's history before `seq` is not the stored one; the entries are kept, report it."""
+    """The meter's history before `seq` is not the stored one; the entries are kept, report it.
+
+    After a hello: the meter's head is below what is stored, so numbers from `seq` on come again.
+    """
 
     incarnation: bytes
     seq: int

@@ -84,11 +84,10 @@ class Intake:
                     effects.append(ChainBroken(self.incarnation, seq))
                 new.append((seq, entry))
                 accepted = seq
+                head = chain(anchor, self.incarnation, seq, entry)
             else:
                 effects.extend(self._compare(seq, entry, new))
             anchor = chain(anchor, self.incarnation, seq, entry)
-            if seq == accepted:
-                head = anchor
         return effects + self._accept(batch, new, holes, accepted, head)
 
     def _check_order(self, hole: Hole | None, entries: list[Numbered]) -> None:

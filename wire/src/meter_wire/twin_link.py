@@ -17,6 +17,7 @@ from collections.abc import Callable
 from meter_wire.commands import Command, encode_command
 from meter_wire.effects import (
     Answered,
+    ChainBroken,
     Described,
     Effect,
     Farewell,
@@ -201,7 +202,10 @@ class TwinLink:
         opened.note_uptime(hello.uint("uptime_ms", 8), now_ms)
         (opened.welcome,) = opened.seal(_FRAMES["welcome"], self._welcome(opened, intake, utc_ms))
         self._session = opened
-        return [_meter_hello(hello), Send(opened.welcome)]
+        effects: list[Effect] = [_meter_hello(hello), Send(opened.welcome)]
+        if hello.uint("head") < intake.stored:
+            effects.append(ChainBroken(hello.incarnation, hello.uint("head") + 1))
+        return effects
 
     def _open(self, hello: Hello) -> Intake:
         if self._intake is None or self._intake.incarnation != hello.incarnation:

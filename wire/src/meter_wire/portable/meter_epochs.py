@@ -136,8 +136,7 @@ class MeterEpochs:
     def _ask(self, now_ms: int) -> bytes:
         active = self._find(self.owner.active) if self.owner else None
         if active is not None:
-            idle = active.state == OPEN and not active.flight
-            if idle or now_ms - active.progress_ms < QUIET_MS:
+            if now_ms - active.progress_ms < QUIET_MS:
                 self._quiet_ms = QUIET_MS
                 self._ask_ms = now_ms + QUIET_MS
                 return b""

@@ -194,7 +194,7 @@ class MeterLink(MeterEpochs):
         self, session: MeterSession, payload: bytes, counter: int, now_ms: int, dup: bool
     ) -> "tuple[object, ...] | None":
         head, limit = self.ring.head, self.info.frame_limit
-        fields = session.welcome(payload, counter, head, limit, now_ms, dup)
+        fields = session.welcome(payload, counter, head, limit, dup)
         session.hold_ms = now_ms
         if find_uint(fields, _TAG_WANTED):
             self._enqueue(session.epoch, _FRAME_DESCRIBE, self.info.description)

@@ -141,7 +141,7 @@ class MeterSession:
         return seal(self.up, self.meter_nonce + NO_NONCE, _FRAME_HELLO, 0, body)
 
     def welcome(
-        self, payload: bytes, counter: int, head: int, own_limit: int, now_ms: int, dup: bool
+        self, payload: bytes, counter: int, head: int, own_limit: int, dup: bool
     ) -> dict[int, bytes]:
         """Open the session; return the fields of WELCOME.
 
@@ -170,7 +170,6 @@ class MeterSession:
         self.window = min(window, _MOST_WINDOW)
         self.limit = min(limit, own_limit)
         self.tries = 0
-        self.progress_ms = now_ms
         return fields
 
     def ack(self, fields: dict[int, bytes], incarnation: bytes, head: int, now_ms: int) -> None:
@@ -189,8 +188,8 @@ class MeterSession:
         ):
             raise RemoteProtocolError("bounds")
         self.archived = archived
-        self.progress_ms = now_ms
         if stored > self.mark:
+            self.progress_ms = now_ms
             self.tries = 0
             self.due_ms = now_ms + _TIMEOUT_MS
         self.mark = stored
@@ -212,6 +211,8 @@ class MeterSession:
             self.next = self.mark + 1
         if self.next > link.ring.head:
             self.hold_ms = None
+            if not self.flight:
+                self.progress_ms = now_ms
             return None
         if self.hold_ms is None:
             self.hold_ms = now_ms + link.spread_delay_ms()
