@@ -7,6 +7,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -179,6 +180,7 @@ class Broker:
             (folder / "config" / name).write_text(text)
         self.clients: list[Client] = []
         self.process: subprocess.Popen | None = None
+        self.reload: subprocess.Popen | None = None
 
     def install_certificate(self) -> None:
         for source, name in zip(
@@ -193,10 +195,10 @@ class Broker:
     def start(self) -> None:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                ["sh", self.folder / "config" / "start.sh"],
+                ["mosquitto", "-c", self.folder / "config" / "mosquitto.conf"],
                 stderr=log,
                 stdout=log,
-                env={"PATH": "/usr/sbin:/usr/bin:/bin", "RELOAD_SECONDS": "0.2"},
+                env={"PATH": "/usr/sbin:/usr/bin:/bin"},
             )
         end = time.monotonic() + WAIT_S
         while True:
@@ -209,7 +211,18 @@ class Broker:
             else:
                 return
 
+    def start_reload(self) -> None:
+        """Run the container that watches the certificates, for this broker's process only."""
+        watched = " ".join(str(self.folder / name) for name in ("config", "tls", "trust"))
+        self.reload = subprocess.Popen(
+            [sys.executable, self.folder / "config" / "reload.py"],
+            env={"WATCHED": watched, "PERIOD_SECONDS": "0.2", "PROCESS": str(self.process.pid)},
+        )
+
     def stop(self) -> None:
+        if self.reload is not None:
+            self.reload.terminate()
+            self.reload.wait(timeout=WAIT_S)
         for client in self.clients:
             with contextlib.suppress(Exception):
                 client.close()

@@ -93,6 +93,7 @@ def certificate_of(broker) -> bytes:
 def test_a_renewed_certificate_is_taken_up_without_ending_a_session(broker):
     meter = broker.connected("house-1")
     meter.subscribe("mt/house-1/1/down")
+    broker.start_reload()
     before = certificate_of(broker)
     broker.install_certificate()
     end = time.monotonic() + 10

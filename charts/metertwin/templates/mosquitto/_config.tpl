@@ -89,23 +89,3 @@ pattern write mt/%u/state
 # Meters only: no twin and no operator ever comes through this port.
 {{ include "metertwin.mosquitto.meterPatterns" . }}
 {{- end }}
-
-{{/*
-The shell becomes Mosquitto and keeps its process id ($$); a loop beside it has it read certificates
-and rules again when they change, so that a renewal ends no session.
-*/}}
-{{- define "metertwin.mosquitto.start" -}}
-#!/bin/sh
-set -eu
-state() { cat /mosquitto/tls/tls.crt /mosquitto/trust/ca.crt /mosquitto/config/acl* | cksum; }
-(
-  seen=$(state)
-  while sleep "${RELOAD_SECONDS:-60}"; do
-    now=$(state) || continue
-    [ "$now" = "$seen" ] && continue
-    seen=$now
-    kill -HUP $$
-  done
-) &
-exec mosquitto -c /mosquitto/config/mosquitto.conf
-{{- end }}

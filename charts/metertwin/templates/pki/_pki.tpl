@@ -9,7 +9,9 @@
     - {{ .Values.pki.caSecret }}
     - {{ .Values.pki.fleetKeySecret }}
     - {{ include "metertwin.operatorSecret" . }}
-    - {{ include "metertwin.brokerSecret" . }}
+    {{- with include "metertwin.pki.brokerSecret" . }}
+    - {{ . }}
+    {{- end }}
   verbs: [get, update, patch]
 - apiGroups: [""]
   resources: [configmaps]
@@ -38,10 +40,25 @@ spec:
       securityContext: {{- include "metertwin.containerSecurity" $root | nindent 8 }}
 {{- end }}
 
+{{/* The Secret that the Job fills for the broker; empty when the broker or its Secret is yours. */}}
+{{- define "metertwin.pki.brokerSecret" -}}
+{{- if not (or .Values.broker.externalHost .Values.mosquitto.tls.existingSecret) -}}
+{{ include "metertwin.brokerSecret" . }}
+{{- end -}}
+{{- end }}
+
 {{- define "metertwin.pki.command" -}}
 - python3
 - -m
 - meter_pki
 - init
 - --namespace={{ .Release.Namespace }}
+- --ca-secret={{ .Values.pki.caSecret }}
+- --fleet-key-secret={{ .Values.pki.fleetKeySecret }}
+- --operator-secret={{ include "metertwin.operatorSecret" . }}
+- --broker-secret={{ include "metertwin.pki.brokerSecret" . }}
+- --trust-config-map={{ include "metertwin.fullname" . }}-trust
+{{- range .Values.mosquitto.extraDnsNames }}
+- --broker-host={{ . }}
+{{- end }}
 {{- end }}
