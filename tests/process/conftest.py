@@ -1,0 +1,17 @@
+"""A world of real processes for each test; everything in it ends with the test."""
+
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from harness import World  # noqa: E402 - its folder has just become importable
+
+
+@pytest.fixture
+def world(tmp_path):
+    made = World(tmp_path)
+    yield made
+    made.close()

@@ -1,0 +1,270 @@
+"""Nothing is lost and nothing counted twice, whichever process dies whenever.
+
+Real processes over mutual TLS; the oracle is the firmware's own log. See `harness`. Each test
+ends with `settle`: the last entry that a kill may have kept out of the log is named at the next
+start of the firmware, then log and store must agree entry by entry.
+"""
+
+import random
+import shutil
+import time
+
+import pytest
+from harness import wait_for
+from oracle import read_store
+
+pytestmark = pytest.mark.timeout(300)
+OVERFLOW, RESERVED, RELEASED = 1, 2, 3
+CLOCK_STEP, RING_OVERFLOW, INCARNATION_NEW = 3, 14, 16
+CLOCK_ADJUSTED = 0x0002
+
+
+def settle(world, allowed_reasons=(), timeout_s=90):
+    """Kill and start the meter once more, wait until everything is stored, compare."""
+    world.firmware.kill()
+    world.firmware.start()
+    boots = len(world.oracle())
+    wait_for(lambda: len(world.oracle()) > boots, "the meter writes again")
+    world.wait_stored(timeout_s=timeout_s)
+    return world.check(allowed_reasons)
+
+
+def restart(process):
+    """Kill -9 and start again."""
+    process.kill()
+    process.start()
+
+
+def event_codes(ledger):
+    """Return the set of event codes in a store."""
+    codes = set()
+    for rows in ledger.raw.values():
+        for _, raw in rows:
+            if raw[0] == 2:
+                codes.add(int.from_bytes(raw[15:17], "big"))
+    return codes
+
+
+def test_readings_and_events_arrive_over_mutual_tls(world):
+    world.start()
+    world.wait_stored(8)
+    ledger = world.check()
+    assert {kind for kind, _ in ledger.entries.values()} == {1, 2}
+    status, document = world.ask("GET", "/v1/registers?live=1")
+    assert status == 200
+    assert document["source"] == "metered"
+    assert document["registers"]["1-0:16.7.0*255"] == {"value": 230, "unit": "W"}
+
+
+def test_a_twin_killed_at_random_loses_nothing(world):
+    world.start()
+    choose = random.Random(1)
+    for _ in range(5):
+        time.sleep(choose.uniform(0.3, 2.5))
+        restart(world.twin)
+    settle(world)
+
+
+@pytest.mark.parametrize("persistence", [False, True], ids=["volatile", "persistent"])
+def test_a_broker_killed_at_random_loses_nothing(world, persistence):
+    world.configure_broker(persistence=persistence)
+    world.start()
+    choose = random.Random(2)
+    for _ in range(4):
+        time.sleep(choose.uniform(0.5, 3))
+        restart(world.broker)
+    settle(world)
+
+
+def test_a_meter_killed_at_random_loses_and_repeats_nothing(world):
+    world.start()
+    choose = random.Random(3)
+    for _ in range(8):
+        time.sleep(choose.uniform(0.2, 2.5))
+        restart(world.firmware)
+    ledger = settle(world)
+    assert len(ledger.raw) == 1
+
+
+def test_everything_killed_together_loses_nothing(world):
+    world.start()
+    world.wait_stored(4)
+    for _ in range(3):
+        for process in (world.broker, world.firmware, world.twin):
+            process.kill()
+        world.start_broker()
+        world.firmware.start()
+        world.twin.start()
+        time.sleep(3)
+    settle(world)
+
+
+def test_a_store_that_is_gone_is_rebuilt_from_the_ring_by_the_next_epoch(world):
+    world.start()
+    world.wait_stored(10)
+    world.twin.kill()
+    shutil.rmtree(world.twin.store.parent)
+    old = world.operator.active
+    world.operator.take_over()
+    world.twin.start()
+    assert world.operator.active == old + 1
+    world.wait_stored(12)
+    settle(world)
+
+
+def test_what_the_ring_no_longer_has_is_a_hole_of_the_new_store_only(world):
+    world.start(ring_bytes=4096, ring_segments=3)
+    wait_for(lambda: len(world.oracle()) > 45, "the ring goes round", 90)
+    world.wait_stored()
+    world.check()
+    world.twin.kill()
+    world.operator.take_over()
+    world.twin.start()
+    ledger = settle(world, {RELEASED})
+    ((first, last, _),) = next(iter(ledger.holes.values()))
+    assert first == 1
+    assert last < max(seq for _, seq in world.oracle()) - 8
+
+
+def test_a_broker_away_for_half_the_ring_costs_nothing(world):
+    world.start(ring_bytes=12288, ring_segments=4)
+    world.wait_stored(6)
+    world.broker.kill()
+    before = len(world.oracle())
+    wait_for(lambda: len(world.oracle()) > before + 24, "half the ring fills", 60)
+    world.start_broker()
+    world.wait_stored()
+    settle(world)
+
+
+def test_an_overflowing_ring_declares_a_counted_hole_and_goes_on(world):
+    world.start(ring_bytes=4096, ring_segments=3)
+    world.wait_stored(6)
+    world.broker.kill()
+    before = len(world.oracle())
+    wait_for(lambda: len(world.oracle()) > before + 45, "the ring overflows", 90)
+    world.start_broker()
+    ledger = settle(world, {OVERFLOW})
+    (holes,) = ledger.holes.values()
+    missing = sum(last - first + 1 for first, last, _ in holes)
+    stored = len(ledger.entries)
+    assert missing > 20
+    assert missing + stored == max(seq for _, seq in ledger.entries)
+    assert RING_OVERFLOW in event_codes(ledger)
+
+
+def test_a_lost_flash_state_begins_a_new_incarnation_beside_the_old(world):
+    world.start()
+    world.wait_stored(8)
+    world.operator.stop()
+    world.firmware.kill()
+    world.lose_flash_state()
+    world.firmware.start()
+    time.sleep(3)
+    assert len(read_store(world.twin.store).raw) == 1, "accepted without an owner record"
+    world.operator.start()
+    wait_for(lambda: len(read_store(world.twin.store).raw) == 2, "the new incarnation", 60)
+    ledger = settle(world)
+    assert len(ledger.raw) == 2
+    assert INCARNATION_NEW in event_codes(ledger)
+
+
+@pytest.mark.parametrize("error_s", [-40, 40], ids=["forward", "back"])
+def test_a_stepped_clock_neither_loses_nor_repeats(world, error_s):
+    world.start()
+    world.wait_stored(6)
+    world.firmware.kill()
+    world.configure_meter(rtc_error_s=error_s)
+    world.firmware.start()
+    wait_for(lambda: CLOCK_STEP in event_codes(read_store(world.twin.store)), "a step", 60)
+    ledger = settle(world)
+    (rows,) = ledger.raw.values()
+    times = [int.from_bytes(raw[3:7], "big") for _, raw in rows]
+    flagged = [int.from_bytes(raw[1:3], "big") & CLOCK_ADJUSTED for _, raw in rows]
+    assert any(flagged)
+    now = time.time()
+    assert abs(times[-1] - now) < 10, "the clock is right after the step"
+
+
+def test_without_a_clock_the_meter_counts_on_and_is_set_by_its_twin(world):
+    world.start_broker()
+    world.make_firmware(rtc=False).start()
+    wait_for(lambda: sum(k == 1 for k, _ in world.oracle().values()) >= 2, "readings without time")
+    world.operator.start()
+    world.operator.take_over()
+    world.twin.start()
+    ledger = settle(world)
+    (rows,) = ledger.raw.values()
+    first = next(raw for _, raw in rows if raw[0] == 1)
+    assert int.from_bytes(first[3:7], "big") == 0
+    assert int.from_bytes(first[1:3], "big") & 0x90 == 0x90
+    assert {4} <= event_codes(ledger), "clock_set"
+
+
+def test_a_killed_operator_stops_nothing(world):
+    world.start()
+    world.wait_stored(5)
+    world.operator.stop()
+    restart(world.broker)
+    restart(world.twin)
+    before = len(world.oracle())
+    wait_for(lambda: len(world.oracle()) > before + 4, "metering goes on")
+    world.wait_stored(before + 4)
+    world.operator.start()
+    settle(world)
+    assert world.twin.starts == 2
+
+
+def test_a_handover_over_one_connection_gives_both_twins_everything(world):
+    world.start()
+    world.wait_stored(6)
+    old = world.twin
+    candidate = world.operator.prepare()
+    world.twins[candidate].start()
+    wait_for(
+        lambda: len(read_store(world.twins[candidate].store).entries) > 6, "the candidate fills", 60
+    )
+    world.wait_stored(8)
+    world.check()
+    world.operator.commit()
+    before = len(world.oracle())
+    wait_for(lambda: len(world.oracle()) > before + 4, "metering goes on")
+    settle(world)
+    stored = read_store(old.store).entries
+    time.sleep(2)
+    assert read_store(old.store).entries == stored, "a retired epoch got something"
+
+
+def test_an_aborted_handover_leaves_the_active_twin_alone(world):
+    world.start()
+    world.wait_stored(5)
+    candidate = world.operator.prepare()
+    world.twins[candidate].start()
+    time.sleep(2)
+    world.twins[candidate].kill()
+    world.operator.abort()
+    before = len(world.oracle())
+    wait_for(lambda: len(world.oracle()) > before + 3, "metering goes on")
+    settle(world)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", range(3))
+def test_random_kills_of_everything_for_minutes(world, seed):
+    choose = random.Random(seed)
+    world.configure_broker(persistence=choose.random() < 0.5)
+    world.start()
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        time.sleep(choose.expovariate(0.7))
+        victim = choose.choice((world.twin, world.twin, world.broker, world.firmware))
+        victim.kill()
+        time.sleep(choose.choice((0, 0, 0.5, 4)))
+        victim.start()
+        if choose.random() < 0.08:
+            world.twin.kill()
+            shutil.rmtree(world.twin.store.parent, ignore_errors=True)
+            world.operator.take_over()
+            world.twin.start()
+    settle(world, timeout_s=180)
