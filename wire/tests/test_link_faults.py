@@ -76,28 +76,33 @@ class BrokenWire(RuleBasedStateMachine):
     def queues(self):
         return [self.meter.up, *(twin.down for twin in self.meter.twins.values())]
 
-    @rule(
-        which=st.integers(0, 3), fault=st.sampled_from(("lose", "repeat", "reorder", "flip", "cut"))
-    )
+    def queue(self, which):
+        """Return a queue with something in it, None if all are empty."""
+        self.meter.send()
+        full = [queue for queue in self.queues() if queue]
+        return full[which % len(full)] if full else None
+
+    @rule(which=st.integers(0, 3), fault=st.sampled_from(("lose", "repeat", "reorder")))
     def wire_is_broken(self, which, fault):
-        queue = self.queues()[which % len(self.queues())]
-        if not queue:
+        queue = self.queue(which)
+        if queue is None:
             return
-        head = queue[0]
         if fault == "lose":
             queue.popleft()
         elif fault == "repeat":
-            queue.append(head)
-        elif fault == "reorder":
-            queue.rotate(-1)
+            queue.append(queue[0])
         else:
-            payload = head[1] if isinstance(head, tuple) else head
-            if not payload:
-                return
-            at = self.random.randrange(len(payload))
-            flipped = bytes([payload[at] ^ 1 << self.random.randrange(8)])
-            bad = payload[:at] + (flipped + payload[at + 1 :] if fault == "flip" else b"")
-            queue[0] = (head[0], bad) if isinstance(head, tuple) else bad
+            queue.rotate(-1)
+
+    @rule(which=st.integers(0, 3), cut=st.booleans(), times=st.integers(1, 4))
+    def frames_are_damaged(self, which, cut, times):
+        queue = self.queue(which)
+        for index in range(min(times, len(queue or ()))):
+            payload = queue[index][1] if isinstance(queue[index], tuple) else queue[index]
+            at = self.random.randrange(len(payload) or 1)
+            flipped = bytes([(payload + b"x")[at] ^ 1 << self.random.randrange(8)])
+            bad = payload[:at] + (b"" if cut else flipped + payload[at + 1 :])
+            queue[index] = (queue[index][0], bad) if isinstance(queue[index], tuple) else bad
 
     @rule()
     def broker_is_killed(self):
