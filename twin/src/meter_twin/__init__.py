@@ -5,4 +5,6 @@ process), `link_loop` (meter), `http_server` and `api` (ports), `store*` (SQLite
 `meter_wire`, h11, PyNaCl when an export is sealed, and the standard library; never Kubernetes.
 """
 
+from . import postponed  # noqa: F401 - before anything imports asyncio
+
 __version__ = "0.1.0"

@@ -10,7 +10,6 @@ import os
 import signal
 import ssl
 import sys
-from pathlib import Path
 
 from . import log
 from .configuration import ConfigurationError, load_configuration
@@ -47,7 +46,7 @@ async def _serve() -> None:
     except ssl.SSLError as error:
         raise ConfigurationError(
             Violation(
-                str(configuration.identity_dir),
+                configuration.identity_dir,
                 f"holds no usable certificate and key, or the trust file is no CA ({error.reason})",
                 "provision the twin's Secret again",
             )
@@ -56,7 +55,8 @@ async def _serve() -> None:
     assert task is not None
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
+        # add_signal_handler would load `inspect` (see `postponed`); this wakes the loop as well
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(task.cancel))
     with contextlib.suppress(asyncio.CancelledError):
         await twin.run()
 
@@ -69,10 +69,10 @@ def _end(code: int, what: str, violation: Violation) -> int:
         message=violation.message,
         remedy=violation.remedy,
     )
-    target = Path(os.environ.get("METERTWIN_TERMINATION_LOG", _TERMINATION_LOG))
-    with contextlib.suppress(OSError):
-        if target.exists():
-            target.write_text(f"{violation.field}: {violation.message}; {violation.remedy}\n")
+    target = os.environ.get("METERTWIN_TERMINATION_LOG", _TERMINATION_LOG)
+    with contextlib.suppress(OSError), open(target, "r+", encoding="utf-8") as file:  # noqa: PTH123
+        file.truncate()
+        file.write(f"{violation.field}: {violation.message}; {violation.remedy}\n")
     return code
 
 

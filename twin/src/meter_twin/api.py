@@ -31,7 +31,7 @@ Route = Callable[[Request], Awaitable[Response]]
 class Api:
     """Routes of the local port."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - the one place that wires the parts
         self,
         device: str,
         store: Store,
@@ -92,7 +92,8 @@ class Api:
         after = parse_cursor(request.query.get("after"))
         limit = parse_integer(request.query, "limit", 1000, 1, MOST_ENTRIES)
         return Response(
-            200, pieces=list_entries(self._store, name, wanted, after, limit, self._shown)
+            200,
+            pieces=list_entries(self._store, name, wanted, after, limit=limit, shown=self._shown),
         )
 
     def _query(self, name: str, parameters: dict[str, str]) -> Response:

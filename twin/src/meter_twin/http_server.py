@@ -1,23 +1,25 @@
-"""A small HTTP/1.1 server on h11 and asyncio: capped in size, number and time.
+"""A small HTTP/1.1 server on asyncio: capped in size, number and time.
 
-Why not a framework: aiohttp costs 8 to 10 MiB a process, this about 0.4. Neighbours: `api` and
-`health` are its handlers, `shell` opens the ports.
+Neighbours: `http_codec` (the protocol), `api` and `health` (handlers), `shell` (opens the ports).
+A framework would cost 8 to 10 MiB a twin.
 """
 
 import asyncio
-import contextlib
 import json
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, unquote
-
-import h11
 
 from . import log
+from .http_codec import (
+    MAX_HEAD,
+    HttpError,
+    Message,
+    RequestParser,
+    encode_chunk,
+    encode_head,
+)
 
-MAX_HEAD = 8192
-MAX_BODY = 4096
 MAX_CONNECTIONS = 16
 REQUEST_TIMEOUT_S = 10.0
 IDLE_TIMEOUT_S = 30.0
@@ -118,100 +120,70 @@ class _Connection:
         self._reader = reader
         self._writer = writer
         self._handler = handler
-        self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
+        self._parser = RequestParser()
         self._peer = _uri_names(writer)
 
     async def serve(self) -> None:
         timeout_s = REQUEST_TIMEOUT_S
         while True:
             try:
-                request = await self._read_request(timeout_s)
-            except h11.RemoteProtocolError as error:
-                await self._refuse(error.error_status_hint)
+                async with asyncio.timeout(timeout_s):
+                    message = await self._read()
+            except HttpError as error:
+                body = _error_body(str(error), "send a valid, smaller request")
+                await self._send(json_response(body, error.status), keep_alive=False, chunks=True)
                 return
-            except ApiError as error:
-                await self._send(json_response(error.document, error.status))
+            if message is None:
                 return
-            if request is None:
+            response = await self._answer(message)
+            if message.method == "HEAD":
+                response = response._replace(body=b"", pieces=None)
+            await self._send(response, keep_alive=message.keep_alive, chunks=message.is_1_1)
+            if not message.keep_alive:
                 return
-            await self._send(await self._answer(request))
-            if self._h11.our_state is not h11.DONE or self._h11.their_state is not h11.DONE:
-                return
-            self._h11.start_next_cycle()
             timeout_s = IDLE_TIMEOUT_S
 
-    async def _answer(self, request: Request) -> Response:
+    async def _read(self) -> Message | None:
+        while (message := self._parser.next_request()) is None:
+            if self._parser.expects_continue:
+                self._parser.expects_continue = False
+                await self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            data = await self._reader.read(MAX_HEAD)
+            if not data:
+                return None
+            self._parser.feed(data)
+        return message
+
+    async def _answer(self, message: Message) -> Response:
+        request = Request(message.method, message.path, message.query, message.body, self._peer)
         try:
             return await self._handler(request)
         except ApiError as error:
             return json_response(error.document, error.status)
         except Exception as error:  # noqa: BLE001 - answered, logged by type and place
-            log.log_exception("http handler failed", error, path=request.path)
+            log.log_exception("http handler failed", error, path=message.path)
             return json_response(_error_body("internal error", "see the twin's log"), 500)
 
-    async def _read_request(self, timeout_s: float) -> Request | None:
-        head: h11.Request | None = None
-        body = b""
-        async with asyncio.timeout(timeout_s):
-            while True:
-                event = self._h11.next_event()
-                if event is h11.NEED_DATA:
-                    if self._h11.they_are_waiting_for_100_continue:
-                        await self._write(self._h11.send(_CONTINUE))
-                    self._h11.receive_data(await self._reader.read(MAX_HEAD))
-                elif isinstance(event, h11.Request):
-                    head = event
-                elif isinstance(event, h11.Data):
-                    body += event.data
-                    if len(body) > MAX_BODY:
-                        raise ApiError(413, "body", "is too long", f"send at most {MAX_BODY} bytes")
-                elif isinstance(event, h11.EndOfMessage) and head is not None:
-                    return _build_request(head, body, self._peer)
-                else:
-                    return None
+    async def _send(self, response: Response, *, keep_alive: bool, chunks: bool) -> None:
+        pieces, body = response.pieces, response.body
+        if pieces is not None and not chunks:
+            body = b"".join(pieces)
+            pieces = None
+        length = len(body) if pieces is None else None
+        head = encode_head(response.status, response.content_type, length, keep_alive=keep_alive)
+        if pieces is None:
+            await self._write(head + body)
+            return
+        await self._write(head)
+        for piece in pieces:
+            await self._write(encode_chunk(piece))
+            await asyncio.sleep(0)
+        await self._write(encode_chunk(b""))
 
-    async def _refuse(self, status: int) -> None:
-        if self._h11.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-            body = _error_body("not HTTP/1.1, or too large", "send a smaller, valid request")
-            await self._send(json_response(body, status))
-
-    async def _send(self, response: Response) -> None:
-        headers = [("content-type", response.content_type), ("cache-control", "no-store")]
-        if response.pieces is None:
-            headers.append(("content-length", str(len(response.body))))
-        head = h11.Response(status_code=response.status, headers=headers)
-        out = self._h11.send(head) or b""
-        if response.pieces is None:
-            out += self._h11.send(h11.Data(data=response.body)) or b""
-        else:
-            await self._write(out)
-            for piece in response.pieces:
-                await self._write(self._h11.send(h11.Data(data=piece)))
-                await asyncio.sleep(0)
-            out = b""
-        await self._write(out + (self._h11.send(h11.EndOfMessage()) or b""))
-
-    async def _write(self, data: bytes | None) -> None:
-        if data:
-            self._writer.write(data)
-            async with asyncio.timeout(WRITE_TIMEOUT_S):
-                await self._writer.drain()
-
-
-_CONTINUE = h11.InformationalResponse(status_code=100, headers=[])
-
-
-def _build_request(head: h11.Request, body: bytes, peer: tuple[str, ...]) -> Request:
-    path, _, query = head.target.decode("ascii", "replace").partition("?")
-    with contextlib.suppress(ValueError):
-        return Request(
-            head.method.decode(),
-            unquote(path),
-            dict(parse_qsl(query, keep_blank_values=True, max_num_fields=16)),
-            body,
-            peer,
-        )
-    raise ApiError(400, "query", "has too many parameters", "send at most 16")
+    async def _write(self, data: bytes) -> None:
+        self._writer.write(data)
+        async with asyncio.timeout(WRITE_TIMEOUT_S):
+            await self._writer.drain()
 
 
 def _uri_names(writer: asyncio.StreamWriter) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ def list_entries(
     name: str,
     wanted: Filter,
     after: Position | None,
+    *,
     limit: int,
     shown: frozenset[str] = frozenset(),
 ) -> Iterator[bytes]:

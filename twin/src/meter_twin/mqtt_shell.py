@@ -8,12 +8,11 @@ A lost connection loses what was in flight: the link repeats it, this shell only
 import asyncio
 import asyncio.sslproto
 import contextlib
-import random
 import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
+from os import PathLike, urandom
 from typing import NamedTuple
 
 from meter_wire.portable import mqtt
@@ -22,6 +21,8 @@ from meter_wire.portable.mqtt_packet import RemoteProtocolError
 
 # 143 instead of 590 KiB of buffers a TLS connection (docs/explanation, the twin's memory)
 asyncio.sslproto.SSLProtocol.max_size = 16384
+
+StrPath = str | PathLike[str]
 
 BACK_OFF_MIN_S = 0.5
 BACK_OFF_MAX_S = 30.0
@@ -48,7 +49,7 @@ class NotConnectedError(Exception):
 LOSSES = (OSError, TimeoutError, RemoteProtocolError, NotConnectedError)
 
 
-def tls_context(ca: Path, certificate: Path, key: Path) -> ssl.SSLContext:
+def tls_context(ca: StrPath, certificate: StrPath, key: StrPath) -> ssl.SSLContext:
     """Return a client's context that trusts `ca` only and shows `certificate`.
 
     Raises:
@@ -123,7 +124,7 @@ class MqttShell:
                 failures = 0 if self.connected.is_set() else failures + 1
                 self._lose(error)
             with contextlib.suppress(TimeoutError):
-                pause_s = back_off_s(failures, random.random())  # noqa: S311 - jitter
+                pause_s = back_off_s(failures, urandom(1)[0] / 256)
                 await asyncio.wait_for(self._closing.wait(), pause_s)
 
     async def subscribe(self, name: str, qos: int = 1) -> None:

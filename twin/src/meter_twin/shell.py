@@ -7,6 +7,7 @@ threads; whatever is long is done in bounded pieces.
 
 import asyncio
 import contextlib
+import os
 import resource
 import ssl
 import time
@@ -63,7 +64,7 @@ class Twin:
                 configuration.capture_period_s,
             ),
         )
-        configuration.store_path.parent.mkdir(parents=True, exist_ok=True)
+        os.makedirs(os.path.dirname(configuration.store_path), exist_ok=True)  # noqa: PTH103, PTH120
         self._store = Store(configuration.store_path)
         self._host = ApplicationHost(self._store, applications)
         self._gate = OwnerGate(
@@ -108,7 +109,9 @@ class Twin:
             (self._topics["state"], will, 1, True),
         )
         identity = configuration.identity_dir
-        context = tls_context(configuration.trust_file, identity / "tls.crt", identity / "tls.key")
+        context = tls_context(
+            configuration.trust_file, f"{identity}/tls.crt", f"{identity}/tls.key"
+        )
         return MqttShell(
             settings, self._receive, context, self._connected, lambda error, _: self._lost(error)
         )
@@ -140,7 +143,7 @@ class Twin:
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(self._configuration.trust_file)
-        context.load_cert_chain(identity / "tls.crt", identity / "tls.key")
+        context.load_cert_chain(f"{identity}/tls.crt", f"{identity}/tls.key")
         return context
 
     async def run(self) -> None:
@@ -234,7 +237,7 @@ class Twin:
             await self._feed.wait()
             self._feed.clear()
             try:
-                while self._host.step(int(time.time())):
+                while self._host.step(int(time.time())):  # noqa: ASYNC110 - yields
                     await asyncio.sleep(0)
             except StoreError as error:
                 log.log("error", "applications wait for the store", message=str(error))

@@ -11,7 +11,6 @@ derive); `meter_wire.twin_link` says what to store.
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from meter_wire.effects import Hole
@@ -46,7 +45,7 @@ class Ingested(NamedTuple):
 class Store:
     """SQLite store of entries; every method is short and is called from the one event loop."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str) -> None:
         """Open or create the file.
 
         Raises:

@@ -7,7 +7,7 @@ index says how many means it rests on. Neighbours: `disturbances` (polyphase mer
 """
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from meter_wire.event_names import get_event_code
 
@@ -42,7 +42,7 @@ class PowerQuality:
 
     name = "power-quality"
     summary = "Dips, swells, interruptions and weekly voltage index in the manner of EN 50160"
-    option_schema: Schema = {
+    option_schema: ClassVar[Schema] = {
         "type": "object",
         "properties": {
             "nominalVolts": {

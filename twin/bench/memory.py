@@ -1,0 +1,102 @@
+# ruff: noqa: ANN001, ANN201, PLR2004
+"""Memory of one twin under mutual TLS, as JSON: fields of /proc/<pid>/smaps_rollup in KiB.
+
+`memory.py --pid PID` looks at a running twin. Without a pid it starts Mosquitto, a twin and a
+meter on loopback, feeds `--readings` readings of 24 registers, uses every port, and then looks.
+Private heap = Private_Dirty (what every further twin on a node costs); RSS = Rss.
+"""
+
+import argparse
+import asyncio
+import importlib.util
+import json
+import pathlib
+import ssl
+import sys
+import tempfile
+import time
+import urllib.request
+
+FIELDS = ("Rss", "Pss", "Private_Dirty", "Private_Clean", "Shared_Clean", "Anonymous")
+
+
+def smaps(pid):
+    """Return the fields of a process in KiB."""
+    lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    found = {line.split(":")[0]: int(line.split()[1]) for line in lines[1:]}
+    return {name: found[name] for name in FIELDS}
+
+
+def load_tools():
+    path = pathlib.Path(__file__).parents[1] / "tests" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("twin_world", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def many_registers(tools, minute):
+    codes = [bytes((1, 0, c, d, e, 255)) for c in (1, 2) for d in (8,) for e in range(1, 5)]
+    codes += [bytes((1, 0, c, 7, 0, 255)) for c in (1, 2, 13, 14, 16, 31, 32, 51, 52, 71, 72)]
+    codes += [bytes((1, 0, c, 8, 0, 255)) for c in (3, 4)]
+    return [tools.encode_register(code, 230_000 + minute) for code in codes]
+
+
+async def exercise(tools, world, twin, count):
+    """Feed the twin and use its ports; return figures of the run."""
+    await world.operate("active")
+    meter = tools.Meter(world)
+    meter.power_on()
+    base_s = int(time.time()) // 900 * 900 - 60 * count
+    start = time.monotonic()
+    for minute in range(count):
+        more = many_registers(tools, minute)
+        meter.append(tools.reading(base_s + 60 * minute, 1000 + minute, more=more))
+    await tools.eventually(lambda: meter.ring.stored >= count, "everything is stored", 300)
+    seconds = time.monotonic() - start
+    await asyncio.to_thread(use_ports, tools, world, twin)
+    await asyncio.sleep(2)
+    after = {"readings": count, "readings_per_s": round(count / seconds), **smaps(twin.process.pid)}
+    await meter.power_off()
+    return after
+
+
+def use_ports(tools, world, twin):
+    for path in ("registers", "registers?live=1", "readings?limit=1000", "profile", "status"):
+        assert twin.get(f"/v1/{path}")[0] == 200, path
+    tools.http("GET", f"http://127.0.0.1:{world.plain}/metrics")
+    context = world.context("operator")
+    context.check_hostname = False
+    url = f"https://127.0.0.1:{world.peer}/v1/identity"
+    with urllib.request.urlopen(url, context=context, timeout=10) as answer:
+        assert json.load(answer)["epoch"] == 1
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pid", type=int)
+    parser.add_argument("--readings", type=int, default=1440)
+    parser.add_argument("--python", default=sys.executable)
+    arguments = parser.parse_args()
+    if arguments.pid:
+        print(json.dumps(smaps(arguments.pid)))
+        return
+    tools = load_tools()
+    with tempfile.TemporaryDirectory() as folder:
+        world = tools.World(pathlib.Path(folder))
+        try:
+            world.start_broker()
+            twin = world.start_twin(python=arguments.python)
+            twin.wait_serving()
+            time.sleep(1)
+            idle = smaps(twin.process.pid)
+            busy = asyncio.run(exercise(tools, world, twin, arguments.readings))
+        finally:
+            world.close()
+    result = {"python": sys.version.split()[0], "openssl": ssl.OPENSSL_VERSION,
+              "idle": idle, "after": busy}  # fmt: skip
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
