@@ -18,7 +18,9 @@ _CONFIG = "application/vnd.oci.image.config.v1+json"
 USER = "65532:65532"
 
 
-def _member(name: str, *, mode: int, size: int = 0, kind: bytes = tarfile.REGTYPE) -> tarfile.TarInfo:
+def _member(
+    name: str, *, mode: int, size: int = 0, kind: bytes = tarfile.REGTYPE
+) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
     member.type, member.mode, member.size, member.mtime = kind, mode, size, 0
     return member

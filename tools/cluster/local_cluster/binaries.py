@@ -18,6 +18,7 @@ from .settings import KUBERNETES_VERSION, SOURCE, ClusterError, Settings
 _STRIP = "-s -w"
 _VERSION = f"{_STRIP} -X k8s.io/component-base/version.gitVersion={KUBERNETES_VERSION}"
 _CONTAINERD = "github.com/containerd/containerd/v2/cmd/"
+_A_FEW = 3
 _OWN = "metertwin/tools/cluster/go/local/"
 
 
@@ -135,7 +136,7 @@ def ensure_binaries(settings: Settings) -> Path:
     missing = missing_programs(settings)
     if missing and not shutil.which("go"):
         raise ClusterError("go is not installed: the programs are built from Go modules")
-    if len(missing) > 3:
+    if len(missing) > _A_FEW:
         say(f"building {len(missing)} programs: about 10 minutes on 2 cores, only this once")
     for position, (module, program, package) in enumerate(missing, 1):
         say(f"building {program} ({position} of {len(missing)})")

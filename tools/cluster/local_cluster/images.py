@@ -1,6 +1,8 @@
 """Bring images into both nodes: there is no registry."""
 
+import json
 import shutil
+import tarfile
 import tempfile
 from pathlib import Path
 
@@ -8,7 +10,7 @@ from .archive import program_archive
 from .binaries import bin_folder
 from .commands import run
 from .preconditions import ensure_packages
-from .progress import say, step
+from .progress import say
 from .settings import COREDNS_IMAGE, PAUSE_IMAGE, ClusterError, Settings
 
 
@@ -21,6 +23,28 @@ def import_archive(settings: Settings, archive: Path) -> list[str]:
         command += ["images", "import", "--local", "--digests=false", archive]
         output = run(command, f"importing {archive.name} into {node.name}")
     return [line.split()[0] for line in output.splitlines() if line.startswith("localhost/")]
+
+
+def manifest_digest(archive: Path) -> str:
+    """The digest of what an OCI archive holds, or nothing if its index cannot be read."""
+    try:
+        with tarfile.open(archive) as opened:
+            index = opened.extractfile("index.json")
+            value = json.load(index) if index else {}
+    except (KeyError, ValueError, tarfile.TarError):
+        return ""
+    return " ".join(sorted(entry["digest"] for entry in value.get("manifests", [])))
+
+
+def _is_loaded(settings: Settings, archive: Path, digest: str) -> bool:
+    record = settings.state / "loaded" / archive.name
+    return bool(digest) and record.exists() and record.read_text() == digest
+
+
+def _remember_loaded(settings: Settings, archive: Path, digest: str) -> None:
+    record = settings.state / "loaded" / archive.name
+    record.parent.mkdir(exist_ok=True)
+    record.write_text(digest)
 
 
 def _archive_of_program(settings: Settings, reference: str, program: str) -> Path:
@@ -49,8 +73,12 @@ def load_image(settings: Settings, image: str) -> None:
     """
     path = Path(image.removeprefix("oci-archive:"))
     if path.is_file():
-        with step(f"loading {path}", quiet_below_s=1.0):
-            names = import_archive(settings, path)
+        digest = manifest_digest(path)
+        if _is_loaded(settings, path, digest):
+            say(f"{path.name} is on both nodes already")
+            return
+        names = import_archive(settings, path)
+        _remember_loaded(settings, path, digest)
         say(f"loaded {', '.join(names) or path.name} into both nodes")
         return
     if "/" in image and path.suffix == ".tar":

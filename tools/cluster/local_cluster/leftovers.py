@@ -26,9 +26,7 @@ def process_belongs(settings: Settings, program: str, arguments: str, groups: st
         return True
     built_here = program.startswith(f"{settings.cache}/bin/")
     return (
-        built_here
-        and Path(program).name not in _FOR_PEOPLE
-        and f"{settings.state}/" in arguments
+        built_here and Path(program).name not in _FOR_PEOPLE and f"{settings.state}/" in arguments
     )
 
 

@@ -1,4 +1,4 @@
-"""What the cluster needs inside: CoreDNS and the API server's right to reach the kubelets (pure)."""
+"""What the cluster needs inside: CoreDNS, and the API server's right to reach kubelets (pure)."""
 
 from typing import Any
 

@@ -9,6 +9,7 @@ KUBERNETES_VERSION = "v1.36.3"
 COREDNS_VERSION = "1.15.0"
 PAUSE_IMAGE = "localhost/metertwin/pause:1"
 COREDNS_IMAGE = f"localhost/metertwin/coredns:{COREDNS_VERSION}"
+LONGEST_NAME = 12  # the path of a shim's socket must fit into 108 bytes
 SOURCE = Path(__file__).resolve().parent.parent
 
 
@@ -113,7 +114,7 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         ClusterError: a variable has no usable value.
     """
     name = environment.get("METERTWIN_CLUSTER", "metertwin")
-    if not (name.replace("-", "").isalnum() and name == name.lower() and len(name) <= 12):
+    if not (name.replace("-", "").isalnum() and name == name.lower() and len(name) <= LONGEST_NAME):
         raise ClusterError(
             f"METERTWIN_CLUSTER={name}: use up to 12 of a-z, 0-9 and -, so that names stay short"
         )

@@ -16,7 +16,9 @@ def main() -> None:
     server, name = sys.argv[1:]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(5)
-        client.sendto(query(name), (server, 5353 if server.startswith(("10.97.3", "10.97.4")) else 53))
+        client.sendto(
+            query(name), (server, 5353 if server.startswith(("10.97.3", "10.97.4")) else 53)
+        )
         answer = client.recv(512)
     if struct.unpack(">H", answer[6:8])[0] < 1:
         sys.exit(f"no answer for {name}")
