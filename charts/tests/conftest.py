@@ -1,7 +1,7 @@
 """Rendered manifests, certificates, a real broker on loopback and its clients."""
 
 import contextlib
-import datetime
+import datetime as dt
 import queue
 import shutil
 import socket
@@ -63,11 +63,11 @@ class Authority:
         self.ca.write_bytes(self._sign(self.name, self.key, ca=True))
 
     def _sign(self, subject, key, *, ca=False, dns=()):
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         builder = x509.CertificateBuilder().subject_name(subject).issuer_name(self.name)
         builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
-        builder = builder.not_valid_before(now - datetime.timedelta(minutes=1))
-        builder = builder.not_valid_after(now + datetime.timedelta(hours=1))
+        builder = builder.not_valid_before(now - dt.timedelta(minutes=1))
+        builder = builder.not_valid_after(now + dt.timedelta(hours=1))
         builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)  # fmt: skip
         if dns:
             names = [x509.DNSName(name) for name in dns]
@@ -95,7 +95,7 @@ class Authority:
 class Client:
     """A paho client of the broker; `messages` are (topic, payload, retained)."""
 
-    def __init__(self, port: int, context=None, client_id="", clean=True, will=None, user=None):
+    def __init__(self, port: int, context=None, *, client_id="", clean=True, will=None, user=None):
         self.messages: queue.Queue = queue.Queue()
         self.codes: queue.Queue = queue.Queue()
         self.lost: queue.Queue = queue.Queue()
@@ -168,19 +168,26 @@ class Broker:
         self.install_certificate()
         (folder / "config" / "passwords").touch()
         for name, text in data.items():
-            text = text.replace("/mosquitto/", f"{folder}/")
-            text = text.replace("listener 8883", f"listener {self.port} localhost")
-            text = text.replace("listener 1883", f"listener {self.constrained_port} localhost")
-            # Statistics are off; here they are on, so that the rules have something to deny.
-            text = text.replace("sys_interval 0", "sys_interval 1")
-            if name == "mosquitto.conf":
-                text += f"\nlistener {self.open_port} localhost\nallow_anonymous true\n"
-                # As root Mosquitto would become another user; in the cluster it starts as 65532.
-                text += "user root\n"
-            (folder / "config" / name).write_text(text)
+            (folder / "config" / name).write_text(self.adapt(name, text))
         self.clients: list[Client] = []
         self.process: subprocess.Popen | None = None
         self.reload: subprocess.Popen | None = None
+
+    def adapt(self, name: str, text: str) -> str:
+        """Return a file of the chart with this broker's paths and ports."""
+        changes = {
+            "/mosquitto/": f"{self.folder}/",
+            "listener 8883": f"listener {self.port} localhost",
+            "listener 1883": f"listener {self.constrained_port} localhost",
+            # Statistics are off; here they are on, so that the rules have something to deny.
+            "sys_interval 0": "sys_interval 1",
+        }
+        for old, new in changes.items():
+            text = text.replace(old, new)
+        if name == "mosquitto.conf":
+            # As root Mosquitto would become another user; in the cluster it starts as 65532.
+            text += f"\nlistener {self.open_port} localhost\nallow_anonymous true\nuser root\n"
+        return text
 
     def install_certificate(self) -> None:
         for source, name in zip(
@@ -263,7 +270,8 @@ def start_broker(render, tmp_path):
         (config,) = [
             manifest["data"]
             for manifest in render(values, *settings)
-            if manifest["kind"] == "ConfigMap" and manifest["metadata"]["name"].endswith("mosquitto")
+            if manifest["kind"] == "ConfigMap"
+            and manifest["metadata"]["name"].endswith("mosquitto")
         ]
         broker = Broker(tmp_path / f"broker{len(started)}", config)
         before(broker)

@@ -126,7 +126,9 @@ def add_passwords(broker) -> None:
     file = broker.folder / "passwords" / "passwords"
     file.touch(mode=0o600)
     for user in ("board-1", "Operator.metertwin"):
-        subprocess.run(["mosquitto_passwd", "-b", file, user, "pw"], check=True, capture_output=True)
+        subprocess.run(
+            ["mosquitto_passwd", "-b", file, user, "pw"], check=True, capture_output=True
+        )
 
 
 @pytest.fixture

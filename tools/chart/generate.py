@@ -80,10 +80,7 @@ def _block(lines: list[str], indent: int) -> str:
 def values_table(text: str) -> str:
     """Return the table of all values in Markdown."""
     head = "| value | default | what it is |\n| --- | --- | --- |\n"
-    rows = (
-        f"| `{row.path}` | `{row.default}` | {row.description} |"
-        for row in value_rows(text)
-    )
+    rows = (f"| `{row.path}` | `{row.default}` | {row.description} |" for row in value_rows(text))
     return head + "\n".join(rows) + "\n"
 
 

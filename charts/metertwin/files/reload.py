@@ -1,3 +1,4 @@
+# ruff: noqa: INP001, T201 - a script in a ConfigMap
 """Has Mosquitto read certificates and rules again when they changed, so no session ends.
 
 Runs beside the broker in a pod with one process namespace and one user. Standard library only.
@@ -52,7 +53,7 @@ def main() -> None:
             seen = now
             for process in processes():
                 os.kill(process, signal.SIGHUP)
-            print("certificates or rules changed: read again", flush=True)  # noqa: T201
+            print("certificates or rules changed: read again", flush=True)
 
 
 if __name__ == "__main__":

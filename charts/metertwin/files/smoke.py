@@ -1,3 +1,4 @@
+# ruff: noqa: INP001, T201 - a script in a ConfigMap
 """`helm test`: declares a meter, waits until it is Ready, removes it. Standard library only."""
 
 import json
@@ -19,7 +20,9 @@ TLS = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
 
 def call(method: str, plural: str, name: str = "", body: dict | None = None) -> dict:
     """Ask the API server; raises urllib.error.HTTPError."""
-    server = f"https://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}"
+    server = (
+        f"https://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}"
+    )
     request = urllib.request.Request(  # noqa: S310
         f"{server}{GROUP}/namespaces/{NAMESPACE}/{plural}/{name}".rstrip("/"),
         method=method,
@@ -61,7 +64,7 @@ def wait(name: str) -> bool:
     while time.monotonic() < end:
         good, why = ready(call("GET", "smartmeters", name))
         if why != said:
-            print(why, flush=True)  # noqa: T201
+            print(why, flush=True)
             said = why
         if good:
             return True
@@ -80,14 +83,14 @@ def main() -> int:
         call("POST", "smartmeters", body=resource("SmartMeter", name, spec))
         return 0 if wait(name) else 1
     except urllib.error.HTTPError as error:
-        print(f"while testing {name}: {error} {error.read().decode()}", flush=True)  # noqa: T201
+        print(f"while testing {name}: {error} {error.read().decode()}", flush=True)
         return 1
     finally:
         for plural in ("smartmeters", "twinprofiles"):
             try:
                 call("DELETE", plural, name)
             except urllib.error.HTTPError as error:
-                print(f"while deleting {plural}/{name}: {error}", flush=True)  # noqa: T201
+                print(f"while deleting {plural}/{name}: {error}", flush=True)
 
 
 if __name__ == "__main__":

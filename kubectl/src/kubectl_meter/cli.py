@@ -1,0 +1,181 @@
+"""The command line: options, help with examples, exit codes. Neighbours do the work."""
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from kubectl_meter import __version__
+from kubectl_meter.cli_provision import provision
+from kubectl_meter.cluster import Cluster
+from kubectl_meter.errors import MeterError
+from kubectl_meter.options import EPILOG, Program, cluster_options, examples
+from kubectl_meter.status import fleet_table, fleet_view, meter_view, meter_view_text
+from kubectl_meter.tables import events_table, readings_csv, readings_table, registers_table
+from kubectl_meter.twin import SMART_METERS, open_twin
+
+
+@click.group(
+    cls=Program,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EPILOG,
+)
+@click.version_option(__version__, prog_name="kubectl-meter")
+@click.option("--no-color", is_flag=True, help="No colours (also: the variable NO_COLOR).")
+@click.pass_context
+def program(context: click.Context, no_color: bool) -> None:
+    """Read smart meters through their twins, and provision devices.
+
+    NAME is a SmartMeter: `kubectl get meters` lists them. Everything goes through kubectl, with
+    your own kubeconfig and rights; the variable KUBECTL names another binary.
+    """
+    if no_color:
+        context.color = False
+
+
+def _output(*formats: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option(
+        "-o", "--output", type=click.Choice(formats), default="table", show_default=True,
+        help="How to print.",
+    )  # fmt: skip
+
+
+def _since(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        command = click.option(
+            "--until", metavar="TIME", help="End, not included; now if left out."
+        )(command)
+        return click.option(
+            "--since", metavar="TIME", default=default, show_default=True,
+            help="Begin: RFC 3339 (2026-01-31T12:00:00Z) or a span back from now (90s, 1h, 7d).",
+        )(command)  # fmt: skip
+
+    return decorate
+
+
+def _print_json(document: Any) -> None:
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+@program.command(epilog=examples("read house-1", "read house-1 --live", "read house-1 -o json"))
+@click.argument("name")
+@click.option("--live", is_flag=True, help="Ask the meter now instead of the twin's last reading.")
+@click.option(
+    "--timeout", type=click.IntRange(1, 30), default=5, show_default=True,
+    help="Seconds to wait for the meter with --live.",
+)  # fmt: skip
+@click.option("--code", help="Only this register, a full OBIS code such as 1-0:1.8.0*255.")
+@_output("table", "json")
+@cluster_options
+def read(
+    cluster: Cluster, *, name: str, live: bool, timeout: int, code: str | None, output: str
+) -> None:
+    """Print the registers of a meter: value, unit, age, and whether cached or asked now."""
+    query: dict[str, str | int | None] = {"code": code}
+    if live:
+        query.update(live=1, timeout=timeout)
+    with open_twin(cluster, name) as twin:
+        document = twin.get("/v1/registers", **query)
+    if output == "json":
+        _print_json(document)
+    else:
+        click.echo(registers_table(document))
+    if live and document.get("source") != "metered":
+        raise MeterError(
+            f"the meter did not answer within {timeout} s: these are its last registers",
+            field="--live",
+            remedy="a longer --timeout, or see `kubectl meter status`",
+        )
+
+
+@program.command(
+    epilog=examples(
+        "readings house-1 --since 1h -o json",
+        "readings house-1 --since 2026-01-31T00:00:00Z --until 2026-02-01T00:00:00Z -o csv",
+    )
+)
+@click.argument("name")
+@_since("1h")
+@_output("table", "json", "csv")
+@cluster_options
+def readings(cluster: Cluster, *, name: str, since: str, until: str | None, output: str) -> None:
+    """List the readings that the twin has stored, oldest first.
+
+    JSON is a list of objects with `incarnation`, `seq`, `time` (RFC 3339, UTC), `status` and
+    `registers` (OBIS code to value and unit).
+    """
+    found = _collect(cluster, name, "readings", since, until)
+    if output == "json":
+        _print_json(found)
+    elif output == "csv":
+        click.echo(readings_csv(found), nl=False)
+    else:
+        click.echo(readings_table(found))
+
+
+@program.command(epilog=examples("events house-1 --since 7d", "events house-1 -o json"))
+@click.argument("name")
+@_since("24h")
+@_output("table", "json")
+@cluster_options
+def events(cluster: Cluster, *, name: str, since: str, until: str | None, output: str) -> None:
+    """List the events of a meter: power, clock, tamper, voltage dips, relay, firmware."""
+    found = _collect(cluster, name, "events", since, until)
+    if output == "json":
+        _print_json(found)
+    else:
+        click.echo(events_table(found))
+
+
+def _collect(
+    cluster: Cluster, name: str, kind: str, since: str, until: str | None
+) -> list[dict[str, Any]]:
+    """Return all entries of a window; a long list shows on a terminal how far it is."""
+    found: list[dict[str, Any]] = []
+    progress = sys.stderr.isatty()
+    with open_twin(cluster, name) as twin:
+        for entry in twin.entries(kind, since, until):
+            found.append(entry)
+            if progress and len(found) % 1000 == 0:
+                click.echo(f"\r{len(found)} {kind} …", err=True, nl=False)
+    if progress and len(found) >= 1000:  # noqa: PLR2004 - one page
+        click.echo("\r" + " " * 40 + "\r", err=True, nl=False)
+    return found
+
+
+@program.command(epilog=examples("status", "status -A", "status house-1", "status house-1 -o json"))
+@click.argument("name", required=False)
+@click.option("-A", "--all-namespaces", is_flag=True, help="The meters of every namespace.")
+@_output("table", "json")
+@cluster_options
+def status(cluster: Cluster, *, name: str | None, all_namespaces: bool, output: str) -> None:
+    """Say how all meters are, or how one meter and its link are."""
+    if name is None:
+        meters = cluster.get(SMART_METERS, *(["-A"] if all_namespaces else []))["items"]
+        if output == "json":
+            _print_json([fleet_view(meter) for meter in meters])
+        else:
+            click.echo(fleet_table(meters, namespaces=all_namespaces))
+        return
+    if all_namespaces:
+        raise MeterError("-A lists all meters", field="NAME", remedy="leave one of them out")
+    meter = cluster.get(SMART_METERS, name)
+    link: dict[str, Any] | None = None
+    if meter.get("status", {}).get("epoch"):
+        with open_twin(cluster, name) as twin:
+            link = twin.get("/v1/status")
+    view = meter_view(meter, link)
+    if output == "json":
+        _print_json(view)
+    else:
+        click.echo(meter_view_text(view))
+
+
+program.add_command(provision)
+
+
+def main() -> None:
+    """Run; errors name field and remedy and end with exit code 1 (2 for wrong usage)."""
+    program(prog_name="kubectl meter")

@@ -1,0 +1,55 @@
+"""What the commands share: namespace and context, examples in the help, errors that help."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from kubectl_meter.cluster import Cluster
+from kubectl_meter.errors import MeterError
+
+
+class Program(click.Group):
+    """A group of commands whose errors name field and remedy."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; exit 1 on an error that the user can do something about."""
+        try:
+            return super().invoke(ctx)
+        except MeterError as error:
+            click.echo(f"{click.style('Error:', fg='red')} {error.message}", err=True)
+            if error.field:
+                click.echo(f"  field:  {error.field}", err=True)
+            if error.remedy:
+                click.echo(f"  remedy: {error.remedy}", err=True)
+            ctx.exit(1)
+        except KeyboardInterrupt:
+            ctx.exit(130)
+
+
+def examples(*commands: str) -> str:
+    """Return the epilog of a command's help."""
+    return "\b\nExamples:\n" + "\n".join(f"  kubectl meter {command}" for command in commands)
+
+
+EPILOG = examples(
+    "status",
+    "read house-1 --live",
+    "readings house-1 --since 1h -o json",
+    "provision house-1 --out bundle/",
+)
+
+
+def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add -n and --context; the command gets a `cluster`."""
+
+    @click.option("-n", "--namespace", help="Namespace of the meters; else the context's own.")
+    @click.option("--context", "context_name", help="Context of the kubeconfig.")
+    @functools.wraps(command)
+    def with_cluster(
+        *arguments: Any, namespace: str | None, context_name: str | None, **options: Any
+    ) -> Any:
+        return command(Cluster(context_name, namespace), *arguments, **options)
+
+    return with_cluster

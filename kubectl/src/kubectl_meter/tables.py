@@ -1,0 +1,137 @@
+"""What a person sees: aligned columns, ages, numbers with units. Pure."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from meter_wire.obis import find_register, parse_code
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+def format_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return aligned columns; those whose cells are all numbers stand right."""
+    cells = [list(row) for row in rows]
+    widths = [max(len(row[i]) for row in [list(head), *cells]) for i in range(len(head))]
+    right = [bool(cells) and all(_is_number(row[i]) for row in cells) for i in range(len(head))]
+    lines = []
+    for row in [list(head), *cells]:
+        padded = [
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, widths, right, strict=True)
+        ]
+        lines.append("   ".join(padded).rstrip())
+    return "\n".join(lines)
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(" ", "").replace(".", "").lstrip("-").isdigit() or text == ""
+
+
+def format_value(value: Any) -> str:
+    """Return a value as text; whole numbers with thin groups of three."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}".replace(",", " ")
+    return "" if value is None else str(value)
+
+
+def format_age(seconds: float | None) -> str:
+    """Return an age in its largest unit, as kubectl does."""
+    if seconds is None:
+        return "unknown"
+    whole = int(seconds)
+    for length, unit in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "m")):
+        if whole >= length:
+            return f"{whole // length}{unit}"
+    return f"{whole}s"
+
+
+def register_name(code: str) -> str:
+    """Return the name of a register, empty for one that we do not know."""
+    try:
+        known = find_register(parse_code(code))
+    except ValueError:
+        return ""
+    return known.name if known else ""
+
+
+def registers_table(document: dict[str, Any]) -> str:
+    """Return the answer of `/v1/registers`: a line about its source, and the registers."""
+    if document.get("source") == "metered":
+        source = "asked from the meter now"
+    else:
+        source = f"cached, {format_age(document.get('age_seconds'))} old"
+    taken = document.get("time") or "at an unknown time"
+    status = ", ".join(document.get("status", [])) or "valid"
+    line = f"{document['device']}   {taken}   {source}   status: {status}"
+    rows = [
+        (code, format_value(item["value"]), item.get("unit") or "", register_name(code))
+        for code, item in document["registers"].items()
+    ]
+    return f"{line}\n\n{format_table(('REGISTER', 'VALUE', 'UNIT', 'NAME'), rows)}"
+
+
+def readings_table(readings: Sequence[dict[str, Any]]) -> str:
+    """Return readings, one a line; registers that all of them have become columns."""
+    codes = _codes(readings)
+    head = ("TIME", "SEQ", *codes, "STATUS")
+    rows = [
+        (
+            reading["time"] or "",
+            str(reading["seq"]),
+            *(_cell(reading, code) for code in codes),
+            ",".join(reading["status"]),
+        )
+        for reading in readings
+    ]
+    return format_table(head, rows)
+
+
+def readings_csv(readings: Sequence[dict[str, Any]]) -> str:
+    """Return readings as CSV (RFC 4180): identity, time, status and one column a register."""
+    codes = _codes(readings)
+    out = io.StringIO()
+    writer = csv.writer(out)
+    units = {code: _unit(readings, code) for code in codes}
+    named = [f"{code} [{units[code]}]" if units[code] else code for code in codes]
+    writer.writerow(["incarnation", "seq", "time", "status", *named])
+    for reading in readings:
+        values = [reading.get("registers", {}).get(code, {}).get("value") for code in codes]
+        identity = [reading["incarnation"], reading["seq"], reading["time"]]
+        writer.writerow([*identity, " ".join(reading["status"]), *values])
+    return out.getvalue()
+
+
+def events_table(events: Sequence[dict[str, Any]]) -> str:
+    """Return events, one a line."""
+    rows = [
+        (
+            event["time"] or "",
+            str(event["seq"]),
+            event["code"],
+            " ".join(f"{key}={value}" for key, value in event.get("arguments", {}).items()),
+            ",".join(event["status"]),
+        )
+        for event in events
+    ]
+    return format_table(("TIME", "SEQ", "EVENT", "ARGUMENTS", "STATUS"), rows)
+
+
+def _codes(readings: Sequence[dict[str, Any]]) -> list[str]:
+    found: dict[str, None] = {}
+    for reading in readings:
+        found.update(dict.fromkeys(reading.get("registers", {})))
+    return list(found)
+
+
+def _cell(reading: dict[str, Any], code: str) -> str:
+    return format_value(reading.get("registers", {}).get(code, {}).get("value"))
+
+
+def _unit(readings: Sequence[dict[str, Any]], code: str) -> str:
+    for reading in readings:
+        item = reading.get("registers", {}).get(code)
+        if item:
+            return str(item.get("unit") or "")
+    return ""
