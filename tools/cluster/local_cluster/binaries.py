@@ -17,6 +17,7 @@ from .settings import KUBERNETES_VERSION, SOURCE, ClusterError, Settings
 
 _STRIP = "-s -w"
 _VERSION = f"{_STRIP} -X k8s.io/component-base/version.gitVersion={KUBERNETES_VERSION}"
+_KUBERNETES = "k8s.io/kubernetes/cmd/"
 _CONTAINERD = "github.com/containerd/containerd/v2/cmd/"
 _A_FEW = 3
 _OWN = "metertwin/tools/cluster/go/local/"
@@ -41,24 +42,24 @@ MODULES = (
     Module("local", (("pause", _OWN + "pause"), ("loopback", _OWN + "loopback"))),
     Module(
         "kubernetes",
-        tuple(
-            (name, f"k8s.io/kubernetes/cmd/{name}")
-            for name in (
-                "kube-apiserver",
-                "kube-controller-manager",
-                "kube-scheduler",
-                "kubelet",
-                "kube-proxy",
-                "kubectl",
-            )
-        )
-        + (("etcd", "go.etcd.io/etcd/server/v3"),),
+        (
+            ("kube-apiserver", _KUBERNETES + "kube-apiserver"),
+            ("kube-controller-manager", _KUBERNETES + "kube-controller-manager"),
+            ("kube-scheduler", _KUBERNETES + "kube-scheduler"),
+            ("kubelet", _KUBERNETES + "kubelet"),
+            ("kube-proxy", _KUBERNETES + "kube-proxy"),
+            ("kubectl", _KUBERNETES + "kubectl"),
+            ("etcd", "go.etcd.io/etcd/server/v3"),
+        ),
         link_flags=_VERSION,
     ),
     Module(
         "containerd",
-        tuple((name, _CONTAINERD + name) for name in ("containerd", "containerd-shim-runc-v2"))
-        + (("ctr", _CONTAINERD + "ctr"),),
+        (
+            ("containerd", _CONTAINERD + "containerd"),
+            ("containerd-shim-runc-v2", _CONTAINERD + "containerd-shim-runc-v2"),
+            ("ctr", _CONTAINERD + "ctr"),
+        ),
         tags="no_btrfs,no_devmapper",
     ),
     Module("coredns", (("coredns", "github.com/coredns/coredns"),)),

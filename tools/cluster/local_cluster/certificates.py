@@ -75,7 +75,7 @@ def _make_authority(name: str, folder: Path, config: Path) -> None:
     extensions = ["-addext", "basicConstraints=critical,CA:TRUE"]
     extensions += ["-addext", "keyUsage=critical,keyCertSign,cRLSign,digitalSignature"]
     extensions += ["-addext", "subjectKeyIdentifier=hash"]
-    command = ["openssl", "req", "-x509", "-config", config, *_KEY, *extensions]
+    command: list[str | Path] = ["openssl", "req", "-x509", "-config", config, *_KEY, *extensions]
     command += ["-subj", f"/CN=metertwin-{name}", "-days", _DAYS]
     command += ["-keyout", folder / f"{name}.key", "-out", folder / f"{name}.crt"]
     run(command, f"making the authority {name}")
@@ -83,7 +83,15 @@ def _make_authority(name: str, folder: Path, config: Path) -> None:
 
 def _make_certificate(identity: Identity, folder: Path, config: Path) -> None:
     authority = folder / identity.authority
-    command = ["openssl", "req", "-x509", "-config", config, *_KEY, *_extensions(identity)]
+    command: list[str | Path] = [
+        "openssl",
+        "req",
+        "-x509",
+        "-config",
+        config,
+        *_KEY,
+        *_extensions(identity),
+    ]
     command += ["-CA", f"{authority}.crt", "-CAkey", f"{authority}.key", "-days", _DAYS]
     command += ["-subj", identity.subject, "-keyout", folder / f"{identity.file}.key"]
     command += ["-out", folder / f"{identity.file}.crt"]

@@ -19,7 +19,7 @@ def import_archive(settings: Settings, archive: Path) -> list[str]:
     ctr = bin_folder(settings) / "ctr"
     output = ""
     for node in settings.nodes:
-        command = [ctr, "--address", node.containerd_socket, "-n", "k8s.io"]
+        command: list[str | Path] = [ctr, "--address", node.containerd_socket, "-n", "k8s.io"]
         command += ["images", "import", "--local", "--digests=false", archive]
         output = run(command, f"importing {archive.name} into {node.name}")
     return [line.split()[0] for line in output.splitlines() if line.startswith("localhost/")]
