@@ -85,7 +85,9 @@ SCHEMA = {
             "type": "object", "additionalProperties": _ANY_OBJECT, "default": {"metering-data": {}},
         },
         "engines": {
-            "type": "object", "additionalProperties": {"type": "string", "maxLength": 63}, "default": {},
+            "type": "object",
+            "additionalProperties": {"type": "string", "maxLength": 63},
+            "default": {},
         },
         "dataPolicy": _DATA_POLICY,
         "archive": {"type": "boolean", "default": False},
