@@ -15,7 +15,7 @@ from meter_wire.owner_record import parse_owner_hello
 from meter_wire.portable.entry import encode_event, encode_reading, encode_register
 from meter_wire.portable.keys import derive_key
 
-CAPACITY = 25
+CAPACITY = 60
 CODE = b"\x01\x00\x01\x08\x00\xff"
 
 
@@ -32,9 +32,9 @@ class BrokenWire(RuleBasedStateMachine):
         hello_key = derive_key(self.meter.key, "hello", "house-1")
         hello = parse_owner_hello(self.meter.hellos[-1], hello_key)
         assert self.meter.accept(self.meter.record(1, 1, nonce=hello.nonce))
-        self.meter.twin(1)
+        self.meter.settle()
 
-    @rule(count=st.integers(1, 12), event=st.booleans())
+    @rule(count=st.integers(1, 30), event=st.booleans())
     def append(self, count, event):
         for _ in range(count):
             seq = self.meter.ring.head + 1
@@ -46,7 +46,7 @@ class BrokenWire(RuleBasedStateMachine):
                     1_700_000_000 + seq,
                     seq,
                     1,
-                    [encode_register(CODE, seq + n) for n in range(9)],
+                    [encode_register(CODE, seq + n) for n in range(24)],
                 )
             )
             assert self.meter.ring.append(entry) == seq
@@ -63,7 +63,7 @@ class BrokenWire(RuleBasedStateMachine):
         for twin in self.meter.twins.values():
             twin.act(twin.link.poll(self.meter.now_ms))
 
-    @rule(times=st.integers(1, 10))
+    @rule(times=st.integers(1, 20))
     def wire_works(self, times):
         self.meter.send()
         for _ in range(times):

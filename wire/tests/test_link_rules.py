@@ -203,6 +203,28 @@ def test_the_archive_mark_reaches_the_ring_and_is_never_above_stored(meter):
     assert twin.link.archived(meter.ring.incarnation, 4) == []
 
 
+@pytest.mark.parametrize("limit", [768, 1358])
+def test_no_frame_is_longer_than_both_ends_take(meter, limit):
+    meter.reboot()
+    meter.link.info.frame_limit = limit
+    longest = [encode_register(bytes([1, 0, 1, 8, n, 255]), b"x" * 31) for n in range(17)]
+    meter.now_ms = 1 << 40
+    for count in (17, 5, 1, 1, 17, 2, 3, 3, 3, 3, 9, 17):
+        meter.ring.append(encode_reading(0, 1, 1, 1, longest[:count]))
+        meter.ring.reserve(1)
+        meter.ring.append(encode_reading(0, 1, 1, 1, longest[:count]))
+    sizes = []
+    meter.send()
+    while meter.up:
+        sizes.append(len(meter.up[0][1]))
+        meter.deliver_up()
+        while meter.twin(1).down:
+            meter.deliver_down(1)
+        meter.send()
+    assert limit * 3 // 4 < max(sizes) <= limit
+    assert meter.ring.stored == meter.ring.head == 36
+
+
 def test_an_upload_waits_for_the_spread_unless_it_is_urgent(meter):
     meter.link.spread_ms = 60_000
     wait_ms = meter.link.spread_delay_ms()
