@@ -12,7 +12,7 @@ from pathlib import Path
 from rootfs import LIBRARY_FOLDERS, LOADER, copy_program, unpacked
 
 VERSION = "3.13"
-PACKAGES = ("python3", "libsodium23")
+PACKAGES = ("python3", "tzdata")
 UNUSED = (
     "test", "idlelib", "tkinter", "turtledemo", "ensurepip", "pydoc_data", "lib2to3", "curses",
     "venv", "_pyrepl", "site-packages", "dist-packages", "config-3.13-x86_64-linux-gnu", "dbm",
@@ -25,7 +25,8 @@ UNUSED_EXTENSIONS = (
     "_codecs_jp", "_codecs_hk", "_codecs_cn", "_codecs_kr", "_codecs_tw", "_codecs_iso2022",
     "_ctypes_test", "_testinternalcapi", "_testmultiphase", "_xxtestfuzz", "xxlimited",
     "_testclinic", "_testclinic_limited", "_testlimitedcapi", "_testbuffer", "_testsinglephase",
-    "_testimportmultiple", "_testexternalinspection", "_xxinterpchannels", "xxlimited_35", "xxsubtype",
+    "_testimportmultiple", "_testexternalinspection", "_xxinterpchannels", "xxlimited_35",
+    "xxsubtype",
 )  # fmt: skip
 
 
@@ -35,7 +36,7 @@ def interpreter(tree: Path) -> list[str]:
     return [str(tree / LOADER), "--library-path", libraries, str(tree / f"usr/bin/python{VERSION}")]
 
 
-def build_python(target: Path, keep: tuple[str, ...] = (), sodium: bool = True) -> None:
+def build_python(target: Path, keep: tuple[str, ...] = ()) -> None:
     """Write a root file system with Python; `keep` names parts of UNUSED to keep after all."""
     tree = unpacked(PACKAGES)
     library = target / f"usr/lib/python{VERSION}"
@@ -47,12 +48,11 @@ def build_python(target: Path, keep: tuple[str, ...] = (), sodium: bool = True) 
             extension.unlink()
     extensions = sorted((library / "lib-dynload").iterdir())
     extra = [source / "lib-dynload" / path.name for path in extensions]
-    if sodium:
-        extra.append(next((tree / LIBRARY_FOLDERS[0]).glob("libsodium.so.*")))
     copy_program(tree, f"usr/bin/python{VERSION}", target, extra)
-    if sodium:
-        name = extra[-1].name
-        shutil.copy2(extra[-1].resolve(), target / LIBRARY_FOLDERS[0] / name)
+    zones = shutil.ignore_patterns("posix", "right", "*.tab", "leap*", "tzdata.zi")
+    shutil.copytree(
+        tree / "usr/share/zoneinfo", target / "usr/share/zoneinfo", symlinks=True, ignore=zones
+    )
     (target / "usr/bin/python3").symlink_to(f"python{VERSION}")
     compile_sourceless(library)
 
@@ -73,5 +73,3 @@ def compile_sourceless(folder: Path) -> None:
         path.unlink()
     for path in folder.rglob("__pycache__"):
         shutil.rmtree(path)
-
-

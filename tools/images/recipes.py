@@ -85,9 +85,7 @@ def build_operator(target: Path) -> list[str]:
     build_python(target, keep=("unittest", "wsgiref", "_pydecimal.py", "smtplib.py"))
     app = target / "app"
     install_wheels("metertwin-operator", app)
-    copy_packages(
-        target, "operator/src/meter_operator", "pki/src/meter_pki", "wire/src/meter_wire"
-    )
+    copy_packages(target, "operator/src/meter_operator", "pki/src/meter_pki", "wire/src/meter_wire")
     compile_sourceless(app)
     write_account(target)
     return ["python3", "-m", "meter_operator"]
