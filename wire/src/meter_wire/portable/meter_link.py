@@ -295,7 +295,7 @@ class MeterLink(MeterEpochs):
     def live(self, epoch: int, command: int, entry: bytes) -> bool:
         """Queue a LIVE reading of a subscription; False when the epoch has no open session."""
         session = self._find(epoch)
-        if session is None or session.state != OPEN:
+        if not (session and session.state == OPEN):
             return False
         self._enqueue(epoch, _FRAME_LIVE, pack(_TAG_COMMAND, command, _TAG_ENTRY, entry))
         return True
