@@ -49,7 +49,7 @@ class Wish(NamedTuple):
 @click.option("--key-version", type=click.IntRange(1), default=1, show_default=True,
               help="As spec.keyVersion of the SmartMeter.")  # fmt: skip
 @click.option("--settings", "settings_file", metavar="FILE",
-              help="JSON that goes into meter.json: tariff, capture_period_s, electricity, …")  # fmt: skip
+              help="JSON that goes into meter.json: tariff, capture_period_s, …")  # fmt: skip
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE",
               help="One more setting, JSON or text; may be repeated.")  # fmt: skip
 @click.option("--system-namespace", metavar="NAMESPACE",

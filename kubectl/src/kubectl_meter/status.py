@@ -98,7 +98,7 @@ def _link_lines(link: dict[str, Any]) -> list[str]:
         "frames dropped": link.get("framesDropped", 0),
         "frames refused": sum((link.get("refused") or {}).values()),
     }
-    seen = [f"{count} {name}" for name, count in troubles.items() if count]
+    seen = [f"{name}: {count}" for name, count in troubles.items() if count]
     lines.append(f"  {', '.join(seen) if seen else 'no holes, conflicts or refused frames'}")
     if link.get("storeFault"):
         lines.append(f"  STORE FAULT: {link['storeFault']}")

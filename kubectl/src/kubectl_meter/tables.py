@@ -8,13 +8,14 @@ from typing import Any
 from meter_wire.obis import find_register, parse_code
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_RIGHT = {"VALUE", "SEQ", "EPOCH"}
 
 
 def format_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return aligned columns; those whose cells are all numbers stand right."""
+    """Return aligned columns; values, numbers and registers (`1-0:…`) stand right."""
     cells = [list(row) for row in rows]
     widths = [max(len(row[i]) for row in [list(head), *cells]) for i in range(len(head))]
-    right = [bool(cells) and all(_is_number(row[i]) for row in cells) for i in range(len(head))]
+    right = [name in _RIGHT or ":" in name for name in head]
     lines = []
     for row in [list(head), *cells]:
         padded = [
@@ -23,10 +24,6 @@ def format_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         ]
         lines.append("   ".join(padded).rstrip())
     return "\n".join(lines)
-
-
-def _is_number(text: str) -> bool:
-    return text.replace(" ", "").replace(".", "").lstrip("-").isdigit() or text == ""
 
 
 def format_value(value: Any) -> str:

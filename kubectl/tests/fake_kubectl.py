@@ -1,0 +1,79 @@
+"""A kubectl for tests: objects are files of FAKE_CLUSTER, a port-forward is an HTTP server.
+
+`<kind>.<name>.json` are objects, `twin.json` maps request paths to answers, `calls` collects the
+command lines and `created.json` what was created.
+"""
+
+import http.server
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+FOLDER = Path(os.environ["FAKE_CLUSTER"])
+
+
+class Twin(http.server.BaseHTTPRequestHandler):
+    """Answers from twin.json: {path with query: [status, body]}."""
+
+    def do_GET(self) -> None:
+        with (FOLDER / "requests").open("a") as file:
+            file.write(self.path + "\n")
+        unknown = [404, {"error": {"field": "path", "message": "is unknown", "remedy": "none"}}]
+        answers = json.loads((FOLDER / "twin.json").read_text())
+        status, body = answers.get(self.path, unknown)
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def fail(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.exit(1)
+
+
+def forward() -> None:
+    if (FOLDER / "forbidden").exists():
+        fail("error: error upgrading connection: pods is forbidden: cannot create pods/portforward")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Twin)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    print(f"Forwarding from 127.0.0.1:{server.server_port} -> 8081", flush=True)
+    server.serve_forever()
+
+
+def get(words: list[str]) -> None:
+    kind = words[0].split(".")[0]
+    if len(words) == 1:
+        items = [json.loads(path.read_text()) for path in sorted(FOLDER.glob(f"{kind}.*.json"))]
+        print(json.dumps({"items": items}))
+        return
+    path = FOLDER / f"{kind}.{words[1]}.json"
+    if path.exists():
+        print(path.read_text())
+    elif "--ignore-not-found" not in sys.argv:
+        fail(f'Error from server (NotFound): {words[0]} "{words[1]}" not found')
+
+
+def main() -> None:
+    with (FOLDER / "calls").open("a") as file:
+        file.write(" ".join(sys.argv[1:]) + "\n")
+    words = [word for word in sys.argv[1:] if not word.startswith("-")]
+    if words[0] == "port-forward":
+        forward()
+    elif words[0] == "get":
+        get([word for word in words[1:] if word != "json"])
+    elif words[0] in {"create", "apply"}:
+        (FOLDER / "created.json").write_text(sys.stdin.read())
+    elif words[0] == "config":
+        print("from-context", end="")
+    else:
+        fail(f"unknown {words}")
+
+
+main()

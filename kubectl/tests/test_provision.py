@@ -1,0 +1,173 @@
+"""provision: what a bundle holds, who is signed, and what is never written or overwritten."""
+
+import base64
+import datetime as dt
+import json
+import stat
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from kubectl_meter.settings import zone_offsets
+from meter_wire.fleet_keys import derive_meter_key
+
+
+def bundle(world, device: str = "house-9") -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (world.folder / "out" / device).iterdir()}
+
+
+def test_a_bundle_has_key_certificate_trust_and_configuration(world, fleet):
+    done = world.run("provision", "house-9", "--out", "out", "-n", "demo")
+    assert (done.returncode, done.stderr) == (0, "")
+    files = bundle(world)
+    assert set(files) == {"meter.json", "ca.der", "meter.crt.der", "meter.key.der"}
+    certificate = x509.load_der_x509_certificate(files["meter.crt.der"])
+    assert certificate.subject.rfc4514_string() == "CN=house-9"
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.UniformResourceIdentifier) == [
+        "urn:metertwin:meter:house-9"
+    ]
+    certificate.verify_directly_issued_by(fleet.certificate)
+    key = serialization.load_der_private_key(files["meter.key.der"], None)
+    assert key.public_key() == certificate.public_key()
+    assert x509.load_der_x509_certificate(files["ca.der"]) == fleet.certificate
+    meter = json.loads(files["meter.json"])
+    assert meter["key"] == derive_meter_key(bytes(range(32)), "house-9", 1).hex()
+    assert meter["broker"] == {"host": "metertwin-mosquitto.demo.svc", "port": 8883}
+    assert meter["tls"] == {"ca": "ca.der", "cert": "meter.crt.der", "key": "meter.key.der"}
+
+
+def test_a_bundle_is_readable_by_its_owner_only_and_never_printed(world, fleet):
+    done = world.run("provision", "house-9", "--out", "out")
+    for path in (world.folder / "out" / "house-9").iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert json.loads(bundle(world)["meter.json"])["key"] not in done.stdout + done.stderr
+
+
+def test_a_bundle_is_written_once(world, fleet):
+    world.run("provision", "house-9", "--out", "out")
+    before = bundle(world)
+    done = world.run("provision", "house-9", "--out", "out")
+    assert done.returncode == 1
+    assert "exists" in done.stderr
+    assert bundle(world) == before
+
+
+def request_of(curve: ec.EllipticCurve, common_name: str = "Operator.metertwin"):
+    key = ec.generate_private_key(curve)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
+    signed = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+    return key, signed.public_bytes(serialization.Encoding.PEM)
+
+
+def test_a_request_is_signed_for_the_device_whatever_name_it_claims(world, fleet):
+    key, request = request_of(ec.SECP256R1())
+    (world.folder / "meter.csr").write_bytes(request)
+    done = world.run("provision", "house-9", "--csr", "meter.csr", "--out", "out")
+    assert done.returncode == 0, done.stderr
+    files = bundle(world)
+    assert "meter.key.der" not in files
+    certificate = x509.load_der_x509_certificate(files["meter.crt.der"])
+    assert certificate.subject.rfc4514_string() == "CN=house-9"
+    assert certificate.public_key() == key.public_key()
+
+
+@pytest.mark.parametrize("content", [b"no request", request_of(ec.SECP384R1())[1]])
+def test_a_request_that_cannot_be_used_is_refused_with_a_remedy(world, fleet, content):
+    (world.folder / "meter.csr").write_bytes(content)
+    done = world.run("provision", "house-9", "--csr", "meter.csr", "--out", "out")
+    assert done.returncode == 1
+    assert "--csr" in done.stderr
+    assert "openssl req" in done.stderr
+    assert not (world.folder / "out").exists()
+
+
+def test_a_simulated_meter_gets_a_secret(world, fleet):
+    done = world.run("provision", "house-9", "--secret", "-n", "demo")
+    assert (done.returncode, done.stdout) == (0, "secret/meter-house-9 created\n")
+    secret = world.created()
+    assert secret["metadata"]["name"] == "meter-house-9"
+    assert secret["metadata"]["labels"]["metertwin.io/device"] == "house-9"
+    assert set(secret["data"]) == {"meter.json", "ca.der", "meter.crt.der", "meter.key.der"}
+
+
+def test_a_secret_that_exists_is_kept_unless_renewed(world, fleet):
+    world.put("secret", "meter-house-9", {"metadata": {"name": "meter-house-9"}})
+    done = world.run("provision", "house-9", "--secret")
+    assert done.returncode == 0
+    assert "kept" in done.stdout
+    assert not (world.folder / "created.json").exists()
+    assert "renewed" in world.run("provision", "house-9", "--secret", "--renew").stdout
+    assert world.created()["metadata"]["name"] == "meter-house-9"
+
+
+def test_settings_of_many_meters_are_merged_and_zones_become_offsets(world, fleet):
+    document = {
+        "shared": {"capture_period_s": 900, "tariff": {"zone": "Europe/Brussels", "switches": []}},
+        "meters": {"house-9": {"capture_period_s": 60, "ems": {"port": 7001}}},
+    }
+    (world.folder / "s.json").write_text(json.dumps(document))
+    done = world.run(
+        "provision", "--secret", "--settings", "s.json", "--set", "electricity.seed=7",
+        "--set", "electricity.start_at=2016-06-14T07:30:00Z", "--broker", "meters.example.org:8884",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    meter = json.loads(base64.b64decode(world.created()["data"]["meter.json"]))
+    assert meter["capture_period_s"] == 60
+    assert meter["ems"] == {"port": 7001}
+    assert meter["electricity"] == {"seed": 7, "start_at": "2016-06-14T07:30:00Z"}
+    assert meter["broker"] == {"host": "meters.example.org", "port": 8884}
+    assert "zone" not in meter["tariff"]
+    assert {offset for _, offset in meter["tariff"]["offsets"]} == {3600, 7200}
+
+
+def test_offsets_change_when_the_zone_does():
+    now = dt.datetime(2026, 1, 15, tzinfo=dt.UTC)
+    rows = zone_offsets("Europe/Brussels", now)
+    assert rows[:3] == [[0, 3600], [1774746000, 7200], [1792890000, 3600]]
+    assert zone_offsets("Etc/UTC", now) == [[0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["House_1", "--out", "out"], ["'House_1' is no device id", "DEVICE"]),
+        (["Operator.metertwin", "--out", "out"], ["no device id"]),
+        (["house-1/1", "--out", "out"], ["no device id"]),
+        (["house-9"], ["--out DIR", "--secret"]),
+        (["house-9", "--out", "out", "--secret"], ["--out DIR", "one of them"]),
+        (["--out", "out"], ["no device is named"]),
+        (["house-9", "--csr", "x", "--secret"], ["--csr"]),
+        (["a", "b", "--csr", "x", "--out", "out"], ["one device"]),
+        (["house-9", "--out", "out", "--csr", "missing"], ["missing", "--csr"]),
+        (["house-9", "--out", "out", "--settings", "missing"], ["missing", "--settings"]),
+        (["house-9", "--out", "out", "--settings", "key.json"], ["key is decided by provisioning"]),
+        (["house-8", "--out", "out", "--settings", "many.json"], ["meters.house-8", "house-9"]),
+        (["house-9", "--out", "out", "--settings", "zone.json"], ["tariff.zone", "Mars"]),
+        (["house-9", "--out", "out", "--set", "x"], ["--set"]),
+        (["house-9", "--out", "out", "--broker", "host:"], ["--broker"]),
+        (["house-9", "--out", "out", "--ca-secret", "none"], ["no Secret none", "--ca-secret"]),
+        (["house-9", "--out", "out", "--fleet-key-secret", "metertwin-ca"], ["data.master"]),
+    ],
+)
+def test_a_wrong_wish_is_refused_and_writes_nothing(world, fleet, arguments, expected):
+    (world.folder / "key.json").write_text('{"key": "00"}')
+    (world.folder / "many.json").write_text('{"meters": {"house-9": {}}}')
+    (world.folder / "zone.json").write_text('{"tariff": {"zone": "Mars/Base"}}')
+    done = world.run("provision", *arguments)
+    assert done.returncode == 1
+    for part in expected:
+        assert part in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (world.folder / "out").exists()
+    assert not (world.folder / "created.json").exists()
+
+
+def test_credentials_are_read_from_the_systems_namespace(world, fleet):
+    world.run("provision", "house-9", "--secret", "-n", "street", "--system-namespace", "metertwin")
+    calls = world.lines("calls")
+    assert any("--namespace=metertwin get secret metertwin-ca" in call for call in calls)
+    assert any("--namespace=street create" in call for call in calls)
+    meter = json.loads(base64.b64decode(world.created()["data"]["meter.json"]))
+    assert meter["broker"]["host"] == "metertwin-mosquitto.metertwin.svc"

@@ -1,0 +1,224 @@
+"""read, readings, events, status: what is printed, asked and refused."""
+
+import csv
+import io
+import json
+
+import pytest
+
+REGISTERS = {
+    "device": "house-1",
+    "source": "cached",
+    "age_seconds": 754,
+    "time": "2026-06-14T07:30:00Z",
+    "incarnation": "00112233445566aa",
+    "seq": 17,
+    "status": ["clock_adjusted"],
+    "registers": {
+        "1-0:1.8.0*255": {"value": 1234567, "unit": "Wh", "time": None},
+        "1-0:32.7.0*255": {"value": 229.871, "unit": "V", "time": None},
+        "0-0:96.1.0*255": {"value": "house-1", "unit": "", "time": None},
+        "9-9:9.9.9*9": {"value": -5, "unit": "", "time": None},
+    },
+}
+LIVE = {**REGISTERS, "source": "metered", "age_seconds": 0, "status": []}
+
+
+def reading(seq: int, minute: int) -> dict:
+    return {
+        "incarnation": "00112233445566aa",
+        "seq": seq,
+        "time": f"2026-06-14T07:{minute:02d}:00Z",
+        "status": ["power_down"] if seq == 2 else [],
+        "registers": {
+            "1-0:1.8.0*255": {"value": 1000 + seq, "unit": "Wh"},
+            **({"1-0:2.8.0*255": {"value": 7, "unit": "Wh"}} if seq > 1 else {}),
+        },
+    }
+
+
+PAGES = {
+    "/v1/readings?since=1h&limit=1000": [200, {"readings": [reading(1, 0), reading(2, 15)], "next": "1-2"}],
+    "/v1/readings?since=1h&limit=1000&after=1-2": [200, {"readings": [reading(3, 30)], "next": None}],
+}  # fmt: skip
+EVENTS = {
+    "/v1/events?since=24h&limit=1000": [
+        200,
+        {
+            "events": [
+                {"incarnation": "00112233445566aa", "seq": 4, "time": "2026-06-14T07:31:10Z",
+                 "status": [], "code": "voltage_dip", "arguments": {"phase": 1, "duration_ms": 120}},
+                {"incarnation": "00112233445566aa", "seq": 5, "time": None,
+                 "status": ["clock_invalid"], "code": "power_up", "arguments": {}},
+            ],
+            "next": None,
+        },
+    ]
+}  # fmt: skip
+STATUS = {
+    "/v1/status": [
+        200,
+        {
+            "device": "house-1", "session": True, "entries": 42, "holes": 1, "conflicts": 0,
+            "marks": [{"incarnation": "00112233445566aa", "stored": 42, "archived": 0}],
+            "refused": {"mac": 3}, "framesDropped": 0, "chainBreaks": 0, "storeFault": None,
+        },
+    ]
+}  # fmt: skip
+
+
+def test_read_prints_value_unit_age_and_source(world, golden):
+    world.answer({"/v1/registers": [200, REGISTERS]})
+    done = world.run("read", "house-1")
+    assert (done.returncode, done.stderr) == (0, "")
+    golden("read.txt", done.stdout)
+
+
+def test_read_live_asks_the_meter(world, golden):
+    world.answer({"/v1/registers?live=1&timeout=5": [200, LIVE]})
+    done = world.run("read", "house-1", "--live")
+    assert done.returncode == 0
+    golden("read-live.txt", done.stdout)
+
+
+def test_read_live_fails_when_the_answer_is_from_the_cache(world):
+    world.answer({"/v1/registers?live=1&timeout=2": [200, REGISTERS]})
+    done = world.run("read", "house-1", "--live", "--timeout", "2")
+    assert done.returncode == 1
+    assert "cached, 12m old" in done.stdout
+    assert "did not answer within 2 s" in done.stderr
+
+
+def test_read_json_is_the_twins_document(world):
+    world.answer({"/v1/registers?code=1-0%3A1.8.0%2A255": [200, REGISTERS]})
+    done = world.run("read", "house-1", "-o", "json", "--code", "1-0:1.8.0*255")
+    assert json.loads(done.stdout) == REGISTERS
+
+
+def test_readings_as_json_are_objects_with_identity_time_status_and_registers(world):
+    world.answer(PAGES)
+    done = world.run("readings", "house-1", "--since", "1h", "-o", "json")
+    found = json.loads(done.stdout)
+    assert [item["seq"] for item in found] == [1, 2, 3]
+    assert set(found[0]) == {"incarnation", "seq", "time", "status", "registers"}
+    assert found[0]["registers"]["1-0:1.8.0*255"] == {"value": 1001, "unit": "Wh"}
+
+
+def test_readings_as_csv_have_a_column_for_each_register(world):
+    world.answer(PAGES)
+    done = world.run("readings", "house-1", "-o", "csv")
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [row["1-0:1.8.0*255 [Wh]"] for row in rows] == ["1001", "1002", "1003"]
+    assert [row["1-0:2.8.0*255 [Wh]"] for row in rows] == ["", "7", "7"]
+    assert rows[1]["status"] == "power_down"
+
+
+def test_readings_as_table(world, golden):
+    world.answer(PAGES)
+    golden("readings.txt", world.run("readings", "house-1").stdout)
+
+
+def test_no_readings_are_an_empty_list_and_no_error(world):
+    world.answer({"/v1/readings?since=1h&limit=1000": [200, {"readings": [], "next": None}]})
+    done = world.run("readings", "house-1", "-o", "json")
+    assert (done.returncode, json.loads(done.stdout)) == (0, [])
+    assert world.run("readings", "house-1").returncode == 0
+
+
+def test_events_as_table(world, golden):
+    world.answer(EVENTS)
+    golden("events.txt", world.run("events", "house-1").stdout)
+
+
+def test_status_lists_all_meters(world, golden):
+    golden("status.txt", world.run("status").stdout)
+    golden("status-all.txt", world.run("status", "-A").stdout)
+    assert "get smartmeters.metertwin.io -A -o json" in world.lines("calls")
+
+
+def test_status_of_one_meter_tells_of_its_link(world, golden):
+    world.answer(STATUS)
+    golden("status-one.txt", world.run("status", "house-1").stdout)
+    view = json.loads(world.run("status", "house-1", "-o", "json").stdout)
+    assert view["link"]["marks"][0]["stored"] == 42
+
+
+def test_status_of_a_meter_without_a_twin_says_why(world):
+    done = world.run("status", "house-2")
+    assert done.returncode == 0
+    assert "ProfileMissing" in done.stdout
+
+
+def test_a_condition_of_an_older_generation_counts_for_nothing(world):
+    old = {"type": "Ready", "status": "True", "reason": "Serving", "message": "", "observedGeneration": 1}  # fmt: skip
+    world.put("smartmeters", "old", {"metadata": {"name": "old", "generation": 2}, "spec": {}, "status": {"conditions": [old]}})  # fmt: skip
+    (line,) = [line for line in world.run("status").stdout.splitlines() if line.startswith("old ")]
+    assert line.split()[1] == "Unknown"
+
+
+def test_namespace_and_context_go_to_every_call(world):
+    world.answer({"/v1/registers": [200, REGISTERS]})
+    world.run("read", "house-1", "-n", "street", "--context", "lab")
+    calls = world.lines("calls")
+    assert len(calls) == 2
+    assert all("--context=lab --namespace=street" in call for call in calls)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["read", "nobody"], ["NotFound", "nobody"]),
+        (
+            ["read", "house-2"],
+            ["house-2 has no twin", "Ready is False", "status.epoch", "describe"],
+        ),
+        (["readings", "house-1", "--since", "soon"], ["is unknown", "remedy"]),
+        (["status", "house-1", "-A"], ["NAME", "-A"]),
+    ],
+)
+def test_an_error_names_field_and_remedy_and_exits_with_1(world, arguments, expected):
+    done = world.run(*arguments)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    for part in expected:
+        assert part in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_twins_own_error_is_passed_on(world):
+    fault = {"field": "since", "message": "is not a time", "remedy": "give RFC 3339"}
+    world.answer({"/v1/readings?since=x&limit=1000": [400, {"error": fault}]})
+    done = world.run("readings", "house-1", "--since", "x")
+    assert done.returncode == 1
+    assert "since is not a time" in done.stderr
+    assert "remedy: give RFC 3339" in done.stderr
+
+
+def test_a_missing_right_is_named(world):
+    (world.folder / "forbidden").touch()
+    done = world.run("read", "house-1")
+    assert done.returncode == 1
+    assert "pods is forbidden" in done.stderr
+    assert "metertwin-meter-operator" in done.stderr
+
+
+def test_a_missing_kubectl_is_named(world):
+    done = world.run("read", "house-1", KUBECTL="/nowhere/kubectl")
+    assert done.returncode == 1
+    assert "field:  KUBECTL" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["read"], ["read", "house-1", "-o", "yaml"], ["nonsense"]])
+def test_wrong_usage_exits_with_2(world, arguments):
+    assert world.run(*arguments).returncode == 2
+
+
+@pytest.mark.parametrize("command", ["read", "readings", "events", "status", "provision"])
+def test_help_teaches_with_examples(world, command):
+    text = world.run(command, "--help").stdout
+    assert f"kubectl meter {command}" in text.split("Examples:")[1]
+
+
+def test_no_colour_codes_reach_a_pipe(world):
+    assert "\x1b" not in world.run("--no-color", "read", "nobody").stderr
+    assert "\x1b" not in world.run("read", "nobody").stderr
