@@ -71,10 +71,9 @@ _MOST_SEEN = const(16)
 
 
 class MeterInfo:
-    """What HELLO says about the meter; the shell keeps it up to date."""
+    """What HELLO says about the meter, kept up to date; `description`: see `description`."""
 
     def __init__(self, boot: int, firmware: str, description: bytes) -> None:
-        """`description`: from `description.encode_description` (may be b"")."""
         self.boot = boot
         self.firmware = firmware
         self.description = description
