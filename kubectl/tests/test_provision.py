@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from kubectl_meter.settings import zone_offsets
 from meter_wire.fleet_keys import derive_meter_key
 
+pytestmark = pytest.mark.usefixtures("fleet")
+
 
 def bundle(world, device: str = "house-9") -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (world.folder / "out" / device).iterdir()}
@@ -38,14 +40,14 @@ def test_a_bundle_has_key_certificate_trust_and_configuration(world, fleet):
     assert meter["tls"] == {"ca": "ca.der", "cert": "meter.crt.der", "key": "meter.key.der"}
 
 
-def test_a_bundle_is_readable_by_its_owner_only_and_never_printed(world, fleet):
+def test_a_bundle_is_readable_by_its_owner_only_and_never_printed(world):
     done = world.run("provision", "house-9", "--out", "out")
     for path in (world.folder / "out" / "house-9").iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert json.loads(bundle(world)["meter.json"])["key"] not in done.stdout + done.stderr
 
 
-def test_a_bundle_is_written_once(world, fleet):
+def test_a_bundle_is_written_once(world):
     world.run("provision", "house-9", "--out", "out")
     before = bundle(world)
     done = world.run("provision", "house-9", "--out", "out")
@@ -61,7 +63,7 @@ def request_of(curve: ec.EllipticCurve, common_name: str = "Operator.metertwin")
     return key, signed.public_bytes(serialization.Encoding.PEM)
 
 
-def test_a_request_is_signed_for_the_device_whatever_name_it_claims(world, fleet):
+def test_a_request_is_signed_for_the_device_whatever_name_it_claims(world):
     key, request = request_of(ec.SECP256R1())
     (world.folder / "meter.csr").write_bytes(request)
     done = world.run("provision", "house-9", "--csr", "meter.csr", "--out", "out")
@@ -74,7 +76,7 @@ def test_a_request_is_signed_for_the_device_whatever_name_it_claims(world, fleet
 
 
 @pytest.mark.parametrize("content", [b"no request", request_of(ec.SECP384R1())[1]])
-def test_a_request_that_cannot_be_used_is_refused_with_a_remedy(world, fleet, content):
+def test_a_request_that_cannot_be_used_is_refused_with_a_remedy(world, content):
     (world.folder / "meter.csr").write_bytes(content)
     done = world.run("provision", "house-9", "--csr", "meter.csr", "--out", "out")
     assert done.returncode == 1
@@ -83,7 +85,7 @@ def test_a_request_that_cannot_be_used_is_refused_with_a_remedy(world, fleet, co
     assert not (world.folder / "out").exists()
 
 
-def test_a_simulated_meter_gets_a_secret(world, fleet):
+def test_a_simulated_meter_gets_a_secret(world):
     done = world.run("provision", "house-9", "--secret", "-n", "demo")
     assert (done.returncode, done.stdout) == (0, "secret/meter-house-9 created\n")
     secret = world.created()
@@ -92,7 +94,7 @@ def test_a_simulated_meter_gets_a_secret(world, fleet):
     assert set(secret["data"]) == {"meter.json", "ca.der", "meter.crt.der", "meter.key.der"}
 
 
-def test_a_secret_that_exists_is_kept_unless_renewed(world, fleet):
+def test_a_secret_that_exists_is_kept_unless_renewed(world):
     world.put("secret", "meter-house-9", {"metadata": {"name": "meter-house-9"}})
     done = world.run("provision", "house-9", "--secret")
     assert done.returncode == 0
@@ -102,7 +104,7 @@ def test_a_secret_that_exists_is_kept_unless_renewed(world, fleet):
     assert world.created()["metadata"]["name"] == "meter-house-9"
 
 
-def test_settings_of_many_meters_are_merged_and_zones_become_offsets(world, fleet):
+def test_settings_of_many_meters_are_merged_and_zones_become_offsets(world):
     document = {
         "shared": {"capture_period_s": 900, "tariff": {"zone": "Europe/Brussels", "switches": []}},
         "meters": {"house-9": {"capture_period_s": 60, "ems": {"port": 7001}}},
@@ -151,7 +153,7 @@ def test_offsets_change_when_the_zone_does():
         (["house-9", "--out", "out", "--fleet-key-secret", "metertwin-ca"], ["data.master"]),
     ],
 )
-def test_a_wrong_wish_is_refused_and_writes_nothing(world, fleet, arguments, expected):
+def test_a_wrong_wish_is_refused_and_writes_nothing(world, arguments, expected):
     (world.folder / "key.json").write_text('{"key": "00"}')
     (world.folder / "many.json").write_text('{"meters": {"house-9": {}}}')
     (world.folder / "zone.json").write_text('{"tariff": {"zone": "Mars/Base"}}')
@@ -164,7 +166,7 @@ def test_a_wrong_wish_is_refused_and_writes_nothing(world, fleet, arguments, exp
     assert not (world.folder / "created.json").exists()
 
 
-def test_credentials_are_read_from_the_systems_namespace(world, fleet):
+def test_credentials_are_read_from_the_systems_namespace(world):
     world.run("provision", "house-9", "--secret", "-n", "street", "--system-namespace", "metertwin")
     calls = world.lines("calls")
     assert any("--namespace=metertwin get secret metertwin-ca" in call for call in calls)

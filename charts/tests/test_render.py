@@ -1,0 +1,234 @@
+"""Rules that hold for every way of installing (charts/metertwin/ci), and what each way adds."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+HERE = Path(__file__).parent
+CHART = HERE.parents[1] / "charts" / "metertwin"
+CASES = sorted(path.name.removesuffix("-values.yaml") for path in (CHART / "ci").iterdir())
+POD_PATHS = {
+    "Pod": lambda m: m,
+    "Deployment": lambda m: m["spec"]["template"],
+    "Job": lambda m: m["spec"]["template"],
+    "CronJob": lambda m: m["spec"]["jobTemplate"]["spec"]["template"],
+}
+CLUSTER_SCOPED = {"CustomResourceDefinition", "ClusterRole"}
+
+
+def pods(manifests: list[dict]) -> list[tuple[str, dict]]:
+    return [
+        (f"{m['kind']}/{m['metadata']['name']}", POD_PATHS[m["kind"]](m))
+        for m in manifests
+        if m["kind"] in POD_PATHS
+    ]
+
+
+def find(manifests: list[dict], kind: str, name: str, namespace: str | None = None) -> dict:
+    (found,) = [
+        m
+        for m in manifests
+        if (m["kind"], m["metadata"]["name"]) == (kind, name)
+        and namespace in (None, m["metadata"].get("namespace"))
+    ]
+    return found
+
+
+def names(manifests: list[dict]) -> list[str]:
+    return sorted(
+        f"{m['kind']} {m['metadata'].get('namespace', '-')}/{m['metadata']['name']}"
+        for m in manifests
+    )
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_objects_are_those_of_the_golden_list(render, case):
+    path = HERE / "golden" / f"{case}.txt"
+    text = "\n".join(names(render(case))) + "\n"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_object_is_declared_twice_and_all_have_a_namespace(render, case):
+    listed = names(render(case))
+    assert len(listed) == len(set(listed))
+    for manifest in render(case):
+        assert (manifest["kind"] in CLUSTER_SCOPED) == ("namespace" not in manifest["metadata"])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_pod_is_restricted(render, case):
+    found = pods(render(case))
+    assert len(found) >= 3
+    for name, pod in found:
+        security = pod["spec"]["securityContext"]
+        assert security["runAsNonRoot"] is True, name
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        for forbidden in ("hostNetwork", "hostPID", "hostIPC"):
+            assert forbidden not in pod["spec"], name
+        for volume in pod["spec"].get("volumes", []):
+            assert "hostPath" not in volume, name
+        for container in pod["spec"]["containers"] + pod["spec"].get("initContainers", []):
+            own = container["securityContext"]
+            assert own["allowPrivilegeEscalation"] is False, name
+            assert own["readOnlyRootFilesystem"] is True, name
+            assert own["capabilities"] == {"drop": ["ALL"]}, name
+            assert "privileged" not in own, name
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_container_has_requests_a_memory_limit_and_a_pinned_image(render, case):
+    for name, pod in pods(render(case)):
+        for container in pod["spec"]["containers"]:
+            assert {"cpu", "memory"} <= container["resources"]["requests"].keys(), name
+            assert "memory" in container["resources"]["limits"], name
+            image = container["image"]
+            assert "@sha256:" in image or ":" in image.rsplit("/", 1)[-1], image
+            assert not image.endswith(":latest")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_template_makes_a_secret(render, case):
+    text = json.dumps(render(case))
+    assert not [m for m in render(case) if m["kind"] == "Secret"]
+    assert "PRIVATE KEY" not in text
+    assert "BEGIN CERTIFICATE" not in text
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_pod_states_whether_it_has_a_token_and_only_api_clients_do(render, case):
+    with_token = {n for n, p in pods(render(case)) if p["spec"]["automountServiceAccountToken"]}
+    allowed = {"Deployment/metertwin-operator", "Job/metertwin-pki-init", "CronJob/metertwin-pki"}
+    assert with_token == allowed | {"Pod/metertwin-test"}
+    for manifest in render(case):
+        if manifest["kind"] == "ServiceAccount":
+            assert manifest["automountServiceAccountToken"] is False
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_object_has_the_recommended_labels(render, case):
+    for manifest in render(case):
+        labels = manifest["metadata"]["labels"]
+        for name in ("name", "instance", "version", "part-of", "managed-by"):
+            assert f"app.kubernetes.io/{name}" in labels, manifest["metadata"]["name"]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_selectors_find_their_pods(render, case):
+    manifests = render(case)
+    labels = [p["metadata"]["labels"] for _, p in pods(manifests)]
+    for manifest in manifests:
+        if manifest["kind"] == "Service":
+            wanted = manifest["spec"]["selector"].items()
+        elif manifest["kind"] == "Deployment":
+            wanted = manifest["spec"]["selector"]["matchLabels"].items()
+        else:
+            continue
+        assert len([found for found in labels if wanted <= found.items()]) == 1
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_role_has_a_wildcard_or_reads_all_secrets_of_a_cluster(render, case):
+    for manifest in render(case):
+        for rule in manifest.get("rules", []):
+            for field in ("verbs", "resources", "apiGroups"):
+                assert "*" not in rule.get(field, []), manifest["metadata"]["name"]
+            if manifest["kind"] == "ClusterRole":
+                assert "secrets" not in rule["resources"]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_pod_of_ours_is_denied_what_is_not_allowed(render, case):
+    manifests = render(case)
+    policies = [m for m in manifests if m["kind"] == "NetworkPolicy"]
+    denials = [p for p in policies if p["metadata"]["name"] == "metertwin-deny"]
+    served = {m["metadata"]["namespace"] for m in manifests if m["kind"] == "ServiceAccount"}
+    assert {p["metadata"]["namespace"] for p in denials} == served
+    for policy in denials:
+        assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+        assert "ingress" not in policy["spec"]
+        assert "egress" not in policy["spec"]
+    for name, pod in pods(manifests):
+        assert "metertwin.io/role" in pod["metadata"]["labels"], name
+
+
+def test_the_definitions_are_kept_when_the_release_is_removed(render):
+    found = [m for m in render("default") if m["kind"] == "CustomResourceDefinition"]
+    assert {m["metadata"]["name"] for m in found} == {
+        "smartmeters.metertwin.io",
+        "twinprofiles.metertwin.io",
+    }
+    for manifest in found:
+        assert manifest["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+        source = CHART.parents[1] / "crds" / f"{manifest['metadata']['name'].split('.')[0]}.metertwin.io.yaml"  # fmt: skip
+        assert manifest["spec"] == yaml.safe_load(source.read_text())["spec"]
+
+
+def test_a_digest_wins_over_a_tag(render):
+    digest = "sha256:" + "a" * 64
+    manifests = render("default", "operator.image.tag=9.9", f"operator.image.digest={digest}")
+    (container,) = find(manifests, "Deployment", "metertwin-operator")["spec"]["template"]["spec"]["containers"]  # fmt: skip
+    assert container["image"] == f"localhost/metertwin/operator@{digest}"
+
+
+def test_the_broker_is_never_two_at_once(render):
+    assert find(render("default"), "Deployment", "metertwin-mosquitto")["spec"]["strategy"] == {
+        "type": "Recreate"
+    }
+
+
+def test_with_an_external_broker_no_mosquitto_is_installed(render):
+    manifests = render("external-broker")
+    assert not [name for name in names(manifests) if "mosquitto" in name]
+    assert "mqtt.example.org" in json.dumps(find(manifests, "Deployment", "metertwin-operator"))
+    (job,) = [m for m in manifests if m["kind"] == "Job"]
+    command = job["spec"]["template"]["spec"]["containers"][0]["command"]
+    assert "--broker-secret=" in command
+    assert "--ca-secret=company-ca" in command
+
+
+def test_the_unencrypted_port_is_off_unless_asked_for(render):
+    assert "1883" not in json.dumps(render("default"))
+    assert "1883" in json.dumps(render("constrained"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ("mosquitto.constrainedListener.enabled=true", "existingSecret"),
+        ("operator.image.tag=latest", "operator/image/tag"),
+        ("mosquitto.messageSizeLimit=100", "messageSizeLimit"),
+        ("operator.image.digest=sha256:abc", "digest"),
+        ("mosqitto.maxConnections=5", "mosqitto"),
+        ("operator.replicas=0", "replicas"),
+        ("meterNamespaces={A_B}", "meterNamespaces"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(helm, setting, complaint):
+    done = helm("template", "x", str(CHART), "--set", setting)
+    assert done.returncode != 0
+    assert complaint in done.stderr
+
+
+def test_an_old_cluster_is_refused(helm):
+    done = helm("template", "x", str(CHART), "--kube-version", "1.29.0")
+    assert done.returncode != 0
+    assert "kubeVersion" in done.stderr
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_helm_lint_finds_nothing(helm, case):
+    done = helm("lint", str(CHART), "--strict", "-f", str(CHART / "ci" / f"{case}-values.yaml"))
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_demo_uses_the_images_that_are_built_here(render):
+    images = {c["image"] for _, pod in pods(render("demo")) for c in pod["spec"]["containers"]}
+    assert images == {"localhost/metertwin/operator:dev", "localhost/metertwin/mosquitto:dev"}
+    env = find(render("demo"), "Deployment", "metertwin-operator")["spec"]["template"]["spec"]["containers"][0]["env"]  # fmt: skip
+    assert "localhost/metertwin/twin:dev" in [entry.get("value") for entry in env]
