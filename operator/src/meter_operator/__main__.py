@@ -1,0 +1,166 @@
+"""The process: Lease, then watches, broker, workers. Losing the Lease or a part ends it."""
+
+import asyncio
+import logging
+import signal
+import sys
+import time
+
+import kopf
+
+from meter_operator import http_server
+from meter_operator.cache import Cache
+from meter_operator.cluster import Cluster, ClusterError, ConflictError, find_connection
+from meter_operator.desired import Key
+from meter_operator.fleet import load_fleet
+from meter_operator.journal import start_journal
+from meter_operator.lease import Lease, LeaseLostError
+from meter_operator.messenger import Messenger
+from meter_operator.reconciler import Reconciler
+from meter_operator.settings import Settings, SettingsError, load_settings
+from meter_operator.watches import Watches, build_kopf_settings
+from meter_operator.workqueue import WorkQueue
+
+log = logging.getLogger("meter_operator")
+WORKERS = 16
+SWEEP_S = 300
+
+
+class Process:
+    """The parts of a running operator."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Make what needs no I/O."""
+        self.settings = settings
+        self.cache = Cache()
+        self.queue = WorkQueue()
+        self.acting = False
+
+    async def run(self) -> None:
+        """Run until the Lease is lost, a part fails or the process is told to stop.
+
+        Raises:
+            LeaseLostError: another replica may act now.
+        """
+        cluster = Cluster(find_connection())
+        web = await http_server.serve(self.settings.http_port, self._ready, self._refresh)
+        try:
+            lease = Lease(cluster, self.settings.namespace, self.settings.holder)
+            fleet = await load_fleet(cluster, self.settings.namespace)
+            self.standing_by = True
+            await lease.acquire()
+            await self._act(cluster, fleet, lease)
+        finally:
+            await web.cleanup()
+            await cluster.close()
+
+    async def _act(self, cluster: Cluster, fleet, lease: Lease) -> None:  # type: ignore[no-untyped-def]
+        self.cluster = cluster
+        self.messenger = Messenger(
+            self.settings,
+            self.cache,
+            fleet,
+            lease.term,
+            lambda meter, nonce: self.reconciler.messages_of(meter, nonce),
+            self.queue.add,
+        )
+        self.reconciler = Reconciler(self.cache, cluster, fleet, self.messenger, self.settings)
+        self.watches = Watches(self.cache, self.queue, self.messenger)
+        self.acting = True
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        tasks = [
+            asyncio.create_task(lease.keep()),
+            asyncio.create_task(self.messenger.run()),
+            asyncio.create_task(self._watch(stop)),
+            asyncio.create_task(self._sweep()),
+            asyncio.create_task(stop.wait()),
+            *(asyncio.create_task(self.queue.work(self._look)) for _ in range(WORKERS)),
+        ]
+        done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+        for task in done:
+            task.result()
+        await lease.release()
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        await kopf.operator(
+            registry=self.watches.registry(),
+            settings=build_kopf_settings(),
+            namespaces=list(self.settings.watch_namespaces),
+            standalone=True,
+            stop_flag=stop,
+        )
+
+    async def _sweep(self) -> None:
+        """Look at every meter now and then: for what no event told."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            for key in list(self.cache.meters):
+                self.queue.add(key)
+
+    async def _look(self, key: Key) -> bool:
+        begun = time.monotonic()
+        result = "error"
+        before = self.cluster.writes
+        try:
+            again = await self.reconciler.reconcile(key)
+            result = "requeue" if again else "success"
+        except ConflictError:
+            fresh = await self.cluster.find_meter(key)
+            if fresh is not None:
+                self.cache.store_meter(fresh)
+            return True
+        except ClusterError as error:
+            log.warning("%s", error, extra={"meter": key.name})
+            raise
+        except Exception:
+            log.exception("unexpected", extra={"meter": key.name})
+            raise
+        else:
+            return again
+        finally:
+            http_server.RECONCILES.labels("smartmeter", result).inc()
+            http_server.SECONDS.labels("smartmeter").observe(time.monotonic() - begun)
+            http_server.API_WRITES.inc(max(0, self.cluster.writes - before))
+
+    def _ready(self) -> bool:
+        return getattr(self, "standing_by", False)
+
+    def _refresh(self) -> None:
+        http_server.DEPTH.labels("smartmeter").set(len(self.queue))
+        if not self.acting:
+            return
+        http_server.WATCH_AGE.set(time.monotonic() - self.watches.last_event)
+        counts = {"true": 0, "false": 0}
+        for meter in self.cache.meters.values():
+            rows = meter.status.get("conditions") or []
+            good = any(row["type"] == "Ready" and row["status"] == "True" for row in rows)
+            counts[str(good).lower()] += 1
+        for label, count in counts.items():
+            http_server.METERS.labels(label).set(count)
+        for reason, count in self.messenger.refused.items():
+            http_server.REFUSED.labels(reason).set(count)
+
+
+def main() -> int:
+    """Return 0 after a requested stop, 1 when the Lease was lost or a part failed, 2 for settings."""
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    start_journal(settings.log_level)
+    try:
+        asyncio.run(Process(settings).run())
+    except LeaseLostError as error:
+        log.error("%s", error)  # noqa: TRY400 - no trace wanted
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

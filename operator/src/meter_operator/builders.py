@@ -1,0 +1,233 @@
+"""Manifests of what a meter owns and of what a namespace needs once. Pure, tested without a cluster."""
+
+import base64
+import hashlib
+import json
+from datetime import datetime
+
+from meter_operator.desired import Desired, Json, Meter
+from meter_pki.authority import Bundle
+from meter_wire.names import (
+    ANNOTATION_TEMPLATE_HASH,
+    API_VERSION,
+    LABEL_DEVICE,
+    LABEL_EPOCH,
+    LABEL_FEEDER,
+    LABEL_ROLE,
+    ROLE_TWIN,
+    TRUST_CONFIG_MAP,
+    TWINS_SERVICE,
+    build_twin_name,
+)
+from meter_wire.portable.keys import derive_key
+
+# Raise it when the pod's template below changes: running twins keep theirs, new epochs get this.
+TEMPLATE_REVISION = 1
+USER = 65532
+MANAGER = "metertwin-operator"
+TWIN_ACCOUNT = "metertwin-twin"
+
+
+def build_labels(meter: Meter, epoch: int, desired: Desired | None = None) -> Json:
+    """Return the labels of everything that belongs to one epoch."""
+    labels = {
+        "app.kubernetes.io/name": "metertwin-twin",
+        "app.kubernetes.io/part-of": "metertwin",
+        "app.kubernetes.io/managed-by": MANAGER,
+        LABEL_ROLE: ROLE_TWIN,
+        LABEL_DEVICE: meter.device,
+        LABEL_EPOCH: str(epoch),
+    }
+    if desired is not None and desired.feeder:
+        labels[LABEL_FEEDER] = desired.feeder
+    return labels
+
+
+def build_owner(meter: Meter) -> list[Json]:
+    """Return the owner reference by which deletion reaches everything."""
+    return [
+        {
+            "apiVersion": API_VERSION,
+            "kind": "SmartMeter",
+            "name": meter.key.name,
+            "uid": meter.uid,
+            "controller": True,
+            "blockOwnerDeletion": False,
+        }
+    ]
+
+
+def build_metadata(meter: Meter, epoch: int, desired: Desired | None = None) -> Json:
+    """Return name, namespace, labels and owner of an epoch's object."""
+    return {
+        "name": build_twin_name(meter.device, epoch),
+        "namespace": meter.key.namespace,
+        "labels": build_labels(meter, epoch, desired),
+        "ownerReferences": build_owner(meter),
+    }
+
+
+def build_secret(
+    meter: Meter, epoch: int, epoch_id: bytes, meter_key: bytes, bundle: Bundle
+) -> Json:
+    """Return the Secret of one epoch: certificate and the three keys of that epoch."""
+    keys = {
+        label: derive_key(meter_key, label, meter.device, epoch, epoch_id).hex()
+        for label in ("up", "down", "ctl")
+    }
+    identity = {"device": meter.device, "epoch": epoch, "epochId": epoch_id.hex(), **keys}
+    data = {
+        "tls.crt": bundle.certificate,
+        "tls.key": bundle.key,
+        "keys.json": json.dumps(identity).encode(),
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": build_metadata(meter, epoch),
+        "type": "Opaque",
+        "data": {name: base64.b64encode(value).decode() for name, value in data.items()},
+    }
+
+
+def template_hash(desired: Desired) -> str:
+    """Return the hash of (spec, profile, template revision)."""
+    text = f"{desired.spec_hash}:{TEMPLATE_REVISION}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _store_volume(meter: Meter, desired: Desired) -> Json:
+    if desired.store.get("type") == "PersistentVolume":
+        claim = {"claimName": f"{meter.device}-store"}
+        return {"name": "store", "persistentVolumeClaim": claim}
+    return {"name": "store", "emptyDir": {"sizeLimit": "256Mi"}}
+
+
+def _probe(path: str, period_s: int, failures: int) -> Json:
+    return {
+        "httpGet": {"path": path, "port": "http"},
+        "periodSeconds": period_s,
+        "failureThreshold": failures,
+        "timeoutSeconds": 3,
+    }
+
+
+def _container(desired: Desired, epoch: int, pull_policy: str) -> Json:
+    configuration = json.dumps({**desired.configuration, "epoch": epoch}, separators=(",", ":"))
+    mounts = [
+        {"name": "identity", "mountPath": "/var/run/metertwin/identity", "readOnly": True},
+        {"name": "trust", "mountPath": "/var/run/metertwin/trust", "readOnly": True},
+        {"name": "store", "mountPath": "/var/lib/metertwin"},
+    ]
+    return {
+        "name": "twin",
+        "image": desired.image,
+        "imagePullPolicy": pull_policy,
+        "env": [{"name": "METERTWIN_CONFIG", "value": configuration}],
+        "ports": [
+            {"name": "http", "containerPort": 8080},
+            {"name": "peer", "containerPort": 8443},
+        ],
+        "startupProbe": _probe("/healthz", 1, 60),
+        "livenessProbe": _probe("/healthz", 20, 3),
+        "readinessProbe": _probe("/readyz", 5, 3),
+        "resources": desired.resources
+        or {"requests": {"cpu": "5m", "memory": "28Mi"}, "limits": {"memory": "96Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": mounts,
+    }
+
+
+def build_pod(
+    meter: Meter, desired: Desired, epoch: int, *, not_after: datetime, pull_policy: str
+) -> Json:
+    """Return the twin's pod of one epoch: restricted, without Kubernetes credentials."""
+    metadata = build_metadata(meter, epoch, desired)
+    metadata["annotations"] = {
+        ANNOTATION_TEMPLATE_HASH: template_hash(desired),
+        "metertwin.io/spec-hash": desired.spec_hash,
+        "metertwin.io/twin-version": desired.version,
+        "metertwin.io/certificate-not-after": not_after.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    name = metadata["name"]
+    security = {
+        "runAsNonRoot": True,
+        "runAsUser": USER,
+        "runAsGroup": USER,
+        "fsGroup": USER,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    volumes = [
+        {"name": "identity", "secret": {"secretName": name, "defaultMode": 0o440}},
+        {"name": "trust", "configMap": {"name": TRUST_CONFIG_MAP}},
+        _store_volume(meter, desired),
+    ]
+    spec = {
+        "serviceAccountName": "default",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "hostname": name,
+        "subdomain": TWINS_SERVICE,
+        "terminationGracePeriodSeconds": 10,
+        "securityContext": security,
+        "containers": [_container(desired, epoch, pull_policy)],
+        "volumes": volumes,
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def build_claim(meter: Meter, desired: Desired) -> Json:
+    """Return the volume claim of a meter whose store outlives its pods."""
+    spec: Json = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": desired.store["size"]}},
+    }
+    if desired.store.get("storageClassName"):
+        spec["storageClassName"] = desired.store["storageClassName"]
+    metadata = {
+        "name": f"{meter.device}-store",
+        "namespace": meter.key.namespace,
+        "ownerReferences": build_owner(meter),
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": metadata,
+        "spec": spec,
+    }
+
+
+def build_namespace_objects(namespace: str) -> list[Json]:
+    """Return what every namespace with meters has once: headless Service, disruption budget.
+
+    The budget is an integer because percentages fail for pods of a custom resource.
+    """
+    labels = {"app.kubernetes.io/part-of": "metertwin", "app.kubernetes.io/managed-by": MANAGER}
+    metadata = {"name": TWINS_SERVICE, "namespace": namespace, "labels": labels}
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata,
+        "spec": {
+            "clusterIP": "None",
+            "publishNotReadyAddresses": True,
+            "selector": {LABEL_ROLE: ROLE_TWIN},
+            "ports": [{"name": "peer", "port": 8443, "targetPort": "peer"}],
+        },
+    }
+    budget = {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": dict(metadata),
+        "spec": {
+            "minAvailable": 2147483647,
+            "selector": {"matchLabels": {LABEL_ROLE: ROLE_TWIN}},
+        },
+    }
+    return [service, budget]

@@ -1,0 +1,68 @@
+"""What the watches and the broker have told, in memory. No I/O; one loop writes and reads it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from meter_operator.desired import Json, Key, Meter, parse_meter
+from meter_operator.observed import Pod, TwinState, parse_pod
+from meter_wire.names import LABEL_DEVICE
+
+
+@dataclass
+class Cache:
+    """The last known form of meters, profiles, twin pods and twin states."""
+
+    meters: dict[Key, Meter] = field(default_factory=dict)
+    profiles: dict[Key, Json] = field(default_factory=dict)
+    pods: dict[Key, dict[str, Pod]] = field(default_factory=dict)
+    states: dict[str, dict[int, TwinState]] = field(default_factory=dict)
+    _by_device: dict[str, set[Key]] = field(default_factory=dict)
+
+    def store_meter(self, body: Json) -> Meter:
+        """Keep a meter unless a newer one is known (our own writes arrive before the watch)."""
+        meter = parse_meter(body)
+        known = self.meters.get(meter.key)
+        same = known is not None and known.uid == meter.uid
+        if same and known is not None and _version(known) > _version(meter):
+            return known
+        self.meters[meter.key] = meter
+        self._by_device.setdefault(meter.device, set()).add(meter.key)
+        return meter
+
+    def drop_meter(self, key: Key) -> Meter | None:
+        """Forget a meter and return it."""
+        meter = self.meters.pop(key, None)
+        if meter is not None:
+            self._by_device.get(meter.device, set()).discard(key)
+        return meter
+
+    def meters_of(self, device: str) -> list[Meter]:
+        """Return all resources for one device, the oldest first."""
+        found = [self.meters[key] for key in self._by_device.get(device, ()) if key in self.meters]
+        return sorted(found, key=lambda meter: (meter.created, meter.uid))
+
+    def owner_of(self, device: str) -> Meter | None:
+        """Return the resource that a device belongs to."""
+        found = self.meters_of(device)
+        return found[0] if found else None
+
+    def store_pod(self, body: dict[str, Any], *, deleted: bool = False) -> Key | None:
+        """Keep or forget a twin pod; return the meter that it belongs to."""
+        device = (body["metadata"].get("labels") or {}).get(LABEL_DEVICE, "")
+        pods = self.pods.setdefault(Key(body["metadata"]["namespace"], device), {})
+        if deleted:
+            pods.pop(body["metadata"]["name"], None)
+        else:
+            pod = parse_pod(body)
+            pods[pod.name] = pod
+        meter = self.owner_of(device)
+        return meter.key if meter else None
+
+    def pods_of(self, meter: Meter) -> tuple[Pod, ...]:
+        """Return the twin pods of a meter, the lowest epoch first."""
+        pods = self.pods.get(Key(meter.key.namespace, meter.device), {})
+        return tuple(sorted(pods.values(), key=lambda pod: pod.epoch))
+
+
+def _version(meter: Meter) -> int:
+    return int(meter.resource_version) if meter.resource_version.isdigit() else 0

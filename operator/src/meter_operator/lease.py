@@ -1,0 +1,128 @@
+"""One active replica, by a Lease (15 s, renewed every 2 s, given up after 10 s without an answer).
+
+kopf has no leader election by Lease. The Lease is taken before the watches start; losing it ends
+the process. Its transition count is the *term* in every control record.
+"""
+
+import asyncio
+import logging
+import time
+from datetime import UTC, datetime, timedelta
+
+from meter_operator.cluster import Cluster, ClusterError, ConflictError
+from meter_operator.desired import Json
+from meter_wire.names import OPERATOR_LEASE
+
+log = logging.getLogger(__name__)
+DURATION_S = 15
+RENEW_DEADLINE_S = 10
+RETRY_S = 2
+
+
+class LeaseLostError(Exception):
+    """Another replica may act now: this process must end."""
+
+
+class Lease:
+    """The right to act, for as long as it is renewed."""
+
+    def __init__(self, cluster: Cluster, namespace: str, holder: str) -> None:
+        """Keep the parts; `acquire` takes it."""
+        self._cluster = cluster
+        self._namespace = namespace
+        self._holder = holder
+        self._seen: tuple[str, float] = ("", 0.0)
+        self.term = 0
+
+    def _spec(self, found: Json | None) -> Json:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        spec = dict((found or {}).get("spec") or {})
+        if spec.get("holderIdentity") != self._holder:
+            spec["leaseTransitions"] = int(spec.get("leaseTransitions", 0)) + 1
+            spec["acquireTime"] = now
+        spec["holderIdentity"] = self._holder
+        spec["leaseDurationSeconds"] = DURATION_S
+        spec["renewTime"] = now
+        return spec
+
+    async def _try(self) -> bool:
+        """Take or renew the Lease; False when another holder is alive."""
+        found = await self._cluster.find("Lease", self._namespace, OPERATOR_LEASE)
+        spec = self._spec(found)
+        metadata: Json = {"name": OPERATOR_LEASE, "namespace": self._namespace}
+        manifest = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": metadata,
+            "spec": spec,
+        }
+        if found is None:
+            if not await self._cluster.create(manifest):
+                return False
+        else:
+            if self._held_by_another(found):
+                return False
+            metadata["resourceVersion"] = found["metadata"]["resourceVersion"]
+            try:
+                await self._cluster.replace(manifest)
+            except ConflictError:
+                return False
+        self.term = int(spec["leaseTransitions"])
+        return True
+
+    def _held_by_another(self, found: Json) -> bool:
+        """Judge by our own clock: a holder is alive until its record stood still long enough."""
+        spec = found.get("spec") or {}
+        holder = spec.get("holderIdentity") or ""
+        if not holder or holder == self._holder:
+            return False
+        mark = f"{holder}/{spec.get('renewTime')}"
+        now = time.monotonic()
+        if self._seen[0] != mark:
+            self._seen = (mark, now)
+            return not _long_expired(spec)
+        return now - self._seen[1] < DURATION_S
+
+    async def acquire(self) -> None:
+        """Wait until the Lease is ours."""
+        while True:
+            try:
+                if await self._try():
+                    log.info("lease acquired, term %d", self.term)
+                    return
+            except ClusterError as error:
+                log.warning("lease: %s", error)
+            await asyncio.sleep(RETRY_S)
+
+    async def keep(self) -> None:
+        """Renew for ever.
+
+        Raises:
+            LeaseLostError: it could not be renewed in time, or another one has it.
+        """
+        renewed = time.monotonic()
+        while True:
+            await asyncio.sleep(RETRY_S)
+            try:
+                async with asyncio.timeout(RENEW_DEADLINE_S / 2):
+                    if await self._try():
+                        renewed = time.monotonic()
+            except (ClusterError, TimeoutError, OSError) as error:
+                log.warning("lease not renewed: %s", error)
+            if time.monotonic() - renewed > RENEW_DEADLINE_S:
+                raise LeaseLostError("the lease could not be renewed: ending this process")
+
+    async def release(self) -> None:
+        """Give the Lease up, so that the next replica need not wait."""
+        found = await self._cluster.find("Lease", self._namespace, OPERATOR_LEASE)
+        if found and (found.get("spec") or {}).get("holderIdentity") == self._holder:
+            found["spec"]["holderIdentity"] = ""
+            await self._cluster.replace(found)
+
+
+def _long_expired(spec: Json) -> bool:
+    try:
+        renewed = datetime.fromisoformat(str(spec["renewTime"]).replace("Z", "+00:00"))
+    except (KeyError, ValueError):
+        return True
+    return datetime.now(UTC) - renewed > timedelta(seconds=4 * DURATION_S)

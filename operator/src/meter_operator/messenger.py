@@ -1,0 +1,174 @@
+"""One broker connection for the whole fleet: says who owns what, hears states and hellos.
+
+What the broker has to hold is derived again from status whenever it may be lost: on connect, on a
+decision, on a hello whose epoch or counter differs. Neighbours: `owner` (the bytes), `reconciler`.
+"""
+
+import asyncio
+import json
+import logging
+import ssl
+from collections.abc import Callable
+
+import aiomqtt
+
+from meter_operator.cache import Cache
+from meter_operator.desired import Key, Meter
+from meter_operator.fleet import Fleet
+from meter_operator.observed import TwinState
+from meter_operator.owner import Message, build_removal
+from meter_operator.settings import Settings
+from meter_wire.names import OPERATOR_USER, parse_topic
+from meter_wire.owner_record import OwnerHello, claimed_device, parse_owner_hello
+from meter_wire.portable.keys import derive_key
+from meter_wire.portable.tlv import RemoteProtocolError
+
+log = logging.getLogger(__name__)
+SUBSCRIPTIONS = ("mt/+/+/state", "mt/+/hello")
+RETRY_S = (0.5, 1, 2, 5, 10)
+
+
+class Messenger:
+    """The operator's end of the broker."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        cache: Cache,
+        fleet: Fleet,
+        term: int,
+        messages_of: Callable[[Meter, bytes], list[Message]],
+        look: Callable[[Key], None],
+    ) -> None:
+        """Keep the parts; `run` connects."""
+        self.term = term
+        self.refused: dict[str, int] = {}
+        self.connected = False
+        self._settings = settings
+        self._cache = cache
+        self._fleet = fleet
+        self._messages_of = messages_of
+        self._look = look
+        self._pending: dict[str, bytes] = {}
+        self._wake = asyncio.Event()
+
+    async def publish(self, messages: list[Message]) -> None:
+        """Hand retained messages to the connection; the newest of a topic wins."""
+        for message in messages:
+            self._pending[message.topic] = message.payload
+        self._wake.set()
+
+    async def forget(self, meter: Meter) -> None:
+        """Remove every retained message of a deleted meter."""
+        epochs = set(self._cache.states.pop(meter.device, {})) | {meter.epoch} - {0}
+        await self.publish(build_removal(meter.device, sorted(epochs)))
+
+    async def run(self) -> None:
+        """Stay connected for ever; each connection publishes everything again."""
+        failures = 0
+        while True:
+            try:
+                await self._session()
+                failures = 0
+            except (aiomqtt.MqttError, OSError) as error:
+                if self.connected:
+                    failures = 0
+                self.connected = False
+                log.warning("broker connection lost: %s", error)
+                await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
+                failures += 1
+
+    async def _session(self) -> None:
+        async with aiomqtt.Client(
+            self._settings.broker_host,
+            self._settings.broker_port,
+            identifier=OPERATOR_USER,
+            tls_context=_tls(self._settings),
+            keepalive=20,
+            max_concurrent_outgoing_calls=256,
+        ) as client:
+            for topic in SUBSCRIPTIONS:
+                await client.subscribe(topic, qos=1)
+            self.connected = True
+            log.info("connected to the broker")
+            for meter in list(self._cache.meters.values()):
+                if meter.epoch and self._is_owner(meter):
+                    await self.publish(self._messages_of(meter, b""))
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._send(client))
+                group.create_task(self._receive(client))
+
+    async def _send(self, client: aiomqtt.Client) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._pending:
+                topic, payload = next(iter(self._pending.items()))
+                await client.publish(topic, payload, qos=1, retain=True)
+                if self._pending.get(topic) == payload:
+                    del self._pending[topic]
+
+    async def _receive(self, client: aiomqtt.Client) -> None:
+        async for message in client.messages:
+            payload = message.payload if isinstance(message.payload, bytes) else b""
+            try:
+                await self._hear(str(message.topic), payload)
+            except (ValueError, RemoteProtocolError) as error:
+                reason = type(error).__name__
+                self.refused[reason] = self.refused.get(reason, 0) + 1
+
+    async def _hear(self, topic: str, payload: bytes) -> None:
+        found = parse_topic(topic)
+        meter = self._cache.owner_of(found.device)
+        if found.channel == "state" and found.epoch is not None:
+            if not payload:
+                self._cache.states.get(found.device, {}).pop(found.epoch, None)
+                return
+            if meter is None:
+                return
+            self._cache.states.setdefault(found.device, {})[found.epoch] = parse_state(
+                found.epoch, payload
+            )
+            self._look(meter.key)
+        elif found.channel == "hello" and meter is not None and meter.epoch:
+            await self._answer(meter, self._check_hello(meter, payload))
+
+    def _check_hello(self, meter: Meter, payload: bytes) -> OwnerHello:
+        if claimed_device(payload) != meter.device:
+            raise ValueError("hello: names another device")
+        key = self._fleet.meter_key(meter.device, meter.key_version)
+        return parse_owner_hello(payload, derive_key(key, "hello", meter.device))
+
+    async def _answer(self, meter: Meter, hello: OwnerHello) -> None:
+        """Publish the owner record with the meter's nonce, so that it can trust its freshness."""
+        await self.publish(self._messages_of(meter, hello.nonce))
+
+    def _is_owner(self, meter: Meter) -> bool:
+        owner = self._cache.owner_of(meter.device)
+        return owner is not None and owner.uid == meter.uid
+
+
+def parse_state(epoch: int, payload: bytes) -> TwinState:
+    """Return a twin's retained state.
+
+    Raises:
+        ValueError: it is no JSON object.
+    """
+    found = json.loads(payload)
+    if not isinstance(found, dict):
+        raise ValueError("state: is no object")  # noqa: TRY004 - one error for bad input
+    return TwinState(
+        epoch=epoch,
+        online=found.get("online") is True,
+        meter=str(found.get("meter", "never"))[:16],
+        last_seen=str(found.get("lastSeen") or "")[:32],
+        version=str(found.get("version") or "")[:64],
+    )
+
+
+def _tls(settings: Settings) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(settings.trust)
+    context.load_cert_chain(settings.identity / "tls.crt", settings.identity / "tls.key")
+    return context

@@ -1,0 +1,97 @@
+"""What the operator sees of a meter's twins: pods from the watch, states from the broker. Pure."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from meter_operator.desired import Json, Meter
+from meter_wire.names import LABEL_EPOCH
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A twin pod, as much of it as decisions need."""
+
+    name: str
+    uid: str
+    epoch: int
+    phase: str
+    ready: bool
+    deleting: bool
+    node: str
+    spec_hash: str
+    template_hash: str
+    version: str
+    certificate_not_after: str
+    message: str
+
+    @property
+    def gone(self) -> bool:
+        """Whether its store is lost or about to be: finished, evicted or being deleted."""
+        return self.deleting or self.phase in {"Failed", "Succeeded"}
+
+
+@dataclass(frozen=True, slots=True)
+class TwinState:
+    """The retained `state` of one epoch."""
+
+    epoch: int
+    online: bool
+    meter: str = "never"
+    last_seen: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything that a decision about one meter is made from."""
+
+    meter: Meter
+    profile: Json | None = None
+    older_twins_of_device: tuple[str, ...] = ()
+    missing_secrets: tuple[str, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    states: dict[int, TwinState] = field(default_factory=dict)
+    newly_allocated: bool = False
+
+    def find_pod(self, epoch: int) -> Pod | None:
+        """Return the pod of an epoch, or None."""
+        return next((pod for pod in self.pods if pod.epoch == epoch), None)
+
+    @property
+    def highest_witness(self) -> int:
+        """The highest epoch that anything has seen (design rule 4)."""
+        seen = [pod.epoch for pod in self.pods] + list(self.states)
+        return max([self.meter.highest_epoch, *seen])
+
+
+def _waiting(status: Json) -> str:
+    for container in status.get("containerStatuses") or []:
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        ended = (container.get("lastState") or {}).get("terminated") or {}
+        if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
+            return f"{waiting['reason']}: {ended.get('message') or waiting.get('message', '')}"
+    for condition in status.get("conditions") or []:
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return f"{condition.get('reason', '')}: {condition.get('message', '')}"
+    return str(status.get("message", ""))
+
+
+def parse_pod(body: dict[str, Any]) -> Pod:
+    """Return a twin pod from its API form."""
+    metadata, status = body["metadata"], body.get("status") or {}
+    labels, notes = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    conditions = {row["type"]: row["status"] for row in status.get("conditions") or []}
+    return Pod(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        epoch=int(labels.get(LABEL_EPOCH, 0)),
+        phase=status.get("phase", "Pending"),
+        ready=conditions.get("Ready") == "True",
+        deleting=bool(metadata.get("deletionTimestamp")),
+        node=(body.get("spec") or {}).get("nodeName", ""),
+        spec_hash=notes.get("metertwin.io/spec-hash", ""),
+        template_hash=notes.get("metertwin.io/template-hash", ""),
+        version=notes.get("metertwin.io/twin-version", ""),
+        certificate_not_after=notes.get("metertwin.io/certificate-not-after", ""),
+        message=_waiting(status)[:500],
+    )

@@ -1,0 +1,64 @@
+"""Who owns a meter, as the meter and its twins are told: owner record and `ctl` records. Pure.
+
+Both follow from status alone, so a restarted operator publishes the same bytes again (but for the
+term, the Lease's transition count, which only grows). Neighbour: `messenger`.
+"""
+
+import json
+from typing import NamedTuple
+
+from meter_operator.desired import Meter
+from meter_wire.names import build_topic
+from meter_wire.owner_record import OwnerRecord, encode_owner_record
+from meter_wire.portable.keys import derive_key, mac16
+
+
+class Message(NamedTuple):
+    """A retained message; an empty payload removes it from the broker."""
+
+    topic: str
+    payload: bytes
+
+
+def build_owner_message(meter: Meter, meter_key: bytes, broker: str, nonce: bytes = b"") -> Message:
+    """Return the owner record of a meter; `nonce` answers the meter's own hello."""
+    record = OwnerRecord(
+        device=meter.device,
+        active=meter.epoch,
+        active_id=meter.epoch_id,
+        candidate=0,
+        candidate_id=b"",
+        highest=meter.highest_epoch,
+        broker=broker,
+        counter=meter.owner_counter,
+        nonce=nonce,
+    )
+    payload = encode_owner_record(record, derive_key(meter_key, "owner", meter.device))
+    return Message(build_topic(meter.device, "owner"), payload)
+
+
+def build_ctl_message(
+    device: str, epoch: int, epoch_id: bytes, state: str, meter_key: bytes, *, term: int, counter: int
+) -> Message:
+    """Return the control record of one epoch, with its MAC under K_ctl of that epoch."""
+    record = {
+        "epoch": epoch,
+        "epochId": epoch_id.hex(),
+        "state": state,
+        "term": term,
+        "counter": counter,
+    }
+    canonical = json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
+    key = derive_key(meter_key, "ctl", device, epoch, epoch_id)
+    signed = {**record, "mac": mac16(key, canonical).hex()}
+    payload = json.dumps(signed, sort_keys=True, separators=(",", ":")).encode()
+    return Message(build_topic(device, "ctl", epoch), payload)
+
+
+def build_removal(device: str, epochs: list[int]) -> list[Message]:
+    """Return what removes every retained message of a meter that was deleted."""
+    messages = [Message(build_topic(device, "owner"), b"")]
+    for epoch in epochs:
+        messages.append(Message(build_topic(device, "ctl", epoch), b""))
+        messages.append(Message(build_topic(device, "state", epoch), b""))
+    return messages

@@ -1,0 +1,271 @@
+"""The story of one meter: observe, check, plan, act, say. Level-based: any event means "look again".
+
+Pure parts decide (`policies`, `plan`, `status`, `owner`); `cluster` and `messenger` act. What was
+allocated by this very process is remembered, because only then may a pod be created for it.
+"""
+
+import logging
+import secrets
+from datetime import UTC, datetime
+from typing import Protocol
+
+from cryptography import x509
+
+from meter_operator import builders, plan
+from meter_operator.cache import Cache
+from meter_operator.cluster import Cluster, ConflictError
+from meter_operator.desired import Desired, Json, Key, Meter, desire
+from meter_operator.fleet import Fleet
+from meter_operator.observed import Observed, Pod
+from meter_operator.owner import Message, build_ctl_message, build_owner_message
+from meter_operator.policies import Violation, find_violation
+from meter_operator.settings import Settings
+from meter_operator.status import build_status, changed
+from meter_pki.identities import twin_identity
+
+log = logging.getLogger(__name__)
+PUBLIC_KEY_DIGITS = 64
+
+
+class Publisher(Protocol):
+    """Where retained messages go."""
+
+    term: int
+
+    async def publish(self, messages: list[Message]) -> None:
+        """Keep these retained messages on the broker, now or when it is back."""
+
+
+class Reconciler:
+    """Makes one meter at a time as it should be."""
+
+    def __init__(
+        self, cache: Cache, cluster: Cluster, fleet: Fleet, publisher: Publisher, settings: Settings
+    ) -> None:
+        """Keep the parts; nothing is read yet."""
+        self._cache = cache
+        self._cluster = cluster
+        self._fleet = fleet
+        self._publisher = publisher
+        self._settings = settings
+        self._allocated: set[tuple[str, int]] = set()
+        self._namespaces: set[str] = set()
+
+    async def reconcile(self, key: Key) -> bool:
+        """Bring one meter closer to what it should be; True when there is more to do at once.
+
+        Raises:
+            ClusterError: the API refused; try again later.
+        """
+        meter = self._cache.meters.get(key)
+        if meter is None or meter.deleting:
+            return False
+        public_keys = await self._public_keys(meter)
+        observed = self._observe(meter, public_keys)
+        violation = find_violation(observed)
+        if violation or observed.profile is None:
+            await self._say(observed, None, violation)
+            return False
+        image = (self._settings.image_repository, self._settings.image_version)
+        if "@" in self._settings.twin_image:
+            image = (self._settings.twin_image, self._settings.image_version)
+        desired = desire(
+            meter,
+            observed.profile,
+            image=image,
+            broker=(self._settings.broker_host, self._settings.broker_port),
+            public_keys=public_keys,
+        )
+        again = await self._act(observed, desired)
+        if not again:
+            await self._say(observed, desired, None)
+        return again
+
+    def _observe(self, meter: Meter, public_keys: dict[str, str]) -> Observed:
+        older = []
+        for other in self._cache.meters_of(meter.device):
+            if other.uid == meter.uid:
+                break
+            older.append(f"{other.key.namespace}/{other.key.name}")
+        policy = meter.spec.get("dataPolicy") or {}
+        wanted = [row["publicKeySecret"] for row in policy.get("recipients") or []]
+        profile = self._cache.profiles.get(Key(meter.key.namespace, meter.spec["profile"]))
+        return Observed(
+            meter=meter,
+            profile=profile,
+            older_twins_of_device=tuple(older),
+            missing_secrets=tuple(name for name in wanted if name not in public_keys),
+            pods=self._cache.pods_of(meter),
+            states=dict(self._cache.states.get(meter.device, {})),
+            newly_allocated=(meter.uid, meter.epoch) in self._allocated,
+        )
+
+    async def _public_keys(self, meter: Meter) -> dict[str, str]:
+        found = {}
+        for row in (meter.spec.get("dataPolicy") or {}).get("recipients") or []:
+            name = row["publicKeySecret"]
+            data = await self._cluster.read_secret(meter.key.namespace, name) or {}
+            text = data.get("publicKey", b"").decode(errors="replace").strip().lower()
+            if len(text) == PUBLIC_KEY_DIGITS and not set(text) - set("0123456789abcdef"):
+                found[name] = text
+        return found
+
+    async def _act(self, observed: Observed, desired: Desired) -> bool:
+        pod = observed.find_pod(observed.meter.epoch)
+        steps = plan.build_plan(observed, desired, renewal_due=_renewal_due(pod))
+        if steps.allocate_epoch:
+            await self._allocate(observed, steps.allocate_epoch, steps.takeover_reason)
+            return True
+        if steps.create_pod:
+            await self._create_twin(observed.meter, desired)
+        for old in steps.retire:
+            await self._remove(observed.meter, old)
+        if steps.renew_certificate and pod is not None:
+            await self._renew(observed.meter, pod)
+        return False
+
+    async def _allocate(self, observed: Observed, epoch: int, reason: str) -> None:
+        """Decide: one compare-and-swap on the status; everything else follows from it."""
+        meter = observed.meter
+        decision: Json = {
+            "epoch": epoch,
+            "epochId": secrets.token_hex(16),
+            "highestEpoch": epoch,
+            "ownerCounter": meter.owner_counter + 1,
+        }
+        try:
+            body = await self._cluster.write_status(meter, decision, decision=True)
+        except ConflictError:
+            fresh = await self._cluster.find_meter(meter.key)
+            if fresh is not None:
+                self._cache.store_meter(fresh)
+            return
+        decided = self._cache.store_meter(body)
+        self._allocated.add((decided.uid, epoch))
+        log.info("epoch decided", extra={"meter": meter.key.name, "epoch": epoch, "reason": reason})
+        if meter.epoch:
+            await self._event(decided, "Takeover", f"epoch {epoch} replaces {meter.epoch}: {reason}")
+        retired = []
+        if meter.epoch:
+            retired.append(self._ctl(meter, meter.epoch, meter.epoch_id, "retired"))
+        await self._publisher.publish([*retired, *self.messages_of(decided)])
+
+    def _ctl(self, meter: Meter, epoch: int, epoch_id: bytes, state: str) -> Message:
+        return build_ctl_message(
+            meter.device,
+            epoch,
+            epoch_id,
+            state,
+            self._fleet.meter_key(meter.device, meter.key_version),
+            term=self._publisher.term,
+            counter=meter.owner_counter + (state == "retired"),
+        )
+
+    def messages_of(self, meter: Meter, nonce: bytes = b"") -> list[Message]:
+        """Return what the broker has to hold for a meter: owner record and `ctl`."""
+        key = self._fleet.meter_key(meter.device, meter.key_version)
+        broker = f"{self._settings.broker_host}:{self._settings.broker_port}"
+        owner = build_owner_message(meter, key, broker, nonce)
+        return [self._ctl(meter, meter.epoch, meter.epoch_id, "active"), owner]
+
+    async def _create_twin(self, meter: Meter, desired: Desired) -> None:
+        namespace = meter.key.namespace
+        if namespace not in self._namespaces:
+            for manifest in builders.build_namespace_objects(namespace):
+                await self._cluster.ensure(manifest)
+            self._namespaces.add(namespace)
+        if desired.store.get("type") == "PersistentVolume":
+            await self._cluster.create(builders.build_claim(meter, desired))
+        now = datetime.now(UTC)
+        identity = twin_identity(meter.device, meter.epoch, namespace)
+        bundle = self._fleet.authority.issue(identity, now)
+        key = self._fleet.meter_key(meter.device, meter.key_version)
+        secret = builders.build_secret(meter, meter.epoch, meter.epoch_id, key, bundle)
+        await self._cluster.create(secret)
+        not_after = x509.load_pem_x509_certificate(bundle.certificate).not_valid_after_utc
+        pod = builders.build_pod(
+            meter, desired, meter.epoch, not_after=not_after, pull_policy=self._settings.pull_policy
+        )
+        await self._cluster.create(pod)
+        self._allocated.discard((meter.uid, meter.epoch))
+        await self._event(meter, "TwinCreated", f"pod {pod['metadata']['name']} was created")
+
+    async def _remove(self, meter: Meter, pod: Pod) -> None:
+        await self._cluster.remove("Pod", meter.key.namespace, pod.name, pod.uid)
+        if pod.epoch < meter.epoch:
+            await self._cluster.remove("Secret", meter.key.namespace, pod.name)
+
+    async def _renew(self, meter: Meter, pod: Pod) -> None:
+        """Give the running twin a new certificate; its keys stay."""
+        now = datetime.now(UTC)
+        bundle = self._fleet.authority.issue(
+            twin_identity(meter.device, pod.epoch, meter.key.namespace), now
+        )
+        key = self._fleet.meter_key(meter.device, meter.key_version)
+        secret = builders.build_secret(meter, pod.epoch, meter.epoch_id, key, bundle)
+        body = {"data": secret["data"]}
+        await self._cluster.merge("Secret", meter.key.namespace, pod.name, body)
+        not_after = x509.load_pem_x509_certificate(bundle.certificate).not_valid_after_utc
+        stamp = not_after.strftime("%Y-%m-%dT%H:%M:%SZ")
+        note = {"metadata": {"annotations": {"metertwin.io/certificate-not-after": stamp}}}
+        await self._cluster.merge("Pod", meter.key.namespace, pod.name, note)
+        await self._event(meter, "CertificateRenewed", f"the twin's certificate lasts until {stamp}")
+
+    async def _say(
+        self, observed: Observed, desired: Desired | None, violation: Violation | None
+    ) -> None:
+        """Write the status from what was observed before acting, if it differs."""
+        meter = observed.meter
+        wanted = build_status(observed, desired, violation, datetime.now(UTC))
+        different = changed(meter.status, wanted)
+        if not different:
+            return
+        body = await self._cluster.write_status(meter, different, decision=False)
+        self._cache.store_meter(body)
+        before = {row["type"]: row for row in meter.status.get("conditions") or []}
+        ready = next(row for row in wanted["conditions"] if row["type"] == "Ready")
+        old = before.get("Ready")
+        if old is None or (old["status"], old["reason"]) != (ready["status"], ready["reason"]):
+            kind = "Normal" if ready["status"] == "True" or violation is None else "Warning"
+            await self._event(meter, ready["reason"], ready["message"], kind)
+
+    async def _event(self, meter: Meter, reason: str, message: str, kind: str = "Normal") -> None:
+        """Tell people what happened; an event that cannot be written is only logged."""
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        involved = builders.build_owner(meter)[0]
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {
+                "name": f"{meter.key.name}.{secrets.token_hex(8)}",
+                "namespace": meter.key.namespace,
+            },
+            "involvedObject": {
+                "apiVersion": involved["apiVersion"],
+                "kind": "SmartMeter",
+                "name": meter.key.name,
+                "namespace": meter.key.namespace,
+                "uid": meter.uid,
+            },
+            "reason": reason,
+            "message": message[:1000],
+            "type": kind,
+            "source": {"component": builders.MANAGER},
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
+        try:
+            await self._cluster.create(manifest)
+        except Exception:
+            log.exception("event not written", extra={"meter": meter.key.name})
+
+
+def _renewal_due(pod: Pod | None) -> bool:
+    if pod is None or not pod.certificate_not_after:
+        return False
+    end = datetime.fromisoformat(pod.certificate_not_after.replace("Z", "+00:00"))
+    return (end - datetime.now(UTC)).total_seconds() <= RENEWAL_LEFT_S
+
+
+RENEWAL_LEFT_S = 10 * 86400

@@ -1,0 +1,105 @@
+"""Conditions of a SmartMeter: states, not transitions; true only for the current generation. Pure."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from meter_operator.desired import Desired, Json, Meter
+from meter_operator.observed import Observed, Pod, TwinState
+from meter_operator.policies import Violation
+
+COARSE_S = 300
+
+
+def _condition(kind: str, truth: bool, reason: str, message: str) -> Json:
+    return {
+        "type": kind,
+        "status": "True" if truth else "False",
+        "reason": reason,
+        "message": message,
+    }
+
+
+def _twin_ready(observed: Observed, violation: Violation | None, pod: Pod | None) -> Json:
+    if violation:
+        return _condition("TwinReady", False, violation.reason, violation.message)
+    if pod is None or pod.gone:
+        return _condition("TwinReady", False, "Starting", "the twin's pod is being made")
+    if pod.ready:
+        return _condition("TwinReady", True, "Serving", f"{pod.name} serves the meter")
+    if pod.message:
+        return _condition("TwinReady", False, "NotReady", f"{pod.name}: {pod.message}")
+    return _condition("TwinReady", False, "Starting", f"{pod.name} has not become ready yet")
+
+
+def _meter_connected(state: TwinState | None, before: Json | None) -> Json:
+    if state is None or not state.online:
+        if before and before["status"] == "True":
+            return _condition("MeterConnected", True, before["reason"], before["message"])
+        return _condition("MeterConnected", False, "TwinSilent", "the twin has not reported yet")
+    if state.meter == "connected":
+        return _condition("MeterConnected", True, "Connected", "the meter speaks to its twin")
+    if state.meter == "silent":
+        text = "the meter has been silent; its readings wait in its ring"
+        return _condition("MeterConnected", False, "Silent", text)
+    return _condition("MeterConnected", False, "NeverSeen", "the meter has not spoken yet")
+
+
+def coarse(moment: str) -> str:
+    """Return an RFC 3339 time rounded down to five minutes, or nothing."""
+    try:
+        seconds = datetime.fromisoformat(moment.replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return ""
+    rounded = datetime.fromtimestamp(seconds // COARSE_S * COARSE_S, UTC)
+    return rounded.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _stamp(conditions: list[Json], meter: Meter, now: datetime) -> list[Json]:
+    before = {row["type"]: row for row in meter.status.get("conditions") or []}
+    stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    for condition in conditions:
+        old = before.get(condition["type"])
+        same = old is not None and old["status"] == condition["status"]
+        condition["lastTransitionTime"] = old["lastTransitionTime"] if same and old else stamp
+        condition["observedGeneration"] = meter.generation
+    return conditions
+
+
+def build_status(
+    observed: Observed, desired: Desired | None, violation: Violation | None, now: datetime
+) -> dict[str, Any]:
+    """Return the part of status that follows from what was observed (not the decision's part)."""
+    meter = observed.meter
+    pod = observed.find_pod(meter.epoch) if meter.epoch else None
+    current = pod is not None and desired is not None and pod.spec_hash == desired.spec_hash
+    twin = _twin_ready(observed, violation, pod)
+    state = observed.states.get(meter.epoch)
+    before = {row["type"]: row for row in meter.status.get("conditions") or []}
+    connected = _meter_connected(state, before.get("MeterConnected"))
+    ready = twin["status"] == "True" and current
+    reason = twin["reason"] if ready or twin["status"] == "False" else "Replacing"
+    message = twin["message"] if reason != "Replacing" else "the twin has an older configuration"
+    conditions = [twin, connected, _condition("Ready", ready, reason, message)]
+    found: dict[str, Any] = {
+        "observedGeneration": meter.generation,
+        "conditions": _stamp(conditions, meter, now),
+    }
+    if pod is not None:
+        found["twin"] = {
+            "version": pod.version,
+            "pod": pod.name,
+            "podUid": pod.uid,
+            "node": pod.node,
+            "templateHash": pod.template_hash,
+            "certificateNotAfter": pod.certificate_not_after,
+        }
+        found["twin"] = {name: value for name, value in found["twin"].items() if value}
+    last_seen = coarse(state.last_seen) if state else ""
+    if last_seen:
+        found["lastSeen"] = last_seen
+    return found
+
+
+def changed(status: Json, wanted: Json) -> Json:
+    """Return the fields of `wanted` that differ from `status`; empty means nothing to write."""
+    return {name: value for name, value in wanted.items() if status.get(name) != value}

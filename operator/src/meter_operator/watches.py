@@ -1,0 +1,90 @@
+"""kopf watches; handlers only note what they saw and ask for a look at the meter.
+
+`on.event` handlers write nothing to the resources: no finalizer, no annotation, no patch, so an
+operator restart with nothing to do costs no API write. Retries are the work queue's.
+"""
+
+import time
+from typing import Any
+
+import kopf
+
+from meter_operator.cache import Cache
+from meter_operator.desired import Key
+from meter_operator.messenger import Messenger
+from meter_operator.workqueue import WorkQueue
+from meter_wire.names import GROUP, LABEL_ROLE, ROLE_TWIN, VERSION
+
+IDLE_S = 0.1
+WATCH_SERVER_S = 300
+
+
+class Watches:
+    """Registers handlers that feed the cache and the queue."""
+
+    def __init__(self, cache: Cache, queue: WorkQueue, messenger: Messenger) -> None:
+        """Keep the parts."""
+        self._cache = cache
+        self._queue = queue
+        self._messenger = messenger
+        self.last_event = time.monotonic()
+
+    def registry(self) -> kopf.OperatorRegistry:
+        """Return a registry of our own, with three handlers."""
+        registry = kopf.OperatorRegistry()
+        kopf.on.event(GROUP, VERSION, "smartmeters", id="meter", registry=registry)(self.on_meter)
+        kopf.on.event(GROUP, VERSION, "twinprofiles", id="profile", registry=registry)(
+            self.on_profile
+        )
+        kopf.on.event(
+            "", "v1", "pods", id="pod", labels={LABEL_ROLE: ROLE_TWIN}, registry=registry
+        )(self.on_pod)
+        return registry
+
+    async def on_meter(self, event: dict[str, Any], body: kopf.Body, **_: Any) -> None:
+        """Note a SmartMeter."""
+        self.last_event = time.monotonic()
+        if event["type"] != "DELETED":
+            self._queue.add(self._cache.store_meter(dict(body)).key)
+            return
+        gone = self._cache.drop_meter(Key(body.metadata["namespace"], body.metadata["name"]))
+        if gone is None:
+            return
+        if self._cache.owner_of(gone.device) is None:
+            await self._messenger.forget(gone)
+        for other in self._cache.meters_of(gone.device):
+            self._queue.add(other.key)
+
+    async def on_profile(self, event: dict[str, Any], body: kopf.Body, **_: Any) -> None:
+        """Note a TwinProfile and look at the meters that use it."""
+        self.last_event = time.monotonic()
+        key = Key(body.metadata["namespace"], body.metadata["name"])
+        if event["type"] == "DELETED":
+            self._cache.profiles.pop(key, None)
+        else:
+            self._cache.profiles[key] = dict(body["spec"])
+        for meter in self._cache.meters.values():
+            if meter.key.namespace == key.namespace and meter.spec.get("profile") == key.name:
+                self._queue.add(meter.key)
+
+    async def on_pod(self, event: dict[str, Any], body: kopf.Body, **_: Any) -> None:
+        """Note a twin's pod."""
+        self.last_event = time.monotonic()
+        key = self._cache.store_pod(dict(body), deleted=event["type"] == "DELETED")
+        if key is not None:
+            self._queue.add(key)
+
+
+def build_kopf_settings() -> kopf.OperatorSettings:
+    """Return kopf's settings; each line is here because its default hurt (docs/explanation)."""
+    settings = kopf.OperatorSettings()
+    settings.queueing.idle_timeout = IDLE_S
+    settings.queueing.worker_limit = None
+    settings.watching.server_timeout = WATCH_SERVER_S
+    settings.watching.client_timeout = WATCH_SERVER_S + 30
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.persistence.finalizer = f"{GROUP}/finalizer"
+    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
+    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
+    return settings
