@@ -1,5 +1,5 @@
 {{/*
-Mosquitto's configuration. The reasons are in docs/explanation/broker.md; tests start a real broker
+Mosquitto's configuration. The reasons are in docs/how-to/external-broker.md; tests start a real broker
 with what is rendered here (charts/tests/test_acl.py).
 */}}
 {{- define "metertwin.mosquitto.conf" -}}

@@ -14,6 +14,8 @@
   value: {{ include "metertwin.twinImage" . | quote }}
 - name: METERTWIN_TWIN_PULL_POLICY
   value: {{ .Values.twin.image.pullPolicy | quote }}
+- name: METERTWIN_TWIN_SERVICE_ACCOUNT
+  value: {{ include "metertwin.fullname" . }}-twin
 - name: METERTWIN_LOG_LEVEL
   value: {{ .Values.operator.logLevel | quote }}
 {{- end }}
