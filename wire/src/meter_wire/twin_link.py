@@ -20,28 +20,34 @@ from meter_wire.effects import (
     ChainBroken,
     Described,
     Effect,
-    Farewell,
     Live,
-    MeterHello,
     Refused,
     Send,
     StoreEntries,
 )
-from meter_wire.entries import parse_description, parse_entry, parse_text
+from meter_wire.entries import parse_description, parse_entry
 from meter_wire.portable.frame import (
     NO_NONCE,
     check_frame,
     fields_of,
-    find_uint,
     need,
     need_uint,
     seal,
 )
-from meter_wire.portable.tlv import RemoteProtocolError, encode_uint, field, number, parse_fields
+from meter_wire.portable.tlv import RemoteProtocolError, field, number, parse_fields
 from meter_wire.ports import Journal, Marks
 from meter_wire.tables import ANSWERS, FRAME_TYPES, TAGS, name_of
 from meter_wire.twin_intake import Intake
-from meter_wire.twin_session import EpochKeys, Hello, TwinSession, check_hello, parse_hello
+from meter_wire.twin_session import (
+    EpochKeys,
+    Hello,
+    TwinSession,
+    build_meter_hello,
+    build_welcome,
+    check_hello,
+    parse_farewell,
+    parse_hello,
+)
 
 __all__ = ["EpochKeys", "TwinLink"]
 
@@ -183,7 +189,7 @@ class TwinLink:
                 self._described = session.hello.digest
                 return [Described(session.hello.digest, body, *parse_description(body))]
             case "farewell":
-                return [_farewell(fields)]
+                return [parse_farewell(fields)]
         raise RemoteProtocolError("type")
 
     def _hello(self, payload: bytes, now_ms: int, utc_ms: int | None) -> list[Effect]:
@@ -200,9 +206,16 @@ class TwinLink:
         intake = self._open(hello)
         opened = TwinSession(self._keys, hello, self._random(8), self._frame_limit)
         opened.note_uptime(hello.uint("uptime_ms", 8), now_ms)
-        (opened.welcome,) = opened.seal(_FRAMES["welcome"], self._welcome(opened, intake, utc_ms))
+        marks = (intake.incarnation, intake.stored, intake.archived)
+        wanted = hello.digest != self._described
+        body = build_welcome(
+            *(opened.twin_nonce, self._store_id, marks, self._frame_limit, self._window),
+            wanted=wanted,
+            utc_ms=utc_ms,
+        )
+        (opened.welcome,) = opened.seal(_FRAMES["welcome"], body)
         self._session = opened
-        effects: list[Effect] = [_meter_hello(hello), Send(opened.welcome)]
+        effects: list[Effect] = [build_meter_hello(hello), Send(opened.welcome)]
         if hello.uint("head") < intake.stored:
             effects.append(ChainBroken(hello.incarnation, hello.uint("head") + 1))
         return effects
@@ -212,20 +225,6 @@ class TwinLink:
             marks = self._journal.marks().get(hello.incarnation, Marks())
             self._intake = Intake(self._journal, hello.incarnation, marks)
         return self._intake
-
-    def _welcome(self, session: TwinSession, intake: Intake, utc_ms: int | None) -> bytes:
-        body = (
-            field(_TAGS["twin_nonce"], session.twin_nonce)
-            + field(_TAGS["store"], self._store_id)
-            + field(_TAGS["incarnation"], intake.incarnation)
-            + number(_TAGS["resume"], intake.stored + 1)
-            + number(_TAGS["stored"], intake.stored)
-            + number(_TAGS["archived"], intake.archived)
-            + number(_TAGS["frame_limit"], self._frame_limit)
-            + number(_TAGS["window"], self._window)
-            + number(_TAGS["wanted"], int(session.hello.digest != self._described))
-        )
-        return body + (field(_TAGS["utc_ms"], encode_uint(utc_ms)) if utc_ms else b"")
 
     def _records(self, session: TwinSession, fields: dict[int, bytes], now_ms: int) -> list[Effect]:
         session.note_uptime(need_uint(fields, _TAGS["uptime_ms"], 8), now_ms)
@@ -310,31 +309,3 @@ class TwinLink:
         for command in late:
             del self._deadlines[command]
         return [Answered(command, "timeout") for command in late]
-
-
-def _farewell(fields: dict[int, bytes]) -> Farewell:
-    return Farewell(
-        retired=need_uint(fields, _TAGS["retired"]),
-        active=need_uint(fields, _TAGS["active"]),
-        incarnation=need(fields, _TAGS["incarnation"], 8),
-        head=find_uint(fields, _TAGS["head"]),
-        owner_counter=need_uint(fields, _TAGS["owner_counter"]),
-    )
-
-
-def _meter_hello(hello: Hello) -> MeterHello:
-    return MeterHello(
-        device=hello.device,
-        incarnation=hello.incarnation,
-        number=hello.number,
-        boot=hello.number[0],
-        uptime_ms=hello.uint("uptime_ms", 8),
-        oldest=hello.uint("oldest"),
-        head=hello.uint("head"),
-        floor=hello.uint("floor"),
-        highest=hello.uint("highest"),
-        owner_counter=hello.uint("owner_counter"),
-        clock_state=hello.uint("clock", 1),
-        capabilities=hello.uint("capabilities"),
-        firmware=parse_text(hello.fields.get(_TAGS["firmware"], b"")),
-    )

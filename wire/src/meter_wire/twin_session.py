@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from meter_wire.effects import Farewell, MeterHello
 from meter_wire.entries import parse_text
 from meter_wire.portable.frame import (
     MIN_LIMIT,
@@ -13,7 +14,7 @@ from meter_wire.portable.frame import (
     seal,
 )
 from meter_wire.portable.segments import Assembler, split
-from meter_wire.portable.tlv import RemoteProtocolError
+from meter_wire.portable.tlv import RemoteProtocolError, pack
 from meter_wire.tables import FRAME_TYPES, TAGS, number_of
 
 _TAGS = {row.name: row.number for row in TAGS}
@@ -131,3 +132,58 @@ def check_hello(keys: EpochKeys, payload: bytes, hello: Hello, device: str) -> N
     check_mac(keys.up, hello.meter_nonce + NO_NONCE, payload)
     if hello.device != device:
         raise RemoteProtocolError("device")
+
+
+def parse_farewell(fields: dict[int, bytes]) -> Farewell:
+    """Return FAREWELL.
+
+    Raises:
+        RemoteProtocolError: `malformed`.
+    """
+    return Farewell(
+        retired=need_uint(fields, _TAGS["retired"]),
+        active=need_uint(fields, _TAGS["active"]),
+        incarnation=need(fields, _TAGS["incarnation"], 8),
+        head=find_uint(fields, _TAGS["head"]),
+        owner_counter=need_uint(fields, _TAGS["owner_counter"]),
+    )
+
+
+def build_meter_hello(hello: Hello) -> MeterHello:
+    """Return the effect of an accepted HELLO."""
+    return MeterHello(
+        device=hello.device,
+        incarnation=hello.incarnation,
+        number=hello.number,
+        boot=hello.number[0],
+        uptime_ms=hello.uint("uptime_ms", 8),
+        oldest=hello.uint("oldest"),
+        head=hello.uint("head"),
+        floor=hello.uint("floor"),
+        highest=hello.uint("highest"),
+        owner_counter=hello.uint("owner_counter"),
+        clock_state=hello.uint("clock", 1),
+        capabilities=hello.uint("capabilities"),
+        firmware=parse_text(hello.fields.get(_TAGS["firmware"], b"")),
+    )
+
+
+def build_welcome(
+    twin_nonce: bytes,
+    store_id: bytes,
+    marks: tuple[bytes, int, int],
+    frame_limit: int,
+    window: int,
+    *,
+    wanted: bool,
+    utc_ms: int | None,
+) -> bytes:
+    """Return the fields of WELCOME; `marks`: incarnation, stored, archived."""
+    incarnation, stored, archived = marks
+    return pack(
+        _TAGS["twin_nonce"], twin_nonce, _TAGS["store"], store_id,
+        _TAGS["incarnation"], incarnation, _TAGS["resume"], stored + 1,
+        _TAGS["stored"], stored, _TAGS["archived"], archived,
+        _TAGS["frame_limit"], frame_limit, _TAGS["window"], window,
+        _TAGS["wanted"], int(wanted), *((_TAGS["utc_ms"], utc_ms) if utc_ms else ()),
+    )  # fmt: skip
