@@ -72,12 +72,12 @@ class Api:
         try:
             if route is not None:
                 return await route(request)
+            if any(path == request.path for _, path in self._routes):
+                raise ApiError(405, "method", "is not allowed here", "see the API's reference")
             if request.method == "GET" and request.path.startswith("/v1/"):
                 return self._query(request.path[4:], request.query)
         except QueryError as error:
             raise ApiError(400, error.field, error.message, error.remedy) from error
-        if any(path == request.path for _, path in self._routes):
-            raise ApiError(405, "method", "is not allowed here", "see the reference of the API")
         raise ApiError(404, "path", "is unknown", "see the reference of the API")
 
     async def _list(self, request: Request) -> Response:

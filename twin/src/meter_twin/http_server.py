@@ -24,6 +24,7 @@ MAX_CONNECTIONS = 16
 REQUEST_TIMEOUT_S = 10.0
 IDLE_TIMEOUT_S = 30.0
 WRITE_TIMEOUT_S = 30.0
+CLOSE_TIMEOUT_S = 5.0
 
 
 class Request(NamedTuple):
@@ -102,6 +103,9 @@ class HttpServer:
         self._tasks.add(task)
         try:
             await _Connection(reader, writer, self._handler).serve()
+            writer.close()
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await writer.wait_closed()
         except (OSError, TimeoutError, ssl.SSLError, asyncio.CancelledError):
             pass
         except Exception as error:  # noqa: BLE001 - one connection never ends the process
@@ -176,7 +180,8 @@ class _Connection:
             return
         await self._write(head)
         for piece in pieces:
-            await self._write(encode_chunk(piece))
+            if piece:  # an empty chunk would end the answer
+                await self._write(encode_chunk(piece))
             await asyncio.sleep(0)
         await self._write(encode_chunk(b""))
 

@@ -3,7 +3,8 @@
 Polyphase rule (IEC 61000-4-30, 5.4): events that overlap in time are one, from the first start to
 the last end, with the most extreme voltage. The supply is interrupted when every phase is below
 5 %; a dip around an interruption is not counted beside it. Events arrive when they end, so a group
-stays open until nothing that overlaps it can come any more.
+stays open until nothing that overlaps it can come any more. The meter gives starts in whole
+seconds, so two events of one sort on one phase are never one, whatever their times seem to say.
 """
 
 from typing import Any, Literal
@@ -30,17 +31,20 @@ class _Group:
         self.start_ms = start_ms
         self.end_ms = end_ms
         self.extreme_mv = extreme_mv
+        self.members: set[str] = set()
         self.interrupted: dict[int, tuple[int, int]] = {}
 
     def overlaps(self, other: "_Group") -> bool:
         return (
             self.swell == other.swell
+            and not self.members & other.members
             and self.start_ms <= other.end_ms
             and other.start_ms <= self.end_ms
         )
 
     def absorb(self, other: "_Group") -> None:
         worst = max if self.swell else min
+        self.members |= other.members
         self.extreme_mv = worst(self.extreme_mv, other.extreme_mv)
         self.start_ms = min(self.start_ms, other.start_ms)
         self.end_ms = max(self.end_ms, other.end_ms)
@@ -74,6 +78,7 @@ class Disturbances:
         """
         end_ms = start_ms + duration_ms
         group = _Group(kind == "swell", start_ms, end_ms, extreme_mv)
+        group.members.add(f"{kind} {phase}")
         if kind == "interruption":
             group.interrupted[phase] = (start_ms, end_ms)
         self._merge(group)
@@ -142,8 +147,15 @@ class Disturbances:
             "swells": self._swells,
             "others": self._others,
             "open": [
-                [g.swell, g.start_ms, g.end_ms, g.extreme_mv, list(g.interrupted.items())]
-                for g in self._open
+                [
+                    one.swell,
+                    one.start_ms,
+                    one.end_ms,
+                    one.extreme_mv,
+                    sorted(one.members),
+                    list(one.interrupted.items()),
+                ]
+                for one in self._open
             ],
         }
 
@@ -157,8 +169,9 @@ class Disturbances:
         self._swells = [[int(cell) for cell in row] for row in document["swells"]]
         self._others = {str(name): int(count) for name, count in document["others"].items()}
         self._open = []
-        for swell, start_ms, end_ms, extreme_mv, interrupted in document["open"]:
+        for swell, start_ms, end_ms, extreme_mv, members, interrupted in document["open"]:
             group = _Group(bool(swell), int(start_ms), int(end_ms), int(extreme_mv))
+            group.members = {str(one) for one in members}
             group.interrupted = {int(one): (int(a), int(b)) for one, (a, b) in interrupted}
             self._open.append(group)
 

@@ -47,7 +47,7 @@ class VoltageWeek:
             finished = self.describe() if self._start_s else None
             self._begin(start_s)
         means = arguments[_HEAD + 1 :: _PER_PHASE]
-        if arguments[:1] < [_WHOLE_S]:
+        if len(arguments) < _HEAD or arguments[0] < _WHOLE_S:
             self._partial += 1
         elif arguments[1]:
             self._flagged += 1
