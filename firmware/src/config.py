@@ -92,6 +92,10 @@ class Config:
             raise ConfigError('broker: is missing; give {"host": "…", "port": 8883}')
         self.host = _text(broker, "host", None, "broker.")
         self.port = _whole(broker, "port", 1, 65535, 8883, "broker.")
+        self.user = broker.get("user")
+        if self.user is not None:
+            self.user = _text(broker, "user", None, "broker.")
+            self.password = _text(broker, "password", None, "broker.").encode()
         self.keep_alive_s = _whole(broker, "keep_alive_s", 5, 3600, 60, "broker.")
         self.tls = self._tls(_table(table, "tls"), broker)
         self.capture_period_s = _whole(table, "capture_period_s", 1, 86400, 900)

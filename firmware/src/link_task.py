@@ -65,8 +65,9 @@ class LinkTask:
     async def _session(self, beat) -> None:
         config = self._config
         self._lost = None
+        login = {"username": config.user, "password": config.password} if config.user else {}
         self._shell = shell = MqttShell(
-            config.device, self._on_message, keep_alive_s=config.keep_alive_s
+            config.device, self._on_message, keep_alive_s=config.keep_alive_s, **login
         )
         name = config.tls["server_name"] if config.tls else None
         await shell.connect(config.host, config.port, self._tls, name)

@@ -1,0 +1,183 @@
+"""The meter of a board with a 38 KB heap (ESP8266 class): link, ring, pulse counting, no more.
+
+The same link core, ring and MQTT shell as `main`; no EMS port, power quality, tariff, TLS or
+loads. Pulses come from `pulses`, which the board's counter interrupt fills (an S0 output or a
+HLW8012); a reading has the import energy. Its bytecode runs in place from a ROMFS image (`romfs.py`
+beside `build.py`). Configuration: device, key, broker (host, port, user), capture_period_s,
+ring_bytes, ring_segments and state_dir of `meter.json`.
+"""
+
+import asyncio
+import gc
+import json
+import os
+from binascii import unhexlify
+
+import state as items
+from counter import Counter
+from flash import Flash
+from meter_wire.portable.entry import encode_event, encode_reading, encode_register
+from meter_wire.portable.meter_link import MeterInfo, MeterLink
+from mqtt_shell import MqttShell, now_ms
+from ring import Ring
+from state import State
+
+IMPORT_ENERGY = b"\x01\x00\x01\x08\x00\xff"
+POWER_UP = 2
+PULSE_MJ = 2250000
+"""1600 pulses a kWh: 2250 J each."""
+CLOCK_INVALID = 0x90
+
+
+class Small:
+    """One meter; `run` is everything."""
+
+    def __init__(self, table: dict) -> None:
+        """Open the flash and record the start; `table` is the configuration."""
+        self.table = table
+        flash = Flash(table["state_dir"])
+        self.state = state = State(flash)
+        self.ring = Ring(flash, state, table["ring_bytes"], table["ring_segments"], os.urandom)
+        self.boot = int.from_bytes(state.get(items.BOOT), "big") + 1
+        state.set(items.BOOT, self.boot.to_bytes(4, "big"))
+        kept = state.get(items.REGISTERS)
+        self.energy = Counter()
+        self.energy.units = int.from_bytes(kept, "big")
+        state.save()
+        self.pulses = 0
+        self.utc_ms = 0
+        self.start_ms = now_ms()
+        info = MeterInfo(self.boot, "0.1.0", b"")
+        self.link = MeterLink(
+            table["device"], unhexlify(table["key"]), self.ring, info, os.urandom,
+            state.get(items.LINK),
+        )  # fmt: skip
+        self.news = asyncio.Event()
+        self.lost = None
+        status, time_s = self.stamp()
+        self.ring.append(encode_event(status, time_s, 0, self.boot, POWER_UP, [-1]))
+
+    def uptime_ms(self) -> int:
+        """Return milliseconds since boot (12 days at most between two calls)."""
+        return (now_ms() - self.start_ms) & 0x3FFFFFFF
+
+    def stamp(self) -> tuple:
+        """Return (status, UTC second or 0)."""
+        if not self.utc_ms:
+            return CLOCK_INVALID, 0
+        return 0, (self.utc_ms + self.uptime_ms()) // 1000
+
+    def entry(self) -> bytes:
+        """Return a reading of this moment."""
+        status, time_s = self.stamp()
+        return encode_reading(
+            status, time_s, self.uptime_ms() // 1000, self.boot,
+            [encode_register(IMPORT_ENERGY, self.energy.units)],
+        )  # fmt: skip
+
+    async def measure(self) -> None:
+        """Count pulses and record a reading each capture period."""
+        while True:
+            await asyncio.sleep(self.table["capture_period_s"])
+            pulses, self.pulses = self.pulses, 0
+            self.energy.add(PULSE_MJ, pulses)
+            self.state.set(items.REGISTERS, self.energy.units.to_bytes(5, "big"))
+            self.ring.save()
+            self.ring.append(self.entry())
+            self.news.set()
+
+    async def session(self) -> None:
+        """Serve the link over one broker session; always ends in an exception."""
+        table, link = self.table, self.link
+        base = "mt/" + table["device"] + "/"
+        self.lost = None
+        broker = table["broker"]
+        shell = MqttShell(table["device"], self.receive, username=broker.get("user"))
+        await shell.connect(broker["host"], broker["port"])
+        reader = asyncio.create_task(self.read(shell))
+        try:
+            await shell.subscribe((base + "owner", 1))
+            link.connected(self.uptime_ms())
+            epochs = []
+            while self.lost is None:
+                if link.reread:
+                    link.reread = False
+                    await shell.subscribe((base + "owner", 1))
+                for epoch in link.epochs:
+                    if epoch not in epochs:
+                        epochs.append(epoch)
+                        await shell.subscribe((base + str(epoch) + "/down", 1))
+                self.news.clear()
+                out = link.poll(self.uptime_ms())
+                if out:
+                    name = str(out[0]) + "/up" if out[0] else "hello"
+                    await shell.publish(base + name, out[1])
+                else:
+                    try:
+                        await asyncio.wait_for(self.news.wait(), 1)
+                    except asyncio.TimeoutError:
+                        pass
+            raise self.lost
+        finally:
+            link.disconnected()
+            reader.cancel()
+            shell.abort()
+
+    async def read(self, shell) -> None:
+        """Read until the session is lost."""
+        try:
+            await shell.run()
+        except Exception as error:
+            self.lost = error
+        self.news.set()
+
+    def receive(self, message) -> None:
+        """Take a message of the broker."""
+        parts = message.topic.split("/")
+        now = self.uptime_ms()
+        if parts[-1] == "owner":
+            event = self.link.receive_owner(bytes(message.payload), now)
+        else:
+            event = self.link.receive(
+                int(parts[2]), bytes(message.payload), now, bool(message.retain),
+                bool(message.dup),
+            )  # fmt: skip
+        if event:
+            self.handle(event)
+        self.news.set()
+
+    def handle(self, event: tuple) -> None:
+        """Carry out what this profile can: owner, time and read; refuse the rest."""
+        if event[0] == "owner":
+            self.state.set(items.LINK, event[1])
+            self.state.save()
+        elif event[0] == "time":
+            if not self.utc_ms:
+                self.utc_ms = event[3] - self.uptime_ms()
+            if event[2]:
+                self.link.answer(event[1], event[2], 0)
+        elif event[0] == "read":
+            self.link.answer(event[1], event[2], 0, self.entry())
+        else:
+            self.link.answer(event[1], event[2], 3)
+
+    async def run(self) -> None:
+        """Measure and keep a session for ever; a MemoryError costs one session."""
+        measuring = asyncio.create_task(self.measure())
+        while True:
+            try:
+                await self.session()
+            except Exception as error:
+                print("link:", type(error).__name__)
+            gc.collect()
+            if measuring.done():
+                measuring = asyncio.create_task(self.measure())
+            await asyncio.sleep(2)
+
+
+def main(path: str) -> None:
+    """Run the meter of a configuration file."""
+    with open(path) as file:
+        meter = Small(json.load(file))
+    gc.collect()
+    asyncio.run(meter.run())

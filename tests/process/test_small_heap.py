@@ -1,0 +1,86 @@
+"""The meter of an ESP8266: 38 KB of heap on 32-bit MicroPython, two epochs open, a real broker.
+
+Bytecode runs in place from a ROMFS image, as it does on the board. The figures go to
+build/firmware/size.json.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from harness import DEVICE, K_METER, MICROPYTHON, ROOT, Process, free_ports, wait_for
+from oracle import read_store
+
+HEAP = 38 * 1024
+LEAST_FREE = 3000
+"""Bytes that must be free after a collection at any time: a frame in, a frame out, an entry."""
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def start_small(world, port):
+    subprocess.run([sys.executable, str(ROOT / "firmware/build.py")], check=True)
+    folder = world.folder / "meter"
+    folder.mkdir()
+    table = {
+        "device": DEVICE,
+        "key": K_METER.hex(),
+        "broker": {"host": "127.0.0.1", "port": port, "user": DEVICE},
+        "capture_period_s": 1,
+        "ring_bytes": 8192,
+        "ring_segments": 4,
+        "state_dir": str(folder / "state"),
+    }
+    (folder / "meter.json").write_text(json.dumps(table))
+    command = [str(MICROPYTHON), "--arch", "i386", "-X", f"heapsize={HEAP}"]
+    command += [str(ROOT / "tests/process/small_meter.py")]
+    command += [str(ROOT / "build/firmware/small.romfs"), str(folder / "meter.json")]
+    meter = Process("firmware", command, world.folder, dict(os.environ))
+    meter.start()
+    return meter
+
+
+def heap_lines(world):
+    rows = [line.split()[1:] for line in world.firmware.log.splitlines() if "HEAP" in line]
+    return [(row[0], *map(int, row[1:])) for row in rows]
+
+
+def test_two_epochs_over_a_real_broker_in_the_heap_of_an_esp8266(world):
+    port = free_ports(1)[0]
+    world.configure_broker(plain_port=port)
+    world.start_broker()
+    world.operator.start()
+    world.operator.take_over()
+    world.twin.start()
+    world.firmware = start_small(world, port)
+    wait_for(lambda: len(read_store(world.twin.store).entries) > 4, "the active twin fills", 60)
+    candidate = world.twins[world.operator.prepare()]
+    candidate.start()
+    wait_for(lambda: len(read_store(candidate.store).entries) > 4, "the candidate fills", 60)
+    assert world.ask("GET", "/v1/registers?live=1")[0] == 200
+    world.broker.kill()
+    time.sleep(3)
+    world.start_broker()
+    head = heap_lines(world)[-1][4]
+    for twin in (world.twin, candidate):
+        wait_for(lambda t=twin: len(read_store(t.store).entries) > head + 8, "both go on", 60)
+    for twin in (world.twin, candidate):
+        read_store(twin.store).verify({}, read_store(twin.store).entries)
+    lines = heap_lines(world)
+    running = [line for line in lines if line[0] == "run" and line[3] == 2]
+    figures = {
+        "heap_bytes": HEAP,
+        "architecture": "i386, MicroPython 1.25, bytecode in place from ROMFS",
+        "free_at_start": lines[0][1],
+        "free_after_boot": lines[1][1],
+        "free_with_two_epochs_least": min(line[1] for line in running),
+        "seconds_with_two_epochs": len(running),
+        "image_bytes": (ROOT / "build/firmware/small.romfs").stat().st_size,
+    }
+    (ROOT / "build/firmware/size.json").write_text(json.dumps(figures, indent=1) + "\n")
+    print(json.dumps(figures))
+    assert "MemoryError" not in world.firmware.log
+    assert figures["free_with_two_epochs_least"] >= LEAST_FREE
