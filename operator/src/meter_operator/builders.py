@@ -92,7 +92,7 @@ def build_secret(
 
 def template_hash(desired: Desired) -> str:
     """Return the hash of (spec, profile, template revision)."""
-    text = f"{desired.spec_hash}:{TEMPLATE_REVISION}"
+    text = f"{desired.template_hash}:{TEMPLATE_REVISION}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -169,7 +169,7 @@ def build_pod(
         _store_volume(meter, desired),
     ]
     spec = {
-        "serviceAccountName": "default",
+        "serviceAccountName": TWIN_ACCOUNT,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "hostname": name,

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from meter_operator.desired import Json, Key, Meter, parse_meter
-from meter_operator.observed import Pod, TwinState, parse_pod
+from meter_operator.observed import Pod, TwinState, Witness, parse_pod
 from meter_wire.names import LABEL_DEVICE
 
 
@@ -16,6 +16,8 @@ class Cache:
     profiles: dict[Key, Json] = field(default_factory=dict)
     pods: dict[Key, dict[str, Pod]] = field(default_factory=dict)
     states: dict[str, dict[int, TwinState]] = field(default_factory=dict)
+    witnesses: dict[str, Witness] = field(default_factory=dict)
+    nonces: dict[str, bytes] = field(default_factory=dict)
     _by_device: dict[str, set[Key]] = field(default_factory=dict)
 
     def store_meter(self, body: Json) -> Meter:
@@ -57,6 +59,16 @@ class Cache:
             pods[pod.name] = pod
         meter = self.owner_of(device)
         return meter.key if meter else None
+
+    def forget_device(self, device: str) -> None:
+        """Forget what the broker told about a device."""
+        for table in (self.states, self.witnesses, self.nonces):
+            table.pop(device, None)
+
+    def raise_witness(self, device: str, epoch: int, counter: int) -> None:
+        """Note what an authentic hello or record of a device named."""
+        known = self.witnesses.get(device, Witness())
+        self.witnesses[device] = known.raised(epoch, counter)
 
     def pods_of(self, meter: Meter) -> tuple[Pod, ...]:
         """Return the twin pods of a meter, the lowest epoch first."""

@@ -100,13 +100,42 @@ class Desired:
     store: Json
     feeder: str
     recipients: tuple[str, ...]
+    spec_hash: str
 
     @property
-    def spec_hash(self) -> str:
-        """Hash of what the utility asked for; another one means another epoch."""
-        wanted = [self.configuration, self.image, self.resources, self.store, self.feeder]
-        text = json.dumps(wanted, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+    def is_persistent(self) -> bool:
+        """Whether the store outlives the pod."""
+        return bool(self.store.get("type") == "PersistentVolume")
+
+    @property
+    def template_hash(self) -> str:
+        """Hash of all that the pod is made from: spec, profile and the operator's settings."""
+        return hash_json(
+            [self.configuration, self.image, self.resources, self.store, self.feeder]
+        )
+
+
+def hash_json(value: Any) -> str:
+    """Return 16 hex digits that stand for a JSON value."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def hash_spec(spec: Json) -> str:
+    """Return the hash of what the meter itself asks for; another one means another epoch.
+
+    Neither the profile's content nor the operator's settings are in it: a changed profile or a
+    newer operator never replaces a running twin, it applies to the next epoch. Only listed fields
+    count, because a newer CRD adds fields with defaults to every resource.
+    """
+    return hash_json({name: spec[name] for name in HASHED_FIELDS if name in spec})
+
+
+# A field that joins later must be left out of the hash while it has its default.
+HASHED_FIELDS = (
+    "device", "protocol", "keyVersion", "meteringPoint", "profile", "twin", "capturePeriodSeconds",
+    "reportSpreadSeconds", "registers", "applications", "engines", "dataPolicy",
+)  # fmt: skip
 
 
 def _checked(value: Any, option: Json, path: str) -> Any:
@@ -233,4 +262,5 @@ def desire(
         store=(spec.get("twin") or {}).get("store") or {"type": "EmptyDir"},
         feeder=point.get("feeder", ""),
         recipients=tuple(row["publicKeySecret"] for row in recipients),
+        spec_hash=hash_spec(spec),
     )

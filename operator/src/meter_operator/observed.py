@@ -42,6 +42,18 @@ class TwinState:
 
 
 @dataclass(frozen=True, slots=True)
+class Witness:
+    """The highest epoch and owner counter that an authentic hello or retained record named."""
+
+    epoch: int = 0
+    counter: int = 0
+
+    def raised(self, epoch: int, counter: int) -> "Witness":
+        """Return the higher of both, field by field."""
+        return Witness(max(self.epoch, epoch), max(self.counter, counter))
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything that a decision about one meter is made from."""
 
@@ -51,6 +63,7 @@ class Observed:
     missing_secrets: tuple[str, ...] = ()
     pods: tuple[Pod, ...] = ()
     states: dict[int, TwinState] = field(default_factory=dict)
+    witness: Witness = Witness()
     newly_allocated: bool = False
 
     def find_pod(self, epoch: int) -> Pod | None:
@@ -61,7 +74,12 @@ class Observed:
     def highest_witness(self) -> int:
         """The highest epoch that anything has seen (design rule 4)."""
         seen = [pod.epoch for pod in self.pods] + list(self.states)
-        return max([self.meter.highest_epoch, *seen])
+        return max([self.meter.highest_epoch, self.witness.epoch, *seen])
+
+    @property
+    def highest_counter(self) -> int:
+        """The highest owner counter that anything has seen."""
+        return max(self.meter.owner_counter, self.witness.counter)
 
 
 def _waiting(status: Json) -> str:

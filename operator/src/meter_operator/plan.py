@@ -11,11 +11,17 @@ from meter_operator.desired import Desired
 from meter_operator.observed import Observed, Pod
 
 
+FIRST = "First"
+POD_GONE = "PodGone"
+RESTORED = "RestoredCluster"
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The next steps, in this order."""
 
     allocate_epoch: int = 0
+    owner_counter: int = 0
     takeover_reason: str = ""
     create_pod: bool = False
     retire: tuple[Pod, ...] = ()
@@ -23,18 +29,38 @@ class Plan:
 
 
 def _takeover_reason(observed: Observed, desired: Desired, pod: Pod | None) -> str:
-    persistent = desired.store.get("type") == "PersistentVolume"
-    if observed.highest_witness > observed.meter.highest_epoch:
-        return "RestoredCluster"
+    persistent = desired.is_persistent
+    meter = observed.meter
+    if observed.highest_witness > meter.highest_epoch:
+        return RESTORED
+    if observed.highest_counter > meter.owner_counter:
+        return RESTORED
     if pod is None:
-        return "" if persistent or observed.newly_allocated else "PodGone"
+        return "" if persistent or observed.newly_allocated else POD_GONE
     if pod.gone:
         if persistent:
             return ""
         return "PodDeleted" if pod.deleting else "PodFailed"
-    if pod.spec_hash != desired.spec_hash:
+    if pod.spec_hash != desired.spec_hash and not persistent:
         return "SpecChanged"
     return ""
+
+
+def _allocation(observed: Observed, reason: str) -> Plan:
+    """Return the next decision: above everything that anybody has seen (design rule 4)."""
+    return Plan(
+        allocate_epoch=observed.highest_witness + 1,
+        owner_counter=observed.highest_counter + 1,
+        takeover_reason=reason,
+    )
+
+
+def _replaced(desired: Desired, pod: Pod | None) -> bool:
+    """Whether the current pod is to go so that one on the same persistent store can follow."""
+    if pod is None or pod.deleting:
+        return False
+    changed = desired.is_persistent and pod.spec_hash != desired.spec_hash
+    return changed or pod.phase in {"Failed", "Succeeded"}
 
 
 def build_plan(observed: Observed, desired: Desired, *, renewal_due: bool = False) -> Plan:
@@ -43,13 +69,12 @@ def build_plan(observed: Observed, desired: Desired, *, renewal_due: bool = Fals
     if meter.deleting:
         return Plan()
     if meter.epoch == 0:
-        return Plan(allocate_epoch=observed.highest_witness + 1, takeover_reason="First")
+        return _allocation(observed, FIRST)
     pod = observed.find_pod(meter.epoch)
     reason = _takeover_reason(observed, desired, pod)
     if reason:
-        return Plan(allocate_epoch=observed.highest_witness + 1, takeover_reason=reason)
+        return _allocation(observed, reason)
     old = tuple(p for p in observed.pods if p.epoch < meter.epoch and not p.deleting)
-    finished = pod is not None and pod.phase in {"Failed", "Succeeded"} and not pod.deleting
-    if finished and pod is not None:
+    if pod is not None and _replaced(desired, pod):
         old = (*old, pod)
     return Plan(create_pod=pod is None, retire=old, renew_certificate=renewal_due)
