@@ -8,7 +8,6 @@ threads; whatever is long is done in bounded pieces.
 import asyncio
 import contextlib
 import os
-import resource
 import ssl
 import time
 from typing import Any
@@ -24,17 +23,17 @@ from .application import Context
 from .application_host import ApplicationHost
 from .configuration import Configuration
 from .export import Exporter
-from .health import Health, PeerPort, Series
+from .health import Health, PeerPort
 from .http_server import HttpServer
 from .link_loop import LinkLoop
 from .mqtt_shell import BrokerSettings, MqttShell, NotConnectedError, tls_context
 from .owner_gate import LEASE_MS, GateMemory, OwnerGate
-from .presentation import format_time
 from .registry import build_applications, build_engines
+from .status import Status, now_ms
 from .store import Store
 from .store_retention import prune
 from .store_schema import StoreError
-from .twin_state import MeterContact, build_state, encode_state, silence_after_s
+from .twin_state import encode_state
 
 KEEP_ALIVE_S = 30
 HOUSEKEEPING_S = 1.0
@@ -86,10 +85,10 @@ class Twin:
             channel: build_topic(configuration.device, channel, configuration.epoch)
             for channel in ("up", "down", "ctl", "state")
         }
-        self._broker = self._build_broker()
+        self._status = Status(configuration, self._store, self._gate, self._loop)
+        self._broker = self._status.broker = self._build_broker()
         self._servers = self._build_servers()
         self._published: dict[str, Any] | None = None
-        self._was_connected = False
         self._asked_ms = 0
 
     def _load_gate_memory(self) -> GateMemory:
@@ -100,7 +99,7 @@ class Twin:
 
     def _build_broker(self) -> MqttShell:
         configuration = self._configuration
-        will = encode_state(self._state(online=False))
+        will = encode_state(self._status.state(online=False))
         settings = BrokerSettings(
             configuration.broker_host,
             configuration.broker_port,
@@ -118,7 +117,7 @@ class Twin:
 
     def _build_servers(self) -> list[tuple[HttpServer, str, int]]:
         configuration = self._configuration
-        commands = Commands(self._loop, self._has_authority)
+        commands = Commands(self._loop, self._status.has_authority)
         api = Api(
             configuration.device,
             self._store,
@@ -126,11 +125,11 @@ class Twin:
             self._loop,
             commands,
             self._exporter,
-            self._describe,
+            self._status.describe,
             configuration.registers,
         )
-        health = Health(self._unready, self._series)
-        peers = HttpServer("peer", PeerPort(self._identity).handle, self._peer_context())
+        health = Health(self._status.unready, self._status.series)
+        peers = HttpServer("peer", PeerPort(self._status.identity).handle, self._peer_context())
         return [
             (HttpServer("plain", health.handle), LISTEN, configuration.plain_port),
             (HttpServer("local", api.handle), "127.0.0.1", configuration.local_port),
@@ -178,7 +177,7 @@ class Twin:
         with contextlib.suppress(NotConnectedError, TimeoutError):
             async with asyncio.timeout(1):
                 if self._broker.connected.is_set():
-                    payload = encode_state(self._state(online=False))
+                    payload = encode_state(self._status.state(online=False))
                     await self._broker.publish(self._topics["state"], payload, 0, retain=True)
                 await self._broker.close()
         for server, _, _ in self._servers:
@@ -199,7 +198,7 @@ class Twin:
             self._control(message.payload)
 
     def _control(self, payload: bytes) -> None:
-        verdict = self._gate.receive(payload, self._asked_ms or _now_ms())
+        verdict = self._gate.receive(payload, self._asked_ms or now_ms())
         if not verdict.accepted:
             if payload:
                 log.log("warning", "control record refused", reason=verdict.reason)
@@ -216,8 +215,8 @@ class Twin:
         self._changed.set()
 
     async def _connected(self) -> None:
-        self._was_connected = True
-        self._asked_ms = _now_ms()
+        self._status.was_connected = True
+        self._asked_ms = now_ms()
         self._published = None
         log.log("info", "broker session up", host=self._configuration.broker_host)
         self._loop.connected()
@@ -252,8 +251,8 @@ class Twin:
             if time.monotonic() - pruned_s > PRUNE_EVERY_S:
                 pruned_s = time.monotonic()
                 await self._prune()
-            if self._broker.connected.is_set() and _now_ms() - self._asked_ms > LEASE_MS // 3:
-                self._asked_ms = _now_ms()
+            if self._broker.connected.is_set() and now_ms() - self._asked_ms > LEASE_MS // 3:
+                self._asked_ms = now_ms()
                 with contextlib.suppress(NotConnectedError, PermissionError):
                     await self._broker.subscribe(self._topics["ctl"])
 
@@ -272,7 +271,7 @@ class Twin:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            document = self._state()
+            document = self._status.state()
             if document == self._published or not self._broker.connected.is_set():
                 continue
             try:
@@ -281,76 +280,3 @@ class Twin:
             except NotConnectedError:
                 continue
             self._published = document
-
-    def _state(self, *, online: bool = True) -> dict[str, Any]:
-        return build_state(
-            epoch=self._configuration.epoch,
-            store_id=self._store.store_id,
-            version=__version__,
-            contact=self._contact(),
-            ready=online and not self._unready(),
-            term=self._gate.memory.term,
-            now_s=int(time.time()),
-            online=online,
-        )
-
-    def _contact(self) -> MeterContact:
-        configuration = self._configuration
-        return MeterContact(
-            self._loop.last_heard_s,
-            silence_after_s(configuration.capture_period_s, configuration.report_spread_s),
-        )
-
-    def _unready(self) -> str:
-        """Why the twin is not ready; a broker restart later does not make it unready again."""
-        if self._loop.store_fault:
-            return f"store {self._loop.store_fault}"
-        if not self._was_connected:
-            return "no broker session yet"
-        return "" if self._gate.is_active else f"owner gate is {self._gate.state}"
-
-    def _has_authority(self) -> bool:
-        return self._gate.has_authority(_now_ms(), connected=self._broker.connected.is_set())
-
-    def _series(self) -> Series:
-        loop = self._loop
-        heard_s = loop.last_heard_s
-        conflicts = self._store.find_property("conflicts") or 0
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        return [
-            ("info", "gauge", "the epoch of this twin", self._configuration.epoch),
-            ("ready", "gauge", "1 if ready", int(not self._unready())),
-            ("broker_connected", "gauge", "1 with a session", int(self._broker.connected.is_set())),
-            ("meter_heard_seconds", "gauge", "UTC of the last frame", heard_s or 0),
-            ("entries_stored_total", "counter", "since the start", loop.figures.entries_stored),
-            ("commits_total", "counter", "since the start", loop.figures.commits),
-            ("frames_refused_total", "counter", "since the start", sum(loop.link.refused.values())),
-            ("conflicts_total", "counter", "entries in quarantine, ever", conflicts),
-            ("store_failures_total", "counter", "commits that failed", loop.figures.store_failures),
-            ("memory_peak_bytes", "gauge", "highest resident set", memory),
-        ]
-
-    def _describe(self) -> dict[str, Any]:
-        contact = self._contact()
-        return {
-            "epoch": self._configuration.epoch,
-            "broker": self._broker.connected.is_set(),
-            "gate": self._gate.state,
-            "authority": self._has_authority(),
-            "ready": not self._unready(),
-            "meter": contact.describe(int(time.time())),
-            "lastSeen": format_time(contact.last_s),
-            "term": self._gate.memory.term,
-        }
-
-    def _identity(self) -> dict[str, object]:
-        return {
-            "device": self._configuration.device,
-            "epoch": self._configuration.epoch,
-            "store": self._store.store_id.hex(),
-            "version": __version__,
-        }
-
-
-def _now_ms() -> int:
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000

@@ -1,0 +1,121 @@
+"""What the twin says about itself: readiness, state document, metrics, status and identity.
+
+Reads only; neighbours: `shell` (owner of what is looked at), `health`, `api`, `twin_state`.
+"""
+
+import resource
+import time
+from typing import Any
+
+from . import __version__
+from .configuration import Configuration
+from .health import Series
+from .link_loop import LinkLoop
+from .mqtt_shell import MqttShell
+from .owner_gate import OwnerGate
+from .presentation import format_time
+from .store import Store
+from .twin_state import MeterContact, build_state, silence_after_s
+
+
+def now_ms() -> int:
+    """Return the monotonic time that also counts while the node sleeps (leases, deadlines)."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+
+class Status:
+    """One view of a running twin; `broker` is set when there is one."""
+
+    def __init__(
+        self, configuration: Configuration, store: Store, gate: OwnerGate, loop: LinkLoop
+    ) -> None:
+        """Look at these."""
+        self._configuration = configuration
+        self._store = store
+        self._gate = gate
+        self._loop = loop
+        self.broker: MqttShell | None = None
+        self.was_connected = False
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a session with the broker is up."""
+        return self.broker is not None and self.broker.connected.is_set()
+
+    def state(self, *, online: bool = True) -> dict[str, Any]:
+        """Return the document of the retained `state` topic."""
+        return build_state(
+            epoch=self._configuration.epoch,
+            store_id=self._store.store_id,
+            version=__version__,
+            contact=self._contact(),
+            ready=online and not self.unready(),
+            term=self._gate.memory.term,
+            now_s=int(time.time()),
+            online=online,
+        )
+
+    def _contact(self) -> MeterContact:
+        configuration = self._configuration
+        return MeterContact(
+            self._loop.last_heard_s,
+            silence_after_s(configuration.capture_period_s, configuration.report_spread_s),
+        )
+
+    def unready(self) -> str:
+        """Return why the twin is not ready, empty if it is.
+
+        A broker that goes away later does not make it unready: it would flip a whole fleet.
+        """
+        if self._loop.store_fault:
+            return f"store {self._loop.store_fault}"
+        if not self.was_connected:
+            return "no broker session yet"
+        return "" if self._gate.is_active else f"owner gate is {self._gate.state}"
+
+    def has_authority(self) -> bool:
+        """Return whether this epoch may act on third parties now."""
+        return self._gate.has_authority(now_ms(), connected=self.is_connected)
+
+    def series(self) -> Series:
+        """Return the metrics, at most ten, none of them a register value."""
+        loop = self._loop
+        figures = loop.figures
+        conflicts = self._store.find_property("conflicts") or 0
+        refused = sum(loop.link.refused.values())
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return [
+            ("epoch", "gauge", "the epoch of this twin", self._configuration.epoch),
+            ("ready", "gauge", "1 if ready", int(not self.unready())),
+            ("broker_connected", "gauge", "1 with a session", int(self.is_connected)),
+            ("meter_heard_seconds", "gauge", "UTC of the last frame", loop.last_heard_s or 0),
+            ("entries_stored_total", "counter", "since the start", figures.entries_stored),
+            ("commits_total", "counter", "since the start", figures.commits),
+            ("frames_refused_total", "counter", "since the start", refused),
+            ("conflicts_total", "counter", "entries in quarantine, ever", conflicts),
+            ("store_failures_total", "counter", "commits that failed", figures.store_failures),
+            ("memory_peak_bytes", "gauge", "highest resident set", memory),
+        ]
+
+    def describe(self) -> dict[str, Any]:
+        """Return the process's part of `/v1/status`."""
+        contact = self._contact()
+        return {
+            "epoch": self._configuration.epoch,
+            "broker": self.is_connected,
+            "gate": self._gate.state,
+            "authority": self.has_authority(),
+            "ready": not self.unready(),
+            "meter": contact.describe(int(time.time())),
+            "lastSeen": format_time(contact.last_s),
+            "term": self._gate.memory.term,
+        }
+
+    def identity(self) -> dict[str, object]:
+        """Return who this is, for an authenticated peer."""
+        return {
+            "device": self._configuration.device,
+            "epoch": self._configuration.epoch,
+            "store": self._store.store_id.hex(),
+            "version": __version__,
+        }
