@@ -1,6 +1,7 @@
 """The process: Lease, then watches, broker, workers. Losing the Lease or a part ends it."""
 
 import asyncio
+import contextlib
 import logging
 import signal
 import sys
@@ -12,11 +13,12 @@ from meter_operator import http_server
 from meter_operator.cache import Cache
 from meter_operator.cluster import Cluster, ClusterError, ConflictError, find_connection
 from meter_operator.desired import Key
-from meter_operator.fleet import load_fleet
+from meter_operator.fleet import Fleet, load_fleet
 from meter_operator.journal import start_journal
 from meter_operator.lease import Lease, LeaseLostError
 from meter_operator.messenger import Messenger
 from meter_operator.reconciler import Reconciler
+from meter_operator.relist import relist
 from meter_operator.settings import Settings, SettingsError, load_settings
 from meter_operator.watches import Watches, build_kopf_settings
 from meter_operator.workqueue import WorkQueue
@@ -24,6 +26,8 @@ from meter_operator.workqueue import WorkQueue
 log = logging.getLogger("meter_operator")
 WORKERS = 16
 SWEEP_S = 300
+BROKER_WAIT_S = 5
+STUCK_S = 900
 
 
 class Process:
@@ -35,6 +39,7 @@ class Process:
         self.cache = Cache()
         self.queue = WorkQueue()
         self.acting = False
+        self.standing_by = False
 
     async def run(self) -> None:
         """Run until the Lease is lost, a part fails or the process is told to stop.
@@ -43,7 +48,8 @@ class Process:
             LeaseLostError: another replica may act now.
         """
         cluster = Cluster(find_connection())
-        web = await http_server.serve(self.settings.http_port, self._ready, self._refresh)
+        checks = http_server.Checks(self._alive, self._ready, self._refresh)
+        web = await http_server.serve(self.settings.http_port, checks)
         try:
             lease = Lease(cluster, self.settings.namespace, self.settings.holder)
             fleet = await load_fleet(cluster, self.settings.namespace)
@@ -54,7 +60,7 @@ class Process:
             await web.cleanup()
             await cluster.close()
 
-    async def _act(self, cluster: Cluster, fleet, lease: Lease) -> None:  # type: ignore[no-untyped-def]
+    async def _act(self, cluster: Cluster, fleet: Fleet, lease: Lease) -> None:
         self.cluster = cluster
         self.messenger = Messenger(
             self.settings,
@@ -63,6 +69,7 @@ class Process:
             lease.term,
             lambda meter, nonce: self.reconciler.messages_of(meter, nonce),
             self.queue.add,
+            lease.confirm,
         )
         self.reconciler = Reconciler(self.cache, cluster, fleet, self.messenger, self.settings)
         self.watches = Watches(self.cache, self.queue, self.messenger)
@@ -73,10 +80,8 @@ class Process:
         tasks = [
             asyncio.create_task(lease.keep()),
             asyncio.create_task(self.messenger.run()),
-            asyncio.create_task(self._watch(stop)),
-            asyncio.create_task(self._sweep()),
+            asyncio.create_task(self._observe(stop)),
             asyncio.create_task(stop.wait()),
-            *(asyncio.create_task(self.queue.work(self._look)) for _ in range(WORKERS)),
         ]
         done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in rest:
@@ -85,6 +90,24 @@ class Process:
         for task in done:
             task.result()
         await lease.release()
+
+    async def _observe(self, stop: asyncio.Event) -> None:
+        """Connect, read everything, then watch and work: in this order (design rule 10)."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BROKER_WAIT_S):
+                await self.messenger.connected.wait()
+        await self._relist()
+        self.messenger.synced.set()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch(stop))
+            group.create_task(self._sweep())
+            for _ in range(WORKERS):
+                group.create_task(self.queue.work(self._look))
+
+    async def _relist(self) -> None:
+        namespaces = self.settings.watch_namespaces
+        await relist(self.cluster, self.cache, namespaces, self.watches.meter_gone)
+        self.watches.last_event = time.monotonic()
 
     async def _watch(self, stop: asyncio.Event) -> None:
         await kopf.operator(
@@ -96,9 +119,13 @@ class Process:
         )
 
     async def _sweep(self) -> None:
-        """Look at every meter now and then: for what no event told."""
+        """Read and look at everything now and then: for what no event told."""
         while True:
             await asyncio.sleep(SWEEP_S)
+            try:
+                await self._relist()
+            except ClusterError as error:
+                log.warning("sweep: %s", error)
             for key in list(self.cache.meters):
                 self.queue.add(key)
 
@@ -127,8 +154,12 @@ class Process:
             http_server.SECONDS.labels("smartmeter").observe(time.monotonic() - begun)
             http_server.API_WRITES.inc(max(0, self.cluster.writes - before))
 
+    def _alive(self) -> bool:
+        """Whether something was heard lately: the sweep alone should say so every few minutes."""
+        return not self.acting or time.monotonic() - self.watches.last_event < STUCK_S
+
     def _ready(self) -> bool:
-        return getattr(self, "standing_by", False)
+        return self.standing_by
 
     def _refresh(self) -> None:
         http_server.DEPTH.labels("smartmeter").set(len(self.queue))

@@ -57,6 +57,12 @@ def build_owner(meter: Meter) -> list[Json]:
     ]
 
 
+def is_owned(body: Json, meter: Meter) -> bool:
+    """Whether an object belongs to this very resource, not to one of the same name before it."""
+    owners = body["metadata"].get("ownerReferences") or []
+    return any(row["uid"] == meter.uid for row in owners)
+
+
 def build_metadata(meter: Meter, epoch: int, desired: Desired | None = None) -> Json:
     """Return name, namespace, labels and owner of an epoch's object."""
     return {

@@ -56,9 +56,20 @@ class Cache:
             pods.pop(body["metadata"]["name"], None)
         else:
             pod = parse_pod(body)
-            pods[pod.name] = pod
+            known = pods.get(pod.name)
+            if known is None or known.uid != pod.uid or known.version_number <= pod.version_number:
+                pods[pod.name] = pod
         meter = self.owner_of(device)
         return meter.key if meter else None
+
+    def drop_pods(self, namespace: str, known: set[str], version: int) -> None:
+        """Forget the pods of a namespace that a list of this version no longer has."""
+        for key, pods in self.pods.items():
+            if key.namespace != namespace:
+                continue
+            for name, pod in list(pods.items()):
+                if name not in known and pod.version_number <= version:
+                    del pods[name]
 
     def forget_device(self, device: str) -> None:
         """Forget what the broker told about a device."""

@@ -7,7 +7,7 @@ resourceVersion; children are created once by name; what a namespace has once is
 import base64
 import json
 import ssl
-import tempfile
+import time
 from http import HTTPStatus
 from typing import Any
 
@@ -21,6 +21,8 @@ from meter_wire.names import GROUP, VERSION
 METERS = f"/apis/{GROUP}/{VERSION}"
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
+CREDENTIALS_S = 60
+PAGE = 500
 PATHS = {
     "Secret": "/api/v1/namespaces/{namespace}/secrets",
     "Pod": "/api/v1/namespaces/{namespace}/pods",
@@ -29,6 +31,7 @@ PATHS = {
     "PersistentVolumeClaim": "/api/v1/namespaces/{namespace}/persistentvolumeclaims",
     "PodDisruptionBudget": "/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets",
     "Lease": "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases",
+    "TwinProfile": METERS + "/namespaces/{namespace}/twinprofiles",
     "SmartMeter": METERS + "/namespaces/{namespace}/smartmeters",
 }
 
@@ -52,41 +55,36 @@ def find_connection() -> kopf.ConnectionInfo:
     Raises:
         RuntimeError: neither a service account nor a kubeconfig is there.
     """
+    settings = kopf.OperatorSettings()
     for login in (kopf.login_with_service_account, kopf.login_with_kubeconfig):
-        found = login()
+        found = login(settings=settings)
         if found is not None:
             return found
     raise RuntimeError("no service account and no kubeconfig: cannot reach an API server")
-
-
-def _tls(info: kopf.ConnectionInfo) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=info.ca_path)
-    if info.ca_data:
-        context.load_verify_locations(cadata=base64.b64decode(info.ca_data).decode())
-    if info.certificate_path and info.private_key_path:
-        context.load_cert_chain(info.certificate_path, info.private_key_path)
-    elif info.certificate_data and info.private_key_data:
-        with tempfile.NamedTemporaryFile() as file:
-            file.write(base64.b64decode(info.certificate_data))
-            file.write(base64.b64decode(info.private_key_data))
-            file.flush()
-            context.load_cert_chain(file.name)
-    return context
 
 
 class Cluster:
     """The API server, as this operator uses it."""
 
     def __init__(self, info: kopf.ConnectionInfo) -> None:
-        """Open a session; tokens of a service account are read again by each new process."""
-        headers = {"User-Agent": MANAGER}
-        if info.token:
-            headers["Authorization"] = f"Bearer {info.token}"
-        connector = aiohttp.TCPConnector(ssl=_tls(info), limit=32)
+        """Open a session."""
+        connector = aiohttp.TCPConnector(ssl=info.as_ssl_context(), limit=32)
         self._session = aiohttp.ClientSession(
-            info.server, connector=connector, headers=headers, timeout=aiohttp.ClientTimeout(30)
+            info.server,
+            connector=connector,
+            headers={"User-Agent": MANAGER},
+            timeout=aiohttp.ClientTimeout(30),
         )
+        self._credentials = info.as_http_headers()
+        self._credentials_read = time.monotonic()
         self.writes = 0
+
+    def _authorization(self) -> dict[str, str]:
+        """Return the header; a service account's token is replaced on disk while we run."""
+        if time.monotonic() - self._credentials_read > CREDENTIALS_S:
+            self._credentials = find_connection().as_http_headers()
+            self._credentials_read = time.monotonic()
+        return self._credentials
 
     async def close(self) -> None:
         """Close the session."""
@@ -95,18 +93,21 @@ class Cluster:
     async def _call(
         self, method: str, path: str, doing: str, body: Json | None = None, kind: str = ""
     ) -> Json:
-        headers = {"Content-Type": kind or "application/json"}
+        headers = {"Content-Type": kind or "application/json", **self._authorization()}
         data = None if body is None else json.dumps(body)
         if method != "GET" and not path.endswith("/events") and "/leases" not in path:
             self.writes += 1
-        async with self._session.request(method, path, data=data, headers=headers) as answer:
-            text = await answer.text()
-            if answer.status == HTTPStatus.CONFLICT:
-                raise ConflictError(doing, answer.status, _message(text))
-            if answer.status >= HTTPStatus.BAD_REQUEST:
-                raise ClusterError(doing, answer.status, _message(text))
-            found: Json = json.loads(text) if text else {}
-            return found
+        try:
+            async with self._session.request(method, path, data=data, headers=headers) as answer:
+                text = await answer.text()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ClusterError(doing, 0, f"{type(error).__name__} {error}") from error
+        if answer.status == HTTPStatus.CONFLICT:
+            raise ConflictError(doing, answer.status, _message(text))
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            raise ClusterError(doing, answer.status, _message(text))
+        found: Json = json.loads(text) if text else {}
+        return found
 
     async def find(self, kind: str, namespace: str, name: str) -> Json | None:
         """Return an object, or None when there is none."""
@@ -118,15 +119,29 @@ class Cluster:
                 return None
             raise
 
-    async def create(self, manifest: Json) -> bool:
-        """Create an object; False when one of its name exists."""
+    async def list_all(self, kind: str, namespace: str, selector: str = "") -> tuple[list[Json], int]:
+        """Return all objects of a kind, read in pages, and the version of the list."""
+        base = PATHS[kind].format(namespace=namespace)
+        query, found, version = f"?limit={PAGE}&labelSelector={selector}", [], 0
+        token = ""
+        while True:
+            page = f"&continue={token}" if token else ""
+            answer = await self._call("GET", f"{base}{query}{page}", f"listing {kind} {namespace}")
+            found += answer["items"]
+            version = version or int(answer["metadata"].get("resourceVersion") or 0)
+            token = answer["metadata"].get("continue", "")
+            if not token:
+                return found, version
+
+    async def create(self, manifest: Json) -> Json | None:
+        """Create an object and return it; None when one of its name exists."""
         name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
         doing = f"creating {manifest['kind']} {namespace}/{name}"
         try:
-            await self._call("POST", PATHS[manifest["kind"]].format(namespace=namespace), doing, manifest)
+            path = PATHS[manifest["kind"]].format(namespace=namespace)
+            return await self._call("POST", path, doing, manifest)
         except ConflictError:
-            return False
-        return True
+            return None
 
     async def ensure(self, manifest: Json) -> None:
         """Apply an object server-side."""

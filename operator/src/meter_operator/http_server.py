@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, generate_latest
@@ -20,19 +21,29 @@ API_WRITES = Counter("metertwin_api_writes", "Writes to the API, Lease and event
 REFUSED = Gauge("metertwin_messages_refused", "Refused broker messages by reason.", ["reason"])
 
 
-async def serve(port: int, ready: Callable[[], bool], refresh: Callable[[], None]) -> web.AppRunner:
+class Checks(NamedTuple):
+    """What the endpoints ask the process."""
+
+    alive: Callable[[], bool]
+    ready: Callable[[], bool]
+    refresh: Callable[[], None]
+
+
+async def serve(port: int, checks: Checks) -> web.AppRunner:
     """Serve `/healthz`, `/readyz` and `/metrics`; return what is to be cleaned up at the end."""
     started = time.monotonic()
 
     async def healthz(_: web.Request) -> web.Response:
-        return web.Response(text=f"alive {time.monotonic() - started:.0f} s\n")
+        good = checks.alive()
+        text = f"{'alive' if good else 'nothing heard'} {time.monotonic() - started:.0f} s\n"
+        return web.Response(text=text, status=200 if good else 503)
 
     async def readyz(_: web.Request) -> web.Response:
-        good = ready()
+        good = checks.ready()
         return web.Response(text="ready\n" if good else "waiting\n", status=200 if good else 503)
 
     async def metrics(_: web.Request) -> web.Response:
-        refresh()
+        checks.refresh()
         headers = {"Content-Type": CONTENT_TYPE_LATEST}
         return web.Response(body=generate_latest(REGISTRY), headers=headers)
 

@@ -32,6 +32,7 @@ class Lease:
         self._namespace = namespace
         self._holder = holder
         self._seen: tuple[str, float] = ("", 0.0)
+        self._stolen = False
         self.term = 0
 
     def _spec(self, found: Json | None) -> Json:
@@ -57,10 +58,11 @@ class Lease:
             "spec": spec,
         }
         if found is None:
-            if not await self._cluster.create(manifest):
+            if await self._cluster.create(manifest) is None:
                 return False
         else:
-            if self._held_by_another(found):
+            self._stolen = self._held_by_another(found)
+            if self._stolen:
                 return False
             metadata["resourceVersion"] = found["metadata"]["resourceVersion"]
             try:
@@ -107,10 +109,26 @@ class Lease:
                 async with asyncio.timeout(RENEW_DEADLINE_S / 2):
                     if await self._try():
                         renewed = time.monotonic()
-            except (ClusterError, TimeoutError, OSError) as error:
+            except (ClusterError, TimeoutError) as error:
                 log.warning("lease not renewed: %s", error)
+            if self._stolen:
+                raise LeaseLostError("another replica holds the lease: ending this process")
             if time.monotonic() - renewed > RENEW_DEADLINE_S:
                 raise LeaseLostError("the lease could not be renewed: ending this process")
+
+    async def confirm(self) -> None:
+        """Renew now: whoever was thrown off the broker may have been replaced (design rule 10).
+
+        Raises:
+            LeaseLostError: another replica has it.
+        """
+        try:
+            async with asyncio.timeout(RENEW_DEADLINE_S / 2):
+                await self._try()
+        except (ClusterError, TimeoutError) as error:
+            log.warning("lease not confirmed: %s", error)
+        if self._stolen:
+            raise LeaseLostError("another replica holds the lease: ending this process")
 
     async def release(self) -> None:
         """Give the Lease up, so that the next replica need not wait."""

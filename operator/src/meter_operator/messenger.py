@@ -8,7 +8,9 @@ import asyncio
 import json
 import logging
 import ssl
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
+from itertools import islice
 
 import aiomqtt
 
@@ -18,14 +20,23 @@ from meter_operator.fleet import Fleet
 from meter_operator.observed import TwinState
 from meter_operator.owner import Message, build_removal
 from meter_operator.settings import Settings
-from meter_wire.names import OPERATOR_USER, parse_topic
-from meter_wire.owner_record import OwnerHello, claimed_device, parse_owner_hello
+from meter_wire.names import OPERATOR_USER, build_topic, parse_topic
+from meter_wire.owner_record import (
+    OwnerHello,
+    OwnerRecord,
+    claimed_device,
+    parse_owner_hello,
+    parse_owner_record,
+)
 from meter_wire.portable.keys import derive_key
 from meter_wire.portable.tlv import RemoteProtocolError
 
 log = logging.getLogger(__name__)
-SUBSCRIPTIONS = ("mt/+/+/state", "mt/+/hello")
+SUBSCRIPTIONS = ("mt/+/+/state", "mt/+/hello", "mt/+/owner")
 RETRY_S = (0.5, 1, 2, 5, 10)
+STABLE_S = 30
+OLD_EPOCHS = 64
+BATCH = 64
 
 
 class Messenger:
@@ -39,11 +50,14 @@ class Messenger:
         term: int,
         messages_of: Callable[[Meter, bytes], list[Message]],
         look: Callable[[Key], None],
+        confirm: Callable[[], Awaitable[None]],
     ) -> None:
         """Keep the parts; `run` connects."""
         self.term = term
         self.refused: dict[str, int] = {}
-        self.connected = False
+        self.connected = asyncio.Event()
+        self.synced = asyncio.Event()
+        self._confirm = confirm
         self._settings = settings
         self._cache = cache
         self._fleet = fleet
@@ -60,23 +74,31 @@ class Messenger:
 
     async def forget(self, meter: Meter) -> None:
         """Remove every retained message of a deleted meter."""
-        epochs = set(self._cache.states.pop(meter.device, {})) | {meter.epoch} - {0}
-        await self.publish(build_removal(meter.device, sorted(epochs)))
+        epochs = set(self._cache.states.get(meter.device, {}))
+        await self._forget_device(meter.device, epochs, meter.highest_epoch)
+
+    async def _forget_device(self, device: str, epochs: set[int], highest: int) -> None:
+        epochs |= set(range(max(1, highest - OLD_EPOCHS), highest + 1))
+        self._cache.forget_device(device)
+        await self.publish(build_removal(device, sorted(epochs)))
 
     async def run(self) -> None:
-        """Stay connected for ever; each connection publishes everything again."""
+        """Stay connected for ever; each connection publishes everything again.
+
+        Raises:
+            LeaseLostError: the connection ended because another replica has taken over.
+        """
         failures = 0
         while True:
+            lasting = time.monotonic()
             try:
                 await self._session()
-                failures = 0
-            except (aiomqtt.MqttError, OSError) as error:
-                if self.connected:
-                    failures = 0
-                self.connected = False
-                log.warning("broker connection lost: %s", error)
-                await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
-                failures += 1
+            except* (aiomqtt.MqttError, OSError) as errors:
+                log.warning("broker connection lost: %s", errors.exceptions[0])
+            self.connected.clear()
+            failures = 0 if time.monotonic() - lasting > STABLE_S else failures + 1
+            await self._confirm()
+            await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
 
     async def _session(self) -> None:
         async with aiomqtt.Client(
@@ -89,8 +111,10 @@ class Messenger:
         ) as client:
             for topic in SUBSCRIPTIONS:
                 await client.subscribe(topic, qos=1)
-            self.connected = True
+            self.connected.set()
             log.info("connected to the broker")
+            await self.synced.wait()
+            self._wake.set()
             for meter in list(self._cache.meters.values()):
                 if meter.epoch and self._is_owner(meter):
                     await self.publish(self._messages_of(meter, b""))
@@ -103,10 +127,13 @@ class Messenger:
             await self._wake.wait()
             self._wake.clear()
             while self._pending:
-                topic, payload = next(iter(self._pending.items()))
-                await client.publish(topic, payload, qos=1, retain=True)
-                if self._pending.get(topic) == payload:
-                    del self._pending[topic]
+                batch = list(islice(self._pending.items(), BATCH))
+                await asyncio.gather(
+                    *(client.publish(topic, payload, qos=1, retain=True) for topic, payload in batch)
+                )
+                for topic, payload in batch:
+                    if self._pending.get(topic) == payload:
+                        del self._pending[topic]
 
     async def _receive(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
@@ -120,17 +147,17 @@ class Messenger:
     async def _hear(self, topic: str, payload: bytes) -> None:
         found = parse_topic(topic)
         meter = self._cache.owner_of(found.device)
-        if found.channel == "state" and found.epoch is not None:
+        if found.channel == "owner":
+            await self._check_retained(found.device, meter, payload)
+        elif found.channel == "state" and found.epoch is not None:
             if not payload:
                 self._cache.states.get(found.device, {}).pop(found.epoch, None)
                 return
-            if meter is None:
-                return
-            self._cache.states.setdefault(found.device, {})[found.epoch] = parse_state(
-                found.epoch, payload
-            )
-            self._look(meter.key)
-        elif found.channel == "hello" and meter is not None and meter.epoch:
+            state = parse_state(found.epoch, payload)
+            self._cache.states.setdefault(found.device, {})[found.epoch] = state
+            if meter is not None:
+                self._look(meter.key)
+        elif found.channel == "hello" and meter is not None:
             await self._answer(meter, self._check_hello(meter, payload))
 
     def _check_hello(self, meter: Meter, payload: bytes) -> OwnerHello:
@@ -140,8 +167,44 @@ class Messenger:
         return parse_owner_hello(payload, derive_key(key, "hello", meter.device))
 
     async def _answer(self, meter: Meter, hello: OwnerHello) -> None:
-        """Publish the owner record with the meter's nonce, so that it can trust its freshness."""
-        await self.publish(self._messages_of(meter, hello.nonce))
+        """Publish the owner record with the meter's nonce, so that it can trust its freshness.
+
+        A hello that knows more than status is a witness of a restored cluster: the next look
+        decides on an epoch above it (design rule 4), and that decision is the answer.
+        """
+        self._cache.nonces[meter.device] = hello.nonce
+        self._cache.raise_witness(meter.device, hello.highest, hello.owner_counter)
+        ahead = hello.highest > meter.highest_epoch or hello.owner_counter > meter.owner_counter
+        if ahead or not meter.epoch:
+            self._look(meter.key)
+        else:
+            await self.publish(self._messages_of(meter, hello.nonce))
+
+    async def _check_retained(self, device: str, meter: Meter | None, payload: bytes) -> None:
+        """Compare the broker's copy of an owner record with ours (design rule 3)."""
+        await self.synced.wait()
+        meter = self._cache.owner_of(device)
+        if meter is None:
+            if payload:
+                record = self._open_record(device, 1, payload)
+                log.info("retained record of a deleted meter removed", extra={"meter": device})
+                await self._forget_device(device, set(), record.highest)
+            return
+        ours = self._messages_of(meter, b"") if meter.epoch else []
+        topic = build_topic(device, "owner")
+        if topic in self._pending or any(payload == message.payload for message in ours):
+            return
+        if payload:
+            record = self._open_record(device, meter.key_version, payload)
+            self._cache.raise_witness(device, record.highest, record.counter)
+            if (record.active, record.counter) == (meter.epoch, meter.owner_counter):
+                return
+        self._look(meter.key)
+        await self.publish(ours)
+
+    def _open_record(self, device: str, key_version: int, payload: bytes) -> OwnerRecord:
+        key = self._fleet.meter_key(device, key_version)
+        return parse_owner_record(payload, derive_key(key, "owner", device))
 
     def _is_owner(self, meter: Meter) -> bool:
         owner = self._cache.owner_of(meter.device)

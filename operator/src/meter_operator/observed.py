@@ -23,6 +23,7 @@ class Pod:
     version: str
     certificate_not_after: str
     message: str
+    version_number: int = 0
 
     @property
     def gone(self) -> bool:
@@ -112,4 +113,5 @@ def parse_pod(body: dict[str, Any]) -> Pod:
         version=notes.get("metertwin.io/twin-version", ""),
         certificate_not_after=notes.get("metertwin.io/certificate-not-after", ""),
         message=_waiting(status)[:500],
+        version_number=int(metadata.get("resourceVersion") or 0),
     )

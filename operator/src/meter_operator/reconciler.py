@@ -16,15 +16,17 @@ from meter_operator.cache import Cache
 from meter_operator.cluster import Cluster, ConflictError
 from meter_operator.desired import Desired, Json, Key, Meter, desire
 from meter_operator.fleet import Fleet
-from meter_operator.observed import Observed, Pod
+from meter_operator.observed import Observed, Pod, Witness
 from meter_operator.owner import Message, build_ctl_message, build_owner_message
 from meter_operator.policies import Violation, find_violation
 from meter_operator.settings import Settings
 from meter_operator.status import build_status, changed
 from meter_pki.identities import twin_identity
+from meter_wire.names import build_twin_name
 
 log = logging.getLogger(__name__)
 PUBLIC_KEY_DIGITS = 64
+SECRETS_LOOKED_FOR = 3
 
 
 class Publisher(Protocol):
@@ -97,6 +99,7 @@ class Reconciler:
             missing_secrets=tuple(name for name in wanted if name not in public_keys),
             pods=self._cache.pods_of(meter),
             states=dict(self._cache.states.get(meter.device, {})),
+            witness=self._cache.witnesses.get(meter.device, Witness()),
             newly_allocated=(meter.uid, meter.epoch) in self._allocated,
         )
 
@@ -113,8 +116,10 @@ class Reconciler:
     async def _act(self, observed: Observed, desired: Desired) -> bool:
         pod = observed.find_pod(observed.meter.epoch)
         steps = plan.build_plan(observed, desired, renewal_due=_renewal_due(pod))
+        if steps.takeover_reason == plan.POD_GONE and await self._find_unseen(observed.meter):
+            return True
         if steps.allocate_epoch:
-            await self._allocate(observed, steps.allocate_epoch, steps.takeover_reason)
+            await self._allocate(observed, steps)
             return True
         if steps.create_pod:
             await self._create_twin(observed.meter, desired)
@@ -124,14 +129,24 @@ class Reconciler:
             await self._renew(observed.meter, pod)
         return False
 
-    async def _allocate(self, observed: Observed, epoch: int, reason: str) -> None:
+    async def _find_unseen(self, meter: Meter) -> bool:
+        """Ask the API itself before a takeover: the watch may be behind, or have just begun."""
+        name = build_twin_name(meter.device, meter.epoch)
+        body = await self._cluster.find("Pod", meter.key.namespace, name)
+        if body is None or not builders.is_owned(body, meter):
+            return False
+        self._cache.store_pod(body)
+        return True
+
+    async def _allocate(self, observed: Observed, steps: plan.Plan) -> None:
         """Decide: one compare-and-swap on the status; everything else follows from it."""
         meter = observed.meter
+        epoch, reason = steps.allocate_epoch, steps.takeover_reason
         decision: Json = {
             "epoch": epoch,
             "epochId": secrets.token_hex(16),
             "highestEpoch": epoch,
-            "ownerCounter": meter.owner_counter + 1,
+            "ownerCounter": steps.owner_counter,
         }
         try:
             body = await self._cluster.write_status(meter, decision, decision=True)
@@ -147,7 +162,7 @@ class Reconciler:
             await self._event(decided, "Takeover", f"epoch {epoch} replaces {meter.epoch}: {reason}")
         retired = []
         if meter.epoch:
-            retired.append(self._ctl(meter, meter.epoch, meter.epoch_id, "retired"))
+            retired.append(self._ctl(decided, meter.epoch, meter.epoch_id, "retired"))
         await self._publisher.publish([*retired, *self.messages_of(decided)])
 
     def _ctl(self, meter: Meter, epoch: int, epoch_id: bytes, state: str) -> Message:
@@ -158,11 +173,15 @@ class Reconciler:
             state,
             self._fleet.meter_key(meter.device, meter.key_version),
             term=self._publisher.term,
-            counter=meter.owner_counter + (state == "retired"),
+            counter=meter.owner_counter,
         )
 
     def messages_of(self, meter: Meter, nonce: bytes = b"") -> list[Message]:
-        """Return what the broker has to hold for a meter: owner record and `ctl`."""
+        """Return what the broker has to hold for a meter: owner record and `ctl`.
+
+        `nonce` is that of the meter's hello; a meter without a record believes nothing else.
+        """
+        nonce = nonce or self._cache.nonces.get(meter.device, b"")
         key = self._fleet.meter_key(meter.device, meter.key_version)
         broker = f"{self._settings.broker_host}:{self._settings.broker_port}"
         owner = build_owner_message(meter, key, broker, nonce)
@@ -181,13 +200,19 @@ class Reconciler:
         bundle = self._fleet.authority.issue(identity, now)
         key = self._fleet.meter_key(meter.device, meter.key_version)
         secret = builders.build_secret(meter, meter.epoch, meter.epoch_id, key, bundle)
-        await self._cluster.create(secret)
+        if await self._cluster.create(secret) is None:
+            data = {"data": secret["data"]}
+            await self._cluster.merge("Secret", namespace, secret["metadata"]["name"], data)
         not_after = x509.load_pem_x509_certificate(bundle.certificate).not_valid_after_utc
         pod = builders.build_pod(
             meter, desired, meter.epoch, not_after=not_after, pull_policy=self._settings.pull_policy
         )
-        await self._cluster.create(pod)
+        created = await self._cluster.create(pod)
+        if created is not None:
+            self._cache.store_pod(created)
         self._allocated.discard((meter.uid, meter.epoch))
+        for epoch in range(max(1, meter.epoch - SECRETS_LOOKED_FOR), meter.epoch):
+            await self._cluster.remove("Secret", namespace, build_twin_name(meter.device, epoch))
         await self._event(meter, "TwinCreated", f"pod {pod['metadata']['name']} was created")
 
     async def _remove(self, meter: Meter, pod: Pod) -> None:

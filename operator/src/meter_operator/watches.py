@@ -10,7 +10,8 @@ from typing import Any
 import kopf
 
 from meter_operator.cache import Cache
-from meter_operator.desired import Key
+from meter_operator.cluster import find_connection
+from meter_operator.desired import Key, Meter
 from meter_operator.messenger import Messenger
 from meter_operator.workqueue import WorkQueue
 from meter_wire.names import GROUP, LABEL_ROLE, ROLE_TWIN, VERSION
@@ -32,6 +33,7 @@ class Watches:
     def registry(self) -> kopf.OperatorRegistry:
         """Return a registry of our own, with three handlers."""
         registry = kopf.OperatorRegistry()
+        kopf.on.login(registry=registry, id="login")(self.login)
         kopf.on.event(GROUP, VERSION, "smartmeters", id="meter", registry=registry)(self.on_meter)
         kopf.on.event(GROUP, VERSION, "twinprofiles", id="profile", registry=registry)(
             self.on_profile
@@ -41,21 +43,28 @@ class Watches:
         )(self.on_pod)
         return registry
 
-    async def on_meter(self, event: dict[str, Any], body: kopf.Body, **_: Any) -> None:
+    def login(self, **_: Any) -> kopf.ConnectionInfo:
+        """Give kopf the same credentials as `cluster`, read anew."""
+        return find_connection()
+
+    async def on_meter(self, event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
         """Note a SmartMeter."""
         self.last_event = time.monotonic()
         if event["type"] != "DELETED":
             self._queue.add(self._cache.store_meter(dict(body)).key)
             return
         gone = self._cache.drop_meter(Key(body.metadata["namespace"], body.metadata["name"]))
-        if gone is None:
-            return
+        if gone is not None:
+            await self.meter_gone(gone)
+
+    async def meter_gone(self, gone: Meter) -> None:
+        """Clear the broker of a deleted meter, or give the device to the next resource."""
         if self._cache.owner_of(gone.device) is None:
             await self._messenger.forget(gone)
         for other in self._cache.meters_of(gone.device):
             self._queue.add(other.key)
 
-    async def on_profile(self, event: dict[str, Any], body: kopf.Body, **_: Any) -> None:
+    async def on_profile(self, event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
         """Note a TwinProfile and look at the meters that use it."""
         self.last_event = time.monotonic()
         key = Key(body.metadata["namespace"], body.metadata["name"])
@@ -67,7 +76,7 @@ class Watches:
             if meter.key.namespace == key.namespace and meter.spec.get("profile") == key.name:
                 self._queue.add(meter.key)
 
-    async def on_pod(self, event: dict[str, Any], body: kopf.Body, **_: Any) -> None:
+    async def on_pod(self, event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
         """Note a twin's pod."""
         self.last_event = time.monotonic()
         key = self._cache.store_pod(dict(body), deleted=event["type"] == "DELETED")
