@@ -88,7 +88,7 @@ def install_chart(target: Target) -> None:
     chart = ROOT / "charts/metertwin"
     command = ["helm", "upgrade", "--install", RELEASE, str(chart), "--namespace", NAMESPACE]
     command += ["--create-namespace", "--values", str(chart / "ci/demo-values.yaml")]
-    command += ["--wait", "--timeout", "5m"]
+    command += ["--wait", "--timeout", "2m"]
     if target.loader == "registry":
         for part in ("operator", "twin", "mosquitto"):
             command += ["--set", f"{part}.image.registry="]

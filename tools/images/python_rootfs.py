@@ -12,7 +12,7 @@ from pathlib import Path
 from rootfs import LIBRARY_FOLDERS, LOADER, copy_program, unpacked
 
 VERSION = "3.13"
-PACKAGES = ("python3", "tzdata")
+PACKAGES = ("libgcc-s1", "python3", "tzdata")
 UNUSED = (
     "test", "idlelib", "tkinter", "turtledemo", "ensurepip", "pydoc_data", "lib2to3", "curses",
     "venv", "_pyrepl", "site-packages", "dist-packages", "config-3.13-x86_64-linux-gnu", "dbm",

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from python_rootfs import VERSION, build_python, compile_sourceless
-from rootfs import cache, copy_program, unpacked, write_account
+from python_rootfs import PACKAGES, VERSION, build_python, compile_sourceless
+from rootfs import cache, copy_libraries, copy_program, unpacked, write_account
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -87,6 +87,7 @@ def build_operator(target: Path) -> list[str]:
     install_wheels("metertwin-operator", app)
     copy_packages(target, "operator/src/meter_operator", "pki/src/meter_pki", "wire/src/meter_wire")
     compile_sourceless(app)
+    copy_libraries(unpacked(PACKAGES), sorted(app.rglob("*.so")), target)
     write_account(target)
     return ["python3", "-m", "meter_operator"]
 

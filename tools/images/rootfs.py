@@ -71,16 +71,22 @@ def copy_program(tree: Path, program: str, target: Path, extra: Iterable[Path] =
     destination = target / program
     destination.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(source, destination)
-    libraries = target / LIBRARY_FOLDERS[0]
-    libraries.mkdir(parents=True, exist_ok=True)
-    for path in closure(tree, [source, *extra]):
-        shutil.copy2(path.resolve(), libraries / path.name)
+    copy_libraries(tree, [source, *extra], target)
     for link in ("lib64", "lib"):
         if not (target / link).is_symlink():
             (target / link).symlink_to(f"usr/{link}")
     (target / "usr/lib64").mkdir(exist_ok=True)
     loader = (tree / LOADER).resolve()
     shutil.copy2(loader, target / "usr/lib64" / Path(LOADER).name)
+
+
+def copy_libraries(tree: Path, programs: Iterable[Path], target: Path) -> None:
+    """Copy the shared libraries that programs or extension modules need into `target`."""
+    libraries = target / LIBRARY_FOLDERS[0]
+    libraries.mkdir(parents=True, exist_ok=True)
+    for path in closure(tree, programs):
+        if path.is_relative_to(tree) and not (libraries / path.name).exists():
+            shutil.copy2(path.resolve(), libraries / path.name)
 
 
 def write_account(target: Path) -> None:
