@@ -115,13 +115,20 @@ class Api:
             timeout_s = parse_integer(request.query, "timeout", 5, 1, 30)
             live = await self._commands.read_live(parameters.get("code"), timeout_s)
             if live is not None:
-                return json_response({"device": self._device, **live})
+                return json_response({"device": self._device, **self._select(live, parameters)})
         response = self._host.answer_or_none("registers", parameters, int(time.time()))
         if response is None:
             raise ApiError(
                 404, "path", "needs the application metering-data", "select metering-data"
             )
-        return json_response({"device": self._device, **response})
+        return json_response({"device": self._device, **self._select(response, parameters)})
+
+    def _select(self, document: dict[str, Any], parameters: dict[str, str]) -> dict[str, Any]:
+        """Leave out registers that are not to be shown, unless one was asked for by its code."""
+        if self._shown and "code" not in parameters:
+            registers = document["registers"].items()
+            document["registers"] = {code: one for code, one in registers if code in self._shown}
+        return document
 
     async def _gaps(self, request: Request) -> Response:
         check_names(request.query, "from to")
