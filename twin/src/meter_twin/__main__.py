@@ -17,6 +17,7 @@ from .option_schema import Violation
 from .shell import Twin
 from .store_schema import StoreError
 
+EXIT_UNEXPECTED = 1
 EXIT_CONFIGURATION = 2
 EXIT_STORE = 3
 _TERMINATION_LOG = "/dev/termination-log"
@@ -36,6 +37,11 @@ def main() -> int:
     except OSError as error:
         violation = Violation("ports", f"{type(error).__name__}: {error}", "free the port")
         return _end(EXIT_CONFIGURATION, "twin cannot serve", violation)
+    except Exception as error:  # noqa: BLE001 - a traceback could hold values: type and place only
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]
+        log.log_exception("twin failed", error)
+        return EXIT_UNEXPECTED
     return 0
 
 

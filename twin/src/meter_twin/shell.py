@@ -208,9 +208,17 @@ class Twin:
         if self._gate.is_retired:
             self._loop.stop()
         memory = self._gate.memory
-        self._store.save_properties(
-            {"gate_term": memory.term, "gate_counter": memory.counter, "gate_state": memory.state}
-        )
+        try:
+            self._store.save_properties(
+                {
+                    "gate_term": memory.term,
+                    "gate_counter": memory.counter,
+                    "gate_state": memory.state,
+                }
+            )
+        except StoreError as error:
+            # it holds while the process lives; the retained copy comes again after a restart
+            log.log("error", "control record is not durable", message=str(error))
         log.log("info", "control record", state=memory.state, term=memory.term)
         self._changed.set()
 
