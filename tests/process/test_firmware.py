@@ -1,0 +1,153 @@
+"""The firmware process by itself: EMS port without twin and broker, configuration, supervision."""
+
+import re
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+from harness import MICROPYTHON, connects, wait_for
+
+pytestmark = pytest.mark.timeout(120)
+
+
+class Ems:
+    """A home energy management system: reads lines, answers what is forwarded."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), 5)
+        self.data = b""
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
+
+    def _read(self):
+        while True:
+            try:
+                data = self.socket.recv(4096)
+            except OSError:
+                return
+            if not data:
+                return
+            self.data += data
+            for number in re.findall(rb"FORWARD (\d+) [0-9a-f]+\r\n", data):
+                self.socket.sendall(b"ANSWER " + number + b" 6f6b\r\n")
+
+    def close(self):
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.thread.join(5)
+        self.socket.close()
+
+
+def crc16(data):
+    crc = 0
+    for octet in data:
+        crc ^= octet
+        for _ in range(8):
+            crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
+    return crc
+
+
+def test_the_ems_port_pushes_telegrams_while_twin_and_broker_are_absent(world):
+    world.make_firmware().start()
+    wait_for(lambda: connects(world.ems_port), "the EMS port listens")
+    ems = Ems(world.ems_port)
+    wait_for(lambda: ems.data.count(b"!") >= 3, "three telegrams", 10)
+    body, crc = re.search(rb"(/MTW5.*?!)([0-9A-F]{4})\r\n", ems.data, re.DOTALL).groups()
+    assert int(crc, 16) == crc16(body)
+    assert b"1-0:16.7.0(230*W)\r\n" in body
+    ems.close()
+
+
+def test_forward_reaches_the_ems_and_its_answer_the_twin(world):
+    world.start()
+    world.wait_stored(4)
+    body = {"data": "aGVsbG8=", "ttl_seconds": 20}
+    assert world.ask("POST", "/v1/forward", body)[1]["code"] == "ems_absent"
+    ems = Ems(world.ems_port)
+    time.sleep(0.5)
+    status, document = world.ask("POST", "/v1/forward", body)
+    assert (status, document) == (200, {"code": "delivered", "data": "b2s="})
+    assert b"FORWARD 1 68656c6c6f\r\n" in ems.data
+    ems.close()
+
+
+def test_greedy_clients_cost_one_bounded_buffer(world):
+    world.make_firmware().start()
+    wait_for(lambda: connects(world.ems_port), "the EMS port listens")
+    time.sleep(1.5)
+    flood = socket.create_connection(("127.0.0.1", world.ems_port), 5)
+    flood.settimeout(10)
+    with pytest.raises(OSError):
+        for _ in range(100):
+            flood.sendall(b"x" * 1000)
+            time.sleep(0.02)
+    flood.close()
+    time.sleep(1.5)
+    clients = [Ems(world.ems_port) for _ in range(5)]
+    wait_for(lambda: sum(bool(one.data) for one in clients) == 2, "two of five are served", 10)
+    assert world.firmware.runs
+    for one in clients:
+        one.close()
+
+
+def test_a_wrong_configuration_names_field_and_remedy(world):
+    world.make_firmware()
+    for changes, expected in (
+        ({"device": "House_1"}, "device: "),
+        ({"capture_period_s": 7}, "capture_period_s: "),
+        ({"key": "00"}, "key: "),
+        ({"ems": {"port": 0}}, "ems.port: "),
+        ({"tariff": {"switches": [["9", "00:00", 1]]}}, "tariff.switches[0]: "),
+    ):
+        saved = dict(world.meter_json)
+        world.configure_meter(**changes)
+        done = subprocess.run(
+            world.firmware.command, env=world.firmware.environment, capture_output=True, text=True
+        )
+        assert done.returncode == 2, done.stdout
+        assert expected in done.stdout
+        assert saved["key"] not in done.stdout
+        world.meter_json = saved
+
+
+def test_a_memory_error_in_one_task_stops_no_other(world, tmp_path):
+    world.make_firmware()
+    script = tmp_path / "inject.py"
+    script.write_text(
+        "import main, link_task, sys\n"
+        "work = link_task.LinkTask._session\n"
+        "left = [2]\n"
+        "async def fail(self, beat):\n"
+        "    if left[0]:\n"
+        "        left[0] -= 1\n"
+        "        raise MemoryError\n"
+        "    await work(self, beat)\n"
+        "link_task.LinkTask._session = fail\n"
+        "sys.exit(main.main(sys.argv[1:]))\n"
+    )
+    command = [str(MICROPYTHON), str(script), *world.firmware.command[-2:]]
+    world.firmware.command = command
+    world.start_broker()
+    world.operator.start()
+    world.operator.take_over()
+    world.twin.start()
+    world.firmware.start()
+    world.wait_stored(8)
+    ledger = world.check()
+    events = [raw for rows in ledger.raw.values() for _, raw in rows if raw[0] == 2]
+    codes = [int.from_bytes(raw[15:17], "big") for raw in events]
+    assert codes.count(19) == 2, "task_restart"
+
+
+def test_no_key_and_no_value_is_logged(world):
+    world.start()
+    world.wait_stored(6)
+    world.broker.kill()
+    time.sleep(2)
+    log = world.firmware.log
+    assert world.meter_json["key"] not in log
+    assert "230" not in log.replace("metertwin: device house-1, boot 1", "")
