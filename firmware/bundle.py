@@ -5,17 +5,51 @@ not know costs its entry. The bundle resolves what the modules import from each 
 docstrings, annotations, asserts and checks of types, turns whole-number globals into constants
 (which the compiler inlines) and gives methods, attributes and positional parameters short names.
 The sources stay what everybody reads and tests; the memory test runs the bundle against real twins.
-"""
+"""  # noqa: INP001
 
 from __future__ import annotations
 
 import ast
 from pathlib import Path
 
-KEPT = set(
-    "run main decode encode read write close open connect subscribe unsubscribe publish"
-    " append get set clear wait add remove pop flush names seek cancel done drain retain"
-    " args items values keys index send start s".split()
+KEPT = set(  # noqa: C405
+    [
+        "run",
+        "main",
+        "decode",
+        "encode",
+        "read",
+        "write",
+        "close",
+        "open",
+        "connect",
+        "subscribe",
+        "unsubscribe",
+        "publish",
+        "append",
+        "get",
+        "set",
+        "clear",
+        "wait",
+        "add",
+        "remove",
+        "pop",
+        "flush",
+        "names",
+        "seek",
+        "cancel",
+        "done",
+        "drain",
+        "retain",
+        "args",
+        "items",
+        "values",
+        "keys",
+        "index",
+        "send",
+        "start",
+        "s",
+    ]
 )
 """Names that objects of the interpreter have too: never renamed."""
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -24,7 +58,7 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 class Module:
     """A source: what it defines at its top, and what it takes from the others."""
 
-    def __init__(self, name: str, path: Path) -> None:
+    def __init__(self, name: str, path: Path) -> None:  # noqa: D107
         self.name = name
         self.tree = ast.parse(path.read_text())
         self.defined: dict[str, str] = {}
@@ -58,14 +92,14 @@ class Strip(ast.NodeTransformer):
         node.annotation = None
         return node
 
-    def visit_FunctionDef(self, node):  # noqa: ANN001, ANN201, N802
+    def visit_FunctionDef(self, node):  # noqa: ANN001, ANN201
         """Drop the annotation of the result."""
         node.returns = None
         return self.generic_visit(node)
 
     visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:  # noqa: N802
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
         """Make it a plain assignment."""
         if node.value is None:
             return None
@@ -80,9 +114,9 @@ def _bound(function: ast.AST) -> set[str]:
             names.add(node.arg)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.add(node.id)
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            names.add(node.name)
-        elif isinstance(node, FUNCTIONS) and node is not function:
+        elif (isinstance(node, ast.ExceptHandler) and node.name) or (
+            isinstance(node, FUNCTIONS) and node is not function
+        ):
             names.add(node.name)
     return names
 
@@ -90,14 +124,14 @@ def _bound(function: ast.AST) -> set[str]:
 class Rename(ast.NodeTransformer):
     """Gives the names of one module their place in the bundle."""
 
-    def __init__(self, module: Module, modules: dict[str, Module], short, keywords) -> None:  # noqa: ANN001
+    def __init__(self, module: Module, modules: dict[str, Module], short, keywords) -> None:  # noqa: ANN001, D107
         self.module = module
         self.modules = modules
         self.short = short
         self.keywords = keywords
         self.scopes: list[tuple[set[str], dict[str, str]]] = []
 
-    def visit_Name(self, node: ast.Name) -> ast.Name:  # noqa: N802
+    def visit_Name(self, node: ast.Name) -> ast.Name:
         """Rename a global or a parameter; other locals cost nothing."""
         for bound, parameters in reversed(self.scopes):
             if node.id in parameters:
@@ -112,7 +146,7 @@ class Rename(ast.NodeTransformer):
             node.id = self.module.defined.get(node.id, node.id)
         return node
 
-    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:  # noqa: N802
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         """Resolve `module.name`; shorten the names of our own attributes."""
         if isinstance(node.value, ast.Name):
             source, name = self.module.aliases.get(node.value.id, ("", ""))
@@ -149,7 +183,7 @@ class Rename(ast.NodeTransformer):
     visit_FunctionDef = _function  # noqa: N815
     visit_AsyncFunctionDef = _function  # noqa: N815
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:  # noqa: N802
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
         """Rename the class, its bases and its methods."""
         node.name = self.module.defined.get(node.name, node.name)
         node.bases = [self.visit(one) for one in node.bases]
@@ -158,7 +192,7 @@ class Rename(ast.NodeTransformer):
         node.body = [self.visit(one) for one in node.body]
         return node
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom:  # noqa: N802
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom:
         """Leave what stayed: modules that are not in the bundle."""
         return node
 
@@ -183,7 +217,7 @@ def _take(module: Module, node: ast.ImportFrom, modules: dict[str, Module]) -> b
     return taken
 
 
-def _imports(module: Module, modules: dict[str, Module], outside: set[str]) -> None:
+def _imports(module: Module, modules: dict[str, Module], outside: set[str]) -> None:  # noqa: C901
     """Resolve imports; those of the interpreter's modules go to the bundle's top."""
     for parent in list(ast.walk(module.tree)):
         body = getattr(parent, "body", None)
@@ -227,7 +261,7 @@ def _collect(module: Module, number: int) -> None:
 
 def _constants(tree: ast.Module) -> None:
     for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):  # noqa: SIM102
             if type(node.value.value) is int:
                 node.value = ast.Call(ast.Name("const", ast.Load()), [node.value], [])
 
@@ -239,10 +273,10 @@ def _attributes(modules: dict[str, Module]) -> dict[str, str]:
         for node in ast.walk(module.tree):
             if isinstance(node, ast.ClassDef):
                 names |= {one.name for one in node.body if isinstance(one, FUNCTIONS)}
-            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):  # noqa: SIM102
                 if isinstance(node.value, ast.Name) and node.value.id == "self":
                     names.add(node.attr)
-    own = sorted(n for n in names if not n.startswith("__") and n not in KEPT and len(n) > 2)
+    own = sorted(n for n in names if not n.startswith("__") and n not in KEPT and len(n) > 2)  # noqa: PLR2004
     return {name: f"b{index:x}" for index, name in enumerate(own)}
 
 

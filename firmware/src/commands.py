@@ -115,9 +115,7 @@ class Commands:
     def poll_loads(self) -> None:
         """Let limits expire and trip; record what moved."""
         meter = self._measuring.meter
-        for index, closed, reason in self._loads.poll(
-            self._timekeeper.uptime_ms(), meter.power_w
-        ):
+        for index, closed, reason in self._loads.poll(self._timekeeper.uptime_ms(), meter.power_w):
             self._recorder.event_now(RELAY_LOAD, index, closed, reason)
         while self._loads.trips:
             self._recorder.event_now(LIMIT_TRIP, *self._loads.trips.pop())
@@ -141,8 +139,8 @@ class Commands:
         return decision
 
     def _order(self, epoch: int, command: int, data: bytes, _signature: bytes) -> None:
-        from meter_wire.portable.tlv import RemoteProtocolError
-        from orders import DISCONNECT, RECONNECT, SET_CLOCK, Order
+        from meter_wire.portable.tlv import RemoteProtocolError  # noqa: PLC0415
+        from orders import DISCONNECT, RECONNECT, SET_CLOCK, Order  # noqa: PLC0415
 
         code = _REFUSED
         try:

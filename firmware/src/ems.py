@@ -46,7 +46,14 @@ def stamp(utc_s: int) -> str:
     """Return UTC as YYMMDDhhmmssZ."""
     epoch_s = 946684800 if time.gmtime(0)[0] == 2000 else 0
     when = time.gmtime(utc_s - epoch_s)
-    return "%02d%02d%02d%02d%02d%02dZ" % (when[0] % 100, when[1], when[2], when[3], when[4], when[5])
+    return "%02d%02d%02d%02d%02d%02dZ" % (
+        when[0] % 100,
+        when[1],
+        when[2],
+        when[3],
+        when[4],
+        when[5],
+    )
 
 
 def _line(row: tuple) -> str:

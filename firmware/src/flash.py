@@ -50,7 +50,7 @@ class Flash:
     def write(self, file, data: bytes) -> None:
         """Write all of `data` at the current position and synchronise."""
         view = memoryview(data)
-        while len(view):
+        while len(view) > 0:
             written = file.write(view)
             view = view[written:]
         file.flush()

@@ -56,9 +56,7 @@ class Firmware:
         state.save()
         oracle = Oracle(config.oracle_log) if config.oracle_log else None
         self.recorder = Recorder(self.ring, self.timekeeper, self.boot, oracle)
-        self.measuring = Measuring(
-            config, state, self.recorder, self.timekeeper, self._front_end()
-        )
+        self.measuring = Measuring(config, state, self.recorder, self.timekeeper, self._front_end())
         self._restore()
         self._record_start()
         self.loads = Loads(config.loads, os.urandom)
@@ -70,7 +68,7 @@ class Firmware:
         config = self.config
         if config.electricity is None:
             return FixedFrontEnd()
-        from electricity import load_electricity
+        from electricity import load_electricity  # noqa: PLC0415
 
         utc_s, utc_ms = self.timekeeper.utc()
         return load_electricity(config.electricity, config.profiles, utc_s or 0, utc_ms)
@@ -103,7 +101,7 @@ class Firmware:
         config = self.config
         self.ems = None
         if config.ems_port:
-            from ems import EmsPort
+            from ems import EmsPort  # noqa: PLC0415
 
             self.ems = EmsPort(config, self.measuring.snapshot, self._local_action)
         self.commands = Commands(
@@ -123,7 +121,7 @@ class Firmware:
         return self.commands.local_action()
 
     def _make_link(self):
-        from link_task import LinkTask
+        from link_task import LinkTask  # noqa: PLC0415
 
         config = self.config
         version = "%d.%d.%d" % VERSION
@@ -138,7 +136,7 @@ class Firmware:
         )
         verify = None
         if config.utility_key:
-            from p256 import verifier
+            from p256 import verifier  # noqa: PLC0415
 
             verify = verifier(config.utility_key)
         arguments = (config.device, config.key, self.ring, info, os.urandom)
@@ -151,7 +149,7 @@ class Firmware:
         self.commands.link = link
         tls = None
         if config.tls:
-            from mqtt_shell import tls_context
+            from mqtt_shell import tls_context  # noqa: PLC0415
 
             try:
                 tls = tls_context(config.tls["ca"], config.tls["cert"], config.tls["key"])
@@ -167,8 +165,8 @@ class Firmware:
     def _description(self, version: str) -> bytes:
         if self.config.electricity is None:
             return b""
-        from meter_wire.portable.description import encode_description
-        from register_table import describe
+        from meter_wire.portable.description import encode_description  # noqa: PLC0415
+        from register_table import describe  # noqa: PLC0415
 
         rows = describe([row[0] for row in self.measuring.meter.snapshot(None)])
         return encode_description(self.config.serial, version, rows)
@@ -177,7 +175,7 @@ class Firmware:
         if not self.config.watchdog_s:
             return None
         try:
-            from machine import WDT
+            from machine import WDT  # noqa: PLC0415
         except ImportError:
             return None  # the unix port has none
         return WDT(timeout=self.config.watchdog_s * 1000).feed

@@ -54,7 +54,7 @@ class Measuring:
         self.meter = Meter(config.serial.encode(), phases, calendar, period_s)
         self.quality = None
         if config.quality and front_end.waveform is not None:
-            from quality import Quality
+            from quality import Quality  # noqa: PLC0415
 
             self.quality = Quality(phases)
         self._last_ms = timekeeper.uptime_ms()
@@ -143,9 +143,7 @@ class Measuring:
     def _judge(self, sample, passed_ms: int, utc_s, utc_ms: int) -> None:
         wave = self.front_end.waveform
         at_s = self._timekeeper.uptime_ms() // 1000 if utc_s is None else utc_s
-        events = self.quality.half_cycles(
-            wave.half_cycles, wave.half_us, at_s, utc_ms, wave.age_us
-        )
+        events = self.quality.half_cycles(wave.half_cycles, wave.half_us, at_s, utc_ms, wave.age_us)
         voltages = [phase[2] for phase in sample[1]]
         events += self.quality.tick(voltages, passed_ms, utc_s, utc_ms)
         for event in events:

@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from harness import World  # noqa: E402 - its folder has just become importable
+from harness import World
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ async def _watch(meter):
 
 
 async def _run(meter):
-    asyncio.create_task(_watch(meter))
+    asyncio.create_task(_watch(meter))  # noqa: RUF006
     await meter.run()
 
 
@@ -28,7 +28,7 @@ def main(config):
     print("HEAP start", gc.mem_free())
     import small
 
-    with open(config) as file:
+    with open(config) as file:  # noqa: PTH123
         meter = small.Small(json.load(file))
     gc.collect()
     print("HEAP built", gc.mem_free())

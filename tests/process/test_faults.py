@@ -10,8 +10,8 @@ import shutil
 import time
 
 import pytest
-from harness import wait_for
 from oracle import read_store
+from processes import wait_for
 
 pytestmark = pytest.mark.timeout(300)
 OVERFLOW, RESERVED, RELEASED = 1, 2, 3

@@ -7,7 +7,8 @@ import threading
 import time
 
 import pytest
-from harness import MICROPYTHON, connects, wait_for
+from harness import MICROPYTHON
+from processes import connects, wait_for
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -34,7 +35,7 @@ class Ems:
                 self.socket.sendall(b"ANSWER " + number + b" 6f6b\r\n")
 
     def close(self):
-        try:
+        try:  # noqa: SIM105
             self.socket.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
@@ -81,7 +82,7 @@ def test_greedy_clients_cost_one_bounded_buffer(world):
     time.sleep(1.5)
     flood = socket.create_connection(("127.0.0.1", world.ems_port), 5)
     flood.settimeout(10)
-    with pytest.raises(OSError):
+    with pytest.raises(OSError):  # noqa: PT011, PT012
         for _ in range(100):
             flood.sendall(b"x" * 1000)
             time.sleep(0.02)
@@ -105,7 +106,7 @@ def test_a_wrong_configuration_names_field_and_remedy(world):
     ):
         saved = dict(world.meter_json)
         world.configure_meter(**changes)
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: PLW1510
             world.firmware.command, env=world.firmware.environment, capture_output=True, text=True
         )
         assert done.returncode == 2, done.stdout

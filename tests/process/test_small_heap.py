@@ -10,8 +10,9 @@ import sys
 import time
 
 import pytest
-from harness import DEVICE, K_METER, MICROPYTHON, ROOT, Process, free_ports, wait_for
+from harness import DEVICE, K_METER, MICROPYTHON, ROOT
 from oracle import read_store
+from processes import Process, free_ports, wait_for
 
 HEAP = 38 * 1024
 LEAST_FREE = 3000
@@ -39,8 +40,9 @@ small_meter.main("CONFIG")
 def make_image(world):
     """Return an image of the small profile and the module that reports the heap."""
     sys.path.insert(0, str(ROOT / "firmware"))
-    import build
     from romfs import pack
+
+    import build
 
     build.build()
     short = build.build_small(world.folder / "small-build")

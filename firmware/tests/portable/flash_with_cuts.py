@@ -1,7 +1,7 @@
 """A folder in RAM whose power can be cut inside any write: what tests put in place of `Flash`."""
 
 
-class PowerCut(Exception):
+class PowerCutError(Exception):
     """The power failed; the object is dead, `Medium.survive` gives what the next start finds."""
 
 
@@ -20,7 +20,7 @@ class Medium:
             self.operations += 1
             return True
         if self.cut_at is not None and self.operations > self.cut_at:
-            raise PowerCut
+            raise PowerCutError
         self.operations += 1
         return False
 
@@ -67,7 +67,7 @@ class CutFlash:
 
     def create(self, name):
         if self.medium.spend() and not self.medium.keep:
-            raise PowerCut
+            raise PowerCutError
         self.medium.files[name] = bytearray()
         return CutFile(self.medium, name)
 
@@ -81,9 +81,9 @@ class CutFlash:
         content[file.position : end] = data
         file.position = end
         if cut:
-            raise PowerCut
+            raise PowerCutError
 
     def remove(self, name):
         if self.medium.spend() and not self.medium.keep:
-            raise PowerCut
+            raise PowerCutError
         self.medium.files.pop(name, None)

@@ -1,7 +1,7 @@
 """The flash ring under power cuts, overflow and lost flash. Runs on CPython and MicroPython."""
 
 import state as items
-from flash_with_cuts import CutFlash, Medium, PowerCut
+from flash_with_cuts import CutFlash, Medium, PowerCutError
 from meter_wire.portable.entry import chain, chain_hole
 from ring import OVERFLOW, RELEASED, RESERVED, Ring
 from state import State
@@ -87,9 +87,9 @@ def test_a_cut_at_any_operation_leaves_the_old_or_the_new_state():
                         ring.release(number - 3, 0)
                     assert ring.append(entry(number)) == number
                     logged = number
-            except PowerCut:
+            except PowerCutError:
                 pass
-            ring, state = start(medium.survive(), Random())
+            ring, state = start(medium.survive(), Random())  # noqa: RUF059
             if logged:
                 assert ring.incarnation == incarnation, (cut_at, keep)
                 assert ring.head in (logged, logged + 1), (cut_at, keep, logged, ring.head)
@@ -105,7 +105,7 @@ def test_a_cut_at_any_operation_leaves_the_old_or_the_new_state():
 
 def test_two_cuts_in_a_row_lose_nothing_that_was_appended():
     for first_cut in range(8, 40, 3):
-        for second_cut in range(0, 12):
+        for second_cut in range(12):
             medium = Medium()
             medium.cut_at = first_cut
             medium.keep = 2
@@ -116,7 +116,7 @@ def test_two_cuts_in_a_row_lose_nothing_that_was_appended():
                     assert ring.head >= logged
                     for _number in range(25):
                         logged = ring.append(entry(ring.head + 1))
-                except PowerCut:
+                except PowerCutError:
                     pass
                 medium = medium.survive()
                 medium.cut_at = second_cut

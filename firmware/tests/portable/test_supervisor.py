@@ -16,9 +16,7 @@ class Time:
 def start(works, silence_ms=5000, feed=None):
     time = Time()
     restarts = []
-    supervisor = Supervisor(
-        time, lambda *row: restarts.append(row), feed, lambda text: None
-    )
+    supervisor = Supervisor(time, lambda *row: restarts.append(row), feed, lambda text: None)  # noqa: ARG005
     for name in sorted(works):
         supervisor.add(name, works[name], silence_ms)
     return supervisor, time, restarts
@@ -61,7 +59,7 @@ def test_a_memory_error_costs_one_task_one_restart():
 def test_a_silent_task_is_cancelled_and_started_again():
     calls = []
 
-    async def silent(beat):
+    async def silent(beat):  # noqa: ARG001
         calls.append(1)
         await asyncio.sleep(3600)
 
@@ -77,7 +75,7 @@ def test_a_silent_task_is_cancelled_and_started_again():
 def test_a_task_that_always_dies_is_tried_ever_more_rarely():
     calls = []
 
-    async def dying(beat):
+    async def dying(beat):  # noqa: ARG001
         calls.append(1)
         raise OSError(5)
 
@@ -92,7 +90,7 @@ def test_a_task_that_always_dies_is_tried_ever_more_rarely():
 def test_the_watchdog_starves_while_a_task_is_down():
     fed = []
 
-    async def dying(beat):
+    async def dying(beat):  # noqa: ARG001
         raise ValueError
 
     async def run():
