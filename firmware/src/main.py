@@ -205,6 +205,9 @@ def main(arguments: list) -> int:
     except ValueError as error:
         print("metertwin: " + str(error))
         return 2
+    except OSError as error:
+        print("metertwin: state_dir: cannot be used (%s); give a writable folder" % (error,))
+        return 2
     gc.collect()
     asyncio.run(firmware.run())
     return 0

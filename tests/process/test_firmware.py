@@ -102,6 +102,7 @@ def test_a_wrong_configuration_names_field_and_remedy(world):
         ({"capture_period_s": 7}, "capture_period_s: "),
         ({"key": "00"}, "key: "),
         ({"ems": {"port": 0}}, "ems.port: "),
+        ({"state_dir": "/proc/none/state"}, "state_dir: "),
         ({"tariff": {"switches": [["9", "00:00", 1]]}}, "tariff.switches[0]: "),
     ):
         saved = dict(world.meter_json)
