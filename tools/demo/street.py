@@ -50,7 +50,7 @@ def existing(target: Target, namespace: str, kind: str) -> set[str]:
     return {line.split("/", 1)[1] for line in listed.split()}
 
 
-def meter_configuration(device: str, anchor: int) -> dict[str, Any]:
+def meter_configuration(device: str, anchor: str) -> dict[str, Any]:
     """Return what the demo adds to a provisioned `meter.json`."""
     street = json.loads(ELECTRICITY.read_text())
     street["anchor"] = anchor
@@ -64,8 +64,8 @@ def meter_configuration(device: str, anchor: int) -> dict[str, Any]:
         "profiles": "/app/profiles",
         "ems": {"port": 7001, "period_s": 5},
         "tariff": {
-            "switches": [["1234567", "06:00", 1], ["1234567", "22:00", 2]],
-            "offsets": [[0, 7200]],
+            "zone": "Europe/Brussels",
+            "switches": [["12345", "07:00", 1], ["12345", "22:00", 2], ["67", "00:00", 2]],
         },
         "electricity": electricity,
     }
@@ -129,7 +129,7 @@ def build_meter_pod(device: str, image: str) -> dict[str, Any]:
     }
 
 
-def provision(target: Target, namespace: str, device: str, anchor: int) -> None:
+def provision(target: Target, namespace: str, device: str, anchor: str) -> None:
     """Give one meter its credentials and configuration, as `kubectl meter provision` does.
 
     Raises:
@@ -151,7 +151,7 @@ def apply_meters(target: Target, namespace: str) -> None:
     """Provision the meters that are not there yet and start their pods."""
     secrets = existing(target, namespace, "secrets")
     pods = existing(target, namespace, "pods")
-    anchor = int(time.time()) // 900 * 900
+    anchor = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() // 900 * 900))
     for device in devices():
         if f"meter-{device}" not in secrets:
             provision(target, namespace, device, anchor)

@@ -107,8 +107,8 @@ class Messenger:
             identifier=OPERATOR_USER,
             tls_context=_tls(self._settings),
             keepalive=20,
-            max_concurrent_outgoing_calls=256,
         ) as client:
+            client.pending_calls_threshold = 1000
             for topic in SUBSCRIPTIONS:
                 await client.subscribe(topic, qos=1)
             self.connected.set()
