@@ -11,7 +11,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-GENERATORS: tuple[tuple[str, str], ...] = ()
+GENERATORS: tuple[tuple[str, str], ...] = (
+    ("registers and events of the meter", "tools/reference/meter_tables.py"),
+    ("reference of the link", "wire/tools/link_reference.py"),
+    ("golden vectors of the link", "wire/tools/link_vectors.py"),
+    ("catalogue of applications", "tools/catalogue.py"),
+    ("chart", "tools/chart/generate.py"),
+)
 
 
 def run(name: str, script: str, *, check: bool) -> bool:

@@ -29,7 +29,7 @@ class MemorySecrets:
     def find_secret(self, name):
         return self.secrets.get(name)
 
-    def create_secret(self, name, kind, data):
+    def create_secret(self, name, _kind, data):
         self.writes += 1
         return self.secrets.setdefault(name, data) is data
 
@@ -125,7 +125,7 @@ def test_a_certificate_that_is_no_authority_is_refused(authority):
         Authority.load(*bundle)
 
 
-def test_the_der_forms_are_read_by_another_tls_stack(authority, tmp_path):
+def test_the_der_forms_are_read_by_another_tls_stack(authority):
     bundle = authority.issue(meter_identity("a"), NOW)
     assert pem_to_der(bundle.certificate) == ssl.PEM_cert_to_DER_cert(bundle.certificate.decode())
     assert serialization.load_der_private_key(key_to_der(bundle.key), None)

@@ -112,7 +112,12 @@ def label_namespace(target: Target) -> None:
     )
     command = ["kubectl", "apply", "-f", "-"]
     subprocess.run(
-        command, input=manifest, text=True, check=True, env=target.environment(), capture_output=True
+        command,
+        input=manifest,
+        text=True,
+        check=True,
+        env=target.environment(),
+        capture_output=True,
     )
 
 

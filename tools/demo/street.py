@@ -1,7 +1,7 @@
 """The meters of the demo street: credentials, one pod of firmware each, and their resources.
 
-A meter is a physical thing; here it is a pod that runs the real firmware on MicroPython's unix port,
-fed by measured profiles. Its twin cannot tell it from a board. Neighbour: ``demo.py``.
+A meter is a physical thing; here it is a pod that runs the real firmware on MicroPython's unix
+port, fed by measured profiles. Its twin cannot tell it from a board. Neighbour: ``demo.py``.
 """
 
 import json
@@ -74,8 +74,6 @@ def meter_configuration(device: str, anchor: str) -> dict[str, Any]:
 def image_of(target: Target) -> str:
     """Return the firmware image as the cluster knows it."""
     if target.loader == "registry":
-    
-
         return f"{os.environ['REGISTRY'].rstrip('/')}/firmware:dev"
     return "localhost/metertwin/firmware:dev"
 
@@ -184,5 +182,3 @@ def wait_for_street(target: Target, namespace: str) -> None:
         except subprocess.CalledProcessError as error:
             print(kubectl(target, "get", "smartmeters", "-n", namespace, "-o", "wide"))
             fail(f"not every meter became {condition} within {WAIT_S} s: {error.stderr.strip()}")
-
-

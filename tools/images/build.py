@@ -40,10 +40,10 @@ def build(name: str, *, force: bool) -> Path:
     archive = OUTPUT / f"{name}.tar"
     record = OUTPUT / f"{name}.json"
     key = content_hash(recipe.sources)
-    if not force and archive.exists() and record.exists():
-        if json.loads(record.read_text())["content"] == key:
-            print(f"{name}: unchanged", file=sys.stderr, flush=True)
-            return archive
+    known = json.loads(record.read_text())["content"] if record.exists() else ""
+    if not force and archive.exists() and known == key:
+        print(f"{name}: unchanged", file=sys.stderr, flush=True)
+        return archive
     begun = time.monotonic()
     target = cache() / "work" / name
     shutil.rmtree(target, ignore_errors=True)

@@ -67,7 +67,7 @@ class Process:
             self.cache,
             fleet,
             lease.term,
-            lambda meter, nonce: self.reconciler.messages_of(meter, nonce),
+            self.reconciler.messages_of,
             self.queue.add,
             lease.confirm,
         )
@@ -178,7 +178,7 @@ class Process:
 
 
 def main() -> int:
-    """Return 0 after a requested stop, 1 when the Lease was lost or a part failed, 2 for settings."""
+    """Return 0 after a requested stop, 1 when Lease or a part was lost, 2 for settings."""
     try:
         settings = load_settings()
     except SettingsError as error:

@@ -1,11 +1,10 @@
-"""Manifests of what a meter owns and of what a namespace needs once. Pure, tested without a cluster."""
+"""Manifests of what a meter owns and of what a namespace needs once. Pure."""
 
 import base64
 import hashlib
 import json
 from datetime import datetime
 
-from meter_operator.desired import Desired, Json, Meter
 from meter_pki.authority import Bundle
 from meter_wire.names import (
     ANNOTATION_TEMPLATE_HASH,
@@ -20,6 +19,8 @@ from meter_wire.names import (
     build_twin_name,
 )
 from meter_wire.portable.keys import derive_key
+
+from meter_operator.desired import Desired, Json, Meter
 
 # Raise it when the pod's template below changes: running twins keep theirs, new epochs get this.
 TEMPLATE_REVISION = 1

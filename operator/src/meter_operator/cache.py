@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from meter_wire.names import LABEL_DEVICE
+
 from meter_operator.desired import Json, Key, Meter, parse_meter
 from meter_operator.observed import Pod, TwinState, Witness, parse_pod
-from meter_wire.names import LABEL_DEVICE
 
 
 @dataclass

@@ -1,22 +1,22 @@
 """The only module that calls the Kubernetes API: a few verbs over aiohttp.
 
 kopf finds the credentials (service account, else kubeconfig). Decisions are compare-and-swap by
-resourceVersion; children are created once by name; what a namespace has once is applied server-side.
+resourceVersion; children are created once by name; what a namespace has once is applied
+server-side.
 """
 
 import base64
 import json
-import ssl
 import time
 from http import HTTPStatus
 from typing import Any
 
 import aiohttp
 import kopf
+from meter_wire.names import GROUP, VERSION
 
 from meter_operator.builders import MANAGER
 from meter_operator.desired import Json, Key, Meter
-from meter_wire.names import GROUP, VERSION
 
 METERS = f"/apis/{GROUP}/{VERSION}"
 APPLY = "application/apply-patch+yaml"
@@ -119,7 +119,9 @@ class Cluster:
                 return None
             raise
 
-    async def list_all(self, kind: str, namespace: str, selector: str = "") -> tuple[list[Json], int]:
+    async def list_all(
+        self, kind: str, namespace: str, selector: str = ""
+    ) -> tuple[list[Json], int]:
         """Return all objects of a kind, read in pages, and the version of the list."""
         base = PATHS[kind].format(namespace=namespace)
         query, found, version = f"?limit={PAGE}&labelSelector={selector}", [], 0
@@ -148,7 +150,9 @@ class Cluster:
         kind, metadata = manifest["kind"], manifest["metadata"]
         path = PATHS[kind].format(namespace=metadata["namespace"]) + f"/{metadata['name']}"
         doing = f"applying {kind} {metadata['namespace']}/{metadata['name']}"
-        await self._call("PATCH", f"{path}?fieldManager={MANAGER}&force=true", doing, manifest, APPLY)
+        await self._call(
+            "PATCH", f"{path}?fieldManager={MANAGER}&force=true", doing, manifest, APPLY
+        )
 
     async def replace(self, manifest: Json) -> Json:
         """Replace an object of the version that was read.

@@ -110,9 +110,7 @@ class Desired:
     @property
     def template_hash(self) -> str:
         """Hash of all that the pod is made from: spec, profile and the operator's settings."""
-        return hash_json(
-            [self.configuration, self.image, self.resources, self.store, self.feeder]
-        )
+        return hash_json([self.configuration, self.image, self.resources, self.store, self.feeder])
 
 
 def hash_json(value: Any) -> str:

@@ -4,10 +4,11 @@ import asyncio
 import logging
 from functools import lru_cache
 
-from meter_operator.cluster import Cluster
 from meter_pki.authority import Authority
 from meter_wire.fleet_keys import derive_meter_key
 from meter_wire.names import CA_SECRET, FLEET_KEY_FIELD, FLEET_KEY_SECRET
+
+from meter_operator.cluster import Cluster
 
 log = logging.getLogger(__name__)
 MASTER_BYTES = 32

@@ -5,7 +5,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
 
 RECONCILES = Counter(
     "controller_runtime_reconcile", "Reconciles by result.", ["controller", "result"]

@@ -9,9 +9,10 @@ import logging
 import time
 from datetime import UTC, datetime, timedelta
 
+from meter_wire.names import OPERATOR_LEASE
+
 from meter_operator.cluster import Cluster, ClusterError, ConflictError
 from meter_operator.desired import Json
-from meter_wire.names import OPERATOR_LEASE
 
 log = logging.getLogger(__name__)
 DURATION_S = 15
@@ -140,7 +141,7 @@ class Lease:
 
 def _long_expired(spec: Json) -> bool:
     try:
-        renewed = datetime.fromisoformat(str(spec["renewTime"]).replace("Z", "+00:00"))
+        renewed = datetime.fromisoformat(str(spec["renewTime"]))
     except (KeyError, ValueError):
         return True
     return datetime.now(UTC) - renewed > timedelta(seconds=4 * DURATION_S)

@@ -13,13 +13,6 @@ from collections.abc import Awaitable, Callable
 from itertools import islice
 
 import aiomqtt
-
-from meter_operator.cache import Cache
-from meter_operator.desired import Key, Meter
-from meter_operator.fleet import Fleet
-from meter_operator.observed import TwinState
-from meter_operator.owner import Message, build_removal
-from meter_operator.settings import Settings
 from meter_wire.names import OPERATOR_USER, build_topic, parse_topic
 from meter_wire.owner_record import (
     OwnerHello,
@@ -30,6 +23,13 @@ from meter_wire.owner_record import (
 )
 from meter_wire.portable.keys import derive_key
 from meter_wire.portable.tlv import RemoteProtocolError
+
+from meter_operator.cache import Cache
+from meter_operator.desired import Key, Meter
+from meter_operator.fleet import Fleet
+from meter_operator.observed import TwinState
+from meter_operator.owner import Message, build_removal
+from meter_operator.settings import Settings
 
 log = logging.getLogger(__name__)
 SUBSCRIPTIONS = ("mt/+/+/state", "mt/+/hello", "mt/+/owner")
@@ -129,7 +129,10 @@ class Messenger:
             while self._pending:
                 batch = list(islice(self._pending.items(), BATCH))
                 await asyncio.gather(
-                    *(client.publish(topic, payload, qos=1, retain=True) for topic, payload in batch)
+                    *(
+                        client.publish(topic, payload, qos=1, retain=True)
+                        for topic, payload in batch
+                    )
                 )
                 for topic, payload in batch:
                     if self._pending.get(topic) == payload:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from meter_operator.desired import Json, Meter
 from meter_wire.names import LABEL_EPOCH
+
+from meter_operator.desired import Json, Meter
 
 
 @dataclass(frozen=True, slots=True)

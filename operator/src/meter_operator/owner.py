@@ -7,10 +7,11 @@ term, the Lease's transition count, which only grows). Neighbour: `messenger`.
 import json
 from typing import NamedTuple
 
-from meter_operator.desired import Meter
 from meter_wire.names import build_topic
 from meter_wire.owner_record import OwnerRecord, encode_owner_record
 from meter_wire.portable.keys import derive_key, mac16
+
+from meter_operator.desired import Meter
 
 
 class Message(NamedTuple):
@@ -38,7 +39,14 @@ def build_owner_message(meter: Meter, meter_key: bytes, broker: str, nonce: byte
 
 
 def build_ctl_message(
-    device: str, epoch: int, epoch_id: bytes, state: str, meter_key: bytes, *, term: int, counter: int
+    device: str,
+    epoch: int,
+    epoch_id: bytes,
+    state: str,
+    meter_key: bytes,
+    *,
+    term: int,
+    counter: int,
 ) -> Message:
     """Return the control record of one epoch, with its MAC under K_ctl of that epoch."""
     record = {

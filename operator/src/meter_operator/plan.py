@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from meter_operator.desired import Desired
 from meter_operator.observed import Observed, Pod
 
-
 FIRST = "First"
 POD_GONE = "PodGone"
 RESTORED = "RestoredCluster"

@@ -68,9 +68,7 @@ def secret_missing(observed: Observed) -> Violation | None:
         return None
     name = observed.missing_secrets[0]
     recipients = (observed.meter.spec.get("dataPolicy") or {}).get("recipients") or []
-    number = next(
-        (at for at, row in enumerate(recipients) if row["publicKeySecret"] == name), 0
-    )
+    number = next((at for at, row in enumerate(recipients) if row["publicKeySecret"] == name), 0)
     path = f"spec.dataPolicy.recipients[{number}].publicKeySecret"
     return Violation(
         "SecretMissing", f"{path}: Secret {name!r} with key 'publicKey' (64 hex digits) is needed"

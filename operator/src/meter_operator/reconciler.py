@@ -1,4 +1,4 @@
-"""The story of one meter: observe, check, plan, act, say. Level-based: any event means "look again".
+"""The story of one meter: observe, check, plan, act, say. Any event means "look again".
 
 Pure parts decide (`policies`, `plan`, `status`, `owner`); `cluster` and `messenger` act. What was
 allocated by this very process is remembered, because only then may a pod be created for it.
@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from cryptography import x509
+from meter_pki.identities import twin_identity
+from meter_wire.names import build_twin_name
 
 from meter_operator import builders, plan
 from meter_operator.cache import Cache
@@ -21,8 +23,6 @@ from meter_operator.owner import Message, build_ctl_message, build_owner_message
 from meter_operator.policies import Violation, find_violation
 from meter_operator.settings import Settings
 from meter_operator.status import build_status, changed
-from meter_pki.identities import twin_identity
-from meter_wire.names import build_twin_name
 
 log = logging.getLogger(__name__)
 PUBLIC_KEY_DIGITS = 64
@@ -159,7 +159,9 @@ class Reconciler:
         self._allocated.add((decided.uid, epoch))
         log.info("epoch decided", extra={"meter": meter.key.name, "epoch": epoch, "reason": reason})
         if meter.epoch:
-            await self._event(decided, "Takeover", f"epoch {epoch} replaces {meter.epoch}: {reason}")
+            await self._event(
+                decided, "Takeover", f"epoch {epoch} replaces {meter.epoch}: {reason}"
+            )
         retired = []
         if meter.epoch:
             retired.append(self._ctl(decided, meter.epoch, meter.epoch_id, "retired"))
@@ -234,7 +236,9 @@ class Reconciler:
         stamp = not_after.strftime("%Y-%m-%dT%H:%M:%SZ")
         note = {"metadata": {"annotations": {"metertwin.io/certificate-not-after": stamp}}}
         await self._cluster.merge("Pod", meter.key.namespace, pod.name, note)
-        await self._event(meter, "CertificateRenewed", f"the twin's certificate lasts until {stamp}")
+        await self._event(
+            meter, "CertificateRenewed", f"the twin's certificate lasts until {stamp}"
+        )
 
     async def _say(
         self, observed: Observed, desired: Desired | None, violation: Violation | None
@@ -289,7 +293,7 @@ class Reconciler:
 def _renewal_due(pod: Pod | None) -> bool:
     if pod is None or not pod.certificate_not_after:
         return False
-    end = datetime.fromisoformat(pod.certificate_not_after.replace("Z", "+00:00"))
+    end = datetime.fromisoformat(pod.certificate_not_after)
     return (end - datetime.now(UTC)).total_seconds() <= RENEWAL_LEFT_S
 
 

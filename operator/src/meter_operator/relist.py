@@ -7,10 +7,11 @@ that catches what a silent watch has missed. Neighbours: `cache`, `watches`.
 
 from collections.abc import Awaitable, Callable
 
+from meter_wire.names import LABEL_ROLE, ROLE_TWIN
+
 from meter_operator.cache import Cache
 from meter_operator.cluster import Cluster
 from meter_operator.desired import Json, Key, Meter
-from meter_wire.names import LABEL_ROLE, ROLE_TWIN
 
 SELECTOR = f"{LABEL_ROLE}%3D{ROLE_TWIN}"
 

@@ -1,4 +1,4 @@
-"""Conditions of a SmartMeter: states, not transitions; true only for the current generation. Pure."""
+"""Conditions of a SmartMeter: states, true only for the current generation. Pure."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +19,7 @@ def _condition(kind: str, truth: bool, reason: str, message: str) -> Json:
     }
 
 
-def _twin_ready(observed: Observed, violation: Violation | None, pod: Pod | None) -> Json:
+def _twin_ready(violation: Violation | None, pod: Pod | None) -> Json:
     if violation:
         return _condition("TwinReady", False, violation.reason, violation.message)
     if pod is None or pod.gone:
@@ -47,7 +47,7 @@ def _meter_connected(state: TwinState | None, before: Json | None) -> Json:
 def coarse(moment: str) -> str:
     """Return an RFC 3339 time rounded down to five minutes, or nothing."""
     try:
-        seconds = datetime.fromisoformat(moment.replace("Z", "+00:00")).timestamp()
+        seconds = datetime.fromisoformat(moment).timestamp()
     except ValueError:
         return ""
     rounded = datetime.fromtimestamp(seconds // COARSE_S * COARSE_S, UTC)
@@ -72,7 +72,7 @@ def build_status(
     meter = observed.meter
     pod = observed.find_pod(meter.epoch) if meter.epoch else None
     current = pod is not None and desired is not None and pod.spec_hash == desired.spec_hash
-    twin = _twin_ready(observed, violation, pod)
+    twin = _twin_ready(violation, pod)
     state = observed.states.get(meter.epoch)
     before = {row["type"]: row for row in meter.status.get("conditions") or []}
     connected = _meter_connected(state, before.get("MeterConnected"))

@@ -8,13 +8,13 @@ import time
 from typing import Any
 
 import kopf
+from meter_wire.names import GROUP, LABEL_ROLE, ROLE_TWIN, VERSION
 
 from meter_operator.cache import Cache
 from meter_operator.cluster import find_connection
 from meter_operator.desired import Key, Meter
 from meter_operator.messenger import Messenger
 from meter_operator.workqueue import WorkQueue
-from meter_wire.names import GROUP, LABEL_ROLE, ROLE_TWIN, VERSION
 
 IDLE_S = 0.1
 WATCH_SERVER_S = 300

@@ -5,10 +5,11 @@ import sys
 import urllib.error
 from datetime import UTC, datetime
 
+from meter_wire.names import CA_SECRET, FLEET_KEY_SECRET, TRUST_CONFIG_MAP
+
 from meter_pki.authority import CredentialError
 from meter_pki.cluster_secrets import ClusterSecrets
 from meter_pki.init import BROKER_SECRET, OPERATOR_SECRET, ensure_installation
-from meter_wire.names import CA_SECRET, FLEET_KEY_SECRET, TRUST_CONFIG_MAP
 
 
 def main() -> int:

@@ -49,7 +49,9 @@ def operator_identity() -> Identity:
     return Identity(OPERATOR_USER, OPERATOR_URI)
 
 
-def broker_identity(namespace: str, service: str = BROKER_NAME, extra: tuple[str, ...] = ()) -> Identity:
+def broker_identity(
+    namespace: str, service: str = BROKER_NAME, extra: tuple[str, ...] = ()
+) -> Identity:
     """Return the identity of the broker, with every name of its Service."""
     names = (service, f"{service}.{namespace}", f"{service}.{namespace}.svc")
     return Identity(service, "", (*names, f"{names[-1]}.cluster.local", *extra), True)

@@ -8,8 +8,6 @@ import secrets
 from datetime import datetime
 from typing import Protocol
 
-from meter_pki.authority import Authority, CredentialError, renewal_due
-from meter_pki.identities import Identity, broker_identity, operator_identity
 from meter_wire.names import (
     CA_SECRET,
     FLEET_KEY_FIELD,
@@ -17,6 +15,9 @@ from meter_wire.names import (
     TRUST_CONFIG_MAP,
     TRUST_FIELD,
 )
+
+from meter_pki.authority import Authority, CredentialError, renewal_due
+from meter_pki.identities import Identity, broker_identity, operator_identity
 
 OPERATOR_SECRET = "metertwin-operator-tls"  # noqa: S105 - a name
 BROKER_SECRET = "metertwin-mosquitto-tls"  # noqa: S105 - a name
