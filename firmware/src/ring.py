@@ -80,7 +80,7 @@ class Ring:
             self._next = 1
             self._chain = bytes(16)
             return
-        self.oldest = first
+        self._overwrite(first)  # what is missing at the old end without being given up is lost
         last = self._segments.end - 1
         before, entry = self._segments.read(last)
         self._chain = chain(before, self.incarnation, last, entry)

@@ -144,6 +144,41 @@ def test_overflow_is_counted_and_declared():
     verify_chain(ring)
 
 
+def test_a_cut_at_any_operation_declares_all_that_was_overwritten():
+    for cut_at in range(180, 260):
+        for keep in (0, 2, 4):
+            medium = Medium()
+            medium.cut_at = cut_at
+            medium.keep = keep
+            try:
+                ring, _state = start(medium)
+                for number in range(1, 200):
+                    ring.append(entry(number))
+                raise AssertionError("no cut")
+            except PowerCutError:
+                pass
+            ring, _state = start(medium.survive())
+            assert ring.oldest > 1
+            assert ring.hole(1) == (ring.oldest - 1, OVERFLOW), (cut_at, keep)
+            assert ring.lost == ring.oldest - 1, (cut_at, keep)
+
+
+def test_a_vanished_oldest_segment_is_a_declared_loss():
+    medium = Medium()
+    ring, _state = start(medium)
+    for number in range(1, 31):
+        ring.append(entry(number))
+    ring.release(2, 0)
+    ring.save()
+    medium = medium.survive()
+    del medium.files["ring0"]
+    ring, _state = start(medium)
+    assert ring.oldest > 3
+    assert ring.hole(1) == (2, RELEASED)
+    assert ring.hole(3) == (ring.oldest - 1, OVERFLOW)
+    assert ring.lost == ring.oldest - 3
+
+
 def test_acknowledged_entries_stay_until_space_is_needed():
     ring, _state = start(Medium())
     for number in range(1, 11):
