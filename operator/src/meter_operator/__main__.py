@@ -12,11 +12,12 @@ import kopf
 from meter_operator import http_server
 from meter_operator.cache import Cache
 from meter_operator.cluster import Cluster, ClusterError, ConflictError, find_connection
-from meter_operator.desired import Key
+from meter_operator.desired import Key, Meter
 from meter_operator.fleet import Fleet, load_fleet
 from meter_operator.journal import start_journal
 from meter_operator.lease import Lease, LeaseLostError
 from meter_operator.messenger import Messenger
+from meter_operator.owner import Message
 from meter_operator.reconciler import Reconciler
 from meter_operator.relist import relist
 from meter_operator.settings import Settings, SettingsError, load_settings
@@ -60,6 +61,10 @@ class Process:
             await web.cleanup()
             await cluster.close()
 
+    def _messages_of(self, meter: Meter, nonce: bytes) -> list[Message]:
+        """Ask the reconciler, which is made after the messenger that needs it."""
+        return self.reconciler.messages_of(meter, nonce)
+
     async def _act(self, cluster: Cluster, fleet: Fleet, lease: Lease) -> None:
         self.cluster = cluster
         self.messenger = Messenger(
@@ -67,7 +72,7 @@ class Process:
             self.cache,
             fleet,
             lease.term,
-            self.reconciler.messages_of,
+            self._messages_of,
             self.queue.add,
             lease.confirm,
         )
