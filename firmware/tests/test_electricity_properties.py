@@ -31,7 +31,7 @@ def profiles(tmp_path_factory):
     jitter=st.lists(st.integers(50, 2500), min_size=1, max_size=50),
     annual_kwh=st.integers(1, 200),
 )
-def test_each_quarter_hour_has_the_source_s_energy(  # noqa: PLR0917
+def test_each_quarter_hour_has_the_source_s_energy(
     profiles, seed, phases, plant_kw, jitter, annual_kwh
 ):
     config = {"profile": "load", "annual_kwh": annual_kwh, "phases": phases, "seed": seed}
@@ -67,7 +67,7 @@ def test_each_quarter_hour_has_the_source_s_energy(  # noqa: PLR0917
     st.sampled_from([1, 3]),
     st.lists(st.integers(0, 900_000), max_size=20),
 )
-def test_a_curve_never_falls_and_ends_at_the_energy(  # noqa: PLR0917
+def test_a_curve_never_falls_and_ends_at_the_energy(
     shape, seed, quarter, energy, phases, times
 ):
     curve = shape(seed, quarter, energy, phases)

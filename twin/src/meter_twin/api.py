@@ -31,7 +31,7 @@ Route = Callable[[Request], Awaitable[Response]]
 class Api:
     """Routes of the local port."""
 
-    def __init__(  # noqa: PLR0917 - the one place that wires the parts
+    def __init__(
         self,
         device: str,
         store: Store,

@@ -76,7 +76,7 @@ class OwnerGate:
         before, self.memory = self.memory, GateMemory(*order, self.state)
         return Verdict(True, changed=self.memory != before)
 
-    def _parse(self, payload: bytes) -> tuple[dict[str, Any] | None, str]:  # noqa: PLR0911
+    def _parse(self, payload: bytes) -> tuple[dict[str, Any] | None, str]:
         if not payload:
             return None, "empty"
         if len(payload) > MAX_RECORD:
