@@ -36,7 +36,7 @@ def test_a_whole_store_agrees():
 def test_a_lost_entry_is_seen():
     for seq in RAWS:
         short = {key: raw for key, raw in RAWS.items() if key != seq}
-        with pytest.raises(AssertionError, match="lost|missing"):
+        with pytest.raises(AssertionError, match=r"lost|missing"):
             ledger(short).verify(LOGGED, LOGGED)
 
 
