@@ -71,6 +71,11 @@ test-cluster: setup demo ## tests on the real cluster with the running street
 	@echo "==> tests on the cluster"
 	export KUBECONFIG="$$($(MAKE) kubeconfig)"
 	$(RUN) pytest -q -m "cluster or demo"
+	if [ -n "$${CI:-}" ] && [ "$$KUBECONFIG" = "$$($(CLUSTER) kubeconfig)" ]; then
+	  unset KUBECONFIG
+	  $(MAKE) demo-down
+	  $(CLUSTER) leftovers
+	fi
 
 .PHONY: test
 test: check unit test-cluster ## everything that CI runs
