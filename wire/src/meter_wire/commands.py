@@ -1,6 +1,6 @@
 """Commands that a twin sends to its meter. Times to live are given when they are issued."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from meter_wire.portable.entry import encode_code
 from meter_wire.portable.tlv import encode_int, field, number
@@ -9,15 +9,13 @@ from meter_wire.tables import FRAME_TYPES, TAGS, TARGETS, number_of
 _TAGS = {row.name: row.number for row in TAGS}
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     """Ask for registers now; no codes: all of them."""
 
     codes: tuple[bytes, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Subscribe:
+class Subscribe(NamedTuple):
     """Ask for live readings every `period_s` during `duration_s`; duration 0 ends it."""
 
     codes: tuple[bytes, ...]
@@ -25,40 +23,35 @@ class Subscribe:
     duration_s: int
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """Set a target of `tables.TARGETS`: `capture_period`, `report_spread` or `load`."""
 
     target: str
     value: int
-    index: int = 0
+    index: int = 0  # type: ignore[assignment]
     seconds: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(NamedTuple):
     """Pass an order that the utility signed (supply, large clock step), unchanged."""
 
     order: bytes
     signature: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Forward:
+class Forward(NamedTuple):
     """Hand opaque bytes (at most 512) to the EMS port, at most once."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class SetTime:
+class SetTime(NamedTuple):
     """Set the meter's clock to UTC; steps over 60 s need an `Order`."""
 
     utc_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class PassOwner:
+class PassOwner(NamedTuple):
     """Hand an owner record to the meter, the fast path of flows 6 and 7."""
 
     record: bytes

@@ -1,19 +1,17 @@
 """Effects of the twin's link: what the shell does after each call, in order."""
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from meter_wire.entries import Entry
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     """Publish on `mt/<device>/<epoch>/down`, QoS 1, not retained."""
 
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Hole:
+class Hole(NamedTuple):
     """Numbers first to last will not come; reason as in `tables.HOLES` (3 released = local)."""
 
     first: int
@@ -21,8 +19,7 @@ class Hole:
     reason: int
 
 
-@dataclass(frozen=True, slots=True)
-class StoreEntries:
+class StoreEntries(NamedTuple):
     """Commit in one transaction, then call `TwinLink.stored(batch)`, or `failed()`.
 
     `entries` are (seq, bytes), new or filling a local hole; `stored` and `chain` are the marks of
@@ -38,8 +35,7 @@ class StoreEntries:
     chain: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Quarantine:
+class Quarantine(NamedTuple):
     """Same identity, other bytes: keep both, count, report. Precedes the ack."""
 
     incarnation: bytes
@@ -47,8 +43,7 @@ class Quarantine:
     entry: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ChainBroken:
+class ChainBroken(NamedTuple):
     """The meter's history before `seq` is not the stored one; the entries are kept, report it.
 
     After a hello: the meter's head is below what is stored, so numbers from `seq` on come again.
@@ -58,8 +53,7 @@ class ChainBroken:
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class MeterHello:
+class MeterHello(NamedTuple):
     """The meter opened a session: persist `number` as the incarnation's last hello."""
 
     device: str
@@ -77,8 +71,7 @@ class MeterHello:
     firmware: str
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
+class Described(NamedTuple):
     """DESCRIBE arrived: serial and registers with unit and scaler; keep the body."""
 
     digest: bytes
@@ -88,8 +81,7 @@ class Described:
     registers: tuple[tuple[bytes, int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(NamedTuple):
     """A command's end: `code` of `tables.ANSWERS`, or `timeout` when none came in time."""
 
     command: int
@@ -98,16 +90,14 @@ class Answered:
     data: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Live:
+class Live(NamedTuple):
     """A reading of a subscription, not stored."""
 
     command: int
     entry: Entry
 
 
-@dataclass(frozen=True, slots=True)
-class Farewell:
+class Farewell(NamedTuple):
     """The meter closed the pair of `retired`; `active` is its active epoch now (flow 10)."""
 
     retired: int
@@ -117,12 +107,11 @@ class Farewell:
     owner_counter: int
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(NamedTuple):
     """Something was refused and counted; `reason` of `tables.REFUSALS`."""
 
     reason: str
-    detail: str = field(default="")
+    detail: str = ""
 
 
 Effect = (

@@ -1,7 +1,7 @@
 """Parses entries of the meter's ring; `portable.entry` encodes them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from meter_wire.portable.entry import MAX_ENTRY
 from meter_wire.portable.tlv import RemoteProtocolError, parse_fields, parse_int
@@ -18,8 +18,7 @@ _TIMED = number_of(FORM_BITS, "timed")
 _LENGTH = number_of(FORM_BITS, "length")
 
 
-@dataclass(frozen=True, slots=True)
-class RegisterValue:
+class RegisterValue(NamedTuple):
     """One register: six-byte OBIS code, signed integer or octets, its own UTC time if it has."""
 
     code: bytes
@@ -27,16 +26,14 @@ class RegisterValue:
     at_s: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(NamedTuple):
     """Source signature: algorithm as in `tables.SIGNATURES`, and its bytes."""
 
     algorithm: int
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A reading or an event."""
 
     kind: int

@@ -1,6 +1,6 @@
 """One session of the twin with the meter: nonces, counters, frames. Part of `twin_link`."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from meter_wire.effects import Farewell, MeterHello
 from meter_wire.entries import parse_text
@@ -22,8 +22,7 @@ _SEGMENT_DOWN = number_of(FRAME_TYPES, "segment_down")
 _OVERHEAD = 22
 
 
-@dataclass(frozen=True, slots=True)
-class EpochKeys:
+class EpochKeys(NamedTuple):
     """The twin's part of keys.json."""
 
     epoch: int
@@ -31,8 +30,7 @@ class EpochKeys:
     down: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Hello:
+class Hello(NamedTuple):
     """A parsed HELLO, authentic if `check` did not raise."""
 
     meter_nonce: bytes
