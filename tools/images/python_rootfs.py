@@ -36,8 +36,11 @@ def interpreter(tree: Path) -> list[str]:
     return [str(tree / LOADER), "--library-path", libraries, str(tree / f"usr/bin/python{VERSION}")]
 
 
-def build_python(target: Path, keep: tuple[str, ...] = ()) -> None:
-    """Write a root file system with Python; `keep` names parts of UNUSED to keep after all."""
+def build_python(target: Path, keep: tuple[str, ...] = (), optimize: int = 0) -> None:
+    """Write a root file system with Python; `keep` names parts of UNUSED to keep after all.
+
+    `optimize` as in `compile_sourceless`.
+    """
     tree = unpacked(PACKAGES)
     library = target / f"usr/lib/python{VERSION}"
     source = tree / f"usr/lib/python{VERSION}"
@@ -54,20 +57,21 @@ def build_python(target: Path, keep: tuple[str, ...] = ()) -> None:
         tree / "usr/share/zoneinfo", target / "usr/share/zoneinfo", symlinks=True, ignore=zones
     )
     (target / "usr/bin/python3").symlink_to(f"python{VERSION}")
-    compile_sourceless(library)
+    compile_sourceless(library, optimize)
 
 
-def compile_sourceless(folder: Path) -> None:
+def compile_sourceless(folder: Path, optimize: int = 0) -> None:
     """Replace every source below `folder` by bytecode of the image's Python.
+
+    `optimize`: 2 leaves asserts and docstrings out, which saves memory; run it as ``python3 -OO``.
 
     Raises:
         subprocess.CalledProcessError: a module does not compile.
     """
     tree = unpacked(PACKAGES)
-    command = [*interpreter(tree), "-I", "-m", "compileall", "-q", "-b"]
+    command = [*interpreter(tree), "-m", "compileall", "-q", "-b", "-o", str(optimize)]
     command += ["--invalidation-mode", "unchecked-hash", "-s", str(folder), str(folder)]
     environment = {"PYTHONHOME": str(tree / "usr"), "PATH": "/usr/bin:/bin"}
-    command.remove("-I")
     subprocess.run(command, check=True, env=environment)
     for path in folder.rglob("*.py"):
         path.unlink()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from python_rootfs import PACKAGES, VERSION, build_python, compile_sourceless
-from rootfs import cache, copy_libraries, copy_program, unpacked, write_account
+from rootfs import cache, copy_libraries, copy_program, strip, unpacked, write_account
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,6 +43,7 @@ def install_wheels(package: str, target: Path) -> None:
     wanted = target.parent / f"{package}-requirements.txt"
     wanted.write_text(listed.stdout)
     install = [uv(), "pip", "install", "--quiet", "--target", str(target), "--no-deps"]
+    install += ["--link-mode", "copy"]  # uv's cache stays as it is when files are stripped
     install += ["--python-version", VERSION, "--python-platform", "x86_64-manylinux_2_36"]
     install += ["--only-binary", ":all:", "--requirement", str(wanted)]
     subprocess.run(install, check=True, cwd=ROOT, stdout=sys.stderr)
@@ -69,15 +70,23 @@ def trim_wheels(folder: Path) -> None:
 
 
 def build_twin(target: Path) -> list[str]:
-    """Write the twin: Python, h11 and our packages; nothing of Kubernetes."""
-    build_python(target)
+    """Write the twin: Python, PyNaCl and our packages; nothing of Kubernetes.
+
+    Of cffi PyNaCl needs `_cffi_backend` at run time; the rest and pycparser generate C.
+    """
+    build_python(target, optimize=2)
     app = target / "app"
     install_wheels("metertwin-twin", app)
     trim_wheels(app)
+    for path in (app / "cffi", app / "pycparser", *app.glob("pycparser-*.dist-info")):
+        shutil.rmtree(path)
+    extensions = sorted(app.rglob("*.so"))
+    strip(extensions)
     copy_packages(target, "twin/src/meter_twin", "wire/src/meter_wire")
-    compile_sourceless(app)
+    compile_sourceless(app, optimize=2)
+    copy_libraries(unpacked(PACKAGES), extensions, target)
     write_account(target)
-    return ["python3", "-m", "meter_twin"]
+    return ["python3", "-OO", "-m", "meter_twin"]
 
 
 def build_operator(target: Path) -> list[str]:

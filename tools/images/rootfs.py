@@ -89,6 +89,18 @@ def copy_libraries(tree: Path, programs: Iterable[Path], target: Path) -> None:
             shutil.copy2(path.resolve(), libraries / path.name)
 
 
+def strip(libraries: Iterable[Path]) -> None:
+    """Remove debugging information, which wheels carry and Debian's packages do not.
+
+    Raises:
+        subprocess.CalledProcessError: strip refused a file; its own message is on stderr.
+    """
+    tree = unpacked(("binutils",))
+    search = ":".join(str(tree / folder) for folder in LIBRARY_FOLDERS)
+    command = [str(tree / LOADER), "--library-path", search, str(tree / "usr/bin/strip")]
+    subprocess.run([*command, "--strip-unneeded", *map(str, libraries)], check=True)
+
+
 def write_account(target: Path) -> None:
     """Write the files a C library expects: one user, no names but localhost, a place for /tmp."""
     etc = target / "etc"
