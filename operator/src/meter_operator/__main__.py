@@ -115,13 +115,17 @@ class Process:
         self.watches.last_event = time.monotonic()
 
     async def _watch(self, stop: asyncio.Event) -> None:
-        await kopf.operator(
-            registry=self.watches.registry(),
-            settings=build_kopf_settings(),
-            namespaces=list(self.settings.watch_namespaces),
-            standalone=True,
-            stop_flag=stop,
-        )
+        """Watch until told to stop; kopf takes the signals itself, so its end is ours."""
+        try:
+            await kopf.operator(
+                registry=self.watches.registry(),
+                settings=build_kopf_settings(),
+                namespaces=list(self.settings.watch_namespaces),
+                standalone=True,
+                stop_flag=stop,
+            )
+        finally:
+            stop.set()
 
     async def _sweep(self) -> None:
         """Read and look at everything now and then: for what no event told."""
