@@ -5,9 +5,13 @@ The first violation wins; a meter with one never gets a pod. Neighbour: `plan`.
 
 from collections.abc import Callable
 from typing import NamedTuple
+from zoneinfo import available_timezones
 
 from meter_operator.desired import SelectionError, select_applications, select_engines
 from meter_operator.observed import Observed
+
+
+ZONES = frozenset(available_timezones())
 
 
 class Violation(NamedTuple):
@@ -30,6 +34,15 @@ def protocol_unknown(observed: Observed) -> Violation | None:
     if protocol == "link-v1":
         return None
     return Violation("UnknownProtocol", f"spec.protocol: {protocol!r} is not link-v1")
+
+
+def timezone_unknown(observed: Observed) -> Violation | None:
+    """A twin cannot start with a zone that no database has."""
+    zone = observed.meter.spec["meteringPoint"].get("timezone", "UTC")
+    if not ZONES or zone in ZONES:
+        return None
+    text = f"spec.meteringPoint.timezone: {zone!r} is no IANA time zone such as Europe/Brussels"
+    return Violation("UnknownTimezone", text)
 
 
 def duplicate_device(observed: Observed) -> Violation | None:
@@ -78,6 +91,7 @@ def secret_missing(observed: Observed) -> Violation | None:
 CHECKS: tuple[Callable[[Observed], Violation | None], ...] = (
     paused,
     protocol_unknown,
+    timezone_unknown,
     duplicate_device,
     profile_missing,
     selection_not_offered,

@@ -246,7 +246,7 @@ class Reconciler:
         """Write the status from what was observed before acting, if it differs."""
         meter = observed.meter
         wanted = build_status(observed, desired, violation, datetime.now(UTC))
-        different = changed(meter.status, wanted)
+        different = changed(meter.status, wanted, fleet_size=len(self._cache.meters))
         if not different:
             return
         body = await self._cluster.write_status(meter, different, decision=False)

@@ -8,12 +8,14 @@ from meter_operator.observed import Observed, Pod, TwinState
 from meter_operator.policies import Violation
 
 COARSE_S = 300
+# At most this many writes a second because of `lastSeen`, however large the fleet.
+LAST_SEEN_WRITES_PER_S = 2
 
 
-def _condition(kind: str, truth: bool, reason: str, message: str) -> Json:
+def _condition(kind: str, truth: bool | None, reason: str, message: str) -> Json:
     return {
         "type": kind,
-        "status": "True" if truth else "False",
+        "status": {True: "True", False: "False", None: "Unknown"}[truth],
         "reason": reason,
         "message": message,
     }
@@ -31,11 +33,15 @@ def _twin_ready(violation: Violation | None, pod: Pod | None) -> Json:
     return _condition("TwinReady", False, "Starting", f"{pod.name} has not become ready yet")
 
 
-def _meter_connected(state: TwinState | None, before: Json | None) -> Json:
+def _meter_connected(state: TwinState | None, before: Json | None, *, serving: bool) -> Json:
+    """Return the condition; a broker that restarts says nothing about meters, so it stays."""
+    if not serving:
+        text = "the twin does not serve, so nothing is known of the meter"
+        return _condition("MeterConnected", None, "TwinNotReady", text)
     if state is None or not state.online:
-        if before and before["status"] == "True":
-            return _condition("MeterConnected", True, before["reason"], before["message"])
-        return _condition("MeterConnected", False, "TwinSilent", "the twin has not reported yet")
+        if before and before["reason"] != "TwinNotReady":
+            return {name: before[name] for name in ("type", "status", "reason", "message")}
+        return _condition("MeterConnected", None, "TwinSilent", "the twin has not reported yet")
     if state.meter == "connected":
         return _condition("MeterConnected", True, "Connected", "the meter speaks to its twin")
     if state.meter == "silent":
@@ -47,7 +53,7 @@ def _meter_connected(state: TwinState | None, before: Json | None) -> Json:
 def coarse(moment: str) -> str:
     """Return an RFC 3339 time rounded down to five minutes, or nothing."""
     try:
-        seconds = datetime.fromisoformat(moment).timestamp()
+        seconds = _seconds(moment)
     except ValueError:
         return ""
     rounded = datetime.fromtimestamp(seconds // COARSE_S * COARSE_S, UTC)
@@ -75,7 +81,8 @@ def build_status(
     twin = _twin_ready(violation, pod)
     state = observed.states.get(meter.epoch)
     before = {row["type"]: row for row in meter.status.get("conditions") or []}
-    connected = _meter_connected(state, before.get("MeterConnected"))
+    serving = twin["status"] == "True"
+    connected = _meter_connected(state, before.get("MeterConnected"), serving=serving)
     ready = twin["status"] == "True" and current
     reason = twin["reason"] if ready or twin["status"] == "False" else "Replacing"
     message = twin["message"] if reason != "Replacing" else "the twin has an older configuration"
@@ -100,6 +107,19 @@ def build_status(
     return found
 
 
-def changed(status: Json, wanted: Json) -> Json:
-    """Return the fields of `wanted` that differ from `status`; empty means nothing to write."""
-    return {name: value for name, value in wanted.items() if status.get(name) != value}
+def changed(status: Json, wanted: Json, *, fleet_size: int = 1) -> Json:
+    """Return the fields of `wanted` that differ from `status`; empty means nothing to write.
+
+    A `lastSeen` that moved is written with the next change, alone only after five minutes, or
+    later in a large fleet.
+    """
+    different = {name: value for name, value in wanted.items() if status.get(name) != value}
+    if different.keys() != {"lastSeen"} or "lastSeen" not in status:
+        return different
+    step = max(COARSE_S, fleet_size / LAST_SEEN_WRITES_PER_S)
+    moved = _seconds(wanted["lastSeen"]) - _seconds(status["lastSeen"])
+    return different if moved >= step else {}
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
