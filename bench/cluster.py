@@ -93,7 +93,7 @@ def smart_meter(name: str, profile: str = PROFILE) -> dict[str, Any]:
         "spec": {
             "protocol": "link-v1",
             "profile": profile,
-            "meteringPoint": {"id": name, "scheme": "EAN", "timezone": "Europe/Brussels"},
+            "meteringPoint": {"id": name, "scheme": "Other", "timezone": "Europe/Brussels"},
             "capturePeriodSeconds": 60,
             "dataPolicy": {"purpose": "billing", "resolutionSeconds": 900, "retentionDays": 60},
         },

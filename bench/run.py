@@ -1,0 +1,140 @@
+"""`make bench`: measure, print a table, write results.json. A benchmark, never a test.
+
+Each group of figures is a module; a group that fails says why and does not stop the others, and
+what is missing is named in the result. Everything but the reads happens in a namespace of its own.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cluster
+import fleet
+import image
+import latency
+import memory
+import rollout
+import scale
+from figure import Figure, describe_machine, table
+
+RESULTS = Path(__file__).parent / "results.json"
+GROUPS = ("image", "latency", "twins", "fleet", "rollout", "scale")
+
+
+class Report:
+    """Figures so far, and what could not be measured."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self.figures: list[Figure] = []
+        self.missing: dict[str, str] = {}
+
+    def measure(self, group: str, work: Callable[[], list[Figure]]) -> None:
+        """Run one group; keep its figures, or the reason why there are none."""
+        begun = time.monotonic()
+        print(f"==> {group}", flush=True)
+        try:
+            found = work()
+        except Exception as error:  # noqa: BLE001 - one group's fault is not the others'
+            self.missing[group] = f"{type(error).__name__}: {error}"
+            print(f"    not measured: {self.missing[group]}", flush=True)
+            return
+        self.figures += found
+        for one in found:
+            print(f"    {one.name}: {one.value:.4g} {one.unit}", flush=True)
+        print(f"    ({time.monotonic() - begun:.0f} s)", flush=True)
+
+
+def with_twins(report: Report, count: int, wanted: set[str], runs: int) -> None:
+    """Everything that needs a hundred running twins."""
+    template: list[dict] = []
+    times: list[float] = []
+
+    def start() -> list[Figure]:
+        before = memory.settled()
+        times.append(rollout.meters(count))
+        template.append(cluster.pods("metertwin.io/role%3Dtwin")[0])
+        return memory.marginal(before, memory.settled(), count, "settled, no meter has spoken")
+
+    report.measure("twins", start)
+    report.measure("twins at rest", lambda: memory.of_processes("no meter has spoken"))
+    if "fleet" in wanted:
+        report.measure("fleet", lambda: with_meters(report, count))
+        report.measure("twins after work", lambda: memory.of_processes("after the readings"))
+    cluster.remove_meters()
+    if "rollout" in wanted and template:
+        report.measure("rollout", lambda: rollouts(template[0], count, times, runs))
+
+
+def with_meters(report: Report, count: int) -> list[Figure]:
+    """Return what simulated meters measure."""
+    devices = [f"bench-{number:04d}" for number in range(1, count + 1)]
+    with fleet.running(devices) as meters:
+        said = meters.hear()
+        print(f"    {said}", flush=True)
+        if said["stored"] < count:
+            raise RuntimeError(f"{said['stored']} of {count} meters spoke to their twins")
+        found = fleet.ingest(meters, count, 24)
+        report.measure("reconnect", lambda: fleet.reconnect(meters, count))
+    return found
+
+
+def rollouts(template: dict, count: int, times: list[float], runs: int) -> list[Figure]:
+    """Return rollouts of twins (the first one is known) and of bare pods, in alternating order."""
+    without = [rollout.bare(template, count)]
+    for _ in range(1, runs):
+        without.append(rollout.bare(template, count))
+        times.append(rollout.meters(count))
+        cluster.remove_meters()
+    return rollout.figures(count, times, without)
+
+
+def write(report: Report, machine: dict[str, object], path: Path) -> None:
+    """Write results.json."""
+    document = {
+        "machine": machine,
+        "figures": [one.document() for one in report.figures],
+        "not_measured": report.missing,
+    }
+    path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def arguments() -> argparse.Namespace:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=GROUPS, default=list(GROUPS))
+    parser.add_argument("--twins", type=int, default=100, help="SmartMeters that run")
+    parser.add_argument("--scale", type=int, default=2000, help="those that do not; 0: none")
+    parser.add_argument("--runs", type=int, default=2, help="rollouts of each kind")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Return 0 when everything asked for was measured; goals do not matter."""
+    options = arguments()
+    wanted, report, machine = set(options.only), Report(), describe_machine()
+    try:
+        if "image" in wanted:
+            report.measure("image", image.measure)
+        if "latency" in wanted:
+            report.measure("latency", latency.measure)
+        if wanted & {"twins", "fleet", "rollout", "scale"}:
+            with cluster.installation():
+                if wanted & {"twins", "fleet", "rollout"}:
+                    with_twins(report, options.twins, wanted, options.runs)
+                if "scale" in wanted and options.scale:
+                    report.measure("scale", lambda: scale.measure(options.scale))
+    finally:
+        write(report, machine, options.results)
+        print("\n" + table(report.figures))
+        for group, reason in report.missing.items():
+            print(f"not measured: {group}: {reason}")
+    return 1 if report.missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
