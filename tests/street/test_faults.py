@@ -1,0 +1,170 @@
+"""What fails on a real cluster, one house each; the oracle is the firmware's own log."""
+
+import time
+
+import pytest
+from demo import (
+    DEVICES,
+    Record,
+    ask_meter,
+    condition,
+    find_process,
+    get,
+    is_pod_ready,
+    is_ready,
+    kill,
+    kubectl,
+    meter,
+    names,
+    restarts,
+    twin_of,
+    until,
+)
+
+pytestmark = [pytest.mark.demo, pytest.mark.timeout(200)]
+ELSEWHERE = "the container runs on another machine: nothing here can kill -9 it"
+SETTLED_S = 15
+"""Longer than all that an operator does after its start: it lists, connects and compares."""
+
+
+def kill_container(pod_name):
+    """Kill -9 the one container of a pod; return when it runs again."""
+    pod = get("pod", pod_name)
+    process = find_process(pod)
+    if process is None:
+        pytest.skip(ELSEWHERE)
+    kill(process)
+
+    def restarted():
+        now = get("pod", pod_name)
+        assert now["metadata"]["uid"] == pod["metadata"]["uid"]
+        return restarts(now) == restarts(pod) + 1 and is_pod_ready(now)
+
+    until(restarted, f"{pod_name} runs again", 120)
+
+
+def answers(device):
+    """Whether the meter itself answers through its twin."""
+    done = meter("read", device, "--live", "-o", "json", check=False, timeout=40)
+    return done.returncode == 0 and '"metered"' in done.stdout
+
+
+def test_a_killed_twin_goes_on_with_its_store_and_epoch(record):
+    house = record("house-1")
+    epoch = get("smartmeter", "house-1")["status"]["epoch"]
+    kill_container(twin_of("house-1")["metadata"]["name"])
+    until(lambda: answers("house-1"), "the meter answers")
+    house.verify()
+    assert get("smartmeter", "house-1")["status"]["epoch"] == epoch
+    until(lambda: is_ready("house-1"), "Ready again")
+
+
+def test_a_twin_without_its_store_is_followed_by_the_next_epoch(record):
+    house = record("house-2")
+    before = get("smartmeter", "house-2")["status"]
+    pod = before["twin"]["pod"]
+    kubectl("delete", "pod", pod, "--wait=false")
+
+    def followed():
+        status = get("smartmeter", "house-2")["status"]
+        return status["epoch"] == before["epoch"] + 1 and is_ready("house-2")
+
+    until(followed, "the next epoch is Ready", 90)
+    after = get("smartmeter", "house-2")["status"]
+    assert after["epochId"] != before["epochId"]
+    assert after["ownerCounter"] > before["ownerCounter"]
+    assert after["highestEpoch"] == after["epoch"]
+    house.verify()  # everything, also what only the old store held, comes from the ring again
+    selector = "metertwin.io/device=house-2,metertwin.io/role=twin"
+    until(lambda: names("pod", "-l", selector) == {after["twin"]["pod"]}, "one twin")
+    until(lambda: pod not in names("secret"), "the old identity is removed")
+    changes = [row for row in ask_meter("events", "house-2") if row["code"] == "owner_change"]
+    assert changes[-1]["arguments"]["active_epoch"] == after["epoch"]
+
+
+def test_a_killed_meter_reports_its_boot_and_loses_nothing(record):
+    house = record("house-3")
+    boots = house.boots()
+    kill_container("meter-house-3")
+    until(lambda: house.boots() == boots + 1, "the firmware started")
+    until(lambda: answers("house-3"), "the meter answers")
+    house.verify()
+    starts = [row for row in ask_meter("events", "house-3") if row["code"] == "firmware_start"]
+    assert starts[-1]["arguments"]["boot"] == starts[-2]["arguments"]["boot"] + 1
+    assert len({row["incarnation"] for row in starts}) == 1
+    power = [row for row in ask_meter("events", "house-3") if row["code"] == "power_up"]
+    assert power[-1]["seq"] == starts[-1]["seq"] - 1
+
+
+def test_a_deleted_broker_comes_back_to_all_meters_and_nothing_is_lost(tmp_path):
+    houses = [Record(tmp_path, device) for device in DEVICES]
+    epochs = {row["metadata"]["name"]: row["status"]["epoch"] for row in get("smartmeters")}
+    # The broker is away at the turn of a minute, when every meter writes a reading.
+    time.sleep((57 - time.time()) % 60)
+    turn = time.time() // 60 * 60 + 60
+    broker = "app.kubernetes.io/component=broker"
+    kubectl("delete", "pod", "-l", broker, "--wait=false", "--grace-period=1")
+    started = time.time()
+    until(lambda: all(answers(device) for device in DEVICES), "all meters answer", 90)
+    assert started < turn
+    for house in houses:
+        house.verify()
+        assert any(row["time"] == stamp(turn) for row in ask_meter("readings", house.device))
+    for row in get("smartmeters"):
+        assert row["status"]["epoch"] == epochs[row["metadata"]["name"]], "no takeover"
+
+
+def stamp(moment):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
+
+
+def see_world():
+    """Return what a restarted operator must not touch: {kind/name: what identifies its state}."""
+    found = {}
+    for kind in ("secret", "configmap", "service", "poddisruptionbudget"):
+        for row in get(kind):
+            if not row["metadata"]["name"].startswith("sh.helm"):
+                found[f"{kind}/{row['metadata']['name']}"] = row["metadata"]["resourceVersion"]
+    for device in DEVICES:
+        pod = twin_of(device)
+        found[f"pod/{device}"] = (pod["metadata"]["uid"], restarts(pod))
+    return found
+
+
+def see_meters():
+    """Return {meter: (resource version, status without the coarse time it was last seen)}."""
+    found = {}
+    for row in get("smartmeters"):
+        if row["metadata"]["name"] in DEVICES:
+            seen = row["status"].pop("lastSeen", "")
+            version = row["metadata"]["resourceVersion"]
+            found[row["metadata"]["name"]] = version, seen, row["status"]
+    return found
+
+
+def test_a_deleted_operator_restarts_no_twin_and_writes_nothing():
+    time.sleep(max(0, SETTLED_S - (time.time() % 300)))  # the coarse time turns every five minutes
+    world, meters = see_world(), see_meters()
+    pod = names("pod", "-l", "metertwin.io/role=operator")
+    kubectl("delete", "pod", *pod, "--wait=false", "--grace-period=0", "--force")
+
+    def back():
+        rows = get("pod", "-l", "metertwin.io/role=operator")
+        fresh = [row for row in rows if row["metadata"]["name"] not in pod]
+        return fresh and is_pod_ready(fresh[0])
+
+    until(back, "the operator is back", 60)
+    time.sleep(SETTLED_S)
+    assert see_world() == world
+    for name, (version, seen, status) in see_meters().items():
+        version_before, seen_before, status_before = meters[name]
+        assert status == status_before, name
+        assert version == version_before or seen != seen_before, f"{name} was written"
+
+
+def test_a_restarted_operator_still_works(extra):
+    """The counterpart: what wrote nothing above would have written."""
+    from demo import build_manifest
+
+    extra(build_manifest("extra-9"))
+    until(lambda: condition(get("smartmeter", "extra-9")), "a condition", 60)
