@@ -209,18 +209,18 @@ class Reconciler:
         pod = builders.build_pod(
             meter, desired, meter.epoch, not_after=not_after, pull_policy=self._settings.pull_policy
         )
+        for epoch in range(max(1, meter.epoch - SECRETS_LOOKED_FOR), meter.epoch):
+            await self._cluster.remove("Secret", namespace, build_twin_name(meter.device, epoch))
         created = await self._cluster.create(pod)
         if created is not None:
             self._cache.store_pod(created)
         self._allocated.discard((meter.uid, meter.epoch))
-        for epoch in range(max(1, meter.epoch - SECRETS_LOOKED_FOR), meter.epoch):
-            await self._cluster.remove("Secret", namespace, build_twin_name(meter.device, epoch))
         await self._event(meter, "TwinCreated", f"pod {pod['metadata']['name']} was created")
 
     async def _remove(self, meter: Meter, pod: Pod) -> None:
-        await self._cluster.remove("Pod", meter.key.namespace, pod.name, pod.uid)
         if pod.epoch < meter.epoch:
             await self._cluster.remove("Secret", meter.key.namespace, pod.name)
+        await self._cluster.remove("Pod", meter.key.namespace, pod.name, pod.uid)
 
     async def _renew(self, meter: Meter, pod: Pod) -> None:
         """Give the running twin a new certificate; its keys stay."""

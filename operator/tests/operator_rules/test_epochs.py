@@ -1,0 +1,219 @@
+"""Epochs: who speaks for a meter, through every event and every fault."""
+
+import json
+
+import pytest
+from meter_operator.cluster import ClusterError
+from meter_wire.owner_record import parse_owner_record
+from meter_wire.portable.keys import derive_key
+
+from .street import PROFILE
+
+STREET = "street"
+
+
+def owner_record(operator, device="house-1"):
+    key = derive_key(operator.fleet.meter_key(device, 1), "owner", device)
+    return parse_owner_record(operator.publisher.retained[f"mt/{device}/owner"], key)
+
+
+def ctl_state(operator, epoch, device="house-1"):
+    return json.loads(operator.publisher.retained[f"mt/{device}/{epoch}/ctl"])["state"]
+
+
+async def test_a_new_meter_gets_epoch_one_its_secret_its_pod_and_a_record(operator):
+    operator.add_meter()
+    await operator.settle()
+    assert operator.status()["epoch"] == operator.status()["ownerCounter"] == 1
+    assert operator.pods() == operator.secrets() == ["house-1-e1"]
+    assert owner_record(operator).active == 1
+    assert ctl_state(operator, 1) == "active"
+    assert operator.condition()["reason"] == "Starting"
+
+
+async def test_ready_is_true_when_the_pod_is(operator):
+    operator.add_meter()
+    await operator.settle()
+    operator.set_pod("house-1-e1")
+    await operator.settle()
+    assert operator.condition()["status"] == "True"
+    assert operator.status()["twin"]["version"] == "0.1.0"
+
+
+async def test_a_restart_with_nothing_to_do_writes_nothing(operator):
+    operator.add_meter()
+    await operator.settle()
+    operator.set_pod("house-1-e1")
+    await operator.settle()
+    before = operator.cluster.writes
+    operator.restart()
+    await operator.settle()
+    assert operator.cluster.writes == before
+
+
+async def test_a_newer_operator_or_profile_replaces_no_twin(operator):
+    operator.add_meter()
+    await operator.settle()
+    operator.restart(twin_image="localhost/metertwin/twin:0.2.0")
+    operator.put("twinprofiles", "household", {"spec": _profile_with_more_days()})
+    await operator.settle()
+    assert operator.pods() == ["house-1-e1"]
+    assert operator.status()["epoch"] == 1
+
+
+def _profile_with_more_days():
+    changed = json.loads(json.dumps(PROFILE))
+    changed["applications"]["offered"][0]["options"][0]["default"] = 20
+    return changed
+
+
+async def test_a_changed_spec_gets_the_next_epoch_and_is_ready_only_then(operator):
+    operator.add_meter()
+    await operator.settle()
+    operator.set_pod("house-1-e1")
+    await operator.settle()
+    operator.change_meter(capturePeriodSeconds=300)
+    await operator.settle()
+    assert operator.pods() == ["house-1-e2"]
+    assert operator.condition()["status"] == "False"
+    operator.set_pod("house-1-e2")
+    await operator.settle()
+    assert operator.condition()["status"] == "True"
+    assert operator.condition()["observedGeneration"] == 2
+
+
+async def test_a_deleted_pod_is_taken_over_and_the_old_secret_removed(operator):
+    operator.add_meter()
+    await operator.settle()
+    first_id = operator.status()["epochId"]
+    operator.delete_pod("house-1-e1")
+    await operator.settle()
+    assert operator.status()["epoch"] == operator.status()["highestEpoch"] == 2
+    assert operator.status()["epochId"] != first_id
+    assert operator.pods() == operator.secrets() == ["house-1-e2"]
+    assert (ctl_state(operator, 1), ctl_state(operator, 2)) == ("retired", "active")
+    assert owner_record(operator).counter == 2
+
+
+@pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
+async def test_a_finished_or_evicted_pod_is_taken_over_and_collected(operator, phase):
+    operator.add_meter()
+    await operator.settle()
+    operator.set_pod("house-1-e1", phase=phase, ready=False)
+    await operator.settle()
+    assert operator.pods() == operator.secrets() == ["house-1-e2"]
+
+
+async def test_a_container_restart_keeps_its_epoch(operator):
+    operator.add_meter()
+    await operator.settle()
+    operator.set_pod("house-1-e1", ready=False)
+    await operator.settle()
+    assert operator.pods() == ["house-1-e1"]
+
+
+async def test_a_slow_watch_is_no_lost_pod(operator):
+    operator.add_meter()
+    await operator.settle()
+    operator.restart()
+    operator.cache.pods.clear()
+    await operator.settle()
+    assert operator.pods() == ["house-1-e1"]
+    assert operator.status()["epoch"] == 1
+
+
+async def test_a_persistent_store_keeps_its_epoch_when_its_pod_is_gone(operator):
+    store = {"type": "PersistentVolume", "size": "1Gi"}
+    operator.add_meter(twin={"version": "", "store": store})
+    await operator.settle()
+    operator.delete_pod("house-1-e1")
+    await operator.settle()
+    assert operator.pods() == operator.secrets() == ["house-1-e1"]
+    assert operator.cluster.names("persistentvolumeclaims") == ["house-1-store"]
+
+
+async def test_two_twins_never_share_a_persistent_store(operator):
+    store = {"type": "PersistentVolume", "size": "1Gi"}
+    operator.add_meter(twin={"version": "", "store": store})
+    await operator.settle()
+    uid = operator.cluster.objects["pods", STREET, "house-1-e1"]["metadata"]["uid"]
+    operator.change_meter(capturePeriodSeconds=300)
+    await operator.settle()
+    assert operator.pods() == ["house-1-e1"]
+    assert operator.cluster.objects["pods", STREET, "house-1-e1"]["metadata"]["uid"] != uid
+
+
+async def test_a_meter_that_knows_more_than_status_gets_an_epoch_above_it(operator):
+    operator.add_meter()
+    await operator.settle()
+    operator.cache.raise_witness("house-1", 6, 9)
+    await operator.settle()
+    assert operator.status()["epoch"] == 7
+    assert operator.status()["ownerCounter"] == 10
+
+
+async def test_a_recreated_resource_continues_above_the_meters_memory(operator):
+    operator.cache.raise_witness("house-1", 3, 3)
+    operator.add_meter()
+    await operator.settle()
+    assert (operator.status()["epoch"], operator.status()["ownerCounter"]) == (4, 4)
+
+
+async def test_of_two_resources_for_one_device_the_oldest_wins(operator):
+    operator.add_meter("house-1")
+    operator.add_meter("copy", device="house-1")
+    operator.meter("copy")["metadata"]["creationTimestamp"] = "2026-01-02T00:00:00Z"
+    operator.restart()
+    await operator.settle("house-1")
+    await operator.settle("copy")
+    assert operator.pods() == ["house-1-e1"]
+    assert operator.condition(name="copy")["reason"] == "DuplicateDevice"
+    assert "street/house-1" in operator.condition(name="copy")["message"]
+
+
+class _Fault:
+    """Fails one write, the n-th, before or after it was done."""
+
+    def __init__(self, number, when):
+        self.number, self.when, self.seen, self.hit = number, when, 0, False
+
+    def __call__(self, when, method, path):
+        if "/events" in path or when != self.when:
+            return
+        self.seen += 1
+        if self.seen == self.number:
+            self.hit = True
+            raise ClusterError(f"{method} {path}", 0, "connection reset")
+
+
+@pytest.mark.parametrize("restarts", [False, True], ids=["same process", "process killed"])
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("begin", ["new", "pod deleted", "spec changed"])
+async def test_a_fault_at_any_write_ends_with_one_twin_and_one_owner(operator, when, restarts, begin):
+    for number in range(1, 30):
+        current = type(operator)()
+        current.cluster.objects = dict(operator.cluster.objects)
+        current.add_meter()
+        if begin != "new":
+            await current.settle()
+        if begin == "pod deleted":
+            current.delete_pod("house-1-e1")
+        elif begin == "spec changed":
+            current.change_meter(capturePeriodSeconds=300)
+        fault = current.cluster.fault = _Fault(number, when)
+        try:
+            await current.settle(catching=() if restarts else (ClusterError,))
+        except ClusterError:
+            current.cluster.fault = lambda *_: None
+            current.restart()
+            await current.settle()
+        epoch = current.status()["epoch"]
+        assert current.pods() == current.secrets() == [f"house-1-e{epoch}"]
+        assert owner_record(current).active == epoch
+        assert ctl_state(current, epoch) == "active"
+        pod = current.cluster.objects["pods", STREET, f"house-1-e{epoch}"]
+        assert json.loads(pod["spec"]["containers"][0]["env"][0]["value"])["epoch"] == epoch
+        if not fault.hit:
+            assert number > 3
+            return
+    raise AssertionError("more writes than expected")
