@@ -1,0 +1,77 @@
+"""Manifests against golden files; see the README of this folder's parent to write them again."""
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import yaml
+from meter_operator import builders
+from meter_operator.desired import desire, parse_meter
+
+from .street import PROFILE, SPEC
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+NOT_AFTER = datetime(2026, 7, 1, tzinfo=UTC)
+
+
+def build(**changes):
+    body = {
+        "metadata": {"namespace": "street", "name": "house-1", "uid": "uid-1", "resourceVersion": "1"},
+        "spec": SPEC | changes,
+        "status": {"epoch": 3, "epochId": "00" * 16},
+    }
+    meter = parse_meter(body)
+    desired = desire(
+        meter, PROFILE, image=("localhost/metertwin/twin", "0.1.0"), broker=("broker", 8883), public_keys={}
+    )
+    return meter, desired
+
+
+def pod(**changes):
+    meter, desired = build(**changes)
+    return builders.build_pod(meter, desired, 3, not_after=NOT_AFTER, pull_policy="IfNotPresent")
+
+
+CASES = {
+    "pod": lambda: pod(),
+    "pod-persistent": lambda: pod(twin={"store": {"type": "PersistentVolume", "size": "1Gi"}}),
+    "claim": lambda: builders.build_claim(
+        *build(twin={"store": {"type": "PersistentVolume", "size": "1Gi", "storageClassName": "fast"}})
+    ),
+    "namespace": lambda: builders.build_namespace_objects("street"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_manifest_is_as_reviewed(name):
+    path = GOLDEN / f"{name}.yaml"
+    made = CASES[name]()
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(yaml.safe_dump(made, sort_keys=False))
+    assert yaml.safe_load(path.read_text()) == made
+
+
+def test_a_pod_is_restricted_and_has_no_credentials():
+    spec = pod()["spec"]
+    container = spec["containers"][0]
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert container["securityContext"]["allowPrivilegeEscalation"] is False
+
+
+def test_the_hash_of_the_spec_ignores_what_a_newer_crd_adds():
+    assert build()[1].spec_hash == build(futureField={"on": True})[1].spec_hash
+    assert build()[1].spec_hash != build(capturePeriodSeconds=900)[1].spec_hash
+
+
+def test_the_configuration_is_the_contracts():
+    configuration = json.loads(pod()["spec"]["containers"][0]["env"][0]["value"])
+    assert configuration["applications"] == {"metering-data": {"retentionDays": 10}, "power-quality": {}}
+    assert configuration["broker"] == {"host": "broker", "port": 8883}
+    assert configuration["dataPolicy"]["recipients"] == []
