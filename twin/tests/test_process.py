@@ -196,17 +196,17 @@ async def test_a_full_disk_acknowledges_nothing_and_recovers_without_loss(world,
             filler = [
                 tools.encode_register(bytes((1, 0, n, 8, 9, 255)), bytes(30)) for n in range(14)
             ]
-            for k in range(5000):
+            for k in range(500):
                 meter.append(tools.reading(1_800_000_000 + 60 * k, k, more=filler))
             await tools.eventually(
                 lambda: twin.get("/readyz", world.plain) == (503, "store full\n"), "it says so", 60
             )
             acknowledged = meter.ring.stored
-            assert 0 < acknowledged < 5000
+            assert 0 < acknowledged < 500
             assert len(await asyncio.to_thread(stored, twin)) >= acknowledged
             assert "give the volume more space" in twin.log
             grow()
-            await tools.eventually(lambda: meter.ring.stored == 5000, "all acks", 60)
+            await tools.eventually(lambda: meter.ring.stored == 500, "all acks", 60)
             assert await asyncio.to_thread(stored, twin) == list(meter.log)
             await ready(twin, tools)
             twin.terminate()
@@ -214,10 +214,10 @@ async def test_a_full_disk_acknowledges_nothing_and_recovers_without_loss(world,
 
 @contextlib.contextmanager
 def small_disk(folder):
-    """A tmpfs of 2 MiB, and a function that makes it 64 MiB."""
+    """A tmpfs of 1 MiB, and a function that makes it 64 MiB."""
     folder.mkdir()
     options = ["mount", "-t", "tmpfs", "-o"]
-    made = subprocess.run([*options, "size=2m", "tmpfs", folder], check=False, capture_output=True)
+    made = subprocess.run([*options, "size=1m", "tmpfs", folder], check=False, capture_output=True)
     if made.returncode:
         pytest.skip("needs the right to mount a tmpfs")
     try:
