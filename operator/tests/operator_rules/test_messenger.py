@@ -1,0 +1,159 @@
+"""What the broker says: authentic hellos and retained records count, anything else is counted."""
+
+import asyncio
+import json
+
+import pytest
+from meter_operator.messenger import Messenger
+from meter_wire.owner_record import OwnerRecord, encode_owner_record, parse_owner_record
+from meter_wire.portable.keys import derive_key
+from meter_wire.portable.owner import encode_owner_hello
+from meter_wire.portable.tlv import RemoteProtocolError
+
+NONCE = b"12345678"
+INCARNATION = b"abcdefgh"
+
+
+class Current:
+    """What the meter has in flash."""
+
+    def __init__(self, active, highest, counter):
+        self.active, self.highest, self.counter = active, highest, counter
+
+
+@pytest.fixture
+async def pair(operator):
+    looked = []
+    messenger = Messenger(
+        operator.settings,
+        operator.cache,
+        operator.fleet,
+        7,
+        operator.reconciler.messages_of,
+        looked.append,
+        lambda: asyncio.sleep(0),
+    )
+    messenger.synced.set()
+    operator.add_meter()
+    await operator.settle()
+    operator.publisher.retained.clear()
+    return operator, messenger, looked
+
+
+def key(operator, label, device="house-1"):
+    return derive_key(operator.fleet.meter_key(device, 1), label, device)
+
+
+def hello(operator, current=None, device="house-1"):
+    return encode_owner_hello(key(operator, "hello", device), device, NONCE, INCARNATION, current)
+
+
+def record(operator, active=1, counter=1, device="house-1"):
+    content = OwnerRecord(device, active, bytes(16), 0, b"", active, "broker:8883", counter)
+    return encode_owner_record(content, key(operator, "owner", device))
+
+
+async def test_a_new_meters_hello_is_answered_with_its_nonce(pair):
+    operator, messenger, _ = pair
+    await messenger._hear("mt/house-1/hello", hello(operator))
+    answer = parse_owner_record(messenger._pending["mt/house-1/owner"], key(operator, "owner"))
+    assert (answer.nonce, answer.active) == (NONCE, 1)
+
+
+async def test_a_hello_that_knows_more_leads_to_a_takeover_above_it(pair):
+    operator, messenger, looked = pair
+    await messenger._hear("mt/house-1/hello", hello(operator, Current(4, 5, 9)))
+    assert looked
+    assert not messenger._pending
+    await operator.settle()
+    assert (operator.status()["epoch"], operator.status()["ownerCounter"]) == (6, 10)
+    answer = operator.publisher.retained["mt/house-1/owner"]
+    assert parse_owner_record(answer, key(operator, "owner")).nonce == NONCE
+
+
+async def test_a_forged_hello_changes_nothing(pair):
+    operator, messenger, looked = pair
+    forged = bytearray(hello(operator, Current(4, 5, 9)))
+    forged[-1] ^= 1
+    with pytest.raises(RemoteProtocolError):
+        await messenger._hear("mt/house-1/hello", bytes(forged))
+    assert not looked
+    assert not operator.cache.witnesses
+
+
+async def test_the_hello_of_another_device_changes_nothing(pair):
+    operator, messenger, _ = pair
+    with pytest.raises(ValueError, match="another device"):
+        await messenger._hear("mt/house-1/hello", hello(operator, device="house-2"))
+
+
+async def test_our_own_record_read_back_is_left_alone(pair):
+    operator, messenger, looked = pair
+    own = {m.topic: m.payload for m in operator.reconciler.messages_of(_meter(operator))}
+    await messenger._hear("mt/house-1/owner", own["mt/house-1/owner"])
+    assert not messenger._pending
+    assert not looked
+
+
+@pytest.mark.parametrize("lost", [b"", None])
+async def test_a_lost_or_older_retained_record_is_published_again(pair, lost):
+    operator, messenger, _ = pair
+    operator.cache.raise_witness("house-1", 1, 2)
+    await operator.settle()
+    await messenger._hear("mt/house-1/owner", lost if lost == b"" else record(operator, 1, 1))
+    found = parse_owner_record(messenger._pending["mt/house-1/owner"], key(operator, "owner"))
+    assert found.active == operator.status()["epoch"]
+
+
+async def test_a_newer_authentic_record_is_a_witness_of_a_restored_cluster(pair):
+    operator, messenger, _ = pair
+    await messenger._hear("mt/house-1/owner", record(operator, 8, 20))
+    await operator.settle()
+    assert (operator.status()["epoch"], operator.status()["ownerCounter"]) == (9, 21)
+
+
+async def test_a_forged_record_is_no_witness(pair):
+    operator, messenger, _ = pair
+    with pytest.raises(RemoteProtocolError):
+        await messenger._hear("mt/house-1/owner", record(operator, 8, 20)[:-1] + b"\0")
+    assert not operator.cache.witnesses
+
+
+async def test_the_retained_topics_of_an_unknown_device_are_removed(pair):
+    operator, messenger, _ = pair
+    await messenger._hear("mt/gone/owner", record(operator, 2, 2, "gone"))
+    assert {topic for topic, payload in messenger._pending.items() if payload == b""} == {
+        "mt/gone/owner",
+        "mt/gone/1/ctl",
+        "mt/gone/1/state",
+        "mt/gone/2/ctl",
+        "mt/gone/2/state",
+    }
+
+
+async def test_a_deleted_meter_leaves_nothing_on_the_broker(pair):
+    operator, messenger, _ = pair
+    operator.delete_pod("house-1-e1")
+    await operator.settle()
+    await messenger.forget(_meter(operator))
+    assert set(operator.publisher.retained) <= set(messenger._pending)
+    assert not any(messenger._pending.values())
+
+
+async def test_a_twins_state_is_noted_and_its_meter_looked_at(pair):
+    operator, messenger, looked = pair
+    state = {"online": True, "epoch": 1, "meter": "silent", "lastSeen": None, "version": "1"}
+    await messenger._hear("mt/house-1/1/state", json.dumps(state).encode())
+    assert operator.cache.states["house-1"][1].meter == "silent"
+    assert looked
+
+
+@pytest.mark.parametrize("payload", [b"[", b"[]", b"\xff", b"1"])
+async def test_a_malformed_state_is_refused(pair, payload):
+    _, messenger, _ = pair
+    with pytest.raises(ValueError):  # noqa: PT011
+        await messenger._hear("mt/house-1/1/state", payload)
+
+
+def _meter(operator):
+    return operator.cache.owner_of("house-1")
