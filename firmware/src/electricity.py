@@ -108,6 +108,14 @@ class Electricity:
                 text = str(fault)
                 raise ValueError(text if text.startswith(field) else f"{field}.{text}") from None
 
+    def edge_ms(self) -> int:
+        """Return the ms until the source's next quarter hour: power may jump there.
+
+        A tick has one mean power, so one that straddles the edge would move energy from one
+        quarter hour into the other; whoever ticks splits there.
+        """
+        return (STEP_MS - self.position_ms % STEP_MS) // self.speed
+
     def tick(self, tick_ms: int) -> tuple[int, list[tuple[int, int, int, int]]]:
         """Let `tick_ms` pass; return (frequency mHz, [(P W, Q var, U mV, I mA) per phase])."""
         if tick_ms <= 0:

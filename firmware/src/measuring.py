@@ -23,6 +23,10 @@ class FixedFrontEnd:
         self.supply = True
         self.load_permille = 1000
 
+    def edge_ms(self) -> int:
+        """Return the ms until power may jump; 0 where nothing is known of it."""
+        return 0
+
     def tick(self, _tick_ms: int) -> tuple:
         """Return (frequency mHz, [(P W, Q var, U mV, I mA)])."""
         if not self.supply:
@@ -119,18 +123,28 @@ class Measuring:
             return
         self._last_ms = now_ms
         utc_s, utc_ms = self._timekeeper.utc()
-        sample = self.front_end.tick(passed_ms)
-        captures = self.meter.tick(sample, passed_ms, utc_s, utc_ms)
-        if utc_s is None:
-            captures = self._count_on(passed_ms)
-        if self.quality is not None:
-            self._judge(sample, passed_ms, utc_s, utc_ms)
+        captures = []
+        edge_ms = self.front_end.edge_ms()
+        if 0 < edge_ms < passed_ms:
+            passed_ms -= edge_ms
+            captures += self._count(edge_ms, *_earlier(utc_s, utc_ms, passed_ms))
+        captures += self._count(passed_ms, utc_s, utc_ms)
         if captures:
             self.save()
             for boundary, rows in captures:
                 self._recorder.reading(boundary, rows)
         elif now_ms - self._saved_ms >= self._save_ms:
             self.save()
+
+    def _count(self, passed_ms: int, utc_s, utc_ms: int) -> list:
+        """Count one stretch that ends at the given time; return the captures that are due."""
+        sample = self.front_end.tick(passed_ms)
+        captures = self.meter.tick(sample, passed_ms, utc_s, utc_ms)
+        if utc_s is None:
+            captures = self._count_on(passed_ms)
+        if self.quality is not None:
+            self._judge(sample, passed_ms, utc_s, utc_ms)
+        return captures
 
     def _count_on(self, passed_ms: int) -> list:
         """Return the capture due on the uptime while the clock is invalid."""
@@ -149,3 +163,11 @@ class Measuring:
         for event in events:
             began_s = None if utc_s is None else event[1][0]
             self._recorder.event(event[0], began_s, *event[2:])
+
+
+def _earlier(utc_s, utc_ms: int, by_ms: int) -> tuple:
+    """Return a time `by_ms` earlier; without a clock there is none."""
+    if utc_s is None:
+        return None, 0
+    total_ms = utc_ms - by_ms
+    return utc_s + total_ms // 1000, total_ms % 1000

@@ -42,7 +42,7 @@ def test_each_quarter_hour_has_the_source_s_energy(
     meter = Meter(b"1", phases)
     at_ms, turn, before, checked = BOOT * 1000, 0, None, 0
     while checked < 2:
-        tick_ms = jitter[turn % len(jitter)]
+        tick_ms = min(jitter[turn % len(jitter)], electricity.edge_ms())
         turn += 1
         position_ms = electricity.position_ms
         at_ms += tick_ms
@@ -54,7 +54,8 @@ def test_each_quarter_hour_has_the_source_s_energy(
                 load, plant = electricity.source_energy_mj(position_ms)
                 moved = [new - old for new, old in zip(energy, before, strict=True)]
                 error_mj = (moved[0] - moved[1]) * 3_600_000 - (load - plant)
-                assert abs(error_mj) < 3_600_000 * max(1, sum(map(bool, moved)))
+                # Each register rounds to a whole Wh by itself; with a plant both may move.
+                assert abs(error_mj) < 3_600_000 * (2 if plant_kw else 1)
                 checked += 1
             before = energy
 
@@ -67,9 +68,7 @@ def test_each_quarter_hour_has_the_source_s_energy(
     st.sampled_from([1, 3]),
     st.lists(st.integers(0, 900_000), max_size=20),
 )
-def test_a_curve_never_falls_and_ends_at_the_energy(
-    shape, seed, quarter, energy, phases, times
-):
+def test_a_curve_never_falls_and_ends_at_the_energy(shape, seed, quarter, energy, phases, times):
     curve = shape(seed, quarter, energy, phases)
     last = 0
     for within_ms in sorted(times):
