@@ -48,7 +48,7 @@ check: setup ## format, lint, types, layers, generated files
 .PHONY: unit
 unit: setup deps ## tests without a cluster
 	@echo "==> tests without a cluster"
-	$(RUN) pytest -q -m "not cluster and not demo"
+	$(RUN) pytest -q -m "not cluster and not demo and not slow" --timeout 300
 
 .PHONY: cluster
 cluster: ## a real local Kubernetes (or the one of KUBECONFIG)
@@ -70,7 +70,7 @@ demo-down: ## remove the demo, and the local cluster, without a trace
 test-cluster: setup demo ## tests on the real cluster with the running street
 	@echo "==> tests on the cluster"
 	export KUBECONFIG="$$($(MAKE) kubeconfig)"
-	$(RUN) pytest -q -m "cluster or demo"
+	$(RUN) pytest -q -m "cluster or demo" --timeout 300
 	if [ -n "$${CI:-}" ] && [ "$$KUBECONFIG" = "$$($(CLUSTER) kubeconfig)" ]; then
 	  unset KUBECONFIG
 	  $(MAKE) demo-down
