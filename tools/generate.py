@@ -16,6 +16,7 @@ GENERATORS: tuple[tuple[str, str], ...] = (
     ("reference of the link", "wire/tools/link_reference.py"),
     ("golden vectors of the link", "wire/tools/link_vectors.py"),
     ("catalogue of applications", "tools/catalogue.py"),
+    ("reference of the resources", "tools/reference/crds.py"),
     ("chart", "tools/chart/generate.py"),
 )
 

@@ -15,7 +15,7 @@ from meter_operator.desired import Json
 
 Fault = Callable[[str, str, str], None]
 Row = tuple[str, str, str]  # kind in plural, namespace, name
-_PATH = re.compile(r"^/apis?/(?P<group>.+)/namespaces/(?P<ns>[^/]+)/(?P<kind>[^/?]+)(?P<rest>[^?]*)")
+_PATH = re.compile(r"^/apis?/(.+)/namespaces/(?P<ns>[^/]+)/(?P<kind>[^/?]+)(?P<rest>[^?]*)")
 NOT_FOUND = 404
 
 
@@ -62,9 +62,7 @@ class MemoryCluster(Cluster):
             raise ClusterError(doing, NOT_FOUND, "not found")
         return self.objects[row]
 
-    def _write(
-        self, method: str, row: Row, doing: str, body: Json, how: tuple[str, str]
-    ) -> Json:
+    def _write(self, method: str, row: Row, doing: str, body: Json, how: tuple[str, str]) -> Json:
         self._version += 1
         if method == "POST":
             row = (row[0], row[1], body["metadata"]["name"])

@@ -10,7 +10,6 @@ from zoneinfo import available_timezones
 from meter_operator.desired import SelectionError, select_applications, select_engines
 from meter_operator.observed import Observed
 
-
 ZONES = frozenset(available_timezones())
 
 

@@ -22,7 +22,13 @@ PROFILE = {
             {
                 "name": "metering-data",
                 "options": [
-                    {"name": "retentionDays", "type": "Integer", "minimum": 1, "maximum": 60, "default": 10},
+                    {
+                        "name": "retentionDays",
+                        "type": "Integer",
+                        "minimum": 1,
+                        "maximum": 60,
+                        "default": 10,
+                    },
                     {"name": "mode", "type": "String", "allowed": ["plain", "rich"]},
                     {"name": "verbose", "type": "Boolean"},
                 ],
@@ -84,7 +90,8 @@ class Operator:
         """Forget everything that is only in memory."""
         for name, value in changes.items():
             self.settings = Settings(
-                **{f: getattr(self.settings, f) for f in Settings.__slots__ if f != name}, **{name: value}
+                **{f: getattr(self.settings, f) for f in Settings.__slots__ if f != name},
+                **{name: value},
             )
         self.cache = Cache()
         self.reconciler = Reconciler(

@@ -18,13 +18,22 @@ NOT_AFTER = datetime(2026, 7, 1, tzinfo=UTC)
 
 def build(**changes):
     body = {
-        "metadata": {"namespace": "street", "name": "house-1", "uid": "uid-1", "resourceVersion": "1"},
+        "metadata": {
+            "namespace": "street",
+            "name": "house-1",
+            "uid": "uid-1",
+            "resourceVersion": "1",
+        },
         "spec": SPEC | changes,
         "status": {"epoch": 3, "epochId": "00" * 16},
     }
     meter = parse_meter(body)
     desired = desire(
-        meter, PROFILE, image=("localhost/metertwin/twin", "0.1.0"), broker=("broker", 8883), public_keys={}
+        meter,
+        PROFILE,
+        image=("localhost/metertwin/twin", "0.1.0"),
+        broker=("broker", 8883),
+        public_keys={},
     )
     return meter, desired
 
@@ -35,10 +44,12 @@ def pod(**changes):
 
 
 CASES = {
-    "pod": lambda: pod(),
+    "pod": pod,
     "pod-persistent": lambda: pod(twin={"store": {"type": "PersistentVolume", "size": "1Gi"}}),
     "claim": lambda: builders.build_claim(
-        *build(twin={"store": {"type": "PersistentVolume", "size": "1Gi", "storageClassName": "fast"}})
+        *build(
+            twin={"store": {"type": "PersistentVolume", "size": "1Gi", "storageClassName": "fast"}}
+        )
     ),
     "namespace": lambda: builders.build_namespace_objects("street"),
 }
@@ -72,6 +83,9 @@ def test_the_hash_of_the_spec_ignores_what_a_newer_crd_adds():
 
 def test_the_configuration_is_the_contracts():
     configuration = json.loads(pod()["spec"]["containers"][0]["env"][0]["value"])
-    assert configuration["applications"] == {"metering-data": {"retentionDays": 10}, "power-quality": {}}
+    assert configuration["applications"] == {
+        "metering-data": {"retentionDays": 10},
+        "power-quality": {},
+    }
     assert configuration["broker"] == {"host": "broker", "port": 8883}
     assert configuration["dataPolicy"]["recipients"] == []

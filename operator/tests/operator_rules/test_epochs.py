@@ -189,7 +189,9 @@ class _Fault:
 @pytest.mark.parametrize("restarts", [False, True], ids=["same process", "process killed"])
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("begin", ["new", "pod deleted", "spec changed"])
-async def test_a_fault_at_any_write_ends_with_one_twin_and_one_owner(operator, when, restarts, begin):
+async def test_a_fault_at_any_write_ends_with_one_twin_and_one_owner(
+    operator, when, restarts, begin
+):
     for number in range(1, 30):
         current = type(operator)()
         current.cluster.objects = dict(operator.cluster.objects)
