@@ -56,6 +56,10 @@ class Process:
             lease = Lease(cluster, self.settings.namespace, self.settings.holder)
             fleet = await load_fleet(cluster, self.settings.namespace)
             self.standing_by = True
+            standing = asyncio.current_task()
+            assert standing is not None
+            # The first process of a container ignores a signal that it has no handler for.
+            _on_signal(standing.cancel)
             await lease.acquire()
             await self._act(cluster, fleet, lease)
         finally:
@@ -81,8 +85,7 @@ class Process:
         self.watches = Watches(self.cache, self.queue, self.messenger)
         self.acting = True
         stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        _on_signal(stop.set)
         tasks = [
             asyncio.create_task(lease.keep()),
             asyncio.create_task(self.messenger.run()),
@@ -188,6 +191,11 @@ class Process:
             http_server.REFUSED.labels(reason).set(count)
 
 
+def _on_signal(act: Callable[[], object]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, act)
+
+
 def main() -> int:
     """Return 0 after a requested stop, 1 when Lease or a part was lost, 2 for settings."""
     try:
@@ -197,7 +205,8 @@ def main() -> int:
         return 2
     start_journal(settings.log_level)
     try:
-        asyncio.run(Process(settings).run())
+        with contextlib.suppress(asyncio.CancelledError):
+            asyncio.run(Process(settings).run())
     except LeaseLostError as error:
         log.error("%s", error)  # noqa: TRY400 - no trace wanted
         return 1
