@@ -167,7 +167,7 @@ def test_namespace_and_context_go_to_every_call(world):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["read", "nobody"], ["NotFound", "nobody"]),
+        (["read", "nobody"], ["NotFound", "nobody", "NAME", "kubectl get meters"]),
         (
             ["read", "house-2"],
             ["house-2 has no twin", "Ready is False", "status.epoch", "describe"],

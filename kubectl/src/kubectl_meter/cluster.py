@@ -47,7 +47,7 @@ class Cluster(NamedTuple):
         except OSError as error:
             raise _no_kubectl(command[0], error) from None
         if done.returncode != 0:
-            raise MeterError(*_explain(done.stderr))
+            raise _explain(done.stderr)
         return done.stdout
 
     def get(self, *arguments: str) -> dict[str, Any]:
@@ -92,11 +92,15 @@ def _no_kubectl(name: str, error: OSError) -> MeterError:
     )
 
 
-def _explain(text: str) -> tuple[str]:
-    """Return kubectl's last message without its prefix."""
+def _explain(text: str) -> MeterError:
+    """Return kubectl's last message without its prefix, and what to do about an unknown name."""
     lines = [line for line in text.strip().splitlines() if line.strip()]
     last = lines[-1] if lines else "kubectl failed and said nothing"
-    return (last.removeprefix("error: ").removeprefix("Error from server "),)
+    said = last.removeprefix("error: ").removeprefix("Error from server ")
+    if said.startswith("(NotFound): smartmeters"):
+        remedy = "`kubectl get meters` lists the meters of a namespace, -n names another one"
+        return MeterError(said, field="NAME", remedy=remedy)
+    return MeterError(said)
 
 
 def _local_port(process: subprocess.Popen[bytes], errors: IO[bytes], pod: str) -> int:
@@ -117,7 +121,7 @@ def _local_port(process: subprocess.Popen[bytes], errors: IO[bytes], pod: str) -
     process.terminate()
     process.wait()
     errors.seek(0)
-    reason = _explain(errors.read().decode(errors="replace"))[0]
+    reason = _explain(errors.read().decode(errors="replace")).message
     raise MeterError(
         f"while opening a port-forward to pod {pod}: {reason}",
         remedy="it needs the right to create pods/portforward (role metertwin-meter-operator)",

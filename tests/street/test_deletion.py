@@ -1,0 +1,111 @@
+"""A deleted SmartMeter takes with it all that it owned, on the broker too."""
+
+import contextlib
+import pathlib
+import re
+import ssl
+import subprocess
+import threading
+
+import paho.mqtt.client as mqtt
+import pytest
+from demo import build_manifest, environment, get, is_ready, kubectl, meter, names, secret, until
+
+pytestmark = [pytest.mark.demo, pytest.mark.timeout(200)]
+OWNED = ("pod", "secret", "configmap", "service", "persistentvolumeclaim")
+BROKER = "metertwin-mosquitto"
+QUIET_S = 0.7
+"""Retained messages follow a subscription at once; after this there are no more."""
+
+
+@contextlib.contextmanager
+def forwarded_port():
+    command = ["kubectl", "-n", "metertwin-demo", "port-forward", f"service/{BROKER}", ":8883"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment()
+    ) as process:
+        try:
+            line = process.stdout.readline().decode()
+            yield int(re.search(r":(\d+) ->", line).group(1))
+        finally:
+            process.terminate()
+
+
+def list_retained(folder, device):
+    """Return the topics of a device with retained messages, as the operator may read them.
+
+    The broker knows one client of that name, so the operator connects again afterwards.
+    """
+    files = {}
+    for name, content in secret("metertwin-operator-tls").items():
+        files[name] = pathlib.Path(folder, name)
+        files[name].write_bytes(content)
+    context = ssl.create_default_context(cafile=str(files["ca.crt"]))
+    context.check_hostname = False  # it is reached through a forwarded port
+    context.load_cert_chain(files["tls.crt"], files["tls.key"])
+    found, subscribed = set(), threading.Event()
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, clean_session=True)
+    client.tls_set_context(context)
+    client.on_message = lambda _client, _data, message: found.add(message.topic)
+    client.on_subscribe = lambda *_: subscribed.set()
+    topics = [f"mt/{device}/owner", f"mt/{device}/+/ctl", f"mt/{device}/+/state"]
+    client.on_connect = lambda *_: client.subscribe([(topic, 1) for topic in topics])
+    with forwarded_port() as port:
+        client.connect("127.0.0.1", port)
+        client.loop_start()
+        try:
+            assert subscribed.wait(15), "the broker accepted no subscription"
+            threading.Event().wait(QUIET_S)
+        finally:
+            client.disconnect()
+            client.loop_stop()
+    return found
+
+
+def list_owned(uid):
+    """Return what an object owns, over all kinds that a meter could own."""
+    found = []
+    for row in get(",".join(OWNED)):
+        owners = row["metadata"].get("ownerReferences", [])
+        if any(owner["uid"] == uid for owner in owners):
+            found.append(f"{row['kind']}/{row['metadata']['name']}")
+    return found
+
+
+def test_a_deleted_meter_leaves_nothing_behind(extra, tmp_path):
+    extra(build_manifest("extra-1"))
+    until(lambda: is_ready("extra-1"), "a twin without a meter is Ready", 90)
+    kubectl("delete", "pod", "extra-1-e1", "--wait=false")  # so that there are two epochs to remove
+    until(lambda: get("smartmeter", "extra-1")["status"]["epoch"] == 2, "the next epoch")
+    until(lambda: is_ready("extra-1"), "Ready again", 90)
+    uid = get("smartmeter", "extra-1")["metadata"]["uid"]
+    assert sorted(list_owned(uid)) == ["Pod/extra-1-e2", "Secret/extra-1-e2"]
+    topics = {"mt/extra-1/owner", "mt/extra-1/2/ctl", "mt/extra-1/2/state"}
+    until(lambda: topics <= list_retained(tmp_path, "extra-1"), "the retained topics", 30, 3)
+
+    kubectl("delete", "smartmeter", "extra-1", timeout=60)
+    until(lambda: not list_owned(uid), "everything owned is gone", 60)
+    left = [name for kind in OWNED for name in names(kind) if name.startswith("extra-1")]
+    assert left == []
+
+    def forgotten():
+        left = list_retained(tmp_path, "extra-1")
+        assert not left, f"retained: {sorted(left)}"
+        return True
+
+    until(forgotten, "no retained message is left", 60, 5)
+
+
+def test_the_neighbours_keep_their_topics(tmp_path):
+    epoch = get("smartmeter", "house-4")["status"]["epoch"]
+    topics = {"mt/house-4/owner", f"mt/house-4/{epoch}/ctl", f"mt/house-4/{epoch}/state"}
+    assert list_retained(tmp_path, "house-4") == topics
+
+
+def test_deleting_a_duplicate_leaves_the_first_meter_alone(extra):
+    before = get("smartmeter", "house-4")["status"]["twin"]["podUid"]
+    extra(build_manifest("extra-4", device="house-4"))
+    until(lambda: get("smartmeter", "extra-4").get("status"), "the complaint")
+    kubectl("delete", "smartmeter", "extra-4")
+    until(lambda: meter("read", "house-4", "--live", check=False).returncode == 0, "it answers")
+    assert get("smartmeter", "house-4")["status"]["twin"]["podUid"] == before
