@@ -30,6 +30,7 @@ WORKERS = 16
 SWEEP_S = 300
 BROKER_WAIT_S = 5
 STUCK_S = 900
+SECRET_WAIT_S = 20
 
 
 class Process:
@@ -148,6 +149,8 @@ class Process:
         result = "error"
         try:
             again = await self.reconciler.reconcile(key)
+            if self._waits_for_a_secret(key):
+                self.queue.add_later(key, SECRET_WAIT_S)
             result = "requeue" if again else "success"
         except ConflictError:
             fresh = await self.cluster.find_meter(key)
@@ -168,6 +171,12 @@ class Process:
             # Looks overlap: what is counted is what nobody has counted yet.
             http_server.API_WRITES.inc(self.cluster.writes - self.counted_writes)
             self.counted_writes = self.cluster.writes
+
+    def _waits_for_a_secret(self, key: Key) -> bool:
+        """Secrets are read by name and never watched, so nobody tells when one has come."""
+        meter = self.cache.meters.get(key)
+        rows = (meter.status.get("conditions") or []) if meter else []
+        return any(row["reason"] == "SecretMissing" for row in rows)
 
     def _alive(self) -> bool:
         """Whether something was heard lately: the sweep alone should say so every few minutes."""

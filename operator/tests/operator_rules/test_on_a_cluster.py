@@ -26,7 +26,7 @@ from .street import PROFILE, SPEC
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.skipif(not os.environ.get("KUBECONFIG"), reason="KUBECONFIG is not set"),
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(420),
 ]
 CRDS = Path(__file__).resolve().parents[3] / "crds"
 API = "metertwin.io/v1alpha1"
@@ -41,7 +41,7 @@ def kubectl(*arguments, text=None, ok=True):
     return done
 
 
-def until(check, seconds=30):
+def until(check, seconds=100):
     """Wait until `check` returns something true, and return it."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -208,7 +208,6 @@ def test_a_killed_operator_touches_no_twin_and_writes_nothing_when_it_returns(ru
             )
             >= 3
         ),
-        60,
     )
     time.sleep(3)
     assert running.metric("metertwin_api_writes_total") == 0
@@ -220,7 +219,7 @@ def test_a_deleted_pod_is_taken_over_with_the_next_epoch(running):
     running.add_meter()
     until(lambda: twins(running) == ["house-1-e1"])
     kubectl("-n", running.name, "delete", "pod", "house-1-e1", "--wait=false")
-    until(lambda: twins(running) == ["house-1-e2"], 60)
+    until(lambda: twins(running) == ["house-1-e2"])
     assert running.get("smartmeter", "house-1")["status"]["epoch"] == 2
     until(lambda: running.names("secrets", "house.*") == ["house-1-e2"])
 
@@ -231,7 +230,7 @@ def test_a_pod_deleted_while_the_operator_is_down_is_taken_over_at_its_return(ru
     running.kill(signal.SIGTERM)
     kubectl("-n", running.name, "delete", "pod", "house-1-e1", "--force", "--grace-period=0")
     running.start()
-    until(lambda: twins(running) == ["house-1-e2"], 60)
+    until(lambda: twins(running) == ["house-1-e2"])
 
 
 def test_of_two_resources_for_one_device_the_younger_waits_until_the_older_is_gone(running):
@@ -242,7 +241,7 @@ def test_of_two_resources_for_one_device_the_younger_waits_until_the_older_is_go
     until(lambda: running.condition("copy").get("reason") == "DuplicateDevice")
     assert twins(running) == ["house-1-e1"]
     kubectl("-n", running.name, "delete", "meter", "house-1")
-    until(lambda: running.get("smartmeter", "copy")["status"].get("epoch"), 60)
+    until(lambda: running.get("smartmeter", "copy")["status"].get("epoch"))
 
 
 POINT = SPEC["meteringPoint"]
