@@ -17,7 +17,6 @@ GENERATORS: tuple[tuple[str, str], ...] = (
     ("golden vectors of the link", "wire/tools/link_vectors.py"),
     ("catalogue of applications", "tools/catalogue.py"),
     ("reference of the resources", "tools/reference/crds.py"),
-    ("reference of the resources", "crds/tools/reference.py"),
     ("chart", "tools/chart/generate.py"),
 )
 
