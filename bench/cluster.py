@@ -169,6 +169,7 @@ def installation() -> Iterator[None]:
     namespace |= {"metadata": {"name": NAMESPACE, "labels": labels}}
     try:
         run("kubectl", "apply", "-f", "-", text=json.dumps(namespace))
+        remove_meters()  # those of a run that was killed
         chart = ROOT / "charts/metertwin"
         run("helm", "upgrade", "--install", "metertwin", str(chart), "-n", NAMESPACE,
             "-f", str(chart / "ci/demo-values.yaml"), "--set", "crds.enabled=false",

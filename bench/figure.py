@@ -88,9 +88,14 @@ def describe_machine() -> dict[str, Any]:
         "memory_gib": round(memory_info()["MemTotal"] / (1 << 30), 1),
         "kernel": platform.release(),
         "python": platform.python_version(),
-        "load_1m_at_start": round(os.getloadavg()[0], 2),
-        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        **circumstances(),
     }
+
+
+def circumstances() -> dict[str, Any]:
+    """Return date and load of this moment."""
+    date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return {"date": date, "load_1m_before": round(os.getloadavg()[0], 2)}
 
 
 def memory_info() -> dict[str, int]:

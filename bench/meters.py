@@ -71,7 +71,7 @@ class Meter:
 
     async def run(self) -> None:
         """Stay connected, send what the link wants to send, and fill the ring when flooding."""
-        for topic in (f"mt/{self.device}/owner", f"mt/{self.device}/1/down"):
+        for topic in (f"mt/{self.device}/owner", f"mt/{self.device}/+/down"):
             await self.shell.subscribe(topic)
         session = asyncio.create_task(self.shell.run())
         try:

@@ -6,6 +6,7 @@ what is missing is named in the result. Everything but the reads happens in a na
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ import latency
 import memory
 import rollout
 import scale
-from figure import Figure, describe_machine, table
+from figure import Figure, circumstances, describe_machine, table
 
 RESULTS = Path(__file__).parent / "results.json"
 GROUPS = ("image", "latency", "twins", "fleet", "rollout", "scale")
@@ -30,12 +31,14 @@ class Report:
     def __init__(self) -> None:
         """Begin empty."""
         self.figures: list[Figure] = []
+        self.groups: dict[str, dict[str, object]] = {}
         self.missing: dict[str, str] = {}
 
     def measure(self, group: str, work: Callable[[], list[Figure]]) -> None:
         """Run one group; keep its figures, or the reason why there are none."""
         begun = time.monotonic()
         print(f"==> {group}", flush=True)
+        state = circumstances()
         try:
             found = work()
         except Exception as error:  # noqa: BLE001 - one group's fault is not the others'
@@ -43,6 +46,7 @@ class Report:
             print(f"    not measured: {self.missing[group]}", flush=True)
             return
         self.figures += found
+        self.groups[group] = state | {"figures": [one.document() for one in found]}
         for one in found:
             print(f"    {one.name}: {one.value:.4g} {one.unit}", flush=True)
         print(f"    ({time.monotonic() - begun:.0f} s)", flush=True)
@@ -93,12 +97,8 @@ def rollouts(template: dict, count: int, times: list[float], runs: int) -> list[
 
 
 def write(report: Report, machine: dict[str, object], path: Path) -> None:
-    """Write results.json."""
-    document = {
-        "machine": machine,
-        "figures": [one.document() for one in report.figures],
-        "not_measured": report.missing,
-    }
+    """Write results.json: each group with the date and the machine's load at its beginning."""
+    document = {"machine": machine, "groups": report.groups, "not_measured": report.missing}
     path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -115,6 +115,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     """Return 0 when everything asked for was measured; goals do not matter."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # clean up then, too
     options = arguments()
     wanted, report, machine = set(options.only), Report(), describe_machine()
     try:
