@@ -1,4 +1,4 @@
-# ruff: noqa: INP001, T201 - a program, not a module of a package
+
 """Write wire/vectors/link-v1.json from the code; `--check` only compares.
 
 Link version 1 is frozen: a difference means that deployed meters would no longer be understood.
