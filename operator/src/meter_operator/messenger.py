@@ -156,12 +156,22 @@ class Messenger:
             if not payload:
                 self._cache.states.get(found.device, {}).pop(found.epoch, None)
                 return
+            if meter is None and await self._is_deleted(found.device):
+                # Its twin spoke after the removal: a farewell on SIGTERM, or its last will.
+                await self.publish([Message(topic, b"")])
+                return
+            meter = self._cache.owner_of(found.device)
             state = parse_state(found.epoch, payload)
             self._cache.states.setdefault(found.device, {})[found.epoch] = state
             if meter is not None:
                 self._look(meter.key)
         elif found.channel == "hello" and meter is not None:
             await self._answer(meter, self._check_hello(meter, payload))
+
+    async def _is_deleted(self, device: str) -> bool:
+        """Whether no resource has a device; certain only when everything was listed once."""
+        await self.synced.wait()
+        return self._cache.owner_of(device) is None
 
     def _check_hello(self, meter: Meter, payload: bytes) -> OwnerHello:
         if claimed_device(payload) != meter.device:

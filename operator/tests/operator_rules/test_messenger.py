@@ -157,3 +157,11 @@ async def test_a_malformed_state_is_refused(pair, payload):
 
 def _meter(operator):
     return operator.cache.owner_of("house-1")
+
+
+async def test_a_deleted_meters_twin_leaves_no_retained_state(pair):
+    _, messenger, looked = pair
+    await messenger._hear("mt/house-9/1/state", b'{"online":false,"epoch":1,"meter":"silent"}')
+    assert messenger._pending == {"mt/house-9/1/state": b""}
+    assert "house-9" not in messenger._cache.states
+    assert not looked
