@@ -1,6 +1,7 @@
 """Memory of running twins: the kernel's own account of each process and of the whole host."""
 
 import contextlib
+import statistics
 import time
 from pathlib import Path
 
@@ -9,7 +10,6 @@ from figure import MIB, Figure, figure, memory_info
 
 FIELDS = ("Rss", "Pss", "Private_Clean", "Private_Dirty")
 GOAL_PRIVATE_MIB, GOAL_RSS_MIB, GOAL_MARGINAL_MB = 13, 25, 28
-BASE_RESERVED_GB = 0.0
 PAPER = "the paper's 800 (110 MB each) and 30,000 (about 1 MB each)"
 
 
@@ -63,24 +63,50 @@ def settled(seconds: float = 15, samples: int = 5) -> tuple[float, float]:
     return sorted(available)[samples // 2], sorted(used)[samples // 2]
 
 
-def shims(uids: list[str]) -> dict[str, float]:
-    """Return bytes of the pods' parts: processes and shims (Pss), and the pods' cgroups."""
-    pause, shim = [], []
+def shim_bytes() -> list[float]:
+    """Return the Pss of every containerd shim of this machine."""
+    found = []
     for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit():
-            continue
-        with contextlib.suppress(OSError, KeyError):
-            command = (folder / "cmdline").read_bytes()
-            if b"containerd-shim" in command and b"-id" in command:
-                shim.append(smaps(int(folder.name))["Pss"] * 1024)
-                continue
-            groups = (folder / "cgroup").read_text()
-            if b"pause" in command and any(uid in groups for uid in uids):
-                pause.append(smaps(int(folder.name))["Pss"] * 1024)
-    return {
-        "shim": sum(shim) / len(shim) if shim else 0.0,
-        "pause": sum(pause) / len(pause) if pause else 0.0,
-    }
+        with contextlib.suppress(OSError, KeyError, IndexError):
+            if b"containerd-shim" in (folder / "cmdline").read_bytes():
+                found.append(smaps(int(folder.name))["Pss"] * 1024.0)
+    return found
+
+
+def pod_bytes(pod: dict) -> float:
+    """Return what the kernel charges to a pod's memory cgroup, without file pages.
+
+    Raises:
+        IndexError: its twin's process is not on this machine.
+    """
+    pid = cluster.processes(pod["metadata"]["uid"], "meter_twin")[0]
+    lines = [line.split(":", 2) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
+    first = [Path(path) for _, kinds, path in lines if "memory" in kinds.split(",")]
+    root, names = Path("/sys/fs/cgroup/memory"), ("memory.usage_in_bytes", "total_cache")
+    if not first:
+        root, names = Path("/sys/fs/cgroup"), ("memory.current", "file")
+        first = [Path(path) for _, kinds, path in lines if not kinds]
+    folder = root / first[0].parent.relative_to("/")
+    held = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+    return float((folder / names[0]).read_text()) - float(held[names[1]])
+
+
+def of_pods() -> list[Figure]:
+    """Return the kernel's account of each twin's pod and shim: free of others' noise."""
+    pods = []
+    for pod in cluster.pods("metertwin.io/role%3Dtwin"):
+        with contextlib.suppress(OSError, IndexError, KeyError):
+            pods.append(pod_bytes(pod) / 1e6)
+    shims = [held / 1e6 for held in shim_bytes()]
+    both = statistics.median(pods) + statistics.mean(shims)
+    return [
+        figure("charged to a twin's pod", pods, "MB", "memory cgroup of each pod (twin, pause "
+               "container, kernel memory), file pages aside"),
+        figure("containerd shim of a pod", shims, "MB",
+               "Pss of each containerd-shim process of the machine"),
+        figure("pod and shim", both, "MB", "median of the first plus mean of the second; page "
+               "tables and what kubelet and containerd keep are not in it"),
+    ]  # fmt: skip
 
 
 def marginal(
@@ -93,7 +119,6 @@ def marginal(
         f"of the host before and after {count} twin pods, {state}, divided by {count}; holds shim, "
         "pause container, kernel and what kubelet, operator and broker need for them"
     )
-    parts = shims([pod["metadata"]["uid"] for pod in cluster.pods("metertwin.io/role%3Dtwin")])
     goal = ("<=", GOAL_MARGINAL_MB)
     return [
         figure("marginal host memory per twin pod", available, "MB", f"MemAvailable {how}", goal),
@@ -102,11 +127,8 @@ def marginal(
             f"MemTotal - MemFree - Buffers - Cached + Shmem - SReclaimable {how}",
         ),
         figure(
-            "of it, the containerd shim", parts["shim"] / 1e6, "MB",
-            "mean Pss of all containerd-shim processes of the machine",
-        ),
-        figure(
             "twins per 32 GB", 32e9 / (max(available, used) * 1e6), "twins",
             f"32 GB divided by the larger of the two figures above, beside {PAPER}",
         ),
+        *of_pods(),
     ]  # fmt: skip

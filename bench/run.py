@@ -97,8 +97,17 @@ def rollouts(template: dict, count: int, times: list[float], runs: int) -> list[
 
 
 def write(report: Report, machine: dict[str, object], path: Path) -> None:
-    """Write results.json: each group with the date and the machine's load at its beginning."""
-    document = {"machine": machine, "groups": report.groups, "not_measured": report.missing}
+    """Write results.json: each group with the date and the machine's load at its beginning.
+
+    Groups that were not measured this time stay as they were, with their own date.
+    """
+    old: dict[str, dict] = {}
+    if path.exists():
+        before = json.loads(path.read_text())
+        same = all(before["machine"].get(key) == machine[key] for key in ("cpu", "cores", "kernel"))
+        old = before["groups"] if same else {}
+    missing = {name: why for name, why in report.missing.items() if name not in old}
+    document = {"machine": machine, "groups": old | report.groups, "not_measured": missing}
     path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
