@@ -4,10 +4,11 @@ import json
 
 import pytest
 from meter_operator.cluster import ClusterError
+from meter_operator.desired import Key
 from meter_wire.owner_record import parse_owner_record
 from meter_wire.portable.keys import derive_key
 
-from .street import PROFILE
+from .street import PROFILE, Operator
 
 STREET = "street"
 
@@ -219,3 +220,19 @@ async def test_a_fault_at_any_write_ends_with_one_twin_and_one_owner(
             assert number > 3
             return
     raise AssertionError("more writes than expected")
+
+
+async def test_a_decision_from_an_older_version_is_refused(operator):
+    operator.add_meter()
+    other = Operator()
+    other.cluster = operator.cluster
+    other.restart()
+    await other.settle()
+    decided = dict(operator.status())
+    again = await operator.reconciler.reconcile(Key(STREET, "house-1"))
+    assert again
+    assert operator.status() == decided
+    operator.sync()
+    await operator.settle()
+    assert operator.status()["epoch"] == 1
+    assert operator.pods() == ["house-1-e1"]
