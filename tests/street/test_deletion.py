@@ -75,12 +75,14 @@ def list_owned(uid):
 def test_a_deleted_meter_leaves_nothing_behind(extra, tmp_path):
     extra(build_manifest("extra-1"))
     until(lambda: is_ready("extra-1"), "a twin without a meter is Ready", 90)
-    kubectl("delete", "pod", "extra-1-e1", "--wait=false")  # so that there are two epochs to remove
-    until(lambda: get("smartmeter", "extra-1")["status"]["epoch"] == 2, "the next epoch")
+    epoch = get("smartmeter", "extra-1")["status"]["epoch"]
+    kubectl("delete", "pod", f"extra-1-e{epoch}", "--wait=false")  # two epochs to remove
+    until(lambda: get("smartmeter", "extra-1")["status"]["epoch"] == epoch + 1, "the next epoch")
     until(lambda: is_ready("extra-1"), "Ready again", 90)
     uid = get("smartmeter", "extra-1")["metadata"]["uid"]
-    assert sorted(list_owned(uid)) == ["Pod/extra-1-e2", "Secret/extra-1-e2"]
-    topics = {"mt/extra-1/owner", "mt/extra-1/2/ctl", "mt/extra-1/2/state"}
+    two = [f"Pod/extra-1-e{epoch + 1}", f"Secret/extra-1-e{epoch + 1}"]
+    until(lambda: sorted(list_owned(uid)) == two, "one twin and its identity")
+    topics = {f"mt/extra-1/{epoch + 1}/{what}" for what in ("ctl", "state")} | {"mt/extra-1/owner"}
     until(lambda: topics <= list_retained(tmp_path, "extra-1"), "the retained topics", 30, 3)
 
     kubectl("delete", "smartmeter", "extra-1", timeout=60)

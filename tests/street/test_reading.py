@@ -95,7 +95,8 @@ def test_a_wrong_name_and_a_wrong_option_are_explained():
     assert "kubectl get meters" in done.stderr
     done = meter("readings", "house-1", "--since", "yesterday", check=False)
     assert done.returncode != 0
-    assert "--since" in done.stderr
+    assert "since" in done.stderr
+    assert "remedy" in done.stderr
 
 
 def list_boots(device):
