@@ -66,6 +66,10 @@ demo: $(UV) ## from nothing to a running street of meters
 demo-down: ## remove the demo, and the local cluster, without a trace
 	@tools/demo/down
 
+.PHONY: smoke
+smoke: ## a second local cluster, proved and taken down without a trace
+	@if [ -z "$${KUBECONFIG:-}" ]; then echo "==> smoke run of the local cluster"; tools/cluster/smoke; fi
+
 .PHONY: test-cluster
 test-cluster: setup demo ## tests on the real cluster with the running street
 	@echo "==> tests on the cluster"
@@ -78,7 +82,7 @@ test-cluster: setup demo ## tests on the real cluster with the running street
 	fi
 
 .PHONY: test
-test: check unit test-cluster ## everything that CI runs
+test: check unit smoke test-cluster ## everything that CI runs
 
 .PHONY: bench
 bench: setup demo ## measure, print a table, write bench/results.json
