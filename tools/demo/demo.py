@@ -6,6 +6,7 @@ meters), ``progress.py`` (what the reader sees).
 """
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -80,7 +81,7 @@ def load_images(target: Target) -> None:
 
 
 def install_chart(target: Target) -> None:
-    """Install or upgrade the chart with the demo's values.
+    """Install or upgrade the chart with the demo's values; a rebuilt operator is restarted.
 
     Raises:
         SystemExit: Helm refused; its message stands above.
@@ -89,6 +90,8 @@ def install_chart(target: Target) -> None:
     command = ["helm", "upgrade", "--install", RELEASE, str(chart), "--namespace", NAMESPACE]
     command += ["--create-namespace", "--values", str(chart / "ci/demo-values.yaml")]
     command += ["--wait", "--timeout", "2m"]
+    content = json.loads((ROOT / "build/images/operator.json").read_text())["content"][:16]
+    command += ["--set-string", f"operator.podAnnotations.content=c{content}"]
     if target.loader == "registry":
         for part in ("operator", "twin", "mosquitto"):
             command += ["--set", f"{part}.image.registry="]
