@@ -89,7 +89,7 @@ def install_chart(target: Target) -> None:
     chart = ROOT / "charts/metertwin"
     command = ["helm", "upgrade", "--install", RELEASE, str(chart), "--namespace", NAMESPACE]
     command += ["--create-namespace", "--values", str(chart / "ci/demo-values.yaml")]
-    command += ["--wait", "--timeout", "2m"]
+    command += ["--wait", "--timeout", "2m", "--force-conflicts"]
     content = json.loads((ROOT / "build/images/operator.json").read_text())["content"][:16]
     command += ["--set-string", f"operator.podAnnotations.content=c{content}"]
     if target.loader == "registry":
