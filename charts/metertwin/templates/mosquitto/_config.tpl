@@ -68,7 +68,7 @@ topics differ in depth. Whatever is not named is denied, $SYS and # too.
 user Operator.metertwin
 topic readwrite mt/+/+/ctl
 topic readwrite mt/+/owner
-topic readwrite mt/+/+/state
+topic read mt/+/+/state
 topic read mt/+/hello
 
 # Meters (user name: device).
