@@ -15,7 +15,7 @@ from pathlib import Path
 
 from progress import fail, say, step
 from street import apply_meters, apply_street, devices, wait_for_street
-from target import CLUSTER, IMAGES, ROOT, Target, choose_target, load_image
+from target import CLUSTER, IMAGES, ROOT, Target, choose_target, load_image, local_kubeconfig
 
 NAMESPACE = "metertwin-demo"
 RELEASE = "metertwin"
@@ -169,7 +169,7 @@ def up() -> None:
 def down() -> None:
     """Remove the demo; the local cluster goes with it."""
     given = os.environ.get("KUBECONFIG") or os.environ.get("CONTEXT")
-    if not given:
+    if not given or given == local_kubeconfig():
         with step("local cluster"):
             subprocess.run([str(CLUSTER), "down"], check=True, cwd=ROOT)
         return
