@@ -157,8 +157,9 @@ def processes(uid: str, word: str) -> list[int]:
 
 def on_this_machine() -> bool:
     """Return whether the nodes run here, as the local cluster's do."""
-    found = pods("app.kubernetes.io/component=operator")
-    return bool(found) and bool(processes(found[0]["metadata"]["uid"], "meter_operator"))
+    path = "/api/v1/pods?labelSelector=app.kubernetes.io/component%3Doperator"
+    found = get(path)["items"]
+    return any(processes(pod["metadata"]["uid"], "meter_operator") for pod in found)
 
 
 @contextlib.contextmanager
