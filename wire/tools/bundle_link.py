@@ -1,4 +1,3 @@
-
 """Write the meter's end of the link as few modules, which saves a small board 2 KB of heap.
 
 `bundle_link.py FOLDER` writes `meter_link.py`, with everything it imports inside, and the rest of

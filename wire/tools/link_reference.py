@@ -1,4 +1,3 @@
-
 """Write the tables of docs/reference/link-v1.md from `meter_wire.tables`; `--check` only compares.
 
 The prose between the tables is written by hand; each table stands between two comments.

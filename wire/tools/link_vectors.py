@@ -1,4 +1,3 @@
-
 """Write wire/vectors/link-v1.json from the code; `--check` only compares.
 
 Link version 1 is frozen: a difference means that deployed meters would no longer be understood.
