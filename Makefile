@@ -59,7 +59,7 @@ kubeconfig: ## the path of the kubeconfig in use
 	@if [ -n "$${KUBECONFIG:-}" ]; then echo "$$KUBECONFIG"; else $(CLUSTER) kubeconfig; fi
 
 .PHONY: demo
-demo: $(UV) ## from nothing to a running street of meters
+demo: setup ## from nothing to a running street of meters
 	@tools/demo/up
 
 .PHONY: demo-down

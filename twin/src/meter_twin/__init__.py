@@ -2,7 +2,7 @@
 
 Pure parts: `owner_gate`, `option_schema`, `applications`, `twin_state`. Shell: `shell` (the
 process), `link_loop` (meter), `http_server` and `api` (ports), `store*` (SQLite). It may import
-`meter_wire`, h11, PyNaCl when an export is sealed, and the standard library; never Kubernetes.
+`meter_wire`, PyNaCl when an export is sealed, and the standard library; never Kubernetes.
 """
 
 from . import postponed  # noqa: F401 - before anything imports asyncio
