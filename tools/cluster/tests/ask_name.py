@@ -11,15 +11,24 @@ def query(name: str) -> bytes:
     return struct.pack(">6H", 7, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack(">2H", 1, 1)
 
 
+def ask(address: tuple[str, int], question: bytes) -> bytes:
+    """The answer, asked for as a resolver does: a datagram may be lost, three times hardly."""
+    for _ in range(3):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(2)
+            client.sendto(question, address)
+            try:
+                return client.recv(512)
+            except TimeoutError:
+                print(f"{address[0]} is silent for 2 s, asking again", file=sys.stderr)
+    sys.exit(f"no answer from {address[0]} to three questions")
+
+
 def main() -> None:
     """Print the address, the last four bytes of a short answer's first record."""
     server, name = sys.argv[1:]
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.settimeout(5)
-        client.sendto(
-            query(name), (server, 5353 if server.startswith(("10.97.3", "10.97.4")) else 53)
-        )
-        answer = client.recv(512)
+    address = (server, 5353 if server.startswith(("10.97.3", "10.97.4")) else 53)
+    answer = ask(address, query(name))
     if struct.unpack(">H", answer[6:8])[0] < 1:
         sys.exit(f"no answer for {name}")
     print(socket.inet_ntoa(answer[-4:]) if len(answer) < 300 else "long answer")
