@@ -6,7 +6,6 @@ meters), ``progress.py`` (what the reader sees).
 """
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -14,8 +13,19 @@ import sys
 from pathlib import Path
 
 from progress import fail, say, step
-from street import apply_meters, apply_street, devices, wait_for_street
-from target import CLUSTER, IMAGES, ROOT, Target, choose_target, load_image, local_kubeconfig
+from street import apply_meters, apply_street, devices, network_policies_hold, wait_for_street
+from target import (
+    CLUSTER,
+    IMAGES,
+    ROOT,
+    Target,
+    choose_target,
+    given_target,
+    image_content,
+    is_cluster_given,
+    load_image,
+    registry,
+)
 
 NAMESPACE = "metertwin-demo"
 RELEASE = "metertwin"
@@ -34,11 +44,11 @@ def check_preconditions() -> None:
     Raises:
         SystemExit: something is missing that cannot be installed here.
     """
-    if sys.platform != "linux":
-        if not (os.environ.get("KUBECONFIG") or os.environ.get("CONTEXT")):
+    if not is_cluster_given():
+        if sys.platform != "linux":
             fail("a local cluster needs Linux; give KUBECONFIG or CONTEXT of a cluster (kind, k3d)")
-    elif os.geteuid() != 0 and not (os.environ.get("KUBECONFIG") or os.environ.get("CONTEXT")):
-        fail("a local cluster needs root; run as root, or give KUBECONFIG or CONTEXT of a cluster")
+        if os.geteuid() != 0:
+            fail("a local cluster needs root; run as root, or give KUBECONFIG or CONTEXT")
     free = shutil.disk_usage(ROOT).free
     if free < 12 << 30:
         fail(f"12 GiB of free disk are needed to build everything, {free >> 30} GiB are free")
@@ -90,14 +100,11 @@ def install_chart(target: Target) -> None:
     command = ["helm", "upgrade", "--install", RELEASE, str(chart), "--namespace", NAMESPACE]
     command += ["--create-namespace", "--values", str(chart / "ci/demo-values.yaml")]
     command += ["--wait", "--timeout", "2m", "--force-conflicts"]
-    content = json.loads((ROOT / "build/images/operator.json").read_text())["content"][:16]
-    command += ["--set-string", f"operator.podAnnotations.content=c{content}"]
+    command += ["--set-string", f"operator.podAnnotations.content=c{image_content('operator')}"]
     if target.loader == "registry":
         for part in ("operator", "twin", "mosquitto"):
             command += ["--set", f"{part}.image.registry="]
-            command += ["--set", f"{part}.image.repository={os.environ['REGISTRY']}/{part}"]
-    if target.context:
-        command += ["--kube-context", target.context]
+            command += ["--set", f"{part}.image.repository={registry()}/{part}"]
     label_namespace(target)
     done = subprocess.run(
         command, check=False, env=target.environment(), capture_output=True, text=True
@@ -125,10 +132,16 @@ def label_namespace(target: Target) -> None:
 
 
 def show(target: Target) -> None:
-    """Print the table of meters and five commands to try."""
+    """Print the table of meters, what the network does not enforce, and five commands to try."""
     environment = target.environment()
     print()
     subprocess.run(["kubectl", "get", "meters", "-n", NAMESPACE], check=False, env=environment)
+    if not network_policies_hold(target, NAMESPACE):
+        print(
+            "\nNote: the network plug-in of this cluster does not enforce NetworkPolicies"
+            "\n(a meter's pod reached a twin's port). They are defence in depth: mutual TLS"
+            "\nand the broker's access rules hold without them; Calico and Cilium enforce them."
+        )
     print("\nTry:")
     print(f"  export KUBECONFIG={target.kubeconfig} PATH={path_of(target)}:$PATH")
     print(f"  kubectl config set-context --current --namespace {NAMESPACE}")
@@ -167,21 +180,34 @@ def up() -> None:
 
 
 def down() -> None:
-    """Remove the demo; the local cluster goes with it."""
-    given = os.environ.get("KUBECONFIG") or os.environ.get("CONTEXT")
-    if not given or given == local_kubeconfig():
+    """Remove the demo; our own cluster goes with it, another one keeps what is not the demo's."""
+    if not is_cluster_given():
         with step("local cluster"):
             subprocess.run([str(CLUSTER), "down"], check=True, cwd=ROOT)
         return
-    target = choose_target()
-    environment = target.environment()
+    environment = given_target().environment()
     for command in (
         ["kubectl", "delete", "meters", "--all", "-n", NAMESPACE, "--wait"],
-        ["helm", "uninstall", RELEASE, "-n", NAMESPACE, "--ignore-not-found"],
+        ["helm", "uninstall", RELEASE, "-n", NAMESPACE, "--ignore-not-found", "--wait"],
         ["kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait"],
     ):
         with step(" ".join(command)):
             subprocess.run(command, check=False, env=environment)
+    remove_definitions(environment)
+
+
+def remove_definitions(environment: dict[str, str]) -> None:
+    """Remove the resource definitions that the demo brought, unless somebody else has meters."""
+    resources = ("smartmeters.metertwin.io", "twinprofiles.metertwin.io")
+    listing = ["kubectl", "get", ",".join(resources), "-A", "-o", "name"]
+    listed = subprocess.run(listing, check=False, env=environment, capture_output=True, text=True)
+    if listed.returncode != 0:
+        return
+    if listed.stdout.strip():
+        say("the definitions of SmartMeter and TwinProfile stay: other namespaces use them")
+        return
+    with step("definitions of SmartMeter and TwinProfile"):
+        subprocess.run(["kubectl", "delete", "crd", *resources], check=False, env=environment)
 
 
 def main() -> int:

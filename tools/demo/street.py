@@ -5,19 +5,25 @@ port, fed by measured profiles. Its twin cannot tell it from a board. Neighbour:
 """
 
 import json
-import os
 import subprocess
 import time
 from typing import Any
 
 from progress import fail, say
-from target import ROOT, Target
+from target import ROOT, Target, registry
 
 STREET = ROOT / "examples/street.yaml"
 ELECTRICITY = ROOT / "examples/street-electricity.json"
 PLUGIN = ROOT / ".venv/bin/kubectl-meter"
 CAPTURE_PERIOD_S = 60
 WAIT_S = 300
+TRY_TO_REACH = """
+import socket
+s = socket.socket()
+s.settimeout(3)
+s.connect(socket.getaddrinfo("{address}", {port})[0][-1])
+print("reached")
+"""
 
 
 def devices() -> list[str]:
@@ -32,9 +38,8 @@ def kubectl(target: Target, *arguments: str, text: str | None = None) -> str:
     Raises:
         subprocess.CalledProcessError: it failed.
     """
-    context = ["--context", target.context] if target.context else []
     done = subprocess.run(
-        ["kubectl", *context, *arguments],
+        ["kubectl", *arguments],
         input=text,
         text=True,
         check=True,
@@ -74,7 +79,7 @@ def meter_configuration(device: str, anchor: str) -> dict[str, Any]:
 def image_of(target: Target) -> str:
     """Return the firmware image as the cluster knows it."""
     if target.loader == "registry":
-        return f"{os.environ['REGISTRY'].rstrip('/')}/firmware:dev"
+        return f"{registry()}/firmware:dev"
     return "localhost/metertwin/firmware:dev"
 
 
@@ -182,3 +187,21 @@ def wait_for_street(target: Target, namespace: str) -> None:
         except subprocess.CalledProcessError as error:
             print(kubectl(target, "get", "smartmeters", "-n", namespace, "-o", "wide"))
             fail(f"not every meter became {condition} within {WAIT_S} s: {error.stderr.strip()}")
+
+
+def network_policies_hold(target: Target, namespace: str) -> bool:
+    """Return whether the network plug-in keeps a meter's pod away from a twin, tried for real.
+
+    The chart's policies let a meter reach the broker only; its pod tries the port of a twin that
+    other twins may reach. A failed try counts as held: the demo does not warn without evidence.
+    """
+    meter = devices()[0]
+    path = "jsonpath={.items[0].status.podIP}"
+    twins = f"metertwin.io/role=twin,metertwin.io/device={meter}"
+    try:
+        address = kubectl(target, "get", "pods", "-n", namespace, "-l", twins, "-o", path)
+        script = TRY_TO_REACH.format(address=address, port=8443)
+        call = ["exec", "-n", namespace, f"meter-{meter}", "--", "micropython", "-c", script]
+        return "reached" not in kubectl(target, *call)
+    except subprocess.CalledProcessError:
+        return True

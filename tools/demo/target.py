@@ -7,6 +7,7 @@ tools, any other cluster pulls from ``REGISTRY``. Without one, the local cluster
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
@@ -15,15 +16,16 @@ from progress import fail
 
 ROOT = Path(__file__).resolve().parents[2]
 CLUSTER = ROOT / "tools/cluster/cluster"
+COPY = ROOT / "build/demo/kubeconfig"
 IMAGES = ("twin", "operator", "mosquitto", "firmware")
 
 
 class Target(NamedTuple):
-    """A cluster: its kubeconfig, its context (empty: the current one) and how images arrive."""
+    """A cluster: its kubeconfig, how images arrive (local, kind, k3d, registry), its own name."""
 
     kubeconfig: str
-    context: str
-    loader: str  # local, kind, k3d or registry
+    loader: str
+    name: str = ""
 
     def environment(self) -> dict[str, str]:
         """Return the environment for kubectl, helm and the plugin."""
@@ -42,13 +44,19 @@ def local_binaries() -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def loader_of(context: str) -> str:
-    """Return how images reach the cluster of a kubeconfig context."""
-    if context.startswith("kind-"):
-        return "kind"
-    if context.startswith("k3d-"):
-        return "k3d"
-    return "registry"
+def is_cluster_given() -> bool:
+    """Return whether the user named a cluster; the path of our own one is none."""
+    if os.environ.get("CONTEXT"):
+        return True
+    return os.environ.get("KUBECONFIG", "") not in ("", local_kubeconfig())
+
+
+def loader_of(context: str) -> tuple[str, str]:
+    """Return how images reach the cluster of a kubeconfig context, and the cluster's name."""
+    for tool in ("kind", "k3d"):
+        if context.startswith(f"{tool}-"):
+            return tool, context.removeprefix(f"{tool}-")
+    return "registry", context
 
 
 def choose_target() -> Target:
@@ -57,25 +65,57 @@ def choose_target() -> Target:
     Raises:
         SystemExit: the given cluster cannot be used, with the reason.
     """
-    given = os.environ.get("KUBECONFIG", "")
+    if is_cluster_given():
+        return given_target()
+    subprocess.run([str(CLUSTER), "up"], check=True, cwd=ROOT)
+    return Target(local_kubeconfig(), "local")
+
+
+def given_target() -> Target:
+    """Return the cluster of KUBECONFIG and CONTEXT.
+
+    A copy of its part of the kubeconfig is used, so that nothing of what follows can go to another
+    context of the file.
+
+    Raises:
+        SystemExit: it cannot be reached or a tool is missing, with the reason and the remedy.
+    """
+    environment = dict(os.environ, PATH=f"{local_binaries()}:{os.environ['PATH']}")
+    need("kubectl", "helm", path=environment["PATH"])
     context = os.environ.get("CONTEXT", "")
-    if not given and not context:
-        subprocess.run([str(CLUSTER), "up"], check=True, cwd=ROOT)
-        path = subprocess.run(
-            [str(CLUSTER), "kubeconfig"], check=True, capture_output=True, text=True, cwd=ROOT
-        )
-        return Target(path.stdout.strip(), "", "local")
-    kubeconfig = given or str(Path.home() / ".kube/config")
-    if kubeconfig == local_kubeconfig():
-        return Target(kubeconfig, "", "local")
-    context = context or current_context(kubeconfig)
-    loader = loader_of(context)
-    if loader == "registry" and not os.environ.get("REGISTRY"):
+    view = ["kubectl", "config", "view", "--raw", "--flatten", "--minify", "-o", "json"]
+    view += ["--context", context] if context else []
+    done = subprocess.run(view, capture_output=True, text=True, check=False, env=environment)
+    if done.returncode != 0:
+        where = os.environ.get("KUBECONFIG") or "~/.kube/config"
+        fail(f"KUBECONFIG ({where}), context {context or '(current)'}: {done.stderr.strip()}")
+    COPY.parent.mkdir(parents=True, exist_ok=True)
+    COPY.unlink(missing_ok=True)
+    COPY.touch(mode=0o600)
+    COPY.write_text(done.stdout)
+    loader, name = loader_of(str(json.loads(done.stdout).get("current-context", "")))
+    target = Target(str(COPY), loader, name)
+    if loader != "registry":
+        need(loader)
+    elif not os.environ.get("REGISTRY"):
         fail(
-            f"context {context!r} is neither kind nor k3d: set REGISTRY=host/path, "
+            f"context {name!r} is neither kind nor k3d: set REGISTRY=host/path, "
             "a registry that the cluster can pull from and you can push to"
         )
-    return Target(kubeconfig, context, loader)
+    version = ["kubectl", "version", "--request-timeout=10s"]
+    done = subprocess.run(
+        version, capture_output=True, text=True, check=False, env=target.environment()
+    )
+    if done.returncode != 0:
+        fail(f"the cluster of context {name!r} does not answer: {done.stderr.strip()}")
+    return target
+
+
+def need(*tools: str, path: str | None = None) -> None:
+    """End with one line that names the tools that are missing."""
+    missing = [tool for tool in tools if shutil.which(tool, path=path) is None]
+    if missing:
+        fail(f"{' and '.join(missing)}: not found in PATH; install it and run this again")
 
 
 def local_kubeconfig() -> str:
@@ -86,17 +126,15 @@ def local_kubeconfig() -> str:
     return done.stdout.strip()
 
 
-def current_context(kubeconfig: str) -> str:
-    """Return the current context of a kubeconfig."""
-    done = subprocess.run(
-        ["kubectl", "--kubeconfig", kubeconfig, "config", "view", "-o", "json"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        fail(f"KUBECONFIG={kubeconfig} cannot be read by kubectl: {done.stderr.strip()}")
-    return str(json.loads(done.stdout).get("current-context", ""))
+def registry() -> str:
+    """Return REGISTRY without a slash at its end."""
+    return os.environ["REGISTRY"].rstrip("/")
+
+
+def image_content(name: str) -> str:
+    """Return what identifies the content of one built image, 16 characters."""
+    record = json.loads((ROOT / "build/images" / f"{name}.json").read_text())
+    return str(record["content"])[:16]
 
 
 def load_image(target: Target, name: str) -> None:
@@ -107,8 +145,10 @@ def load_image(target: Target, name: str) -> None:
     if target.loader == "local":
         commands = [[str(CLUSTER), "load", str(archive)]]
     elif target.loader == "registry":
-        registry = os.environ["REGISTRY"].rstrip("/")
-        commands = [["skopeo", "copy", "--quiet", source, f"docker://{registry}/{name}:dev"]]
+        push = ["skopeo", "copy", "--quiet", source, f"docker://{registry()}/{name}:dev"]
+        if registry().startswith(("localhost", "127.0.0.1")):
+            push.insert(2, "--dest-tls-verify=false")
+        commands = [push]
     else:
         docker = archive.with_suffix(".docker.tar")
         docker.unlink(missing_ok=True)
@@ -121,7 +161,5 @@ def load_image(target: Target, name: str) -> None:
 def importing(target: Target, archive: Path) -> list[str]:
     """Return the command by which kind or k3d takes a docker archive."""
     if target.loader == "kind":
-        cluster = target.context.removeprefix("kind-")
-        return ["kind", "load", "image-archive", str(archive), "--name", cluster]
-    cluster = target.context.removeprefix("k3d-")
-    return ["k3d", "image", "import", str(archive), "-c", cluster]
+        return ["kind", "load", "image-archive", str(archive), "--name", target.name]
+    return ["k3d", "image", "import", str(archive), "-c", target.name]

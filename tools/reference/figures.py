@@ -1,0 +1,115 @@
+"""Write the README's table of figures from bench/results.json; `--check` fails on drift.
+
+Neighbours: `make bench` writes the source, `tools/generate.py` calls this. What the paper measured
+stands beside ours: Liu et al. 2021, two containers (Python: image 110 MB, 40 MB of memory, 800
+twins on 32 GB; C: 5 MB, less than 1 MB, 30,000).
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "bench/results.json"
+TARGET = ROOT / "README.md"
+BEGIN, END = "<!-- figures of bench/results.json -->", "<!-- end -->"
+
+
+class Row(NamedTuple):
+    """A row of the table: which figure, what it is called, and the paper's two containers."""
+
+    group: str
+    name: str
+    title: str
+    paper: str = ""
+
+
+ROWS = (
+    Row("image", "twin image, uncompressed", "twin image, uncompressed", "110 MB; 5 MB"),
+    Row(
+        "twins after work",
+        "private memory of a twin, after the readings",
+        "private memory of a twin, mutual TLS",
+        "40 MB; < 1 MB",
+    ),
+    Row("twins after work", "RSS of a twin, after the readings", "resident memory of a twin"),
+    Row(
+        "twins",
+        "marginal host memory per twin pod",
+        "host memory for each further twin, at 100 twins",
+    ),
+    Row("twins", "twins per 32 GB", "twins per 32 GB, from that", "800; 30,000"),
+    Row(
+        "rollout",
+        "rate of SmartMeters against bare pods",
+        "rate of 100 SmartMeters to Ready, against bare pods",
+    ),
+    Row(
+        "latency",
+        "cached read through the cluster network, p99",
+        "cached read through the cluster network, p99",
+        "40 ms",
+    ),
+    Row("latency", "live read inside the pod, p50", "live read, asked from the meter, p50"),
+    Row("fleet", "readings stored by 100 twins", "readings stored by 100 twins"),
+    Row("fleet", "readings not stored at the end", "of these, missing"),
+    Row("reconnect", "100 meters are back", "100 meters back after kill -9 of the broker"),
+    Row("scale", "reconciles per second", "reconciles, 2,000 meters"),
+    Row("scale", "p99 of a reconcile", "p99 of a reconcile"),
+    Row(
+        "scale",
+        "API writes after a restart without a change",
+        "API writes after an operator restart, 2,000 meters",
+    ),
+)
+
+
+def find_figure(results: dict[str, Any], row: Row) -> dict[str, Any] | None:
+    """Return the measured figure of a row, or None when it was not measured."""
+    figures = results["groups"].get(row.group, {}).get("figures", [])
+    return next((figure for figure in figures if figure["name"] == row.name), None)
+
+
+def line_of(row: Row, figure: dict[str, Any]) -> str:
+    """Return the table's line of one figure."""
+    goal = figure["goal"] or ""
+    if figure["met"] is False:
+        goal = f"{goal}, **missed**"
+    value = f"{figure['value']:,} {figure['unit']}"
+    return f"| {row.title} | {value} | {goal} | {row.paper} |"
+
+
+def render(results: dict[str, Any]) -> str:
+    """Return the block between the marks."""
+    machine = results["machine"]
+    lines = [f"{machine['cpu']}, {machine['cores']} shared cores, {machine['memory_gib']} GiB:", ""]
+    lines += ["| figure | measured | goal | paper (Python; C) |", "| --- | --- | --- | --- |"]
+    for row in ROWS:
+        figure = find_figure(results, row)
+        if figure is not None:
+            lines.append(line_of(row, figure))
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Return 0 unless the README differs from the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="fail on drift, write nothing")
+    check = parser.parse_args().check
+    before = TARGET.read_text()
+    head, rest = before.split(BEGIN)
+    tail = rest.split(END, 1)[1]
+    after = f"{head}{BEGIN}\n{render(json.loads(SOURCE.read_text()))}\n{END}{tail}"
+    if after == before:
+        return 0
+    if check:
+        print("README.md: its figures differ from bench/results.json", file=sys.stderr)
+        return 1
+    TARGET.write_text(after)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
