@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from progress import fail, say
-from target import ROOT, Target, registry
+from target import ROOT, Target, image_tag, registry
 
 STREET = ROOT / "examples/street.yaml"
 ELECTRICITY = ROOT / "examples/street-electricity.json"
@@ -79,8 +79,8 @@ def meter_configuration(device: str, anchor: str) -> dict[str, Any]:
 def image_of(target: Target) -> str:
     """Return the firmware image as the cluster knows it."""
     if target.loader == "registry":
-        return f"{registry()}/firmware:dev"
-    return "localhost/metertwin/firmware:dev"
+        return f"{registry()}/{image_tag('firmware')}"
+    return f"localhost/metertwin/{image_tag('firmware')}"
 
 
 def build_meter_pod(device: str, image: str) -> dict[str, Any]:
@@ -164,7 +164,20 @@ def apply_meters(target: Target, namespace: str) -> None:
     if manifests:
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
         kubectl(target, "apply", "-n", namespace, "-f", "-", text=text)
-    say(f"    {len(missing)} meters started, {len(devices()) - len(missing)} were running")
+    flashed = flash(target, namespace, image)
+    running = len(devices()) - len(missing) - flashed
+    say(f"    {len(missing)} meters started, {flashed} flashed anew, {running} were running")
+
+
+def flash(target: Target, namespace: str, image: str) -> int:
+    """Give meters with other firmware the one that was built, in place: their flash stays."""
+    chosen = ["pods", "-n", namespace, "-l", "metertwin.io/role=meter"]
+    path = r"jsonpath={range .items[*]}{.metadata.name} {.spec.containers[0].image}{'\n'}{end}"
+    lines = kubectl(target, "get", *chosen, "-o", path).splitlines()
+    older = [name for name, used in map(str.split, lines) if used != image]
+    for name in older:
+        kubectl(target, "set", "image", "-n", namespace, f"pod/{name}", f"meter={image}")
+    return len(older)
 
 
 def apply_street(target: Target, namespace: str) -> None:

@@ -133,19 +133,29 @@ def registry() -> str:
 
 def image_content(name: str) -> str:
     """Return what identifies the content of one built image, 16 characters."""
-    record = json.loads((ROOT / "build/images" / f"{name}.json").read_text())
-    return str(record["content"])[:16]
+    return built(name)["content"][:16]
+
+
+def image_tag(name: str) -> str:
+    """Return the name and tag of one built image, without its registry."""
+    return f"{name}:{built(name)['tag']}"
+
+
+def built(name: str) -> dict[str, str]:
+    """Return what the build wrote down about an image."""
+    record: dict[str, str] = json.loads((ROOT / "build/images" / f"{name}.json").read_text())
+    return record
 
 
 def load_image(target: Target, name: str) -> None:
     """Bring one built image onto the nodes (or into the registry) of the target."""
-    image = f"localhost/metertwin/{name}:dev"
+    image = f"localhost/metertwin/{image_tag(name)}"
     archive = ROOT / "build/images" / f"{name}.tar"
     source = f"oci-archive:{archive}:{image}"
     if target.loader == "local":
         commands = [[str(CLUSTER), "load", str(archive)]]
     elif target.loader == "registry":
-        push = ["skopeo", "copy", "--quiet", source, f"docker://{registry()}/{name}:dev"]
+        push = ["skopeo", "copy", "--quiet", source, f"docker://{registry()}/{image_tag(name)}"]
         if registry().startswith(("localhost", "127.0.0.1")):
             push.insert(2, "--dest-tls-verify=false")
         commands = [push]

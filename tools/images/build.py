@@ -34,6 +34,15 @@ def content_hash(sources: tuple[str, ...]) -> str:
     return digest.hexdigest()
 
 
+def tag(name: str, key: str) -> str:
+    """Return an image's tag.
+
+    The firmware's names its content: a running meter is flashed anew by a change of its pod's
+    image, in place, so that its flash stays. The others are rolled out by the chart.
+    """
+    return f"dev-{key[:12]}" if name == "firmware" else "dev"
+
+
 def build(name: str, *, force: bool) -> Path:
     """Build one image unless an archive of the same content exists; return the archive."""
     recipe = RECIPES[name]
@@ -49,9 +58,10 @@ def build(name: str, *, force: bool) -> Path:
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     command = recipe.build(target)
-    write_archive(target, archive, f"localhost/metertwin/{name}:dev", command)
+    write_archive(target, archive, f"localhost/metertwin/{name}:{tag(name, key)}", command)
     total = size(target)
-    record.write_text(json.dumps({"content": key, "bytes": total}) + "\n")
+    found = {"content": key, "bytes": total, "tag": tag(name, key)}
+    record.write_text(json.dumps(found) + "\n")
     shutil.rmtree(target)
     took = time.monotonic() - begun
     print(f"{name}: {total / 1e6:.1f} MB in {took:.0f} s", file=sys.stderr, flush=True)
