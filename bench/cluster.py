@@ -166,7 +166,7 @@ def on_this_machine() -> bool:
 def installation() -> Iterator[None]:
     """Install the chart in the namespace of the measurement; remove all of it at the end."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    namespace = {"apiVersion": "v1", "kind": "Namespace"}
+    namespace: dict[str, Any] = {"apiVersion": "v1", "kind": "Namespace"}
     namespace |= {"metadata": {"name": NAMESPACE, "labels": labels}}
     try:
         run("kubectl", "apply", "-f", "-", text=json.dumps(namespace))

@@ -4,6 +4,7 @@ import contextlib
 import statistics
 import time
 from pathlib import Path
+from typing import Any
 
 import cluster
 from figure import MIB, Figure, figure, memory_info
@@ -20,7 +21,7 @@ def smaps(pid: int) -> dict[str, int]:
     return {name: found[name] for name in FIELDS}
 
 
-def twin_processes(namespace_pods: list[dict]) -> list[dict[str, int]]:
+def twin_processes(namespace_pods: list[dict[str, Any]]) -> list[dict[str, int]]:
     """Return the account of every twin's process."""
     found = []
     for pod in namespace_pods:
@@ -73,7 +74,7 @@ def shim_bytes() -> list[float]:
     return found
 
 
-def pod_bytes(pod: dict) -> float:
+def pod_bytes(pod: dict[str, Any]) -> float:
     """Return what the kernel charges to a pod's memory cgroup, without file pages.
 
     Raises:

@@ -11,12 +11,14 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from meter_twin.mqtt_shell import BrokerSettings, MqttShell, NotConnectedError, tls_context
 from meter_wire.memory import MemoryRing
 from meter_wire.portable.entry import encode_reading, encode_register
 from meter_wire.portable.meter_link import MeterInfo, MeterLink
+from meter_wire.portable.mqtt_event import Message
 
 REGISTERS = [bytes((1, 0, group, 8, rate, 255)) for group in (1, 2) for rate in range(5)]
 REGISTERS += [bytes((1, 0, group, 7, 0, 255)) for group in (16, 31, 51, 71, 32, 52, 72, 14)]
@@ -60,7 +62,7 @@ class Meter:
         self.connected_at = 0.0
         self.link.disconnected()
 
-    async def _receive(self, message: object) -> None:
+    async def _receive(self, message: Message) -> None:
         if message.topic.endswith("/down"):
             epoch = int(message.topic.split("/")[2])
             flags = bool(message.retain), bool(message.dup)
@@ -104,7 +106,7 @@ def say(**what: object) -> None:
     sys.stdout.flush()
 
 
-async def wait_for(condition: object, timeout_s: float) -> bool:
+async def wait_for(condition: Callable[[], object], timeout_s: float) -> bool:
     """Return whether the condition held within the time."""
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:

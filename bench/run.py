@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cluster
 import fleet
@@ -54,7 +55,7 @@ class Report:
 
 def with_twins(report: Report, count: int, wanted: set[str], runs: int) -> None:
     """Everything that needs a hundred running twins."""
-    template: list[dict] = []
+    template: list[dict[str, Any]] = []
     times: list[float] = []
 
     def start() -> list[Figure]:
@@ -86,7 +87,7 @@ def with_meters(report: Report, count: int) -> list[Figure]:
     return found
 
 
-def rollouts(template: dict, count: int, times: list[float], runs: int) -> list[Figure]:
+def rollouts(template: dict[str, Any], count: int, times: list[float], runs: int) -> list[Figure]:
     """Return rollouts of twins (the first one is known) and of bare pods, in alternating order."""
     without = [rollout.bare(template, count)]
     for _ in range(1, runs):
@@ -101,7 +102,7 @@ def write(report: Report, machine: dict[str, object], path: Path) -> None:
 
     Groups that were not measured this time stay as they were, with their own date.
     """
-    old: dict[str, dict] = {}
+    old: dict[str, dict[str, object]] = {}
     if path.exists():
         before = json.loads(path.read_text())
         same = all(before["machine"].get(key) == machine[key] for key in ("cpu", "cores", "kernel"))
