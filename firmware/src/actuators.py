@@ -89,9 +89,10 @@ class Loads:
 class Supply:
     """The disconnect control, states as in 0-0:96.3.10."""
 
-    def __init__(self, never_disconnect: bool, kept: bytes) -> None:
+    def __init__(self, never_disconnect: bool, kept: bytes, has_relay: bool = True) -> None:
         """`kept`: from `save`; power return does not reconnect what the utility disconnected."""
         self._never = never_disconnect
+        self._has_relay = has_relay
         self.state = kept[0] if kept else CONNECTED
         self.counter = int.from_bytes(kept[1:5], "big") if kept else 0
 
@@ -100,11 +101,12 @@ class Supply:
         return bytes([self.state]) + self.counter.to_bytes(4, "big")
 
     def order(self, connect: bool, counter: int) -> bool:
-        """Carry out a signed order; False if it is repeated or the meter must not be darkened.
+        """Carry out a signed order; False if it is repeated or must not be carried out.
 
-        A reconnection only makes the meter ready: somebody at the meter closes the relay.
+        That is without a relay, and in a meter that must never be darkened. A reconnection only
+        makes the meter ready: somebody at the meter closes the relay.
         """
-        if counter <= self.counter or (self._never and not connect):
+        if not self._has_relay or counter <= self.counter or (self._never and not connect):
             return False
         self.counter = counter
         if not connect:

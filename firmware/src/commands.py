@@ -8,10 +8,12 @@ import asyncio
 
 import state as items
 from event_codes import (
+    CLOCK_REFUSED,
     CLOCK_SET,
     CLOCK_STEP,
     CONFIGURATION,
     LIMIT_TRIP,
+    ORDER,
     OWNER_CHANGE,
     RELAY_LOAD,
     RELAY_SUPPLY,
@@ -20,7 +22,6 @@ from meter_wire.portable.entry import STATUS_CLOCK_ADJUSTED
 
 _OK = 0
 _ABSENT = 1
-_EXPIRED = 2
 _REFUSED = 3
 _UNKNOWN = 5
 _UNSIGNED = 6
@@ -30,6 +31,8 @@ _CAPTURE_PERIOD = 1
 _REPORT_SPREAD = 2
 _LOAD = 3
 _MOST_SUBSCRIPTIONS = 2
+_REFUSAL_PAUSE_MS = 3600000
+"""A refused time is an event once an hour: whoever sends wrong ones must not fill the ring."""
 
 
 class Commands:
@@ -40,12 +43,13 @@ class Commands:
         self.link = None
         self._state = state
         self._recorder = recorder
-        self._timekeeper = timekeeper
+        self.timekeeper = timekeeper
         self._measuring = measuring
         self._loads = loads
-        self._supply = supply
+        self.supply = supply
         self._ems = ems
         self._live = []
+        self._refused_ms = None
         self.wake = lambda: None
 
     def handle(self, event: tuple) -> None:
@@ -83,7 +87,7 @@ class Commands:
         elif self._measuring.snapshot(codes)[1] is None:
             code = _UNKNOWN
         else:
-            now_ms = self._timekeeper.uptime_ms()
+            now_ms = self.timekeeper.uptime_ms()
             end_ms = now_ms + duration_s * 1000
             self._live.append([epoch, command, codes, period_s * 1000, now_ms, end_ms])
         self.link.answer(epoch, command, code)
@@ -98,12 +102,15 @@ class Commands:
             else:
                 code = _OUT_OF_RANGE
         elif target == _REPORT_SPREAD:
-            if 0 <= value <= 3600:
+            if value * 1000 == self.link.spread_ms:
+                pass
+            elif self._measuring.periods.set_spread(value):
                 self.link.spread_ms = value * 1000
+                self._recorder.event_now(CONFIGURATION, target)
             else:
                 code = _OUT_OF_RANGE
         elif target == _LOAD:
-            now_ms = self._timekeeper.uptime_ms()
+            now_ms = self.timekeeper.uptime_ms()
             if self._loads.limit(index, value, s, now_ms):
                 self.poll_loads()
             else:
@@ -115,20 +122,21 @@ class Commands:
     def poll_loads(self) -> None:
         """Let limits expire and trip; record what moved."""
         meter = self._measuring.meter
-        for index, closed, reason in self._loads.poll(self._timekeeper.uptime_ms(), meter.power_w):
+        for index, closed, reason in self._loads.poll(self.timekeeper.uptime_ms(), meter.power_w):
             self._recorder.event_now(RELAY_LOAD, index, closed, reason)
         while self._loads.trips:
             self._recorder.event_now(LIMIT_TRIP, *self._loads.trips.pop())
         self._measuring.front_end.load_permille = self._loads.permille()
 
     def _time(self, epoch: int, command: int, utc_ms: int) -> None:
-        decision = self._set_clock(utc_ms, False)
+        refused = self.set_clock(utc_ms, False) == "refused"
         if command:
-            self.link.answer(epoch, command, _UNSIGNED if decision == "refused" else _OK)
+            self.link.answer(epoch, command, _UNSIGNED if refused else _OK)
 
-    def _set_clock(self, utc_ms: int, signed: bool) -> str:
-        decision, offset_ms = self._timekeeper.set(utc_ms, signed)
-        self.link.info.clock_state = int(self._timekeeper.clock.valid)
+    def set_clock(self, utc_ms: int, signed: bool) -> str:
+        """Set the clock by the rules of `clock`; return the decision, which is recorded."""
+        decision, offset_ms = self.timekeeper.set(utc_ms, signed)
+        self.link.info.clock_state = int(self.timekeeper.clock.valid)
         if decision in ("first", "stepped"):
             self._recorder.status |= STATUS_CLOCK_ADJUSTED
             if decision == "first":
@@ -136,44 +144,38 @@ class Commands:
             else:
                 self._recorder.event_now(CLOCK_STEP, offset_ms)
             self._measuring.save()
+        elif decision == "refused":
+            self.link.count("unsigned")
+            now_ms = self.timekeeper.uptime_ms()
+            if self._refused_ms is None or now_ms - self._refused_ms >= _REFUSAL_PAUSE_MS:
+                self._refused_ms = now_ms
+                self._recorder.event_now(CLOCK_REFUSED, offset_ms)
         return decision
 
     def _order(self, epoch: int, command: int, data: bytes, _signature: bytes) -> None:
-        from meter_wire.portable.tlv import RemoteProtocolError  # noqa: PLC0415
-        from orders import DISCONNECT, RECONNECT, SET_CLOCK, Order  # noqa: PLC0415
+        from orders import carry_out  # noqa: PLC0415 - costs heap only when needed
 
-        code = _REFUSED
-        try:
-            order = Order(data)
-            utc_s, _ms = self._timekeeper.utc()
-            if order.device != self.link.device:
-                pass
-            elif order.action != SET_CLOCK and (utc_s is None or utc_s > order.not_after_s):
-                code = _EXPIRED
-            elif order.action in (DISCONNECT, RECONNECT):
-                if self._supply.order(order.action == RECONNECT, order.counter):
-                    code = _OK
-                    self.apply_supply(order.reason)
-            elif order.action == SET_CLOCK and order.counter > self._supply.counter:
-                code = _OK
-                self._supply.counter = order.counter
-                self._state.set(items.SUPPLY, self._supply.save())
-                self._set_clock(order.utc_ms, True)
-        except RemoteProtocolError:
-            pass
-        self.link.answer(epoch, command, code)
+        self.link.answer(epoch, command, carry_out(data, self))
+
+    def keep_supply(self) -> None:
+        """Make the supply's state and the counter of orders durable."""
+        self._state.set(items.SUPPLY, self.supply.save())
+        self._state.save()
+
+    def record_order(self, order) -> None:
+        """Record that an order of the utility is carried out."""
+        self._recorder.event_now(ORDER, order.action, order.counter, order.reason)
 
     def apply_supply(self, reason: int) -> None:
-        """Make the supply's state durable, act on it, record it."""
-        self._state.set(items.SUPPLY, self._supply.save())
-        self._state.save()
-        self._measuring.set_supply(self._supply.state)
-        self._recorder.event_now(RELAY_SUPPLY, self._supply.state, reason)
+        """Act on the supply's state, which is durable, and record it."""
+        self._measuring.set_supply(self.supply.state)
+        self._recorder.event_now(RELAY_SUPPLY, self.supply.state, reason)
 
     def local_action(self) -> bool:
         """Close the supply relay by hand, if the utility has made it ready."""
-        if not self._supply.local_action():
+        if not self.supply.local_action():
             return False
+        self.keep_supply()
         self.apply_supply(0)
         return True
 

@@ -38,5 +38,9 @@ TABLE = (
     (code.CONFIGURATION, "configuration", ("item",), "a configuration item was changed"),
     (code.TASK_RESTART, "task_restart", ("task", "restarts"),
      "a task of the firmware died or fell silent and was started again"),
+    (code.CLOCK_REFUSED, "clock_refused", ("offset_ms",),
+     "a time without the utility's signature was over 60 s off; once an hour at most"),
+    (code.ORDER, "order", ("action", "counter", "reason"),
+     "an order signed by the utility is carried out; action 1 disconnect, 2 arm, 3 set_clock"),
 )  # fmt: skip
 """(code, name, argument names, meaning)"""

@@ -60,7 +60,7 @@ class Firmware:
         self._restore()
         self._record_start()
         self.loads = Loads(config.loads, os.urandom)
-        self.supply = Supply(config.never_disconnect, state.get(items.SUPPLY))
+        self.supply = Supply(config.never_disconnect, state.get(items.SUPPLY), config.has_supply)
         self.measuring.set_supply(self.supply.state)
         self._make_tasks()
 
@@ -136,7 +136,7 @@ class Firmware:
         )
         verify = None
         if config.utility_key:
-            from p256 import verifier  # noqa: PLC0415
+            from meter_wire.portable.order import verifier  # noqa: PLC0415
 
             verify = verifier(config.utility_key)
         arguments = (config.device, config.key, self.ring, info, os.urandom)
@@ -145,7 +145,7 @@ class Firmware:
         except RemoteProtocolError:
             log("link: the kept owner record is not authentic, waiting for a new one")
             link = MeterLink(*arguments, b"", verify)
-        link.spread_ms = config.report_spread_s * 1000
+        link.spread_ms = self.measuring.periods.spread_s * 1000
         self.commands.link = link
         tls = None
         if config.tls:

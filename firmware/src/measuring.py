@@ -9,6 +9,7 @@ import asyncio
 
 import state as items
 from metering import Meter
+from periods import Periods
 from registers import READY_FOR_RECONNECTION
 from tariff import Calendar
 from utc_ticks import UtcTicks
@@ -53,9 +54,8 @@ class Measuring:
         self._save_ms = config.save_period_s * 1000
         phases = len(front_end.tick(0)[1]) or getattr(front_end, "phases", 1)
         calendar = Calendar(config.tariff.get("switches", []), config.tariff.get("offsets", []))
-        kept = state.get(items.PERIODS)
-        period_s = int.from_bytes(kept[:4], "big") if kept else config.capture_period_s
-        self.meter = Meter(config.serial.encode(), phases, calendar, period_s)
+        self.periods = Periods(state, config.capture_period_s, config.report_spread_s)
+        self.meter = Meter(config.serial.encode(), phases, calendar, self.periods.capture_s)
         self.quality = None
         if config.quality and front_end.waveform is not None:
             from quality import Quality  # noqa: PLC0415
@@ -78,12 +78,10 @@ class Measuring:
 
     def set_capture_period(self, period_s: int) -> bool:
         """Change the capture period, durable; False if it is not usable."""
-        if not 1 <= period_s <= 86400 or (60 % period_s and period_s % 60):
+        if not self.periods.set_capture(period_s):
             return False
         self.meter.capture_s = period_s
         self.meter._ticks = UtcTicks(min(period_s, 60))
-        self._state.set(items.PERIODS, period_s.to_bytes(4, "big"))
-        self._state.save()
         return True
 
     def set_supply(self, state: int) -> None:

@@ -1,39 +1,60 @@
-"""Orders that the utility signed: the only way to the supply relay and to large clock steps.
+"""Carries out orders that the utility signed: supply relay and large clock steps.
 
-An order is version 1 and fields (`meter_wire.portable.tlv`): 1 device, 2 action (1 disconnect,
-2 make ready for reconnection, 3 set the clock), 3 reason, 4 operator, 5 not after (UTC s),
-6 counter (rises with each order to this meter), 7 UTC in ms (action 3). The signature is ECDSA
-P-256 with SHA-256 over the order. Neighbours: `p256` verifies, `commands` carries out.
+The link has checked the signature; format and judgement are `meter_wire.portable.order`. The
+counter is on the flash before anything moves, so no power cut makes an order valid again.
+Neighbour: `commands`, whose parts these are.
 """
 
-from meter_wire.portable.tlv import RemoteProtocolError, parse_fields, parse_uint
+from meter_wire.portable.order import (
+    ACTION_ARM,
+    ACTION_DISCONNECT,
+    ACTION_SET_CLOCK,
+    Order,
+    judge,
+)
+from meter_wire.portable.tlv import RemoteProtocolError
 
-DISCONNECT = 1
-RECONNECT = 2
-SET_CLOCK = 3
+_OK = 0
+_EXPIRED = 2
+_REFUSED = 3
+_REPEATED = 4
+_CODES = {"": _OK, "expired": _EXPIRED, "repeated": _REPEATED}
 
 
-class Order:
-    """A parsed order; its signature was checked by the link."""
+def carry_out(data: bytes, parts) -> int:
+    """Judge a genuine order and do what it says; return the answer's code.
 
-    def __init__(self, data: bytes) -> None:
-        """Parse.
+    A refusal is counted by its name (`tables.REFUSALS`); `parts` is `commands.Commands`.
+    """
+    try:
+        refusal = _carry_out(Order(data), parts)
+    except RemoteProtocolError as error:
+        refusal = error.args[0]
+    if refusal:
+        parts.link.count(refusal)
+    return _CODES.get(refusal, _REFUSED)
 
-        Raises:
-            RemoteProtocolError: `malformed` or `version`.
-        """
-        if data[:1] != b"\x01":
-            raise RemoteProtocolError("version")
-        fields = parse_fields(data, 1, 7)
-        for tag in (1, 2, 3, 4, 5, 6):
-            if tag not in fields:
-                raise RemoteProtocolError("malformed")
-        try:
-            self.device = fields[1].decode()
-        except ValueError:
-            raise RemoteProtocolError("malformed")
-        self.action = parse_uint(fields[2], 1)
-        self.reason = parse_uint(fields[3], 2)
-        self.not_after_s = parse_uint(fields[5], 4)
-        self.counter = parse_uint(fields[6], 4)
-        self.utc_ms = parse_uint(fields.get(7, b""))
+
+def _carry_out(order, parts) -> str:
+    utc_s, _ms = parts.timekeeper.utc()
+    link = parts.link
+    refusal = judge(
+        order, link.device, parts.supply.counter, link.ring.incarnation,
+        utc_s, link.info.boot & 0xFFFF, parts.timekeeper.uptime_ms() // 1000,
+    )  # fmt: skip
+    if refusal:
+        return refusal
+    if order.action == ACTION_SET_CLOCK:
+        parts.supply.counter = order.counter
+        parts.keep_supply()
+        parts.record_order(order)
+        parts.set_clock(order.utc_ms, True)
+    elif order.action not in (ACTION_DISCONNECT, ACTION_ARM):
+        return "order"
+    elif not parts.supply.order(order.action == ACTION_ARM, order.counter):
+        return "order"
+    else:
+        parts.keep_supply()
+        parts.record_order(order)
+        parts.apply_supply(order.reason)
+    return ""

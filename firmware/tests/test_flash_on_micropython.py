@@ -7,7 +7,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = Path(__file__).with_name("portable")
-MODULES = ["test_ring", "test_actuators", "test_supervisor", "test_p256", "test_orders"]
+MODULES = [
+    "test_ring", "test_actuators", "test_supervisor", "test_p256", "test_orders",
+    "test_clock_and_periods",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("arch", ["amd64", "i386"])

@@ -8,6 +8,7 @@ from hashlib import sha256
 from meter_wire.portable.entry import chain, chain_hole
 from meter_wire.portable.keys import derive_key, hkdf_sha256, hmac_sha256
 from meter_wire.portable.meter_link import MeterInfo, MeterLink
+from meter_wire.portable.order import Order, judge, verifier
 from meter_wire.portable.tlv import encode_int, parse_int
 
 
@@ -84,10 +85,28 @@ def check_functions(vectors):
             yield "key " + label
 
 
+def check_orders(vectors):
+    orders = vectors["orders"]
+    meter = orders["meter"]
+    genuine = verifier(unhex(orders["public_key"]))
+    for name, data, signature, verdict in orders["rows"]:
+        found = "unsigned"
+        if genuine(unhex(data), unhex(signature)):
+            found = judge(
+                Order(unhex(data)), vectors["device"], meter["last_counter"],
+                unhex(meter["incarnation"]), meter["utc_s"], meter["boot"], meter["uptime_s"],
+            )  # fmt: skip
+        if found != verdict:
+            yield "order " + name
+
+
 def check_transcript(vectors):  # noqa: C901 - one line a kind of step
     ring = Ring(unhex(vectors["incarnation"]), vectors["capacity"])
     info = MeterInfo(vectors["boot"], "1.0.0", unhex(vectors["description"]))
-    link = MeterLink(vectors["device"], unhex(vectors["meter_key"]), ring, info, Draw())
+    genuine = verifier(unhex(vectors["orders"]["public_key"]))
+    link = MeterLink(
+        vectors["device"], unhex(vectors["meter_key"]), ring, info, Draw(), b"", genuine
+    )
     now_ms = 0
     link.connected(now_ms)
     for position, step in enumerate(vectors["transcript"]):
@@ -108,6 +127,8 @@ def check_transcript(vectors):  # noqa: C901 - one line a kind of step
             now_ms += step[1]
         elif kind == "answer":
             link.answer(step[1], step[2], step[3], unhex(step[4]), unhex(step[5]))
+        elif kind == "live":
+            good = link.live(step[1], step[2], unhex(step[3]))
         else:
             good = False
         if not good:
@@ -117,4 +138,5 @@ def check_transcript(vectors):  # noqa: C901 - one line a kind of step
 
 
 def run(vectors):
-    return list(check_functions(vectors)) + list(check_transcript(vectors))
+    steps = (check_functions, check_orders, check_transcript)
+    return [failure for check in steps for failure in check(vectors)]

@@ -272,6 +272,8 @@ PREFIXES = {
     "_ENTRY_": tables.ENTRY_TAGS,
     "_OWNER_HELLO_": tables.OWNER_HELLO_TAGS,
     "_OWNER_": tables.OWNER_TAGS,
+    "_ORDER_": tables.ORDER_TAGS,
+    "ACTION_": tables.ORDER_ACTIONS,
     "_ANSWER_": tables.ANSWERS,
     "_FORM_": tables.FORM_BITS,
     "KIND_": tables.ENTRY_KINDS,

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from meter_wire.tables import FRAME_TYPES
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -36,6 +37,16 @@ def test_a_changed_vector_is_noticed():
     ups = [step for step in vectors["transcript"] if step[0] == "up"]
     ups[-1][2] = ups[-1][2][:-2] + f"{int(ups[-1][2][-2:], 16) ^ 1:02x}"
     assert load("link_vectors").run(vectors) != []
+
+
+def test_the_transcript_has_every_frame_type_segments_both_ways_and_orders():
+    steps = json.loads(FILE.read_text())["transcript"]
+    frames = [(s[0], int(s[2][2:4], 16)) for s in steps if s[0] in ("up", "down") and s[1]]
+    assert {kind for _, kind in frames} == {row.number for row in FRAME_TYPES}
+    assert frames.count(("up", 0x07)) == 2
+    assert frames.count(("down", 0x8B)) == 2
+    assert frames.count(("down", 0x8A)) == 2
+    assert [step[3] for step in steps if step[0] == "down"].count("order") == 1
 
 
 @pytest.mark.parametrize("arch", ["amd64", "i386"])

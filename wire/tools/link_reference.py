@@ -27,6 +27,8 @@ NUMBERED = {
     "capabilities": (tables.CAPABILITIES, "bit", "", True),
     "clock-states": (tables.CLOCK_STATES, "state", "", False),
     "signatures": (tables.SIGNATURES, "algorithm", "length", False),
+    "order-tags": (tables.ORDER_TAGS, "tag", "format", False),
+    "order-actions": (tables.ORDER_ACTIONS, "action", "", False),
     "owner-tags": (tables.OWNER_TAGS, "tag", "format", False),
     "owner-hello-tags": (tables.OWNER_HELLO_TAGS, "tag", "format", False),
     "refusals": (tables.REFUSALS, "", "by", False),

@@ -11,16 +11,27 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "wire/src"))
+sys.path[:0] = [str(ROOT / "wire/src"), str(Path(__file__).parent)]
 
-from meter_wire.commands import Forward, Read, SetTime, Subscribe, Write  # noqa: E402
+from meter_wire.commands import (  # noqa: E402
+    Forward,
+    Order,
+    PassOwner,
+    Read,
+    SetTime,
+    Subscribe,
+    Write,
+)
 from meter_wire.fleet_keys import derive_meter_key  # noqa: E402
 from meter_wire.memory import MemoryMeter, MemoryRing  # noqa: E402
 from meter_wire.owner_record import parse_owner_hello  # noqa: E402
 from meter_wire.portable.description import encode_description  # noqa: E402
 from meter_wire.portable.entry import encode_event, encode_reading, encode_register  # noqa: E402
 from meter_wire.portable.keys import derive_key, hkdf_sha256, hmac_sha256  # noqa: E402
-from meter_wire.portable.tlv import encode_int  # noqa: E402
+from meter_wire.portable.order import verifier  # noqa: E402
+from meter_wire.portable.segments import split  # noqa: E402
+from meter_wire.portable.tlv import encode_int, number  # noqa: E402
+from order_vectors import PUBLIC_KEY, build_order_vectors  # noqa: E402
 
 FILE = ROOT / "wire/vectors/link-v1.json"
 DEVICE = "house-1"
@@ -66,6 +77,7 @@ class Transcript:
         self.meter.random = Draw("meter")
         self.meter.description = DESCRIPTION
         self.meter.boot = 6
+        self.meter.verify = verifier(PUBLIC_KEY)
         self.meter.reboot()
         self.meter.random = Draw("twin")
         self.steps: list[list[Any]] = []
@@ -114,6 +126,62 @@ class Transcript:
         self.pump()
 
 
+def build_long_reading() -> bytes:
+    """Return a reading that is nearly as long as an entry may be."""
+    return encode_reading(
+        0, 1_700_000_900, 900, 7, [encode_register(SERIAL, bytes([n]) * 31) for n in range(15)]
+    )
+
+
+def add_segments(world: Transcript) -> None:
+    """Cut an item into segments both ways: a forward down, its answer with a reading up."""
+    twin = world.meter.twin(2)
+    identity, effects = twin.link.command(Forward(bytes(range(256))), 5000, world.meter.now_ms)
+    twin.act(effects)
+    twin.down.clear()
+    session = twin.link._session  # noqa: SLF001 - a twin may cut what would have fitted
+    body = number(29, identity) + number(30, 1 << 40) + b"\x27\x80\x02" + bytes(range(256))
+    for part in split(0x87, body, 200, 1):
+        twin.down.extend(session.seal(0x8B, part))
+    world.down(2)
+    answer = (2, identity, 0, build_long_reading(), bytes(range(256)) * 2)
+    world.meter.link.answer(*answer)
+    world.step("answer", *answer)
+    world.pump()
+
+
+def add_orders(world: Transcript) -> None:
+    """Pass two orders on: one that the utility signed, one with a changed byte."""
+    row = build_order_vectors(DEVICE)["rows"][0]
+    order, signature = bytes.fromhex(row[1]), bytes.fromhex(row[2])
+    twin = world.meter.twin(2)
+    for one in (order, order[:-1] + b"\x2b"):
+        identity, effects = twin.link.command(Order(one, signature), 5000, world.meter.now_ms)
+        twin.act(effects)
+        world.down(2)
+        if one == order:
+            world.meter.link.answer(2, identity, 0)
+            world.step("answer", 2, identity, 0, b"", b"")
+        world.pump()
+
+
+def add_the_rest(world: Transcript) -> None:
+    """A live reading, the fast path of an owner record, a twin that restarts and nudges."""
+    meter, twin = world.meter, world.meter.twin(2)
+    live = (2, 77, build_reading(3))
+    meter.link.live(*live)
+    world.step("live", *live)
+    world.pump()
+    _, effects = twin.link.command(PassOwner(meter.record(6, 2)), 5000, meter.now_ms)
+    twin.act(effects)
+    world.down(2)
+    world.pump()
+    twin.restart()
+    twin.act(twin.link.connected(meter.now_ms))
+    world.down(2)
+    world.tick(6000)
+
+
 def build_transcript() -> list[list[Any]]:
     """Return the steps of a session with everything in it."""
     world = Transcript()
@@ -146,6 +214,13 @@ def build_transcript() -> list[list[Any]]:
     world.tick(1000)
     world.owner(3, 2)
     world.owner(3, 1)
+    add_segments(world)
+    add_orders(world)
+    world.meter.broker = "other.example:8884"
+    world.owner(4, 2)
+    world.meter.broker = ""
+    world.owner(5, 2)
+    add_the_rest(world)
     return world.steps
 
 
@@ -171,6 +246,7 @@ def build_vectors() -> dict[str, Any]:
         "description": DESCRIPTION.hex(),
         "incarnation": b"incarnat".hex(),
         "capacity": 12,
+        "orders": build_order_vectors(DEVICE),
         "transcript": build_transcript(),
     }  # fmt: skip
 

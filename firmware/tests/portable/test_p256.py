@@ -2,7 +2,7 @@
 
 from binascii import unhexlify
 
-from p256 import verify
+from meter_wire.portable.p256 import verify
 
 KEY = unhexlify(
     "60FED4BA255A9D31C961EB74C6356D68C049B8923B61FA6CE669622E60F29FB6"

@@ -37,6 +37,8 @@ EVENTS = tuple(
         (17, "limit_trip", "power_w limit_w"),
         (18, "configuration", "item"),
         (19, "task_restart", "task restarts"),
+        (20, "clock_refused", "offset_ms"),
+        (21, "order", "action counter reason"),
     )
 )
 """Known events; `voltage_10min` repeats its last three arguments per phase."""

@@ -178,8 +178,10 @@ class MemoryMeter:
         self.random = random
         self.ring = MemoryRing(random(8))
         self.owner = b""
+        self.verify: Callable[[bytes, bytes], bool] | None = None
         self.boot = 0
         self.highest = 0
+        self.broker = "broker:8883"
         self.now_ms = 0
         self.description = b""
         self.events: list[tuple[object, ...]] = []
@@ -194,7 +196,9 @@ class MemoryMeter:
         self.now_ms = 0
         self.up.clear()
         info = MeterInfo(self.boot, "1.0.0", self.description)
-        self.link = MeterLink(self.device, self.key, self.ring, info, self.random, self.owner)
+        self.link = MeterLink(
+            self.device, self.key, self.ring, info, self.random, self.owner, self.verify
+        )
         self.link.connected(self.now_ms)
 
     def epoch_id(self, epoch: int) -> bytes:
@@ -221,7 +225,7 @@ class MemoryMeter:
             candidate,
             self.epoch_id(candidate) if candidate else b"",
             self.highest,
-            "broker:8883",
+            self.broker,
             counter,
             nonce,
         )

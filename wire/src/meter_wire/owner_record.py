@@ -53,8 +53,13 @@ def _check(record: OwnerRecord) -> None:
         raise ValueError("active_id, candidate_id: 16 bytes each, b'' without a candidate")
     if len(record.nonce) not in (0, 8):
         raise ValueError("nonce: 8 bytes or none")
-    if not re.fullmatch(r"[^:/ ]{1,253}:[0-9]{1,5}|\[[0-9a-fA-F:.]+\]:[0-9]{1,5}", record.broker):
+    if record.broker and not _is_address(record.broker):
         raise ValueError(f"broker: {record.broker!r} is not host:port")
+
+
+def _is_address(broker: str) -> bool:
+    found = re.fullmatch(r"(?:[^:/\[\] ]{1,253}|\[[0-9a-fA-F:.]+\]):([0-9]{1,5})", broker)
+    return found is not None and 0 < int(found[1]) < 1 << 16
 
 
 def encode_owner_record(record: OwnerRecord, key: bytes) -> bytes:

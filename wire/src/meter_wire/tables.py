@@ -78,8 +78,8 @@ TAGS = (
     Row(38, "seconds", "uint", "time after which a load returns to its safe state"),
     Row(39, "data", "bytes", "opaque, at most 512"),
     Row(40, "entry", "entry", "one entry that is not in the ring"),
-    Row(41, "order", "bytes", "what the utility signed"),
-    Row(42, "signature", "bytes", "signature of the order"),
+    Row(41, "order", "bytes", "what the utility signed, see orders; at most 512"),
+    Row(42, "signature", "64 bytes", "r and s of the order's ECDSA signature"),
     Row(43, "record", "bytes", "owner record"),
     Row(44, "retired", "uint", "epoch whose pair was closed"),
     Row(45, "active", "uint", "the meter's active epoch"),
@@ -133,7 +133,7 @@ ANSWERS = (
     Row(1, "absent", "", "no EMS at the port"),
     Row(2, "expired", "", "the deadline had passed"),
     Row(3, "refused", "", "the meter or the EMS does not do this"),
-    Row(4, "repeated", "", "a command with this id was seen before"),
+    Row(4, "repeated", "", "a command with this id, or an order with its counter, came before"),
     Row(5, "unknown", "", "no such register, target or command"),
     Row(6, "unsigned", "", "needs an order signed by the utility"),
     Row(7, "busy", "", "too many commands at once"),
@@ -166,6 +166,25 @@ SIGNATURES = (
     Row(2, "ed25519", "64 bytes", "RFC 8032, over the digest"),
 )
 
+ORDER_TAGS = (
+    Row(1, "device", "text", "device id"),
+    Row(2, "action", "uint", "see order actions"),
+    Row(3, "reason", "u16 as uint", "the utility's own code; the meter records it in its event"),
+    Row(4, "operator", "text", "who answers for the order, 1 to 64 bytes"),
+    Row(5, "not_after", "uint", "expiry: UTC seconds; judged unless the action is set_clock"),
+    Row(6, "counter", "uint", "higher than that of every order the meter has carried out"),
+    Row(7, "utc_ms", "uint", "set_clock: UTC in ms since 1970-01-01; absent otherwise"),
+    Row(8, "incarnation", "8 bytes", "may be absent: valid in this incarnation only"),
+    Row(9, "boot", "u16 as uint", "may be absent: valid in this boot only, as in entries"),
+    Row(10, "uptime_s", "uint", "with boot: expiry, the meter's uptime in seconds"),
+)
+
+ORDER_ACTIONS = (
+    Row(1, "disconnect", "", "open the supply relay"),
+    Row(2, "arm", "", "allow reconnection: somebody at the meter closes the relay"),
+    Row(3, "set_clock", "", "set the clock to utc_ms, however far the step"),
+)
+
 OWNER_TAGS = (
     Row(1, "device", "text", "device id"),
     Row(2, "active", "uint", "active epoch"),
@@ -173,7 +192,7 @@ OWNER_TAGS = (
     Row(4, "candidate", "uint", "candidate epoch, absent for none"),
     Row(5, "candidate_id", "16 bytes", "its id, absent for none"),
     Row(6, "highest", "uint", "highest epoch ever allocated"),
-    Row(7, "broker", "text", "host:port"),
+    Row(7, "broker", "text", "host:port; absent: the meter's first broker. See brokers"),
     Row(8, "counter", "uint", "rises with each decision"),
     Row(9, "nonce", "8 bytes", "of the owner hello that is answered, may be absent; last"),
 )
@@ -199,9 +218,12 @@ REFUSALS = (
     Row(0, "retained", "both", "the broker kept it; only owner records may be kept"),
     Row(0, "epoch", "meter", "neither active nor candidate"),
     Row(0, "not_active", "meter", "a command or an ack mark of a candidate"),
-    Row(0, "expired", "meter", "a command after its deadline"),
-    Row(0, "repeated", "both", "a command, record or hello seen before: harmless"),
-    Row(0, "unsigned", "meter", "an order without a genuine signature of the utility"),
+    Row(0, "expired", "meter", "a command after its deadline, or an order after its expiry"),
+    Row(0, "repeated", "both", "a command, order, record or hello seen before: harmless"),
+    Row(
+        0, "unsigned", "meter", "an order without the utility's signature, or a time that needs it"
+    ),
+    Row(0, "order", "meter", "a genuine order that this meter cannot or must not carry out"),
     Row(0, "bounds", "both", "a mark beyond the head or below an older one"),
     Row(0, "gap", "twin", "entries after missing ones: they come again"),
     Row(0, "segment", "both", "a segment out of order or too late"),

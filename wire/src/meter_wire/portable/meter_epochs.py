@@ -75,7 +75,8 @@ class MeterEpochs:
         digest = sha256(self.device.encode()).digest()
         return int.from_bytes(digest[:3], "big") % (self.spread_ms + 1)
 
-    def _count(self, reason: str) -> None:
+    def count(self, reason: str) -> None:
+        """Count a refusal by its name, as in `tables.REFUSALS`."""
         self.refused[reason] = self.refused.get(reason, 0) + 1
 
     def _find(self, epoch: int) -> "MeterSession | None":
@@ -95,7 +96,7 @@ class MeterEpochs:
             if reason:
                 raise RemoteProtocolError(reason)
         except RemoteProtocolError as error:
-            self._count(error.args[0])
+            self.count(error.args[0])
             return None
         self.owner = owner
         self._reconcile(now_ms)
@@ -149,6 +150,6 @@ class MeterEpochs:
 
     def _enqueue(self, epoch: int, kind: int, body: bytes) -> None:
         if len(self._queue) >= _MOST_QUEUED:
-            self._count("busy")
+            self.count("busy")
         else:
             self._queue.append((epoch, kind, body))

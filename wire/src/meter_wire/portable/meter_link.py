@@ -150,7 +150,7 @@ class MeterLink(MeterEpochs):
                 raise RemoteProtocolError("retained")
             return self._receive(session, payload, now_ms, dup)
         except RemoteProtocolError as error:
-            self._count(error.args[0])
+            self.count(error.args[0])
             return None
 
     def _receive(
@@ -221,7 +221,7 @@ class MeterLink(MeterEpochs):
         elif command in self._seen:
             code, reason = _ANSWER_REPEATED, "repeated"
         if code:
-            self._count(reason)
+            self.count(reason)
             self.answer(epoch, command, code)
             return None
         self._seen = self._seen[1 - _MOST_SEEN :] + [command]
@@ -231,7 +231,7 @@ class MeterLink(MeterEpochs):
             self.answer(epoch, command, _ANSWER_OK if event else _ANSWER_REFUSED)
             return event
         if name == "order" and not (self._verify and self._verify(*values)):  # type: ignore[arg-type]
-            self._count("unsigned")
+            self.count("unsigned")
             self.answer(epoch, command, _ANSWER_UNSIGNED)
             return None
         if not name:

@@ -52,7 +52,7 @@ class Owner:
         self.candidate = find_uint(fields, _OWNER_CANDIDATE)
         self.candidate_id = need(fields, _OWNER_CANDIDATE_ID, 16) if self.candidate else b""
         self.highest = need_uint(fields, _OWNER_HIGHEST)
-        self.broker = _text(need(fields, _OWNER_BROKER))
+        self.broker = _text(fields.get(_OWNER_BROKER, b""))
         self.counter = need_uint(fields, _OWNER_COUNTER)
         self.nonce = fields.get(_OWNER_NONCE, b"")
         if (

@@ -2,7 +2,7 @@
 
 Jacobian coordinates on Python's integers; about 0.1 s on the unix port, seconds on a board, and
 orders are rare. Verification handles public values only, so its time may depend on them.
-Neighbour: `orders`.
+Neighbour: `order`. The meter loads it only when it has the utility's key.
 """
 
 from hashlib import sha256
@@ -17,7 +17,7 @@ _G = (
 )
 
 
-def _double(point: tuple) -> tuple:
+def _double(point: "tuple[int, int, int]") -> "tuple[int, int, int]":
     x, y, z = point
     if not y:
         return (1, 1, 0)
@@ -29,7 +29,7 @@ def _double(point: tuple) -> tuple:
     return x3, (alpha * (beta - x3) - y4) % _P, 2 * y * z % _P
 
 
-def _add(one: tuple, other: tuple) -> tuple:
+def _add(one: "tuple[int, int, int]", other: "tuple[int, int, int]") -> "tuple[int, int, int]":
     x1, y1, z1 = one
     x2, y2, z2 = other
     if not z1:
@@ -84,8 +84,3 @@ def _power(base: int, exponent: int, modulus: int) -> int:
         base = base * base % modulus
         exponent >>= 1
     return result
-
-
-def verifier(key: bytes):
-    """Return (order, signature) → genuine, for one public key."""
-    return lambda order, signature: verify(key, order, signature)

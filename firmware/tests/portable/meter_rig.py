@@ -1,0 +1,89 @@
+"""A meter's commands over real parts on a RAM flash, without sockets: what arrives, what it does.
+
+Both Pythons. Neighbours: test_orders.py, test_clock_and_periods.py.
+"""
+
+from actuators import Loads, Supply
+from commands import Commands
+from flash_with_cuts import CutFlash, Medium
+from measuring import FixedFrontEnd, Measuring
+from meter_wire.portable.meter_link import MeterInfo
+from recorder import Recorder
+from ring import Ring
+from state import SUPPLY, State
+from timekeeper import Timekeeper
+
+DEVICE = "house-1"
+NOW_S = 1_800_000_000
+
+
+class Config:
+    """What `config.Config` has of these parts."""
+
+    tick_ms = 1000
+    save_period_s = 60
+    tariff = {}  # noqa: RUF012 - read only
+    serial = "MT-1"
+    capture_period_s = 60
+    report_spread_s = 0
+    quality = False
+
+
+class FakeLink:
+    """Answers and counts, in place of `MeterLink`."""
+
+    def __init__(self, ring, boot):
+        self.device = DEVICE
+        self.ring = ring
+        self.info = MeterInfo(boot, "0.1.0", b"")
+        self.spread_ms = 0
+        self.refused = {}
+        self.answers = []
+
+    def count(self, reason):
+        self.refused[reason] = self.refused.get(reason, 0) + 1
+
+    def answer(self, _epoch, command, code, _entry=b"", _data=b""):
+        self.answers.append((command, code))
+
+
+class Rig:
+    """A meter that has booted; `reboot` starts another on the same flash."""
+
+    def __init__(self, medium=None, has_relay=True, never=False, rtc_s=NOW_S, boot=7):
+        self.medium = medium or Medium()
+        self.rtc_s = rtc_s
+        flash = CutFlash(self.medium)
+        self.state = State(flash)
+        self.ring = Ring(flash, self.state, 8 * 720, 8, lambda length: b"i" * length)
+        self.timekeeper = Timekeeper(
+            self.state, rtc_s is not None, 0, lambda: (self.rtc_s or 0) * 1000
+        )
+        self.recorder = Recorder(self.ring, self.timekeeper, boot)
+        self.measuring = Measuring(
+            Config, self.state, self.recorder, self.timekeeper, FixedFrontEnd()
+        )
+        self.supply = Supply(never, self.state.get(SUPPLY), has_relay)
+        self.commands = Commands(
+            self.state, self.recorder, self.timekeeper, self.measuring,
+            Loads([], bytes), self.supply,
+        )  # fmt: skip
+        self.commands.link = self.link = FakeLink(self.ring, boot)
+        self.link.spread_ms = self.measuring.periods.spread_s * 1000
+        self._command = 0
+
+    def reboot(self, **changes):
+        return Rig(self.medium.survive(), **changes)
+
+    def handle(self, name, *values):
+        """Hand an event of the link over; return the answer's code."""
+        self._command += 1
+        self.commands.handle((name, 1, self._command, *values))
+        command, code = self.link.answers[-1]
+        assert command == self._command
+        return code
+
+    def events(self):
+        """Return the codes of the recorded events."""
+        contents = [self.ring.read(seq)[0] for seq in range(1, self.ring.head + 1)]
+        return [content[15] << 8 | content[16] for content in contents if content[0] == 2]
