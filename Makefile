@@ -52,11 +52,11 @@ unit: setup deps ## tests without a cluster
 
 .PHONY: cluster
 cluster: ## a real local Kubernetes (or the one of KUBECONFIG)
-	@if [ -z "$${KUBECONFIG:-}" ]; then $(CLUSTER) up; fi
+	@if [ -z "$${KUBECONFIG:-}$${CONTEXT:-}" ]; then $(CLUSTER) up; fi
 
 .PHONY: kubeconfig
 kubeconfig: ## the path of the kubeconfig in use
-	@if [ -n "$${KUBECONFIG:-}" ]; then echo "$$KUBECONFIG"; else $(CLUSTER) kubeconfig; fi
+	@tools/demo/kubeconfig
 
 .PHONY: demo
 demo: setup ## from nothing to a running street of meters
@@ -68,12 +68,13 @@ demo-down: ## remove the demo, and the local cluster, without a trace
 
 .PHONY: smoke
 smoke: ## a second local cluster, proved and taken down without a trace
-	@if [ -z "$${KUBECONFIG:-}" ]; then echo "==> smoke run of the local cluster"; tools/cluster/smoke; fi
+	@if [ -z "$${KUBECONFIG:-}$${CONTEXT:-}" ]; then echo "==> smoke run of the local cluster"; tools/cluster/smoke; fi
 
 .PHONY: test-cluster
 test-cluster: setup demo ## tests on the real cluster with the running street
 	@echo "==> tests on the cluster"
 	export KUBECONFIG="$$($(MAKE) kubeconfig)"
+	unset CONTEXT
 	$(RUN) pytest -q -m "cluster or demo" --timeout 300
 	if [ -n "$${CI:-}" ] && [ "$$KUBECONFIG" = "$$($(CLUSTER) kubeconfig)" ]; then
 	  unset KUBECONFIG
@@ -87,6 +88,7 @@ test: check unit smoke test-cluster ## everything that CI runs
 .PHONY: bench
 bench: setup demo ## measure, print a table, write bench/results.json
 	@export KUBECONFIG="$$($(MAKE) kubeconfig)"
+	unset CONTEXT
 	$(RUN) python bench/run.py
 
 .PHONY: nightly

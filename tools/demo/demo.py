@@ -1,4 +1,4 @@
-"""``make demo`` and ``make demo-down``: a street of meters on a real Kubernetes.
+"""``make demo``, ``make demo-down`` and ``make kubeconfig``: a street of meters on a real Kubernetes.
 
 The story: preconditions, a cluster, images, the chart, the meters' credentials, the street, the
 table. Every step may be repeated. Neighbours: ``target.py`` (which cluster), ``street.py`` (the
@@ -24,6 +24,7 @@ from target import (
     image_content,
     is_cluster_given,
     load_image,
+    local_kubeconfig,
     registry,
 )
 
@@ -213,8 +214,11 @@ def remove_definitions(environment: dict[str, str]) -> None:
 def main() -> int:
     """Return 0 when the demo is up (or gone)."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("action", choices=("up", "down"))
+    parser.add_argument("action", choices=("up", "down", "kubeconfig"))
     action = parser.parse_args().action
+    if action == "kubeconfig":
+        print(given_target().kubeconfig if is_cluster_given() else local_kubeconfig())
+        return 0
     try:
         up() if action == "up" else down()
     except subprocess.CalledProcessError as error:

@@ -14,6 +14,7 @@ from target import ROOT, Target, image_tag, registry
 
 STREET = ROOT / "examples/street.yaml"
 ELECTRICITY = ROOT / "examples/street-electricity.json"
+TARIFFS = ROOT / "examples/street-tariffs.json"
 PLUGIN = ROOT / ".venv/bin/kubectl-meter"
 CAPTURE_PERIOD_S = 60
 WAIT_S = 300
@@ -68,11 +69,17 @@ def meter_configuration(device: str, anchor: str) -> dict[str, Any]:
         "oracle_log": "/var/lib/meter/oracle.log",
         "profiles": "/app/profiles",
         "ems": {"port": 7001, "period_s": 5},
-        "tariff": {
-            "zone": "Europe/Brussels",
-            "switches": [["12345", "07:00", 1], ["12345", "22:00", 2], ["67", "00:00", 2]],
-        },
+        "tariff": tariff_of(device),
         "electricity": electricity,
+    }
+
+
+def tariff_of(device: str) -> dict[str, Any]:
+    """Return a meter's calendar: one, two or four rates."""
+    tariffs = json.loads(TARIFFS.read_text())
+    return {
+        "zone": tariffs["zone"],
+        "switches": tariffs["calendars"][tariffs["meters"][device]],
     }
 
 
@@ -186,7 +193,7 @@ def apply_street(target: Target, namespace: str) -> None:
 
 
 def wait_for_street(target: Target, namespace: str) -> None:
-    """Wait until all meters are Ready and connected.
+    """Wait until the meters of the street are Ready and connected; others are not our business.
 
     Raises:
         SystemExit: they are not, with what each one says of itself.
@@ -194,7 +201,7 @@ def wait_for_street(target: Target, namespace: str) -> None:
     deadline = time.monotonic() + WAIT_S
     for condition in ("Ready", "MeterConnected"):
         left = max(1, int(deadline - time.monotonic()))
-        wait = ["wait", f"--for=condition={condition}", "smartmeters", "--all", "-n", namespace]
+        wait = ["wait", f"--for=condition={condition}", "smartmeters", *devices(), "-n", namespace]
         try:
             kubectl(target, *wait, f"--timeout={left}s")
         except subprocess.CalledProcessError as error:
