@@ -1,4 +1,4 @@
-"""``make demo``, ``make demo-down`` and ``make kubeconfig``: a street of meters on a real Kubernetes.
+"""``make demo``, ``demo-down`` and ``kubeconfig``: a street of meters on a real Kubernetes.
 
 The story: preconditions, a cluster, images, the chart, the meters' credentials, the street, the
 table. Every step may be repeated. Neighbours: ``target.py`` (which cluster), ``street.py`` (the

@@ -44,7 +44,9 @@ def two_contexts(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_context_chooses_the_cluster_and_no_later_command_can_go_to_another(two_contexts):
+def test_context_chooses_the_cluster_and_no_later_command_can_go_to_another(
+    two_contexts: str,
+) -> None:
     done = ask(KUBECONFIG=two_contexts, CONTEXT="other-real", REGISTRY="registry.example/me")
     assert done.returncode == 0, done.stderr
     kubeconfig, loader, name = json.loads(done.stdout)
@@ -63,7 +65,9 @@ def test_context_chooses_the_cluster_and_no_later_command_can_go_to_another(two_
         pytest.param({"CONTEXT": "kind-real", "PATH": "/usr/bin:/bin"}, "kind", id="kind's tool"),
     ],
 )
-def test_a_cluster_that_cannot_be_used_is_refused_in_one_line(two_contexts, settings, said):
+def test_a_cluster_that_cannot_be_used_is_refused_in_one_line(
+    two_contexts: str, settings: dict[str, str], said: str
+) -> None:
     done = ask(KUBECONFIG=two_contexts, **{"REGISTRY": "", **settings})
     assert done.returncode == 1
     assert said in done.stderr
