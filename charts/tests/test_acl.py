@@ -22,7 +22,7 @@ FORBIDDEN = [
     *[(who, "elsewhere") for who in (METER, TWIN, OPERATOR)],
     *[(who, "mt/house-1/1/up/deeper") for who in (METER, TWIN, OPERATOR)],
     # the operator neither measures nor acknowledges
-    *[(OPERATOR, f"mt/house-1/{end}") for end in ("1/up", "1/down", "1/state", "hello")],
+    *[(OPERATOR, f"mt/house-1/{end}") for end in ("1/up", "1/down", "hello")],
 ]
 
 
@@ -46,6 +46,7 @@ def attempt(broker, who: str, topic: str, **how) -> list[tuple]:
         (TWIN, "mt/house-1/1/state"),
         (OPERATOR, "mt/house-1/1/ctl"),
         (OPERATOR, "mt/house-1/owner"),
+        (OPERATOR, "mt/house-1/1/state"),
     ],
 )
 def test_each_part_writes_its_own_topics(broker, who, topic):
@@ -118,6 +119,20 @@ def test_a_will_on_a_foreign_topic_is_never_sent(broker, topic):
     witness = broker.connected("house-1/9", will="mt/house-1/9/state")
     witness.cut()
     assert [seen[0] for seen in observer.until("mt/house-1/9/state")] == ["mt/house-1/9/state"]
+
+
+def test_the_operator_removes_the_retained_state_of_a_twin_that_is_gone(broker):
+    operator = broker.connected(OPERATOR)
+    operator.subscribe("mt/+/+/state")
+    twin = broker.connected(TWIN)
+    twin.publish("mt/house-1/1/state", b"offline", 1, retain=True)
+    operator.until("mt/house-1/1/state")
+    operator.publish("mt/house-1/1/state", b"", 1, retain=True)
+    operator.until("mt/house-1/1/state")
+    late = broker.observer()
+    late.subscribe("mt/+/+/state", "barrier")
+    late.publish("barrier", b"x", 1)
+    assert late.until("barrier") == [("barrier", b"x", False)]
 
 
 def test_the_will_of_a_twin_on_its_own_state_is_sent(broker):

@@ -11,9 +11,11 @@ from collections.abc import Callable
 import kopf
 
 from meter_operator import http_server
+from meter_operator.broker_errors import RivalError
 from meter_operator.cache import Cache
 from meter_operator.cluster import Cluster, ClusterError, ConflictError, find_connection
 from meter_operator.desired import Key, Meter
+from meter_operator.events import Events
 from meter_operator.fleet import Fleet, load_fleet
 from meter_operator.journal import start_journal
 from meter_operator.lease import Lease, LeaseLostError
@@ -22,6 +24,7 @@ from meter_operator.owner import Message
 from meter_operator.reconciler import Reconciler
 from meter_operator.relist import relist
 from meter_operator.settings import Settings, SettingsError, load_settings
+from meter_operator.trust import ensure_trust
 from meter_operator.watches import Watches, build_kopf_settings
 from meter_operator.workqueue import WorkQueue
 
@@ -83,7 +86,10 @@ class Process:
             self.queue.add,
             lease.confirm,
         )
-        self.reconciler = Reconciler(self.cache, cluster, fleet, self.messenger, self.settings)
+        events = Events(cluster)
+        self.reconciler = Reconciler(
+            self.cache, cluster, fleet, self.messenger, self.settings, events
+        )
         self.watches = Watches(self.cache, self.queue, self.messenger)
         self.acting = True
         stop = asyncio.Event()
@@ -91,6 +97,7 @@ class Process:
         tasks = [
             asyncio.create_task(lease.keep()),
             asyncio.create_task(self.messenger.run()),
+            asyncio.create_task(events.run()),
             asyncio.create_task(self._observe(stop)),
             asyncio.create_task(stop.wait()),
         ]
@@ -118,6 +125,7 @@ class Process:
     async def _relist(self) -> None:
         namespaces = self.settings.watch_namespaces
         await relist(self.cluster, self.cache, namespaces, self.watches.meter_gone)
+        await ensure_trust(self.cluster, self.settings)
         self.watches.last_event = time.monotonic()
 
     async def _watch(self, stop: asyncio.Event) -> None:
@@ -217,7 +225,7 @@ def main() -> int:
     try:
         with contextlib.suppress(asyncio.CancelledError):
             asyncio.run(Process(settings).run())
-    except LeaseLostError as error:
+    except (LeaseLostError, RivalError) as error:
         log.error("%s", error)  # noqa: TRY400 - no trace wanted
         return 1
     return 0

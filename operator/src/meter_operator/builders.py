@@ -15,6 +15,7 @@ from meter_wire.names import (
     LABEL_ROLE,
     ROLE_TWIN,
     TRUST_CONFIG_MAP,
+    TRUST_FIELD,
     TWINS_SERVICE,
     build_twin_name,
 )
@@ -23,10 +24,11 @@ from meter_wire.portable.keys import derive_key
 from meter_operator.desired import Desired, Json, Meter
 
 # Raise it when the pod's template below changes: running twins keep theirs, new epochs get this.
-TEMPLATE_REVISION = 1
+TEMPLATE_REVISION = 2
 USER = 65532
 MANAGER = "metertwin-operator"
 TWIN_ACCOUNT = "metertwin-twin"
+STARTUP_S = 1800
 
 
 def build_labels(meter: Meter, epoch: int, desired: Desired | None = None) -> Json:
@@ -135,7 +137,9 @@ def _container(desired: Desired, epoch: int, pull_policy: str) -> Json:
             {"name": "http", "containerPort": 8080},
             {"name": "peer", "containerPort": 8443},
         ],
-        "startupProbe": _probe("/healthz", 1, 60),
+        # Ready within a second of being so, without asking so often later. The long patience is for
+        # a broker that is away: a twin that cannot reach it is not restarted for that.
+        "startupProbe": _probe("/readyz", 1, STARTUP_S),
         "livenessProbe": _probe("/healthz", 20, 3),
         "readinessProbe": _probe("/readyz", 5, 3),
         "resources": desired.resources
@@ -207,6 +211,17 @@ def build_claim(meter: Meter, desired: Desired) -> Json:
         "kind": "PersistentVolumeClaim",
         "metadata": metadata,
         "spec": spec,
+    }
+
+
+def build_trust(namespace: str, certificates: str) -> Json:
+    """Return the ConfigMap by which twins trust the private CA, in a namespace that has none."""
+    labels = {"app.kubernetes.io/part-of": "metertwin", "app.kubernetes.io/managed-by": MANAGER}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": TRUST_CONFIG_MAP, "namespace": namespace, "labels": labels},
+        "data": {TRUST_FIELD: certificates},
     }
 
 

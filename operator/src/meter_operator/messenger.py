@@ -5,7 +5,7 @@ decision, on a hello whose epoch or counter differs. Neighbours: `owner` (the by
 """
 
 import asyncio
-import json
+import contextlib
 import logging
 import ssl
 import time
@@ -24,10 +24,11 @@ from meter_wire.owner_record import (
 from meter_wire.portable.keys import derive_key
 from meter_wire.portable.tlv import RemoteProtocolError
 
+from meter_operator.broker_errors import RivalError, describe_error
 from meter_operator.cache import Cache
 from meter_operator.desired import Key, Meter
 from meter_operator.fleet import Fleet
-from meter_operator.observed import TwinState
+from meter_operator.observed import Witness, parse_state
 from meter_operator.owner import Message, build_removal
 from meter_operator.settings import Settings
 
@@ -35,7 +36,10 @@ log = logging.getLogger(__name__)
 SUBSCRIPTIONS = ("mt/+/+/state", "mt/+/hello", "mt/+/owner")
 RETRY_S = (0.5, 1, 2, 5, 10)
 STABLE_S = 30
+# A broker that restarts ends one session; so does one short visit under our name.
+SHORT_SESSIONS = 6
 OLD_EPOCHS = 64
+KEY_VERSIONS = 8
 BATCH = 64
 
 
@@ -51,6 +55,7 @@ class Messenger:
         messages_of: Callable[[Meter, bytes], list[Message]],
         look: Callable[[Key], None],
         confirm: Callable[[], Awaitable[None]],
+        retry_s: tuple[float, ...] = RETRY_S,
     ) -> None:
         """Keep the parts; `run` connects."""
         self.term = term
@@ -63,6 +68,8 @@ class Messenger:
         self._fleet = fleet
         self._messages_of = messages_of
         self._look = look
+        self._retry_s = retry_s
+        self._accepted = False
         self._pending: dict[str, bytes] = {}
         self._wake = asyncio.Event()
 
@@ -73,9 +80,16 @@ class Messenger:
         self._wake.set()
 
     async def forget(self, meter: Meter) -> None:
-        """Remove every retained message of a deleted meter."""
+        """Remove every retained message of a deleted meter.
+
+        Its floor stays in memory, so that a resource of the same device begins above it at once;
+        after a restart of this process the meter's own hello says it (contracts.md, Deletion).
+        """
         epochs = set(self._cache.states.get(meter.device, {}))
+        floor = self._cache.witnesses.get(meter.device, Witness())
         await self._forget_device(meter.device, epochs, meter.highest_epoch)
+        self._cache.raise_witness(meter.device, floor.epoch, floor.counter)
+        self._cache.raise_witness(meter.device, meter.highest_epoch, meter.owner_counter)
 
     async def _forget_device(self, device: str, epochs: set[int], highest: int) -> None:
         epochs |= set(range(max(1, highest - OLD_EPOCHS), highest + 1))
@@ -87,18 +101,24 @@ class Messenger:
 
         Raises:
             LeaseLostError: the connection ended because another replica has taken over.
+            RivalError: somebody else uses our name at the broker, and does not stop.
         """
-        failures = 0
+        failures = short = 0
         while True:
-            lasting = time.monotonic()
+            begun, self._accepted = time.monotonic(), False
             try:
                 await self._session()
             except* (aiomqtt.MqttError, OSError) as errors:
-                log.warning("broker connection lost: %s", errors.exceptions[0])
+                broker = f"{self._settings.broker_host}:{self._settings.broker_port}"
+                log.warning("%s", describe_error(errors, broker, connected=self._accepted))
             self.connected.clear()
-            failures = 0 if time.monotonic() - lasting > STABLE_S else failures + 1
+            stable = time.monotonic() - begun > STABLE_S
+            failures = 0 if stable else failures + 1
+            short = short + 1 if self._accepted and not stable else 0
             await self._confirm()
-            await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
+            if short >= SHORT_SESSIONS:
+                raise RivalError(short)
+            await asyncio.sleep(self._retry_s[min(failures, len(self._retry_s) - 1)])
 
     async def _session(self) -> None:
         async with aiomqtt.Client(
@@ -108,6 +128,7 @@ class Messenger:
             tls_context=_tls(self._settings),
             keepalive=20,
         ) as client:
+            self._accepted = True
             client.pending_calls_threshold = 1000
             for topic in SUBSCRIPTIONS:
                 await client.subscribe(topic, qos=1)
@@ -199,21 +220,30 @@ class Messenger:
         meter = self._cache.owner_of(device)
         if meter is None:
             if payload:
-                record = self._open_record(device, 1, payload)
+                orphan = self._open_orphan(device, payload)
                 log.info("retained record of a deleted meter removed", extra={"meter": device})
-                await self._forget_device(device, set(), record.highest)
+                await self._forget_device(device, set(), orphan.highest)
+                self._cache.raise_witness(device, orphan.highest, orphan.counter)
             return
-        ours = self._messages_of(meter, b"") if meter.epoch else []
-        topic = build_topic(device, "owner")
-        if topic in self._pending or any(payload == message.payload for message in ours):
-            return
-        if payload:
-            record = self._open_record(device, meter.key_version, payload)
+        record = self._open_record(device, meter.key_version, payload) if payload else None
+        if record is not None:
+            # Before anything else: ours may stand in the line to replace this very copy.
             self._cache.raise_witness(device, record.highest, record.counter)
+            ahead = record.highest > meter.highest_epoch or record.counter > meter.owner_counter
+            if ahead or not meter.epoch:
+                self._look(meter.key)
+                return
             if (record.active, record.counter) == (meter.epoch, meter.owner_counter):
                 return
-        self._look(meter.key)
-        await self.publish(ours)
+        if meter.epoch and build_topic(device, "owner") not in self._pending:
+            await self.publish(self._messages_of(meter, b""))
+
+    def _open_orphan(self, device: str, payload: bytes) -> OwnerRecord:
+        """Open the record of a device without a resource, so with an unknown key version."""
+        for version in range(1, KEY_VERSIONS):
+            with contextlib.suppress(RemoteProtocolError):
+                return self._open_record(device, version, payload)
+        return self._open_record(device, KEY_VERSIONS, payload)
 
     def _open_record(self, device: str, key_version: int, payload: bytes) -> OwnerRecord:
         key = self._fleet.meter_key(device, key_version)
@@ -222,24 +252,6 @@ class Messenger:
     def _is_owner(self, meter: Meter) -> bool:
         owner = self._cache.owner_of(meter.device)
         return owner is not None and owner.uid == meter.uid
-
-
-def parse_state(epoch: int, payload: bytes) -> TwinState:
-    """Return a twin's retained state.
-
-    Raises:
-        ValueError: it is no JSON object.
-    """
-    found = json.loads(payload)
-    if not isinstance(found, dict):
-        raise ValueError("state: is no object")  # noqa: TRY004 - one error for bad input
-    return TwinState(
-        epoch=epoch,
-        online=found.get("online") is True,
-        meter=str(found.get("meter", "never"))[:16],
-        last_seen=str(found.get("lastSeen") or "")[:32],
-        version=str(found.get("version") or "")[:64],
-    )
 
 
 def _tls(settings: Settings) -> ssl.SSLContext:

@@ -1,5 +1,6 @@
 """What the operator sees of a meter's twins: pods from the watch, states from the broker. Pure."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,4 +116,22 @@ def parse_pod(body: dict[str, Any]) -> Pod:
         certificate_not_after=notes.get("metertwin.io/certificate-not-after", ""),
         message=_waiting(status)[:500],
         version_number=int(metadata.get("resourceVersion") or 0),
+    )
+
+
+def parse_state(epoch: int, payload: bytes) -> TwinState:
+    """Return a twin's retained state.
+
+    Raises:
+        ValueError: it is no JSON object.
+    """
+    found = json.loads(payload)
+    if not isinstance(found, dict):
+        raise ValueError("state: is no object")  # noqa: TRY004 - one error for bad input
+    return TwinState(
+        epoch=epoch,
+        online=found.get("online") is True,
+        meter=str(found.get("meter", "never"))[:16],
+        last_seen=str(found.get("lastSeen") or "")[:32],
+        version=str(found.get("version") or "")[:64],
     )

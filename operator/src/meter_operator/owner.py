@@ -5,6 +5,7 @@ term, the Lease's transition count, which only grows). Neighbour: `messenger`.
 """
 
 import json
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from meter_wire.names import build_topic
@@ -63,10 +64,16 @@ def build_ctl_message(
     return Message(build_topic(device, "ctl", epoch), payload)
 
 
+def build_state_removal(device: str, epochs: Iterable[int]) -> list[Message]:
+    """Return what removes the last states of twins that are gone."""
+    return [Message(build_topic(device, "state", epoch), b"") for epoch in epochs]
+
+
 def build_removal(device: str, epochs: list[int]) -> list[Message]:
-    """Return what removes every retained message of a meter that was deleted."""
-    messages = [Message(build_topic(device, "owner"), b"")]
-    for epoch in epochs:
-        messages.append(Message(build_topic(device, "ctl", epoch), b""))
-        messages.append(Message(build_topic(device, "state", epoch), b""))
-    return messages
+    """Return what removes every retained message of a meter that was deleted.
+
+    The owner record goes last: as long as it is there, its highest epoch tells what else is.
+    """
+    controls = [Message(build_topic(device, "ctl", epoch), b"") for epoch in epochs]
+    owner = Message(build_topic(device, "owner"), b"")
+    return [*controls, *build_state_removal(device, epochs), owner]

@@ -25,6 +25,7 @@ class Plan:
     create_pod: bool = False
     retire: tuple[Pod, ...] = ()
     renew_certificate: bool = False
+    clear_states: tuple[int, ...] = ()
 
 
 def _takeover_reason(observed: Observed, desired: Desired, pod: Pod | None) -> str:
@@ -76,4 +77,8 @@ def build_plan(observed: Observed, desired: Desired, *, renewal_due: bool = Fals
     old = tuple(p for p in observed.pods if p.epoch < meter.epoch and not p.deleting)
     if pod is not None and _replaced(desired, pod):
         old = (*old, pod)
-    return Plan(create_pod=pod is None, retire=old, renew_certificate=renewal_due)
+    # The farewell of a twin whose pod is gone: only the operator can remove it from the broker.
+    over = tuple(sorted(e for e in observed.states if e < meter.epoch and not observed.find_pod(e)))
+    return Plan(
+        create_pod=pod is None, retire=old, renew_certificate=renewal_due, clear_states=over
+    )

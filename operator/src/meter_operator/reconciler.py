@@ -17,12 +17,18 @@ from meter_operator import builders, plan
 from meter_operator.cache import Cache
 from meter_operator.cluster import Cluster, ConflictError
 from meter_operator.desired import Desired, Json, Key, Meter, desire
+from meter_operator.events import Events
 from meter_operator.fleet import Fleet
 from meter_operator.observed import Observed, Pod, Witness
-from meter_operator.owner import Message, build_ctl_message, build_owner_message
+from meter_operator.owner import (
+    Message,
+    build_ctl_message,
+    build_owner_message,
+    build_state_removal,
+)
 from meter_operator.policies import Violation, find_violation
 from meter_operator.settings import Settings
-from meter_operator.status import build_status, changed
+from meter_operator.status import build_decision_status, build_status, changed
 
 log = logging.getLogger(__name__)
 PUBLIC_KEY_DIGITS = 64
@@ -42,9 +48,16 @@ class Reconciler:
     """Makes one meter at a time as it should be."""
 
     def __init__(
-        self, cache: Cache, cluster: Cluster, fleet: Fleet, publisher: Publisher, settings: Settings
+        self,
+        cache: Cache,
+        cluster: Cluster,
+        fleet: Fleet,
+        publisher: Publisher,
+        settings: Settings,
+        events: Events,
     ) -> None:
         """Keep the parts; nothing is read yet."""
+        self._events = events
         self._cache = cache
         self._cluster = cluster
         self._fleet = fleet
@@ -56,9 +69,19 @@ class Reconciler:
     async def reconcile(self, key: Key) -> bool:
         """Bring one meter closer to what it should be; True when there is more to do at once.
 
+        A decision is followed up at once: behind the others in the queue, a meter's twin would
+        begin only when the last meter of a new street has its epoch.
+
         Raises:
             ClusterError: the API refused; try again later.
         """
+        again = await self._look(key)
+        meter = self._cache.meters.get(key)
+        if again and meter is not None and (meter.uid, meter.epoch) in self._allocated:
+            again = await self._look(key)
+        return again
+
+    async def _look(self, key: Key) -> bool:
         meter = self._cache.meters.get(key)
         if meter is None or meter.deleting:
             return False
@@ -119,7 +142,7 @@ class Reconciler:
         if steps.takeover_reason == plan.POD_GONE and await self._find_unseen(observed.meter):
             return True
         if steps.allocate_epoch:
-            await self._allocate(observed, steps)
+            await self._allocate(observed, desired, steps)
             return True
         if steps.create_pod:
             await self._create_twin(observed.meter, desired)
@@ -127,6 +150,9 @@ class Reconciler:
             await self._remove(observed.meter, old)
         if steps.renew_certificate and pod is not None:
             await self._renew(observed.meter, pod)
+        if steps.clear_states:
+            device = observed.meter.device
+            await self._publisher.publish(build_state_removal(device, steps.clear_states))
         return False
 
     async def _find_unseen(self, meter: Meter) -> bool:
@@ -138,8 +164,11 @@ class Reconciler:
         self._cache.store_pod(body)
         return True
 
-    async def _allocate(self, observed: Observed, steps: plan.Plan) -> None:
-        """Decide: one compare-and-swap on the status; everything else follows from it."""
+    async def _allocate(self, observed: Observed, desired: Desired, steps: plan.Plan) -> None:
+        """Decide: one compare-and-swap on the status; everything else follows from it.
+
+        The conditions that follow from the decision are in the same write.
+        """
         meter = observed.meter
         epoch, reason = steps.allocate_epoch, steps.takeover_reason
         decision: Json = {
@@ -149,7 +178,8 @@ class Reconciler:
             "ownerCounter": steps.owner_counter,
         }
         try:
-            body = await self._cluster.write_status(meter, decision, decision=True)
+            status = build_decision_status(observed, desired, decision, datetime.now(UTC))
+            body = await self._cluster.write_status(meter, status, decision=True)
         except ConflictError:
             fresh = await self._cluster.find_meter(meter.key)
             if fresh is not None:
@@ -159,9 +189,7 @@ class Reconciler:
         self._allocated.add((decided.uid, epoch))
         log.info("epoch decided", extra={"meter": meter.key.name, "epoch": epoch, "reason": reason})
         if meter.epoch:
-            await self._event(
-                decided, "Takeover", f"epoch {epoch} replaces {meter.epoch}: {reason}"
-            )
+            self._events.add(decided, "Takeover", f"epoch {epoch} replaces {meter.epoch}: {reason}")
         retired = []
         if meter.epoch:
             retired.append(self._ctl(decided, meter.epoch, meter.epoch_id, "retired"))
@@ -215,7 +243,7 @@ class Reconciler:
         if created is not None:
             self._cache.store_pod(created)
         self._allocated.discard((meter.uid, meter.epoch))
-        await self._event(meter, "TwinCreated", f"pod {pod['metadata']['name']} was created")
+        self._events.add(meter, "TwinCreated", f"pod {pod['metadata']['name']} was created")
 
     async def _remove(self, meter: Meter, pod: Pod) -> None:
         if pod.epoch < meter.epoch:
@@ -236,9 +264,7 @@ class Reconciler:
         stamp = not_after.strftime("%Y-%m-%dT%H:%M:%SZ")
         note = {"metadata": {"annotations": {"metertwin.io/certificate-not-after": stamp}}}
         await self._cluster.merge("Pod", meter.key.namespace, pod.name, note)
-        await self._event(
-            meter, "CertificateRenewed", f"the twin's certificate lasts until {stamp}"
-        )
+        self._events.add(meter, "CertificateRenewed", f"the twin's certificate lasts until {stamp}")
 
     async def _say(
         self, observed: Observed, desired: Desired | None, violation: Violation | None
@@ -256,38 +282,7 @@ class Reconciler:
         old = before.get("Ready")
         if old is None or (old["status"], old["reason"]) != (ready["status"], ready["reason"]):
             kind = "Normal" if ready["status"] == "True" or violation is None else "Warning"
-            await self._event(meter, ready["reason"], ready["message"], kind)
-
-    async def _event(self, meter: Meter, reason: str, message: str, kind: str = "Normal") -> None:
-        """Tell people what happened; an event that cannot be written is only logged."""
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        involved = builders.build_owner(meter)[0]
-        manifest = {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {
-                "name": f"{meter.key.name}.{secrets.token_hex(8)}",
-                "namespace": meter.key.namespace,
-            },
-            "involvedObject": {
-                "apiVersion": involved["apiVersion"],
-                "kind": "SmartMeter",
-                "name": meter.key.name,
-                "namespace": meter.key.namespace,
-                "uid": meter.uid,
-            },
-            "reason": reason,
-            "message": message[:1000],
-            "type": kind,
-            "source": {"component": builders.MANAGER},
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-            "count": 1,
-        }
-        try:
-            await self._cluster.create(manifest)
-        except Exception:
-            log.exception("event not written", extra={"meter": meter.key.name})
+            self._events.add(meter, ready["reason"], ready["message"], kind)
 
 
 def _renewal_due(pod: Pod | None) -> bool:

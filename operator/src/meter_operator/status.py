@@ -1,7 +1,10 @@
 """Conditions of a SmartMeter: states, true only for the current generation. Pure."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+
+from meter_wire.names import build_twin_name
 
 from meter_operator.desired import Desired, Json, Meter
 from meter_operator.observed import Observed, Pod, TwinState
@@ -10,6 +13,7 @@ from meter_operator.policies import Violation
 COARSE_S = 300
 # At most this many writes a second because of `lastSeen`, however large the fleet.
 LAST_SEEN_WRITES_PER_S = 2
+STARTING = "Starting"
 
 
 def _condition(kind: str, truth: bool | None, reason: str, message: str) -> Json:
@@ -21,16 +25,15 @@ def _condition(kind: str, truth: bool | None, reason: str, message: str) -> Json
     }
 
 
-def _twin_ready(violation: Violation | None, pod: Pod | None) -> Json:
+def _twin_ready(violation: Violation | None, name: str, pod: Pod | None) -> Json:
+    """Return the condition; until the pod is ready or in trouble one text serves for all."""
     if violation:
         return _condition("TwinReady", False, violation.reason, violation.message)
-    if pod is None or pod.gone:
-        return _condition("TwinReady", False, "Starting", "the twin's pod is being made")
-    if pod.ready:
-        return _condition("TwinReady", True, "Serving", f"{pod.name} serves the meter")
-    if pod.message:
-        return _condition("TwinReady", False, "NotReady", f"{pod.name}: {pod.message}")
-    return _condition("TwinReady", False, "Starting", f"{pod.name} has not become ready yet")
+    if pod is not None and not pod.gone and pod.ready:
+        return _condition("TwinReady", True, "Serving", f"{name} serves the meter")
+    if pod is not None and not pod.gone and pod.message:
+        return _condition("TwinReady", False, "NotReady", f"{name}: {pod.message}")
+    return _condition("TwinReady", False, STARTING, f"{name} has not become ready yet")
 
 
 def _meter_connected(state: TwinState | None, before: Json | None, *, serving: bool) -> Json:
@@ -78,7 +81,7 @@ def build_status(
     meter = observed.meter
     pod = observed.find_pod(meter.epoch) if meter.epoch else None
     current = pod is not None and desired is not None and pod.spec_hash == desired.spec_hash
-    twin = _twin_ready(violation, pod)
+    twin = _twin_ready(violation, build_twin_name(meter.device, meter.epoch or 1), pod)
     state = observed.states.get(meter.epoch)
     before = {row["type"]: row for row in meter.status.get("conditions") or []}
     serving = twin["status"] == "True"
@@ -107,13 +110,30 @@ def build_status(
     return found
 
 
+def build_decision_status(
+    observed: Observed, desired: Desired, decision: Json, now: datetime
+) -> dict[str, Any]:
+    """Return a decision with what follows from it at once, for one write.
+
+    What status says of the twin before is removed: it was another pod.
+    """
+    meter = replace(observed.meter, status=observed.meter.status | decision)
+    after = build_status(replace(observed, meter=meter), desired, None, now)
+    twin: Json = dict.fromkeys(observed.meter.status.get("twin") or {})
+    twin |= {"pod": build_twin_name(meter.device, meter.epoch), "version": desired.version}
+    return after | {"twin": twin} | decision
+
+
 def changed(status: Json, wanted: Json, *, fleet_size: int = 1) -> Json:
     """Return the fields of `wanted` that differ from `status`; empty means nothing to write.
 
-    A `lastSeen` that moved is written with the next change, alone only after five minutes, or
-    later in a large fleet.
+    What changes while a pod starts (its identity, its node) is written with the next condition. A
+    `lastSeen` that moved is written with the next change, alone only after five minutes, or later
+    in a large fleet.
     """
     different = {name: value for name, value in wanted.items() if status.get(name) != value}
+    if different.keys() == {"twin"} and wanted["conditions"][-1]["reason"] == STARTING:
+        return {}
     if different.keys() != {"lastSeen"} or "lastSeen" not in status:
         return different
     step = max(COARSE_S, fleet_size / LAST_SEEN_WRITES_PER_S)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from meter_operator.cache import Cache
 from meter_operator.desired import Key
+from meter_operator.events import Events
 from meter_operator.fleet import Fleet
 from meter_operator.memory_cluster import MemoryCluster
 from meter_operator.reconciler import Reconciler
@@ -94,8 +95,9 @@ class Operator:
                 **{name: value},
             )
         self.cache = Cache()
+        self.events = Events(self.cluster)
         self.reconciler = Reconciler(
-            self.cache, self.cluster, self.fleet, self.publisher, self.settings
+            self.cache, self.cluster, self.fleet, self.publisher, self.settings, self.events
         )
         self.sync()
 

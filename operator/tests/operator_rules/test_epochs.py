@@ -5,6 +5,7 @@ import json
 import pytest
 from meter_operator.cluster import ClusterError
 from meter_operator.desired import Key
+from meter_operator.observed import TwinState
 from meter_wire.owner_record import parse_owner_record
 from meter_wire.portable.keys import derive_key
 
@@ -39,6 +40,52 @@ async def test_ready_is_true_when_the_pod_is(operator):
     await operator.settle()
     assert operator.condition()["status"] == "True"
     assert operator.status()["twin"]["version"] == "0.1.0"
+
+
+async def test_a_new_meter_costs_four_writes(operator):
+    operator.add_meter("house-0")  # the first makes what its namespace has once
+    await operator.settle("house-0")
+    operator.add_meter()
+    operator.cluster.log.clear()
+    await operator.settle()
+    for phase, ready in (("Pending", False), ("Running", False), ("Running", True)):
+        operator.set_pod("house-1-e1", phase=phase, ready=ready)
+        await operator.settle()
+    assert operator.condition()["status"] == "True"
+    assert operator.status()["twin"]["podUid"]
+    assert operator.cluster.log == [
+        "PATCH smartmeters/house-1",  # the decision, with its conditions
+        "POST secrets/house-1-e1",
+        "POST pods/house-1-e1",
+        "PATCH smartmeters/house-1",  # Ready
+    ]
+
+
+async def test_a_decision_says_in_the_same_write_that_the_new_twin_starts(operator):
+    operator.add_meter()
+    await operator.settle()
+    operator.set_pod("house-1-e1")
+    await operator.settle()
+    operator.delete_pod("house-1-e1")
+    operator.cluster.fault = _Fault(1, "after")
+    with pytest.raises(ClusterError):
+        await operator.settle()
+    assert operator.status()["epoch"] == 2
+    assert (operator.condition()["status"], operator.condition()["reason"]) == ("False", "Starting")
+    assert operator.status()["twin"] == {"pod": "house-1-e2", "version": "0.1.0"}
+
+
+async def test_the_last_state_of_an_epoch_is_removed_once_its_pod_is_gone(operator):
+    operator.add_meter()
+    await operator.settle()
+    operator.cache.states["house-1"] = {1: TwinState(1, online=False)}
+    operator.set_pod("house-1-e1", phase="Failed", ready=False)
+    await operator.reconciler.reconcile(Key(STREET, "house-1"))
+    assert "mt/house-1/1/state" not in operator.publisher.retained
+    operator.sync()
+    await operator.settle()
+    assert operator.publisher.retained["mt/house-1/1/state"] == b""
+    assert "mt/house-1/2/state" not in operator.publisher.retained
 
 
 async def test_a_restart_with_nothing_to_do_writes_nothing(operator):

@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from meter_operator.desired import Key
 from meter_operator.messenger import Messenger
 from meter_wire.owner_record import OwnerRecord, encode_owner_record, parse_owner_record
 from meter_wire.portable.keys import derive_key
@@ -48,9 +49,10 @@ def hello(operator, current=None, device="house-1"):
     return encode_owner_hello(key(operator, "hello", device), device, NONCE, INCARNATION, current)
 
 
-def record(operator, active=1, counter=1, device="house-1"):
+def record(operator, active=1, counter=1, device="house-1", version=1):
     content = OwnerRecord(device, active, bytes(16), 0, b"", active, "broker:8883", counter)
-    return encode_owner_record(content, key(operator, "owner", device))
+    owner_key = derive_key(operator.fleet.meter_key(device, version), "owner", device)
+    return encode_owner_record(content, owner_key)
 
 
 async def test_a_new_meters_hello_is_answered_with_its_nonce(pair):
@@ -129,6 +131,40 @@ async def test_the_retained_topics_of_an_unknown_device_are_removed(pair):
         "mt/gone/2/ctl",
         "mt/gone/2/state",
     }
+
+
+async def test_a_newer_record_is_a_witness_though_ours_stands_in_line_to_replace_it(pair):
+    operator, messenger, _ = pair
+    await messenger.publish(operator.reconciler.messages_of(_meter(operator)))
+    await messenger._hear("mt/house-1/owner", record(operator, 8, 20))
+    await operator.settle()
+    assert (operator.status()["epoch"], operator.status()["ownerCounter"]) == (9, 21)
+
+
+async def test_the_record_of_a_deleted_device_with_a_later_key_is_removed_too(pair):
+    operator, messenger, _ = pair
+    await messenger._hear("mt/gone/owner", record(operator, 1, 1, "gone", version=3))
+    assert messenger._pending["mt/gone/owner"] == b""
+
+
+async def test_a_meter_declared_again_begins_above_its_floor(pair):
+    operator, messenger, _ = pair
+    operator.delete_pod("house-1-e1")
+    await operator.settle()
+    gone = operator.cache.drop_meter(Key("street", "house-1"))
+    await messenger.forget(gone)
+    for row in [row for row in operator.cluster.objects if row[0] != "twinprofiles"]:
+        del operator.cluster.objects[row]
+    operator.sync()
+    operator.add_meter()
+    await operator.settle()
+    assert (operator.status()["epoch"], operator.status()["ownerCounter"]) == (3, 3)
+
+
+async def test_the_owner_record_is_the_last_to_be_removed(pair):
+    operator, messenger, _ = pair
+    await messenger.forget(_meter(operator))
+    assert list(messenger._pending)[-1] == "mt/house-1/owner"
 
 
 async def test_a_deleted_meter_leaves_nothing_on_the_broker(pair):

@@ -7,8 +7,11 @@ from types import SimpleNamespace
 
 import kopf
 import meter_operator.__main__ as program
+import pytest
 from meter_operator import http_server
+from meter_operator.broker_errors import RivalError
 from meter_operator.desired import Key
+from meter_operator.lease import LeaseLostError
 from meter_operator.watches import build_kopf_settings
 
 SETTINGS = SimpleNamespace(
@@ -67,3 +70,18 @@ async def test_a_write_is_counted_once_however_many_look_at_the_same_time():
     before = http_server.API_WRITES._value.get()
     await asyncio.gather(*(process._look(Key("street", f"house-{n}")) for n in range(8)))
     assert http_server.API_WRITES._value.get() - before == 8
+
+
+@pytest.mark.parametrize("error", [RivalError(6), LeaseLostError("another replica")], ids=repr)
+def test_a_lost_lease_or_a_rival_at_the_broker_is_an_exit_code_that_kubernetes_sees(
+    monkeypatch, caplog, error
+):
+    async def end(_self):
+        raise error
+
+    monkeypatch.setattr(program, "load_settings", lambda: SimpleNamespace(log_level="info"))
+    monkeypatch.setattr(program, "start_journal", lambda _level: None)
+    monkeypatch.setattr(program.Process, "__init__", lambda *_: None)
+    monkeypatch.setattr(program.Process, "run", end)
+    assert program.main() == 1
+    assert str(error) in caplog.text

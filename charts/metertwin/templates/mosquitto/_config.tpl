@@ -64,11 +64,12 @@ Access rules. User names: meter "device", twin "device/epoch", so that the two n
 topics differ in depth. Whatever is not named is denied, $SYS and # too.
 */}}
 {{- define "metertwin.mosquitto.acl" -}}
-# The operator, at exact depth. It reads back what it wrote (ctl, owner) before it relies on it.
+# The operator, at exact depth. It reads back what it wrote (ctl, owner) before it relies on it, and
+# removes the retained state of epochs that are over: nobody else may once their twins are gone.
 user Operator.metertwin
 topic readwrite mt/+/+/ctl
 topic readwrite mt/+/owner
-topic read mt/+/+/state
+topic readwrite mt/+/+/state
 topic read mt/+/hello
 
 # Meters (user name: device).
