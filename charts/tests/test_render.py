@@ -93,6 +93,20 @@ def test_every_container_has_requests_a_memory_limit_and_a_pinned_image(render, 
 
 
 @pytest.mark.parametrize("case", CASES)
+def test_every_probe_has_more_than_the_one_second_that_a_busy_node_needs(render, case):
+    for name, pod in pods(render(case)):
+        for container in pod["spec"]["containers"]:
+            probes = [container[key] for key in container if key.endswith("Probe")]
+            assert all(probe["timeoutSeconds"] >= 3 for probe in probes), name
+
+
+def test_the_brokers_log_is_not_filled_by_probes(render):
+    (broker, _) = find(render("default"), "Deployment", "metertwin-mosquitto")["spec"]["template"]["spec"]["containers"]  # fmt: skip
+    lasting = [broker[key] for key in ("livenessProbe", "readinessProbe") if key in broker]
+    assert sum(60 / probe["periodSeconds"] for probe in lasting) <= 1
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_no_template_makes_a_secret(render, case):
     text = json.dumps(render(case))
     assert not [m for m in render(case) if m["kind"] == "Secret"]

@@ -25,8 +25,7 @@ class Cache:
         """Keep a meter unless a newer one is known (our own writes arrive before the watch)."""
         meter = parse_meter(body)
         known = self.meters.get(meter.key)
-        same = known is not None and known.uid == meter.uid
-        if same and known is not None and _version(known) > _version(meter):
+        if known is not None and _version(known) > _version(meter):
             return known
         self.meters[meter.key] = meter
         self._by_device.setdefault(meter.device, set()).add(meter.key)
@@ -38,6 +37,18 @@ class Cache:
         if meter is not None:
             self._by_device.get(meter.device, set()).discard(key)
         return meter
+
+    def drop_replaced(self, body: Json) -> Meter | None:
+        """Forget and return the meter that one of the same name but another uid has replaced.
+
+        The events of two objects come in any order, so the new one may be the first sign.
+        """
+        key = Key(body["metadata"]["namespace"], body["metadata"]["name"])
+        known = self.meters.get(key)
+        if known is None or known.uid == body["metadata"]["uid"]:
+            return None
+        newer = int(body["metadata"].get("resourceVersion") or 0) > _version(known)
+        return self.drop_meter(key) if newer else None
 
     def meters_of(self, device: str) -> list[Meter]:
         """Return all resources for one device, the oldest first."""

@@ -51,6 +51,9 @@ async def relist(
             cache.store_pod(body)
         cache.drop_pods(namespace, _names(pods), pods_version)
         for body in meters:
+            replaced = cache.drop_replaced(body)
+            if replaced is not None:
+                await meter_gone(replaced)
             cache.store_meter(body)
         known = _names(meters)
         for key, meter in list(cache.meters.items()):

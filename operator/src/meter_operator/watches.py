@@ -50,17 +50,23 @@ class Watches:
     async def on_meter(self, event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
         """Note a SmartMeter."""
         self.last_event = time.monotonic()
+        replaced = self._cache.drop_replaced(dict(body))
+        if replaced is not None:
+            await self.meter_gone(replaced)
+        key = Key(body.metadata["namespace"], body.metadata["name"])
         if event["type"] != "DELETED":
             self._queue.add(self._cache.store_meter(dict(body)).key)
-            return
-        gone = self._cache.drop_meter(Key(body.metadata["namespace"], body.metadata["name"]))
-        if gone is not None:
+        elif key in self._cache.meters and self._cache.meters[key].uid == body.metadata["uid"]:
+            gone = self._cache.drop_meter(key)
+            assert gone is not None
             await self.meter_gone(gone)
 
     async def meter_gone(self, gone: Meter) -> None:
         """Clear the broker of a deleted meter, or give the device to the next resource."""
         if self._cache.owner_of(gone.device) is None:
             await self._messenger.forget(gone)
+        elif gone.epoch:
+            self._cache.raise_witness(gone.device, gone.highest_epoch, gone.owner_counter)
         for other in self._cache.meters_of(gone.device):
             self._queue.add(other.key)
 

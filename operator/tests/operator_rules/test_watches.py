@@ -1,0 +1,85 @@
+"""Events of a resource that was deleted and declared again, in any order."""
+
+import copy
+from types import SimpleNamespace
+
+import pytest
+from meter_operator.desired import Key
+from meter_operator.relist import relist
+from meter_operator.watches import Watches
+from meter_operator.workqueue import WorkQueue
+
+HOUSE = Key("street", "house-1")
+
+
+class Body(dict):
+    """A body as kopf gives it."""
+
+    @property
+    def metadata(self):
+        return self["metadata"]
+
+
+@pytest.fixture
+async def again(operator):
+    """Return (operator, watches, gone, the old body, the new body)."""
+    gone = []
+
+    async def forget(meter):
+        gone.append(meter.uid)
+
+    watches = Watches(operator.cache, WorkQueue(), SimpleNamespace(forget=forget))
+    operator.add_meter()
+    await operator.settle()
+    old = copy.deepcopy(operator.meter())
+    del operator.cluster.objects["smartmeters", "street", "house-1"]
+    new = copy.deepcopy(operator.cluster._store(("smartmeters", "street", "house-1"), {
+        "metadata": {"name": "house-1"}, "spec": old["spec"]}))  # fmt: skip
+    new["metadata"]["uid"] = "another"
+    new["metadata"]["resourceVersion"] = str(int(old["metadata"]["resourceVersion"]) + 5)
+    return operator, watches, gone, Body(old), Body(new)
+
+
+DELETED, ADDED = "DELETED", "ADDED"
+
+
+@pytest.mark.parametrize("order", [(DELETED, ADDED), (ADDED, DELETED)], ids=" ".join)
+async def test_the_old_resource_is_forgotten_once_and_the_new_one_kept(again, order):
+    operator, watches, gone, old, new = again
+    late = copy.deepcopy(old)
+    for kind in order:
+        await watches.on_meter({"type": kind}, Body(late) if kind == DELETED else new)
+    assert gone == [old["metadata"]["uid"]]
+    assert operator.cache.meters[HOUSE].uid == "another"
+
+
+async def test_a_late_event_of_the_old_resource_replaces_nothing(again):
+    operator, watches, gone, old, new = again
+    await watches.on_meter({"type": ADDED}, new)
+    await watches.on_meter({"type": "MODIFIED"}, old)
+    assert operator.cache.meters[HOUSE].uid == "another"
+    assert len(gone) == 1
+
+
+async def test_a_sweep_sees_that_a_resource_was_declared_again(again):
+    operator, watches, gone, old, new = again
+    operator.cluster.objects["smartmeters", "street", "house-1"] = dict(new)
+    await relist(operator.cluster, operator.cache, ("street",), watches.meter_gone)
+    assert gone == [old["metadata"]["uid"]]
+    assert operator.cache.meters[HOUSE].uid == "another"
+
+
+async def test_the_next_resource_of_a_device_begins_above_the_one_before(operator):
+    watches = Watches(operator.cache, WorkQueue(), SimpleNamespace(forget=None))
+    operator.add_meter()
+    await operator.settle()
+    operator.delete_pod("house-1-e1")
+    await operator.settle()
+    operator.add_meter("copy", device="house-1")
+    first = operator.meter()
+    await watches.on_meter({"type": DELETED}, Body(copy.deepcopy(first)))
+    for row in [row for row in operator.cluster.objects if row[2].startswith("house-1")]:
+        del operator.cluster.objects[row]
+    operator.sync()
+    await operator.settle("copy")
+    assert (operator.status("copy")["epoch"], operator.status("copy")["ownerCounter"]) == (3, 3)
