@@ -289,6 +289,8 @@ class Meter:
         self.boot = 0
         self.ems = True
         self.loads = []
+        self.description = b""
+        self.live = reading
         self.task = None
 
     def append(self, entry):
@@ -303,7 +305,7 @@ class Meter:
     def power_on(self):
         self.boot += 1
         self.born = time.monotonic()
-        info = MeterInfo(self.boot, "1.0.0", b"")
+        info = MeterInfo(self.boot, "1.0.0", self.description)
         self.link = MeterLink(DEVICE, K_METER, self.ring, info, os.urandom, self.owner)
         self.task = asyncio.create_task(self._run())
 
@@ -351,7 +353,7 @@ class Meter:
             case ("owner", record):
                 self.owner = record
             case ("read", epoch, command, _codes):
-                entry = reading(int(time.time()), 424_242)
+                entry = self.live(int(time.time()), 424_242)
                 self.link.answer(epoch, command, 0, entry=entry)
             case ("forward", epoch, command, data):
                 code = 0 if self.ems else 1

@@ -12,11 +12,13 @@ from . import __version__
 from .api_commands import Commands
 from .application import QueryError
 from .application_host import ApplicationHost
+from .configuration import Configuration
 from .export import Exporter
 from .http_server import ApiError, Request, Response, json_response
 from .link_loop import LinkLoop
 from .listing import list_entries
 from .queries import check_names, find_time, parse_cursor, parse_integer
+from .register_units import Units
 from .store import Store
 from .store_queries import Filter, count_entries, load_holes
 from .tables_of_link import HOLE_REASONS
@@ -33,23 +35,24 @@ class Api:
 
     def __init__(
         self,
-        device: str,
+        configuration: Configuration,
         store: Store,
         host: ApplicationHost,
         loop: LinkLoop,
         commands: Commands,
         exporter: Exporter,
         describe: Callable[[], dict[str, Any]],
-        shown: frozenset[str],
+        units: Units,
     ) -> None:
-        """`describe` gives the process's part of /v1/status; `shown` the registers to show."""
-        self._device = device
+        """`describe` gives the process's part of /v1/status; `units`: as the meter said."""
+        self._device = configuration.device
         self._store = store
         self._host = host
         self._loop = loop
         self._exporter = exporter
         self._describe = describe
-        self._shown = shown
+        self._shown = configuration.registers
+        self._units = units
         self._commands = commands
         self._routes: dict[tuple[str, str], Route] = {
             ("GET", "/v1/readings"): self._list,
@@ -91,10 +94,10 @@ class Api:
         )
         after = parse_cursor(request.query.get("after"))
         limit = parse_integer(request.query, "limit", 1000, 1, MOST_ENTRIES)
-        return Response(
-            200,
-            pieces=list_entries(self._store, name, wanted, after, limit=limit, shown=self._shown),
+        pieces = list_entries(
+            self._store, name, wanted, after, limit=limit, units=self._units, shown=self._shown
         )
+        return Response(200, pieces=pieces)
 
     def _query(self, name: str, parameters: dict[str, str]) -> Response:
         try:

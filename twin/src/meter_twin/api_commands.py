@@ -13,13 +13,14 @@ from typing import Any
 
 from meter_wire.commands import Forward, Read, Write
 from meter_wire.entries import status_names
-from meter_wire.obis import format_code, parse_code
+from meter_wire.obis import parse_code
 
 from .application import QueryError
 from .http_server import ApiError, Request, Response, json_response
 from .link_loop import LinkLoop
 from .option_schema import OptionError, Schema, apply_schema
-from .presentation import format_register, format_time
+from .presentation import format_registers, format_time
+from .register_units import Units
 
 _FORWARD: Schema = {
     "type": "object",
@@ -49,9 +50,10 @@ _FORWARD_CODES = {
 class Commands:
     """What a client of the local port may ask of the meter."""
 
-    def __init__(self, loop: LinkLoop, has_authority: Callable[[], bool]) -> None:
-        """`has_authority`: whether this epoch may act on third parties now."""
+    def __init__(self, loop: LinkLoop, has_authority: Callable[[], bool], units: Units) -> None:
+        """`has_authority`: whether this epoch may act on third parties; `units`: as described."""
         self._loop = loop
+        self._units = units
         self._has_authority = has_authority
 
     async def read_live(self, code: str | None, timeout_s: int) -> dict[str, Any] | None:
@@ -77,10 +79,7 @@ class Commands:
             "incarnation": None,
             "seq": None,
             "status": status_names(entry.status),
-            "registers": {
-                format_code(register.code): format_register(register)
-                for register in entry.registers
-            },
+            "registers": format_registers(entry, self._units),
         }
 
     async def forward(self, request: Request) -> Response:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from meter_wire.entries import Entry
 
 from .option_schema import Schema
+from .register_units import Units
 
 
 class Context(NamedTuple):
@@ -55,7 +56,13 @@ class Query(NamedTuple):
     parameters: Mapping[str, str]
 
 
-Event = ReadingStored | EventStored | HoleSeen | Query
+class RegistersDescribed(NamedTuple):
+    """What the meter's registers are, told at the start and at each change; not in the state."""
+
+    units: Units
+
+
+Event = ReadingStored | EventStored | HoleSeen | Query | RegistersDescribed
 
 
 class Record(NamedTuple):
@@ -104,9 +111,10 @@ class QueryError(ValueError):
 class Application(Protocol):
     """One running application.
 
-    `handle` returns effects; queries must not change the state. `export_state` writes each version
-    of `state_versions` (newest first, the previous one included once there is one), so that a
-    handover to an older twin is possible; `import_state` reads each of them.
+    `handle` returns effects; queries must not change the state, nor does `RegistersDescribed`.
+    `export_state` writes each version of `state_versions` (newest first, the previous one included
+    once there is one), so that a handover to an older twin is possible; `import_state` reads each
+    of them.
     """
 
     def handle(self, event: Event, now_s: int) -> list[Effect]:

@@ -21,7 +21,9 @@ from .application import (
     HoleSeen,
     Query,
     ReadingStored,
+    RegistersDescribed,
 )
+from .register_units import Units
 from .store import Store
 from .store_queries import START, Position, Row, load_feed
 from .store_records import (
@@ -66,6 +68,17 @@ class ApplicationHost:
         except ValueError:
             log.log("warning", "application state is derived anew", application=running.name)
             forget_application(self._store, running.name)
+
+    def describe(self, units: Units) -> None:
+        """Tell each application what the meter's registers are."""
+        for running in self._running:
+            if running.failed:
+                continue
+            try:
+                running.application.handle(RegistersDescribed(dict(units)), 0)
+            except Exception as error:  # noqa: BLE001 - as in `_feed`
+                running.failed = True
+                log.log_exception("application stopped", error, application=running.name)
 
     @property
     def failed(self) -> list[str]:

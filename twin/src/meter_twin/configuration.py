@@ -91,6 +91,9 @@ SCHEMA = {
         },
         "dataPolicy": _DATA_POLICY,
         "archive": {"type": "boolean", "default": False},
+        "certificatePollSeconds": {
+            "type": "integer", "minimum": 1, "maximum": 86400, "default": 60,
+        },
         "paths": _PATHS,
         "ports": _PORTS,
     },
@@ -156,6 +159,7 @@ class Configuration(NamedTuple):
     retention_days: int
     recipients: tuple[Recipient, ...]
     has_archive: bool
+    certificate_poll_s: int
     identity_dir: str
     trust_file: str
     store_path: str
@@ -198,6 +202,7 @@ def load_configuration(text: str | None) -> Configuration:
             Recipient(one["name"], bytes.fromhex(one["publicKey"])) for one in policy["recipients"]
         ),
         has_archive=document["archive"],
+        certificate_poll_s=document["certificatePollSeconds"],
         identity_dir=identity,
         trust_file=paths["trust"],
         store_path=paths["store"],

@@ -16,6 +16,7 @@ from .engine import Encrypt
 from .http_server import ApiError
 from .presentation import format_entry
 from .queries import format_cursor
+from .register_units import Units
 from .store import Store
 from .store_queries import PAGE_ROWS, Filter, Position, find_start, load_page
 
@@ -26,11 +27,14 @@ _MOST_ROWS = 20_000
 class Exporter:
     """Makes sealed documents; recipients and resolution come from the data policy."""
 
-    def __init__(self, configuration: Configuration, store: Store, engine: Encrypt | None) -> None:
-        """`engine`: of the port `encrypt`, None if none is selected."""
+    def __init__(
+        self, configuration: Configuration, store: Store, engine: Encrypt | None, units: Units
+    ) -> None:
+        """`engine`: of the port `encrypt`, None if none is selected; `units`: as described."""
         self._configuration = configuration
         self._store = store
         self._engine = engine
+        self._units = units
 
     def export(self, window: Filter, after: Position | None) -> dict[str, Any]:
         """Return one sealed document a recipient, with a cursor if there is more.
@@ -82,7 +86,7 @@ class Exporter:
                 except RemoteProtocolError:
                     continue
                 if entry.time_s % self._configuration.resolution_s == 0 and entry.time_s:
-                    item = format_entry(row.incarnation, row.position.seq, entry)
+                    item = format_entry(row.incarnation, row.position.seq, entry, self._units)
                     readings.append(json.dumps(item, separators=(",", ":")))
             if len(rows) < PAGE_ROWS:
                 return readings, None

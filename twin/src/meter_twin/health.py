@@ -1,4 +1,4 @@
-"""The plain port 8080: liveness, readiness, metrics; and the identity on 8443.
+"""The plain port 8080: liveness, readiness, metrics.
 
 Neighbour: `shell` passes what to look at. At most ten series and never a register value: each
 series costs memory in the monitoring, times every meter of the fleet.
@@ -6,7 +6,7 @@ series costs memory in the monitoring, times every meter of the fleet.
 
 from collections.abc import Callable
 
-from .http_server import ApiError, Request, Response, json_response
+from .http_server import ApiError, Request, Response
 
 Series = list[tuple[str, str, str, float]]
 """(name, type, help, value); the prefix is added here."""
@@ -44,23 +44,3 @@ def format_series(series: Series) -> bytes:
         full = f"metertwin_twin_{name}"
         text += f"# HELP {full} {meaning}\n# TYPE {full} {kind}\n{full} {value:g}\n"
     return text.encode()
-
-
-class PeerPort:
-    """Routes of the mutual TLS port: identity now, synchronisation later."""
-
-    def __init__(self, document: Callable[[], dict[str, object]]) -> None:
-        """`document`: what the twin says about itself to an authenticated peer."""
-        self._document = document
-
-    async def handle(self, request: Request) -> Response:
-        """Answer a peer whose certificate the private CA signed; others never get here."""
-        if not any(
-            name.startswith(("urn:metertwin:twin:", "urn:metertwin:operator"))
-            for name in request.peer
-        ):
-            raise ApiError(403, "certificate", "is neither of a twin nor of the operator",
-                           "use a certificate with such a URI name")  # fmt: skip
-        if request.path != "/v1/identity" or request.method != "GET":
-            raise ApiError(404, "path", "is unknown", "use GET /v1/identity")
-        return json_response(self._document())

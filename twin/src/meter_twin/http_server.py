@@ -6,6 +6,7 @@ A framework would cost 8 to 10 MiB a twin.
 
 import asyncio
 import json
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from .http_codec import (
 )
 
 MAX_CONNECTIONS = 16
+BACKLOG = 32
 REQUEST_TIMEOUT_S = 10.0
 IDLE_TIMEOUT_S = 30.0
 WRITE_TIMEOUT_S = 30.0
@@ -72,6 +74,7 @@ class HttpServer:
         self._name = name
         self._handler = handler
         self._tls = tls
+        self._socket: socket.socket | None = None
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -81,14 +84,27 @@ class HttpServer:
         Raises:
             OSError: the port is taken or not allowed.
         """
+        self._socket = socket.create_server((host, port))
+        await self._listen(self._socket)
+
+    async def _listen(self, listening: socket.socket) -> None:
         self._server = await asyncio.start_server(
-            self._accept, host, port, ssl=self._tls, limit=MAX_HEAD, backlog=32
+            self._accept, sock=listening.dup(), ssl=self._tls, limit=MAX_HEAD, backlog=BACKLOG
         )
+
+    async def renew(self, tls: ssl.SSLContext) -> None:
+        """Use `tls` for new handshakes; open connections stay, and nobody finds the port closed."""
+        before, self._tls = self._server, tls
+        if before and self._socket:
+            await self._listen(self._socket)
+            before.close()
 
     async def close(self) -> None:
         """Stop listening and cut what is open."""
         if self._server:
             self._server.close()
+        if self._socket:
+            self._socket.close()
         for task in tuple(self._tasks):
             task.cancel()
         if self._tasks:

@@ -26,6 +26,7 @@ from meter_wire.effects import (
 from meter_wire.twin_link import EpochKeys, TwinLink
 
 from . import log
+from .description import Description
 from .store import Batch, Store
 from .store_schema import StoreError, StoreFullError
 
@@ -57,10 +58,14 @@ class LinkLoop:
         store: Store,
         publish: Callable[[bytes], Awaitable[None]],
         on_stored: Callable[[], None],
+        description: Description,
+        on_described: Callable[[], None],
     ) -> None:
         """`publish` sends a frame down and may fail with OSError-free loss; `on_stored` is told
-        after each commit."""  # noqa: D205, D209
+        after each commit, `on_described` when `description` has changed."""  # noqa: D205, D209
         self._store = store
+        self._description = description
+        self._on_described = on_described
         self._publish = publish
         self._on_stored = on_stored
         self.link = TwinLink(
@@ -69,7 +74,7 @@ class LinkLoop:
             store.store_id,
             store,
             os.urandom,
-            described=store.find_property("description_digest") or b"",
+            described=description.digest,
         )
         self.figures = Figures()
         self.store_fault = ""
@@ -214,7 +219,8 @@ class LinkLoop:
 
     def _note(self, effect: Effect) -> None:
         if isinstance(effect, Described):
-            self._store.save_properties({"description_digest": effect.digest})
+            self._description.learn(effect)
+            self._on_described()
         elif isinstance(effect, ChainBroken):
             self.figures.chain_breaks += 1
             log.log("error", "chain of readings is broken", seq=effect.seq)

@@ -12,6 +12,7 @@ from meter_wire.portable.tlv import RemoteProtocolError
 
 from .presentation import format_entry
 from .queries import format_cursor
+from .register_units import Units
 from .store import Store
 from .store_queries import PAGE_ROWS, Filter, Position, Row, find_start, load_page
 
@@ -23,6 +24,7 @@ def list_entries(
     after: Position | None,
     *,
     limit: int,
+    units: Units,
     shown: frozenset[str] = frozenset(),
 ) -> Iterator[bytes]:
     """Yield the document `{name: [...], "next": cursor or null}`.
@@ -33,6 +35,7 @@ def list_entries(
         wanted: kind and time window.
         after: cursor, None to start at the window's beginning.
         limit: most entries; `next` is set when there are more.
+        units: what the meter described.
         shown: register codes to show, empty for all.
     """
     position = after if after is not None else find_start(store, wanted)
@@ -45,7 +48,7 @@ def list_entries(
         more = len(rows) > left
         text = ""
         for row in rows[:left]:
-            text += separator + _format(row, shown)
+            text += separator + _format(row, units, shown)
             separator = ","
             position = row.position
         yield (opening + text).encode()
@@ -57,7 +60,7 @@ def list_entries(
     yield f'{opening}],"next":{cursor}}}'.encode()
 
 
-def _format(row: Row, shown: frozenset[str]) -> str:
+def _format(row: Row, units: Units, shown: frozenset[str]) -> str:
     try:
         entry = parse_entry(row.raw)
     except RemoteProtocolError:
@@ -68,7 +71,7 @@ def _format(row: Row, shown: frozenset[str]) -> str:
             "status": ["unreadable"],
         }
     else:
-        item = format_entry(row.incarnation, row.position.seq, entry)
+        item = format_entry(row.incarnation, row.position.seq, entry, units)
         if shown and "registers" in item:
             item["registers"] = {
                 code: value for code, value in item["registers"].items() if code in shown

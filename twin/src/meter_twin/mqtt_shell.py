@@ -2,70 +2,36 @@
 
 Why: the codec (`meter_wire.portable.mqtt`) has no socket and no clock; this is where it gets both.
 A lost connection loses what was in flight: the link repeats it, this shell only tells
-(`on_loss`). TLS trusts the private CA alone. Neighbour on the meter: `firmware/src/mqtt_shell.py`.
+(`on_loss`). Neighbours: `dialing` (how it is reached), `mqtt_answers` (who waits for what); on the
+meter: `firmware/src/mqtt_shell.py`.
 """
 
 import asyncio
-import asyncio.sslproto
 import contextlib
-import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from os import PathLike, urandom
-from typing import NamedTuple
+from os import urandom
 
 from meter_wire.portable import mqtt
 from meter_wire.portable.mqtt_event import Answer, Connected, Message, Pong, SubscribeRefused
 from meter_wire.portable.mqtt_packet import RemoteProtocolError
 
-# 143 instead of 590 KiB of buffers a TLS connection (docs/explanation, the twin's memory)
-asyncio.sslproto.SSLProtocol.max_size = 16384
+from .dialing import BrokerSettings, back_off_s, dial, tls_context
+from .mqtt_answers import Answers, NotConnectedError, RenewedError
 
-StrPath = str | PathLike[str]
+__all__ = [
+    "BrokerSettings",
+    "MqttShell",
+    "NotConnectedError",
+    "RenewedError",
+    "back_off_s",
+    "tls_context",
+]
 
-BACK_OFF_MIN_S = 0.5
-BACK_OFF_MAX_S = 30.0
-CONNECT_TIMEOUT_S = 10.0
 INBOX_MESSAGES = 64
-
-
-class BrokerSettings(NamedTuple):
-    """Where the broker is and who we are; `will` is (topic, payload, qos, retain)."""
-
-    host: str
-    port: int
-    client_id: str
-    keep_alive_s: int = 30
-    will: tuple[str, bytes, int, bool] | None = None
-    max_packet: int = 4096
-    max_in_flight: int = 8
-
-
-class NotConnectedError(Exception):
-    """There is no session with the broker now, or it ended before the broker's answer."""
-
-
+RENEWAL_GRACE_S = 1.0
 LOSSES = (OSError, TimeoutError, RemoteProtocolError, NotConnectedError)
-
-
-def tls_context(ca: StrPath, certificate: StrPath, key: StrPath) -> ssl.SSLContext:
-    """Return a client's context that trusts `ca` only and shows `certificate`.
-
-    Raises:
-        OSError: a file cannot be read, or is no certificate or key.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_verify_locations(ca)
-    context.load_cert_chain(certificate, key)
-    return context
-
-
-def back_off_s(failures: int, chance: float) -> float:
-    """Return the pause after `failures` failed tries; `chance` in [0, 1) spreads the twins."""
-    ceiling = min(BACK_OFF_MAX_S, BACK_OFF_MIN_S * 2.0 ** min(failures, 16))
-    return BACK_OFF_MIN_S + (ceiling - BACK_OFF_MIN_S) * chance
 
 
 def _now_ms() -> int:
@@ -94,14 +60,14 @@ class MqttShell:
     ) -> None:
         self._settings = settings
         self._on_message = on_message
-        self._tls = tls
+        self._tls = self._session_tls = tls
         self._on_connect = on_connect
         self._on_loss = on_loss
         self._filters: dict[str, int] = {}
         self._connection: mqtt.Connection | None = None
         self._writer: asyncio.StreamWriter | None = None
-        self._answers: dict[int, asyncio.Future[Answer]] = {}
-        self._room = asyncio.Event()
+        self._answers = Answers()
+        self._renewing = False
         self._closing = asyncio.Event()
         self._inbox: asyncio.Queue[Message] = asyncio.Queue(INBOX_MESSAGES)
         self.dropped_messages = 0  # of QoS 0, when the callback was too slow
@@ -122,7 +88,10 @@ class MqttShell:
                 error = reason
             finally:
                 failures = 0 if self.connected.is_set() else failures + 1
-                self._lose(error)
+                renewed, self._renewing = self._renewing, False
+                self._lose(RenewedError("renewed") if renewed else error)
+            if renewed:
+                continue
             with contextlib.suppress(TimeoutError):
                 pause_s = back_off_s(failures, urandom(1)[0] / 256)
                 await asyncio.wait_for(self._closing.wait(), pause_s)
@@ -168,20 +137,38 @@ class MqttShell:
         """Say DISCONNECT, so that the last will is not published, and end `run`."""
         self._closing.set()
         if self._connection and self._connection.state == mqtt.CONNECTED:
-            self._write(self._connection.disconnect())
-            with contextlib.suppress(OSError, NotConnectedError):
-                await self._drain()
+            await self._say_goodbye(self._connection)
+        elif self._writer:
+            self._writer.close()
+
+    async def _say_goodbye(self, connection: mqtt.Connection) -> None:
+        self._write(connection.disconnect())
+        with contextlib.suppress(OSError, NotConnectedError):
+            await self._drain()
         if self._writer:
             self._writer.close()
 
+    async def renew(self, tls: ssl.SSLContext) -> None:
+        """Use `tls` from now on: end a session with DISCONNECT (no last will) and open the next.
+
+        What waits for the broker's answer gets a moment; the link repeats what is lost even so.
+        Nothing happens to a session that has begun with `tls`, so it may be called again.
+        """
+        self._tls = tls
+        if not self.connected.is_set() or self._session_tls is tls:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RENEWAL_GRACE_S):
+                while len(self._answers):
+                    await self._answers.wait_for_room()
+        if self._connection and self._connection.state == mqtt.CONNECTED:
+            self._renewing = True
+            await self._say_goodbye(self._connection)
+
     async def _session(self) -> None:
         settings = self._settings
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            reader, self._writer = await asyncio.open_connection(
-                settings.host, settings.port, ssl=self._tls, limit=settings.max_packet
-            )
-        raw = self._writer.get_extra_info("socket")
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._session_tls = self._tls
+        reader, self._writer = await dial(settings, self._session_tls)
         self._connection = connection = mqtt.Connection(
             settings.client_id,
             settings.keep_alive_s,
@@ -217,7 +204,7 @@ class MqttShell:
                 elif isinstance(event, Connected):
                     tasks.create_task(self._start())
                 elif not isinstance(event, Pong):
-                    self._settle(event)
+                    self._answers.settle(event)
         if not self._closing.is_set():
             raise NotConnectedError("the broker closed the connection")
         for task in others:
@@ -265,28 +252,14 @@ class MqttShell:
     async def _ask(self, send: Callable[[mqtt.Connection], bytearray]) -> Answer:
         connection = self._require()
         while connection.window() <= 0:
-            self._room.clear()
-            await self._room.wait()
-            if self._connection is not connection:
+            await self._answers.wait_for_room()
+            if self._require() is not connection:
                 raise NotConnectedError("connection lost")
         packet = send(connection)
-        packet_id = connection.last_id
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._answers[packet_id] = answer
-        self._write(packet)
-        try:
+        with self._answers.expect(connection.last_id) as answer:
+            self._write(packet)
             await self._drain()
             return await answer
-        finally:
-            answer.cancel()
-            if self._answers.get(packet_id) is answer:
-                del self._answers[packet_id]
-
-    def _settle(self, event: Answer) -> None:
-        answer = self._answers.pop(event.packet_id, None)
-        if answer and not answer.done():
-            answer.set_result(event)
-        self._room.set()
 
     def _lose(self, error: Exception) -> None:
         unacknowledged = self._connection.unacknowledged() if self._connection else []
@@ -295,11 +268,7 @@ class MqttShell:
         if self._writer:
             self._writer.transport.abort()
             self._writer = None
-        for answer in self._answers.values():
-            if not answer.done():
-                answer.set_exception(NotConnectedError(f"connection lost: {error}"))
-        self._answers.clear()
-        self._room.set()
+        self._answers.fail(error)
         if self._on_loss and not self._closing.is_set():
             self._on_loss(error, unacknowledged)
 

@@ -1,7 +1,7 @@
 """How entries and registers look in JSON: OBIS codes, units, RFC 3339 times, names of events.
 
 Neighbours: `api` and the applications. Values are scaled here and nowhere else: integers stay
-integers, a scaler of -3 gives three decimals.
+integers, a scaler of -3 gives three decimals. Units come from `register_units`.
 """
 
 import time
@@ -9,7 +9,9 @@ from typing import Any
 
 from meter_wire.entries import Entry, RegisterValue, status_names
 from meter_wire.event_names import find_event
-from meter_wire.obis import find_register, format_code
+from meter_wire.obis import format_code
+
+from .register_units import Units, find_unit
 
 _RFC3339 = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -19,13 +21,10 @@ def format_time(time_s: int | None) -> str | None:
     return time.strftime(_RFC3339, time.gmtime(time_s)) if time_s else None
 
 
-def format_register(register: RegisterValue) -> dict[str, Any]:
+def format_register(register: RegisterValue, units: Units) -> dict[str, Any]:
     """Return {value, unit} and the register's own time if it has one."""
-    known = find_register(register.code)
-    item: dict[str, Any] = {
-        "value": scale(register.value, known.scaler if known else 0),
-        "unit": known.unit if known else "",
-    }
+    unit = find_unit(register.code, units)
+    item: dict[str, Any] = {"value": scale(register.value, unit.scaler), "unit": unit.unit}
     if register.at_s is not None:
         item["time"] = format_time(register.at_s)
     return item
@@ -41,7 +40,14 @@ def scale(value: int | bytes, scaler: int) -> int | float | str:
     return float(value / 10**-scaler)
 
 
-def format_entry(incarnation: bytes, seq: int, entry: Entry) -> dict[str, Any]:
+def format_registers(entry: Entry, units: Units) -> dict[str, Any]:
+    """Return the registers of a reading by their codes."""
+    return {
+        format_code(register.code): format_register(register, units) for register in entry.registers
+    }
+
+
+def format_entry(incarnation: bytes, seq: int, entry: Entry, units: Units) -> dict[str, Any]:
     """Return a reading or an event with its identity, as in docs/reference/contracts.md."""
     item: dict[str, Any] = {
         "incarnation": incarnation.hex(),
@@ -50,9 +56,7 @@ def format_entry(incarnation: bytes, seq: int, entry: Entry) -> dict[str, Any]:
         "status": status_names(entry.status),
     }
     if entry.event_code is None:
-        item["registers"] = {
-            format_code(register.code): format_register(register) for register in entry.registers
-        }
+        item["registers"] = format_registers(entry, units)
         return item
     known = find_event(entry.event_code)
     item["code"] = known.name if known else f"event_{entry.event_code}"

@@ -8,7 +8,6 @@ threads; whatever is long is done in bounded pieces.
 import asyncio
 import contextlib
 import os
-import ssl
 import time
 from typing import Any
 
@@ -22,12 +21,15 @@ from .api_commands import Commands
 from .application import Context
 from .application_host import ApplicationHost
 from .configuration import Configuration
+from .credentials import Credentials
+from .description import Description
 from .export import Exporter
-from .health import Health, PeerPort
-from .http_server import HttpServer
+from .health import Health
 from .link_loop import LinkLoop
-from .mqtt_shell import BrokerSettings, MqttShell, NotConnectedError, tls_context
+from .mqtt_shell import BrokerSettings, MqttShell, NotConnectedError, RenewedError
 from .owner_gate import LEASE_MS, GateMemory, OwnerGate
+from .peer_port import PeerPort
+from .ports import Ports
 from .registry import build_applications, build_engines
 from .status import Status, now_ms
 from .store import Store
@@ -39,7 +41,6 @@ KEEP_ALIVE_S = 30
 HOUSEKEEPING_S = 1.0
 PRUNE_EVERY_S = 600
 FEED_PAUSE_S = 0.2
-LISTEN = "0.0.0.0"  # noqa: S104 - the pod's own address; the local API binds to loopback
 
 
 class Twin:
@@ -66,6 +67,8 @@ class Twin:
         os.makedirs(os.path.dirname(configuration.store_path), exist_ok=True)  # noqa: PTH103, PTH120
         self._store = Store(configuration.store_path)
         self._host = ApplicationHost(self._store, applications)
+        self._description = Description(self._store)
+        self._host.describe(self._description.units)
         self._gate = OwnerGate(
             configuration.epoch,
             configuration.keys.epoch_id,
@@ -76,18 +79,22 @@ class Twin:
         self._feed = asyncio.Event()
         self._changed = asyncio.Event()
         self._loop = LinkLoop(
-            configuration.device, keys, self._store, self._publish_down, self._feed.set
+            *(configuration.device, keys, self._store, self._publish_down, self._feed.set),
+            self._description,
+            lambda: self._host.describe(self._description.units),
         )
         if self._gate.is_retired:
             self._loop.stop()
-        self._exporter = Exporter(configuration, self._store, engines.get("encrypt"))
+        self._exporter = Exporter(configuration, self._store, engines.get("encrypt"),
+                                  self._description.units)  # fmt: skip
         self._topics = {
             channel: build_topic(configuration.device, channel, configuration.epoch)
             for channel in ("up", "down", "ctl", "state")
         }
         self._status = Status(configuration, self._store, self._gate, self._loop)
+        self._credentials = self._status.credentials = Credentials(configuration)
         self._broker = self._status.broker = self._build_broker()
-        self._servers = self._build_servers()
+        self._ports = self._build_ports()
         self._published: dict[str, Any] | None = None
         self._asked_ms = 0
 
@@ -107,43 +114,24 @@ class Twin:
             KEEP_ALIVE_S,
             (self._topics["state"], will, 1, True),
         )
-        identity = configuration.identity_dir
-        context = tls_context(
-            configuration.trust_file, f"{identity}/tls.crt", f"{identity}/tls.key"
-        )
         return MqttShell(
-            settings, self._receive, context, self._connected, lambda error, _: self._lost(error)
+            *(settings, self._receive, self._credentials.contexts.client, self._connected),
+            lambda error, _: self._lost(error),
         )
 
-    def _build_servers(self) -> list[tuple[HttpServer, str, int]]:
-        configuration = self._configuration
-        commands = Commands(self._loop, self._status.has_authority)
+    def _build_ports(self) -> Ports:
+        configuration, units = self._configuration, self._description.units
+        commands = Commands(self._loop, self._status.has_authority, units)
         api = Api(
-            configuration.device,
-            self._store,
-            self._host,
-            self._loop,
-            commands,
-            self._exporter,
+            *(configuration, self._store, self._host, self._loop, commands, self._exporter),
             self._status.describe,
-            configuration.registers,
+            units,
         )
         health = Health(self._status.unready, self._status.series)
-        peers = HttpServer("peer", PeerPort(self._status.identity).handle, self._peer_context())
-        return [
-            (HttpServer("plain", health.handle), LISTEN, configuration.plain_port),
-            (HttpServer("local", api.handle), "127.0.0.1", configuration.local_port),
-            (peers, LISTEN, configuration.peer_port),
-        ]
-
-    def _peer_context(self) -> ssl.SSLContext:
-        identity = self._configuration.identity_dir
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(self._configuration.trust_file)
-        context.load_cert_chain(f"{identity}/tls.crt", f"{identity}/tls.key")
-        return context
+        peers = PeerPort(configuration, self._store, units, self._status.identity)
+        self._status.peer_refused = peers.refused
+        tls = self._credentials.contexts.server
+        return Ports(health.handle, api.handle, peers.handle, tls)
 
     async def run(self) -> None:
         """Serve until cancelled; then say goodbye, close and return within two seconds.
@@ -154,8 +142,7 @@ class Twin:
         for channel in ("up", "ctl"):
             await self._broker.subscribe(self._topics[channel])
         try:
-            for server, host, port in self._servers:
-                await server.start(host, port)
+            await self._ports.start(self._configuration)
             log.log(
                 "info",
                 "twin serves",
@@ -170,6 +157,7 @@ class Twin:
                 tasks.create_task(self._feed_applications())
                 tasks.create_task(self._housekeeping())
                 tasks.create_task(self._publish_state())
+                tasks.create_task(self._renew_certificate())
         finally:
             await self._close()
 
@@ -180,8 +168,7 @@ class Twin:
                     payload = encode_state(self._status.state(online=False))
                     await self._broker.publish(self._topics["state"], payload, 0, retain=True)
                 await self._broker.close()
-        for server, _, _ in self._servers:
-            await server.close()
+        await self._ports.close()
         self._store.close()
         log.log("info", "twin stopped")
 
@@ -232,7 +219,10 @@ class Twin:
 
     def _lost(self, error: Exception) -> None:
         self._loop.disconnected()
-        log.log("warning", "broker session lost", error=type(error).__name__)
+        if isinstance(error, RenewedError):
+            log.log("info", "broker session ended for one with the renewed certificate")
+        else:
+            log.log("warning", "broker session lost", error=type(error).__name__)
 
     async def _publish_down(self, payload: bytes) -> None:
         with contextlib.suppress(NotConnectedError):
@@ -263,6 +253,15 @@ class Twin:
                 self._asked_ms = now_ms()
                 with contextlib.suppress(NotConnectedError, PermissionError):
                     await self._broker.subscribe(self._topics["ctl"])
+
+    async def _renew_certificate(self) -> None:
+        """Look for a renewed certificate; it is for new handshakes and a new broker session."""
+        while True:
+            await asyncio.sleep(self._configuration.certificate_poll_s)
+            if self._credentials.poll(int(time.time())):
+                log.log("info", "certificate renewed")
+                await self._ports.renew(self._credentials.contexts.server)
+            await self._broker.renew(self._credentials.contexts.client)
 
     async def _prune(self) -> None:
         before_s = int(time.time()) - self._configuration.retention_days * 86400

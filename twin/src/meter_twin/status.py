@@ -5,10 +5,12 @@ Reads only; neighbours: `shell` (owner of what is looked at), `health`, `api`, `
 
 import resource
 import time
+from collections import Counter
 from typing import Any
 
 from . import __version__
 from .configuration import Configuration
+from .credentials import Credentials
 from .health import Series
 from .link_loop import LinkLoop
 from .mqtt_shell import MqttShell
@@ -24,7 +26,7 @@ def now_ms() -> int:
 
 
 class Status:
-    """One view of a running twin; `broker` is set when there is one."""
+    """One view of a running twin; `broker` and `credentials` are set when there are some."""
 
     def __init__(
         self, configuration: Configuration, store: Store, gate: OwnerGate, loop: LinkLoop
@@ -35,6 +37,8 @@ class Status:
         self._gate = gate
         self._loop = loop
         self.broker: MqttShell | None = None
+        self.credentials: Credentials | None = None
+        self.peer_refused: Counter[str] = Counter()
         self.was_connected = False
 
     @property
@@ -109,6 +113,8 @@ class Status:
             "meter": contact.describe(int(time.time())),
             "lastSeen": format_time(contact.last_s),
             "term": self._gate.memory.term,
+            "certificate": self.credentials.describe() if self.credentials else None,
+            "peerRefused": dict(self.peer_refused),
         }
 
     def identity(self) -> dict[str, object]:

@@ -31,12 +31,13 @@ class Row(NamedTuple):
 class Filter(NamedTuple):
     """Which entries: a kind (None for all) and UTC bounds (None: open, entries without time too).
 
-    `since_s` inclusive, `until_s` exclusive.
+    `since_s` inclusive, `until_s` exclusive; `step_s` above 1: only multiples of it.
     """
 
     kind: int | None = None
     since_s: int | None = None
     until_s: int | None = None
+    step_s: int = 1
 
 
 START = Position(0, 0)
@@ -51,6 +52,8 @@ def load_page(store: Store, wanted: Filter, after: Position, limit: int = PAGE_R
         conditions.append("+e.time_s >= :since_s")
     if wanted.until_s is not None:
         conditions.append("+e.time_s < :until_s AND +e.time_s > 0")
+    if wanted.step_s > 1:
+        conditions.append("+e.time_s % :step_s = 0 AND +e.time_s > 0")
     query = (
         "SELECT e.incarnation, e.seq, i.id, e.raw FROM entry e"  # noqa: S608 - fixed parts only
         " CROSS JOIN incarnation i ON i.number = e.incarnation"
@@ -83,6 +86,21 @@ def find_start(store: Store, wanted: Filter) -> Position:
         return Position(2**31, 0)
     incarnation, seq = min(rows)
     return Position(incarnation, seq - 1)
+
+
+def find_newest(store: Store, step_s: int, until_s: int) -> Row | None:
+    """Return the newest reading whose time is a multiple of `step_s` and not after `until_s`.
+
+    By the index of times, from its end: as many rows as lie between two multiples.
+    """
+    row = store.connection.execute(
+        "SELECT e.incarnation, e.seq, i.id, e.raw FROM entry e INDEXED BY entry_of_time"
+        " CROSS JOIN incarnation i ON i.number = e.incarnation"
+        " WHERE e.kind = 1 AND e.time_s BETWEEN 1 AND ? AND e.time_s % ? = 0"
+        " ORDER BY e.time_s DESC LIMIT 1",
+        (until_s, step_s),
+    ).fetchone()
+    return None if row is None else Row(Position(row[0], row[1]), row[2], row[3])
 
 
 def load_feed(store: Store, after: Position, limit: int) -> list[Row]:

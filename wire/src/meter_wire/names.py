@@ -30,6 +30,9 @@ OPERATOR_USER = "Operator.metertwin"
 OPERATOR_URI = "urn:metertwin:operator"
 
 DEVICE = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
+READER = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+READER_URI = "urn:metertwin:reader:"
+TWIN_URI = "urn:metertwin:twin:"
 MAX_EPOCH = 0xFFFFFFFF
 CHANNELS = ("up", "down", "ctl", "state")
 DEVICE_CHANNELS = ("owner", "hello")
@@ -116,7 +119,18 @@ def build_twin_cn(device: str, epoch: int) -> str:
 
 def build_twin_uri(device: str, epoch: int) -> str:
     """Return the URI SAN of a twin's certificate."""
-    return f"urn:metertwin:twin:{check_device(device)}:{check_epoch(epoch)}"
+    return f"{TWIN_URI}{check_device(device)}:{check_epoch(epoch)}"
+
+
+def build_reader_uri(name: str) -> str:
+    """Return the URI SAN of the certificate of a recipient that reads from twins.
+
+    Raises:
+        ValueError: the name is not 1 to 63 of a-z, 0-9 and -, or begins or ends with -.
+    """
+    if not READER.fullmatch(name):
+        raise ValueError(f"reader: {name!r} does not match {READER.pattern}")
+    return f"{READER_URI}{name}"
 
 
 def build_meter_uri(device: str) -> str:

@@ -24,11 +24,13 @@ from meter_twin.application import (
     ReadingStored,
     Record,
     RecordRange,
+    RegistersDescribed,
 )
 from meter_twin.applications.quarter_hours import QUARTER_S, Interval, QuarterHours
 from meter_twin.option_schema import Schema
 from meter_twin.presentation import format_register, format_time
 from meter_twin.queries import check_names, find_time
+from meter_twin.register_units import Units, find_unit
 
 _CLOCK_INVALID = number_of(STATUS, "clock_invalid")
 _DAY_S = 86400
@@ -62,6 +64,7 @@ class MeteringData:
         self._quarters = QuarterHours()
         self._registers: dict[str, tuple[int | str, int | None, bool]] = {}
         self._newest: dict[str, Any] | None = None
+        self._units: Units = {}
 
     def handle(self, event: Event, now_s: int) -> list[Effect]:
         """Take a reading or answer a query."""
@@ -69,6 +72,8 @@ class MeteringData:
             return self._reading(event)
         if isinstance(event, Query):
             return [self._answer(event, now_s)]
+        if isinstance(event, RegistersDescribed):
+            self._units = event.units
         return []
 
     def _reading(self, event: ReadingStored) -> list[Effect]:
@@ -125,8 +130,8 @@ class MeteringData:
             return Answer({}, {"profile": ranges["gaps"]})
         check_names(parameters, "register from to")
         code = _code(parameters.get("register", "1-0:1.8.0*255"), "register")
-        known = find_register(parse_code(code))
-        document = {"register": code, "unit": known.unit if known else ""}
+        unit = find_unit(parse_code(code), self._units)
+        document = {"register": code, "unit": unit.unit, "scaler": unit.scaler}
         return Answer(document, {"intervals": ranges["profile"], "gaps": ranges["gaps"]})
 
     def _current(self, wanted: str | None, now_s: int) -> dict[str, Any]:
@@ -144,7 +149,7 @@ class MeteringData:
             "seq": newest["seq"],
             "status": status_names(newest["status"]),
             "registers": {
-                code: format_register(_restore(code, *kept))
+                code: format_register(_restore(code, *kept), self._units)
                 for code, kept in self._registers.items()
                 if wanted in {None, code}
             },
