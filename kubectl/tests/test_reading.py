@@ -113,6 +113,55 @@ def test_readings_as_csv_have_a_column_for_each_register(world):
     assert rows[1]["status"] == "power_down"
 
 
+def test_the_clock_is_shown_as_a_time(world):
+    clock = {"0-0:1.0.0*255": {"value": 1_781_422_200, "unit": "s", "time": None}}
+    world.answer({"/v1/registers": [200, {**REGISTERS, "registers": clock}]})
+    assert (
+        "0-0:1.0.0*255   2026-06-14T07:30:00Z          Clock" in world.run("read", "house-1").stdout
+    )
+
+
+def full(seq: int) -> dict:
+    """Return a reading with registers that a table leaves out."""
+    extra = {
+        "1-0:1.8.1*255": {"value": 5, "unit": "Wh"},
+        "1-0:52.7.0*255": {"value": 9, "unit": "V"},
+    }
+    one = reading(seq, 0)
+    return {**one, "registers": {**one["registers"], **extra}}
+
+
+@pytest.mark.parametrize(
+    ("options", "columns"),
+    [
+        pytest.param([], ["1-0:1.8.0*255"], id="a table shows the main registers"),
+        pytest.param(
+            ["-o", "wide"],
+            ["1-0:1.8.0*255", "1-0:1.8.1*255", "1-0:52.7.0*255"],
+            id="wide shows all",
+        ),
+        pytest.param(["--code", "1-0:1.8.1*255"], ["1-0:1.8.1*255"], id="or those that are named"),
+    ],
+)
+def test_columns_of_the_table(world, options, columns):
+    world.answer({"/v1/readings?since=1h&limit=1000": [200, {"readings": [full(1)], "next": None}]})
+    head = world.run("readings", "house-1", *options).stdout.splitlines()[0]
+    assert [word for word in head.split() if ":" in word] == columns
+
+
+def test_since_all_asks_for_what_has_no_time_too(world):
+    world.answer({"/v1/readings?limit=1000": [200, {"readings": [reading(1, 0)], "next": None}]})
+    done = world.run("readings", "house-1", "--since", "all", "-o", "json")
+    assert [item["seq"] for item in json.loads(done.stdout)] == [1]
+
+
+def test_a_code_that_is_none_is_refused_before_the_twin_is_asked(world):
+    done = world.run("readings", "house-1", "--code", "1.8.0")
+    assert done.returncode == 1
+    assert "--code" in done.stderr
+    assert "1-0:1.8.0*255" in done.stderr
+
+
 def test_readings_as_table(world, golden):
     world.answer(PAGES)
     golden("readings.txt", world.run("readings", "house-1").stdout)

@@ -13,7 +13,14 @@ from kubectl_meter.cluster import Cluster
 from kubectl_meter.errors import MeterError
 from kubectl_meter.options import EPILOG, Program, cluster_options, examples
 from kubectl_meter.status import fleet_table, fleet_view, meter_view, meter_view_text
-from kubectl_meter.tables import events_table, readings_csv, readings_table, registers_table
+from kubectl_meter.tables import (
+    check_codes,
+    events_table,
+    only_registers,
+    readings_csv,
+    readings_table,
+    registers_table,
+)
 from kubectl_meter.twin import SMART_METERS, open_twin
 
 
@@ -49,7 +56,8 @@ def _since(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         )(command)
         return click.option(
             "--since", metavar="TIME", default=default, show_default=True,
-            help="Begin: RFC 3339 (2026-01-31T12:00:00Z) or a span back from now (90s, 1h, 7d).",
+            help="Begin: RFC 3339 (2026-01-31T12:00:00Z), a span back from now (90s, 1h, 7d), "
+            "or all: also what has no time.",
         )(command)  # fmt: skip
 
     return decorate
@@ -94,25 +102,41 @@ def read(
     epilog=examples(
         "readings house-1 --since 1h -o json",
         "readings house-1 --since 2026-01-31T00:00:00Z --until 2026-02-01T00:00:00Z -o csv",
+        "readings house-1 --code '1-0:1.8.1*255' --code '1-0:1.8.2*255'",
     )
 )
 @click.argument("name")
 @_since("1h")
-@_output("table", "json", "csv")
+@click.option(
+    "--code", "codes", metavar="CODE", multiple=True,
+    help="Only this register, a full OBIS code; may be given several times.",
+)  # fmt: skip
+@_output("table", "wide", "json", "csv")
 @cluster_options
-def readings(cluster: Cluster, *, name: str, since: str, until: str | None, output: str) -> None:
+def readings(
+    cluster: Cluster,
+    *,
+    name: str,
+    since: str,
+    until: str | None,
+    codes: tuple[str, ...],
+    output: str,
+) -> None:
     """List the readings that the twin has stored, oldest first.
 
-    JSON is a list of objects with `incarnation`, `seq`, `time` (RFC 3339, UTC), `status` and
-    `registers` (OBIS code to value and unit).
+    A table shows energy, power and voltage; `-o wide` all registers. JSON is a list of objects with
+    `incarnation`, `seq`, `time` (RFC 3339, UTC), `status` and `registers` (OBIS code to value and
+    unit).
     """
+    check_codes(codes)
     found = _collect(cluster, name, "readings", since, until)
+    found = [only_registers(reading, codes) for reading in found]
     if output == "json":
         _print_json(found)
     elif output == "csv":
         click.echo(readings_csv(found), nl=False)
     else:
-        click.echo(readings_table(found))
+        click.echo(readings_table(found, wide=output == "wide" or bool(codes)))
 
 
 @program.command(epilog=examples("events house-1 --since 7d", "events house-1 -o json"))
@@ -135,8 +159,9 @@ def _collect(
     """Return all entries of a window; a long list shows on a terminal how far it is."""
     found: list[dict[str, Any]] = []
     progress = sys.stderr.isatty()
+    begin = None if since == "all" else since
     with open_twin(cluster, name) as twin:
-        for entry in twin.entries(kind, since, until):
+        for entry in twin.entries(kind, begin, until):
             found.append(entry)
             if progress and len(found) % 1000 == 0:
                 click.echo(f"\r{len(found)} {kind} …", err=True, nl=False)

@@ -3,11 +3,17 @@
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from meter_wire.obis import find_register, parse_code
 
+from kubectl_meter.errors import MeterError
+
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_CLOCK = "0-0:1.0.0*255"
+# What a person looks for first: energy in and out, power, voltage.
+_MAIN = ("1-0:1.8.0*255", "1-0:2.8.0*255", "1-0:16.7.0*255", "1-0:32.7.0*255")
 _RIGHT = {"VALUE", "SEQ", "EPOCH"}
 
 
@@ -63,15 +69,50 @@ def registers_table(document: dict[str, Any]) -> str:
     status = ", ".join(document.get("status", [])) or "valid"
     line = f"{document['device']}   {taken}   {source}   status: {status}"
     rows = [
-        (code, format_value(item["value"]), item.get("unit") or "", register_name(code))
+        (code, *format_register(code, item), register_name(code))
         for code, item in document["registers"].items()
     ]
     return f"{line}\n\n{format_table(('REGISTER', 'VALUE', 'UNIT', 'NAME'), rows)}"
 
 
-def readings_table(readings: Sequence[dict[str, Any]]) -> str:
-    """Return readings, one a line; registers that all of them have become columns."""
+def format_register(code: str, item: dict[str, Any]) -> tuple[str, str]:
+    """Return value and unit as text; the clock, seconds since 1970, as a time."""
+    value = item["value"]
+    if code == _CLOCK and isinstance(value, int):
+        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), ""
+    return format_value(value), item.get("unit") or ""
+
+
+def check_codes(codes: Iterable[str]) -> None:
+    """Refuse what is no register.
+
+    Raises:
+        MeterError: a code is no full OBIS code.
+    """
+    for code in codes:
+        try:
+            parse_code(code)
+        except ValueError as error:
+            raise MeterError(
+                f"{code!r} is no full OBIS code",
+                field="--code",
+                remedy="write A-B:C.D.E*F, for example 1-0:1.8.0*255",
+            ) from error
+
+
+def only_registers(reading: dict[str, Any], codes: Sequence[str]) -> dict[str, Any]:
+    """Return a reading with the wanted registers alone; all of them if none is named."""
+    if not codes:
+        return reading
+    kept = {code: item for code, item in reading.get("registers", {}).items() if code in codes}
+    return {**reading, "registers": kept}
+
+
+def readings_table(readings: Sequence[dict[str, Any]], *, wide: bool) -> str:
+    """Return readings, one a line, with the main registers or with all that any of them has."""
     codes = _codes(readings)
+    if not wide:
+        codes = [code for code in _MAIN if code in codes] or codes
     head = ("TIME", "SEQ", *codes, "STATUS")
     rows = [
         (
