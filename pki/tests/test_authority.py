@@ -8,8 +8,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from meter_pki.__main__ import main
 from meter_pki.authority import Authority, CredentialError, key_to_der, pem_to_der, renewal_due
-from meter_pki.identities import broker_identity, meter_identity, operator_identity, twin_identity
+from meter_pki.identities import (
+    broker_identity,
+    meter_identity,
+    operator_identity,
+    reader_identity,
+    twin_identity,
+)
 from meter_pki.init import ensure_installation
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -51,6 +58,7 @@ def common_name(certificate):
         (meter_identity("house-1"), "house-1", "urn:metertwin:meter:house-1"),
         (twin_identity("house-1", 7, "ns"), "house-1/7", "urn:metertwin:twin:house-1:7"),
         (operator_identity(), "Operator.metertwin", "urn:metertwin:operator"),
+        (reader_identity("utility"), "Reader.utility", "urn:metertwin:reader:utility"),
     ],
 )
 def test_a_certificate_names_its_party_and_nothing_else(authority, identity, name, uri):
@@ -158,3 +166,24 @@ def test_a_fleet_key_of_the_wrong_length_is_refused_and_not_replaced():
     with pytest.raises(CredentialError, match="metertwin-fleet-key"):
         ensure_installation(store, "ns", NOW)
     assert store.secrets["metertwin-fleet-key"] == {"master": b"short"}
+
+
+def test_a_reader_gets_a_folder_that_is_never_overwritten(authority, tmp_path, monkeypatch, capsys):
+    (tmp_path / "ca.crt").write_bytes(authority.certificate_pem)
+    (tmp_path / "ca.key").write_bytes(authority.key_pem)
+    out = tmp_path / "utility"
+    files = ["--ca-certificate", str(tmp_path / "ca.crt"), "--ca-key", str(tmp_path / "ca.key")]
+    monkeypatch.setattr("sys.argv", ["meter_pki", "reader", "utility", *files, "--out", str(out)])
+    assert main() == 0
+    loaded = x509.load_pem_x509_certificate((out / "tls.crt").read_bytes())
+    loaded.verify_directly_issued_by(authority.certificate)
+    assert (out / "tls.key").stat().st_mode & 0o077 == 0
+    assert b"PRIVATE" in (out / "tls.key").read_bytes()
+    assert main() == 1
+    assert "exists" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["", "Utility", "twin:house-1", "a" * 64, "-a", "a-"])
+def test_a_reader_outside_the_alphabet_is_refused(name):
+    with pytest.raises(ValueError, match="reader"):
+        reader_identity(name)

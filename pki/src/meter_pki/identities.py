@@ -6,6 +6,7 @@ from meter_wire.names import (
     OPERATOR_URI,
     OPERATOR_USER,
     build_meter_uri,
+    build_reader_uri,
     build_twin_cn,
     build_twin_host,
     build_twin_uri,
@@ -13,6 +14,8 @@ from meter_wire.names import (
 )
 
 BROKER_NAME = "metertwin-mosquitto"
+MAX_NAME = 64
+"""Characters of a common name, RFC 5280 appendix A.1; readers are told apart by their URI."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,17 @@ def twin_identity(device: str, epoch: int, namespace: str) -> Identity:
 def operator_identity() -> Identity:
     """Return the identity of the operator, outside the device alphabet."""
     return Identity(OPERATOR_USER, OPERATOR_URI)
+
+
+def reader_identity(name: str) -> Identity:
+    """Return the identity of a recipient that reads from twins on port 8443.
+
+    Its common name lies outside the device alphabet: at the broker it is nobody.
+
+    Raises:
+        ValueError: the name is outside its alphabet.
+    """
+    return Identity(f"Reader.{name}"[:MAX_NAME], build_reader_uri(name))
 
 
 def broker_identity(
