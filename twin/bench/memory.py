@@ -2,8 +2,10 @@
 """Memory of one twin under mutual TLS, as JSON: fields of /proc/<pid>/smaps_rollup in KiB.
 
 `memory.py --pid PID` looks at a running twin. Without a pid it starts Mosquitto, a twin and a
-meter on loopback, feeds `--readings` readings of 24 registers, uses every port, and then looks.
+meter on loopback, feeds `--readings` readings of 24 registers, uses every port, and then looks;
+`--runs` of it, medians. `start_cpu_ms` is the processor time from exec until the ports listen.
 Private heap = Private_Dirty (what every further twin on a node costs); RSS = Rss.
+`--python` may be a script that runs the image's own interpreter.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import importlib.util
 import json
 import pathlib
 import ssl
+import statistics
 import sys
 import tempfile
 import time
@@ -72,29 +75,38 @@ def use_ports(tools, world, twin):
         assert json.load(answer)["epoch"] == 1
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pid", type=int)
-    parser.add_argument("--readings", type=int, default=1440)
-    parser.add_argument("--python", default=sys.executable)
-    arguments = parser.parse_args()
-    if arguments.pid:
-        print(json.dumps(smaps(arguments.pid)))
-        return
+def measure(python, readings):
+    """Run one twin and return what it took when it had started and after its work."""
     tools = load_tools()
     with tempfile.TemporaryDirectory() as folder:
         world = tools.World(pathlib.Path(folder))
         try:
             world.start_broker()
-            twin = world.start_twin(python=arguments.python)
+            twin = world.start_twin(python=python)
             twin.wait_serving()
+            spent = int(pathlib.Path(f"/proc/{twin.process.pid}/schedstat").read_text().split()[0])
             time.sleep(1)
-            idle = smaps(twin.process.pid)
-            busy = asyncio.run(exercise(tools, world, twin, arguments.readings))
+            idle = {"start_cpu_ms": spent // 1_000_000, **smaps(twin.process.pid)}
+            return {"idle": idle, "after": asyncio.run(exercise(tools, world, twin, readings))}
         finally:
             world.close()
-    result = {"python": sys.version.split()[0], "openssl": ssl.OPENSSL_VERSION,
-              "idle": idle, "after": busy}  # fmt: skip
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pid", type=int)
+    parser.add_argument("--readings", type=int, default=1440)
+    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--runs", type=int, default=1)
+    arguments = parser.parse_args()
+    if arguments.pid:
+        print(json.dumps(smaps(arguments.pid)))
+        return
+    rows = [measure(arguments.python, arguments.readings) for _ in range(arguments.runs)]
+    result = {"python": sys.version.split()[0], "openssl": ssl.OPENSSL_VERSION}
+    for moment in ("idle", "after"):
+        found = [row[moment] for row in rows]
+        result[moment] = {name: statistics.median(one[name] for one in found) for name in found[0]}
     print(json.dumps(result))
 
 
