@@ -30,6 +30,7 @@ PORTABLE = [
     "meter_session",
     "meter_epochs",
     "meter_link",
+    "brokers",
     "mqtt_packet",
     "mqtt_event",
     "mqtt",

@@ -1,11 +1,13 @@
 """The link's task: one broker session at a time, two epochs over it, back-off after a loss.
 
 Moves bytes between `mqtt_shell` and the link's core and does what the core says; it decides
-nothing itself. Neighbours: `commands` carries out what arrives; `supervisor` restarts this task.
+nothing itself, not even which broker (`meter_wire.portable.brokers`). Neighbours: `commands`
+carries out what arrives; `supervisor` restarts this task.
 """
 
 import asyncio
 
+from meter_wire.portable.brokers import Brokers, split_address
 from mqtt_shell import MqttShell
 
 FIRST_PAUSE_S = 1
@@ -29,6 +31,7 @@ class LinkTask:
         self._news = asyncio.Event()
         self._pause_s = FIRST_PAUSE_S
         self._base = "mt/" + config.device + "/"
+        self._brokers = Brokers("%s:%d" % (config.host, config.port))
 
     def wake(self) -> None:
         """Look for something to send now."""
@@ -46,6 +49,7 @@ class LinkTask:
                         raise
                     self._log("link: %s" % (type(error).__name__,))
                 self._end()
+                self._brokers.ended(self._link)
                 for _second in range(self._pause_s):
                     beat()
                     await asyncio.sleep(1)
@@ -69,17 +73,26 @@ class LinkTask:
         self._shell = shell = MqttShell(
             config.device, self._on_message, keep_alive_s=config.keep_alive_s, **login
         )
-        name = config.tls["server_name"] if config.tls else None
-        await shell.connect(config.host, config.port, self._tls, name)
+        brokers = self._brokers
+        host, port = split_address(brokers.at)
+        name = None
+        if config.tls:
+            name = config.tls["server_name"] if brokers.at == brokers.first else host
+        await shell.connect(host, port, self._tls, name)
         self._reader = asyncio.create_task(self._read(shell))
         beat()
         epochs = self._link.epochs
         topics = [(self._base + "owner", 1)] + [(self._down(epoch), 1) for epoch in epochs]
         await shell.subscribe(*topics)
         self._link.connected(self._uptime_ms())
+        brokers.connected(self._uptime_ms())
         self._log("link: connected")
         while self._lost is None:
             beat()
+            if brokers.leave(self._link, self._uptime_ms()):
+                self._log("link: leaving this broker")
+                self._pause_s = FIRST_PAUSE_S
+                return
             epochs = await self._follow(shell, epochs)
             await self._send(shell)
         raise self._lost

@@ -9,7 +9,7 @@ import asyncio
 import socket
 import time
 
-from meter_wire.portable import mqtt
+from meter_wire.portable import mqtt, mqtt_event
 
 try:
     import ssl
@@ -151,7 +151,7 @@ class MqttShell:
         """
         await self._room()
         answer = await self._ask(self._connection.subscribe(topics, now_ms()))
-        if isinstance(answer, mqtt.SubscribeRefused):
+        if isinstance(answer, mqtt_event.SubscribeRefused):
             raise OSError(13)
 
     async def unsubscribe(self, *topics):
@@ -209,7 +209,7 @@ class MqttShell:
         self._connection.receive_data(data, now_ms())
         event = self._connection.next_event()
         while event is not None:
-            if isinstance(event, mqtt.Message):
+            if isinstance(event, mqtt_event.Message):
                 self._on_message(event)
                 if event.packet_id and self._connection.state == mqtt.CONNECTED:
                     await self._write(self._connection.acknowledge(event.packet_id, now_ms()))

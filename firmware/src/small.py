@@ -16,6 +16,7 @@ from binascii import unhexlify
 import state as items
 from counter import Counter
 from flash import Flash
+from meter_wire.portable.brokers import Brokers, split_address
 from meter_wire.portable.entry import encode_event, encode_reading, encode_register
 from meter_wire.portable.meter_link import MeterInfo, MeterLink
 from mqtt_shell import MqttShell, now_ms
@@ -24,6 +25,8 @@ from state import State
 
 IMPORT_ENERGY = b"\x01\x00\x01\x08\x00\xff"
 POWER_UP = 2
+GC_THRESHOLD = 2048
+"""Octets between two collections: seldom ones leave free heap in pieces, too small for a frame."""
 PULSE_MJ = 2250000
 """1600 pulses a kWh: 2250 J each."""
 CLOCK_INVALID = 0x90
@@ -34,6 +37,7 @@ class Small:
 
     def __init__(self, table: dict) -> None:
         """Open the flash and record the start; `table` is the configuration."""
+        gc.threshold(GC_THRESHOLD)
         self.table = table
         flash = Flash(table["state_dir"])
         self.state = state = State(flash)
@@ -46,12 +50,15 @@ class Small:
         state.save()
         self.pulses = 0
         self.utc_ms = 0
-        self.start_ms = now_ms()
+        self.last_ms = now_ms()
+        self.passed_ms = 0
         info = MeterInfo(self.boot, "0.1.0", b"")
         self.link = MeterLink(
             table["device"], unhexlify(table["key"]), self.ring, info, os.urandom,
             state.get(items.LINK),
         )  # fmt: skip
+        broker = table["broker"]
+        self.brokers = Brokers("%s:%d" % (broker["host"], broker["port"]))
         self.news = asyncio.Event()
         self.lost = None
         status, time_s = self.stamp()
@@ -59,7 +66,10 @@ class Small:
 
     def uptime_ms(self) -> int:
         """Return milliseconds since boot (12 days at most between two calls)."""
-        return (now_ms() - self.start_ms) & 0x3FFFFFFF
+        ticks_ms = now_ms()
+        self.passed_ms += (ticks_ms - self.last_ms) & 0x3FFFFFFF
+        self.last_ms = ticks_ms
+        return self.passed_ms
 
     def stamp(self) -> tuple:
         """Return (status, UTC second or 0)."""
@@ -87,19 +97,21 @@ class Small:
             self.news.set()
 
     async def session(self) -> None:
-        """Serve the link over one broker session; always ends in an exception."""
+        """Serve the link over one broker session, until it is lost or another broker is due."""
         table, link = self.table, self.link
         base = "mt/" + table["device"] + "/"
         self.lost = None
-        broker = table["broker"]
-        shell = MqttShell(table["device"], self.receive, username=broker.get("user"))
-        await shell.connect(broker["host"], broker["port"])
+        brokers = self.brokers
+        shell = MqttShell(table["device"], self.receive, username=table["broker"].get("user"))
+        host, port = split_address(brokers.at)
+        await shell.connect(host, port)
         reader = asyncio.create_task(self.read(shell))
         try:
             await shell.subscribe((base + "owner", 1))
             link.connected(self.uptime_ms())
+            brokers.connected(self.uptime_ms())
             epochs = []
-            while self.lost is None:
+            while self.lost is None and not brokers.leave(link, self.uptime_ms()):
                 if link.reread:
                     link.reread = False
                     await shell.subscribe((base + "owner", 1))
@@ -117,7 +129,8 @@ class Small:
                         await asyncio.wait_for(self.news.wait(), 1)
                     except asyncio.TimeoutError:
                         pass
-            raise self.lost
+            if self.lost is not None:
+                raise self.lost
         finally:
             link.disconnected()
             reader.cancel()
@@ -169,6 +182,7 @@ class Small:
                 await self.session()
             except Exception as error:
                 print("link:", type(error).__name__)
+            self.brokers.ended(self.link)
             gc.collect()
             if measuring.done():
                 measuring = asyncio.create_task(self.measure())

@@ -3,7 +3,7 @@
 Without pytest, so that MicroPython takes the same file; `test_mqtt_vectors.py` runs it on both.
 """
 
-from meter_wire.portable import mqtt, mqtt_packet
+from meter_wire.portable import mqtt, mqtt_event, mqtt_packet
 
 CONNACK = b"\x20\x02\x00\x00"
 
@@ -43,7 +43,7 @@ def connected(**options):
     connection.connect(0)
     connection.receive_data(CONNACK, 0)
     event = connection.next_event()  # no assert: bytecode at -O3 has none
-    if not isinstance(event, mqtt.Connected):
+    if not isinstance(event, mqtt_event.Connected):
         raise TypeError
     return connection
 
@@ -105,7 +105,7 @@ def check_publish():
     if connection.unacknowledged() != [1]:
         return False
     events = feed(connection, b"\x40\x02\x00\x01", 1)
-    return isinstance(events[0], mqtt.Published) and connection.unacknowledged() == []
+    return isinstance(events[0], mqtt_event.Published) and connection.unacknowledged() == []
 
 
 def check_subscribe():
@@ -114,11 +114,11 @@ def check_subscribe():
     if packet != b"\x82\x0c\x00\x01\x00\x03a/+\x01\x00\x01#\x00":
         return False
     event = feed(connection, b"\x90\x04\x00\x01\x00\x80", 2)[0]
-    if not isinstance(event, mqtt.SubscribeRefused) or event.codes != b"\x00\x80":
+    if not isinstance(event, mqtt_event.SubscribeRefused) or event.codes != b"\x00\x80":
         return False
     packet = bytes(connection.unsubscribe(("a/+",), 0))
     event = feed(connection, b"\xb0\x02\x00\x02", 1)[0]
-    return packet == b"\xa2\x07\x00\x02\x00\x03a/+" and isinstance(event, mqtt.Unsubscribed)
+    return packet == b"\xa2\x07\x00\x02\x00\x03a/+" and isinstance(event, mqtt_event.Unsubscribed)
 
 
 def check_keep_alive():

@@ -5,7 +5,7 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from meter_wire.portable import mqtt, mqtt_packet
+from meter_wire.portable import mqtt, mqtt_event, mqtt_packet
 
 topics = st.text(
     st.characters(exclude_characters="\0#+", exclude_categories=("Cs",)), min_size=1, max_size=20
@@ -17,7 +17,7 @@ def connected(**options) -> mqtt.Connection:
     connection = mqtt.Connection("m", **options)
     connection.connect(0)
     connection.receive_data(CONNACK, 0)
-    assert isinstance(connection.next_event(), mqtt.Connected)
+    assert isinstance(connection.next_event(), mqtt_event.Connected)
     return connection
 
 
@@ -171,7 +171,7 @@ def test_traffic_in_one_direction_alone_does_not_keep_a_session_alive():
         assert not connection.poll(now_ms)
     assert connection.poll(4000) == b"\xc0\x00"
     connection.receive_data(b"\xd0\x00", 4100)
-    assert isinstance(connection.next_event(), mqtt.Pong)
+    assert isinstance(connection.next_event(), mqtt_event.Pong)
     assert not connection.poll(4100)
 
 

@@ -12,7 +12,7 @@ import pytest
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[1]
 PORTABLE = ROOT / "wire/src/meter_wire/portable"
-MODULES = ("mqtt", "mqtt_event", "mqtt_packet")
+MODULES = ("constant", "mqtt", "mqtt_event", "mqtt_packet")
 BUDGET_BYTES = 5200
 
 

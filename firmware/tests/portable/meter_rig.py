@@ -78,7 +78,7 @@ class Rig:
     def handle(self, name, *values):
         """Hand an event of the link over; return the answer's code."""
         self._command += 1
-        self.commands.handle((name, 1, self._command, *values))
+        self.commands.handle((name, 1, self._command) + values)  # noqa: RUF005 - MicroPython
         command, code = self.link.answers[-1]
         assert command == self._command
         return code

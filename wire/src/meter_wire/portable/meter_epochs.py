@@ -51,6 +51,8 @@ class MeterEpochs:
         self.spread_ms = 0
         self.refused: dict[str, int] = {}
         self.reread = False
+        self.heard = False
+        """Whether an authentic, valid owner record came in this broker session."""
         self._key = meter_key
         self._hellos = 0
         self._nonce = b""
@@ -85,6 +87,11 @@ class MeterEpochs:
                 return session
         return None
 
+    def serves(self) -> bool:
+        """Tell whether the session with the active epoch's twin is open."""
+        active = self._find(self.owner.active) if self.owner else None
+        return active is not None and active.state == OPEN
+
     def _is_active(self, epoch: int) -> bool:
         return self.owner is not None and self.owner.active == epoch
 
@@ -93,6 +100,7 @@ class MeterEpochs:
         try:
             owner = parse_owner(payload, derive_key(self._key, "owner", self.device))
             reason = refusal(owner, self.device, self.owner, self._nonce)
+            self.heard = self.heard or reason in (None, "repeated")
             if reason:
                 raise RemoteProtocolError(reason)
         except RemoteProtocolError as error:

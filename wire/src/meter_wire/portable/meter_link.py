@@ -130,7 +130,7 @@ class MeterLink(MeterEpochs):
 
     def disconnected(self) -> None:
         """Note that the broker session has ended: `poll` gives nothing until `connected`."""
-        self._online = False
+        self._online = self.heard = False
         self._sessions = [session for session in self._sessions if session.state != CLOSING]
 
     def flush(self) -> None:

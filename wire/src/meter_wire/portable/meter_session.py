@@ -240,17 +240,17 @@ class MeterSession:
             if got is None:
                 return [body]
         body += pack(_TAG_FIRST, first, _TAG_ANCHOR, got[1])
-        entries: list[bytes] = []
+        entries = bytearray(self.limit)  # in one piece: many small ones fragment a small heap
         total = 0
         room = self.limit - _RECORDS_OVERHEAD
         while got is not None:
             room -= len(got[0]) + 2
-            if entries and room < 0:
+            if total and room < 0:
                 break
-            length = encode_length(len(got[0]))
-            total += len(length) + len(got[0])
-            entries += [length, got[0]]
+            entry = encode_length(len(got[0])) + got[0]
+            entries[total : total + len(entry)] = entry
+            total += len(entry)
             self.next += 1
             got = ring.read(self.next) if self.next <= ring.head else None
-        entries.insert(0, body + bytes([_TAG_ENTRIES]) + encode_length(total))
-        return entries
+        head = body + bytes([_TAG_ENTRIES]) + encode_length(total)
+        return [head, bytes(memoryview(entries)[:total])]

@@ -11,46 +11,29 @@ events in `mqtt_event.py`.
 Source: OASIS MQTT 3.1.1.
 """
 
-from .mqtt_event import (
-    Answer,
-    Connected,
-    Message,
-    Pong,
-    Published,
-    Subscribed,
-    SubscribeRefused,
-    Unsubscribed,
-)
+from .constant import const
+from .mqtt_event import REFUSED as REFUSED  # noqa: PLC0414 - part of this module's interface
+from .mqtt_event import Answer, Connected, Message, Pong, build_answer
 from .mqtt_packet import (
     LocalProtocolError,
     RefusedError,
     RemoteProtocolError,
+    check_qos,
     encode,
-    field,
+    encode_connect,
     parse_header,
     parse_publish,
-    text,
     topic,
     topic_filter,
 )
 
-IDLE = 0
-CONNECTING = 1
-CONNECTED = 2
-CLOSED = 3
-ERROR = 4
+IDLE = const(0)
+CONNECTING = const(1)
+CONNECTED = const(2)
+CLOSED = const(3)
+ERROR = const(4)
 
-REFUSED = 0x80
-_TICKS = 0x3FFFFFFF  # MicroPython's ticks wrap at 2^30 where small ints have 31 bits
-
-
-_ANSWERS = {4: Published, 9: Subscribed, 11: Unsubscribed}  # by packet type
-
-
-def _qos(level: int) -> int:
-    if level not in (0, 1):
-        raise LocalProtocolError("QoS")
-    return level
+_TICKS = const(0x3FFFFFFF)  # MicroPython's ticks wrap at 2^30 where small ints have 31 bits
 
 
 def elapsed_ms(now_ms: int, then_ms: int) -> int:
@@ -85,23 +68,7 @@ class Connection:
         max_packet: int = 2048,
         max_in_flight: int = 8,
     ) -> None:
-        if not 0 <= keep_alive_s <= 65535:
-            raise LocalProtocolError("keep-alive")
-        flags = 2  # clean session
-        parts = [text(client_id)]
-        if will:
-            flags |= 4 | _qos(will[2]) << 3 | bool(will[3]) << 5
-            parts += [topic(will[0]), field(will[1])]
-        if username is not None:
-            flags |= 0x80
-            parts.append(text(username))
-        if password is not None:
-            if username is None:
-                raise LocalProtocolError("password without user name")
-            flags |= 0x40
-            parts.append(field(password))
-        head = bytes((4, flags, keep_alive_s >> 8, keep_alive_s & 255))
-        self._connect = encode(0x10, field(b"MQTT"), head, *parts)
+        self._connect = encode_connect(client_id, keep_alive_s, will, username, password)
         self.state = IDLE
         self.max_packet = max_packet
         self._max_in_flight = max_in_flight
@@ -139,7 +106,7 @@ class Connection:
             LocalProtocolError: not connected, bad topic or QoS, too large, or window full.
         """
         self._must_be(CONNECTED)
-        first = 0x30 | _qos(qos) << 1 | bool(retain)
+        first = 0x30 | check_qos(qos) << 1 | bool(retain)
         if qos:
             return self._ask(first, 4, (name,), b"", [topic(name), payload], now_ms)
         return self._send(encode(first, topic(name), payload), now_ms)
@@ -163,7 +130,7 @@ class Connection:
         """
         parts: "list[bytes | bytearray | memoryview]" = []
         for name, qos in topics:
-            parts += [topic_filter(name), bytes((_qos(qos),))]
+            parts += [topic_filter(name), bytes((check_qos(qos),))]
         codes = bytes([qos for _, qos in topics])
         return self._ask(0x82, 9, tuple([name for name, _ in topics]), codes, parts, now_ms)
 
@@ -253,7 +220,7 @@ class Connection:
 
     def _event(self, first: int, body: bytearray) -> "Message | Answer":
         if (self.state == CONNECTING) != (first == 0x20):  # [MQTT-3.2.0-1]
-            raise RemoteProtocolError("unexpected packet")
+            raise RemoteProtocolError("unexpected")
         if first >> 4 == 3:
             name, packet_id, start = parse_publish(first, body)
             return Message(name, bytes(body[start:]), first, packet_id)
@@ -266,7 +233,7 @@ class Connection:
 
     def _connack(self, body: bytearray) -> Connected:
         if len(body) != 2 or body[0] or body[1] > 5:  # [MQTT-3.2.2-1], [MQTT-3.2.2-4]
-            raise RemoteProtocolError("bad connack")
+            raise RemoteProtocolError("unexpected")
         if body[1]:
             raise RefusedError(body[1])
         self.state = CONNECTED
@@ -276,17 +243,11 @@ class Connection:
     def _answer(self, first: int, body: bytearray) -> Answer:
         packet_id = body[0] << 8 | body[1] if len(body) > 1 else 0
         kind, topics, asked = self._waiting.get(packet_id, (0, (), b""))
-        codes = bytes(body[2:])
-        if not kind or first != kind << 4 or len(codes) != len(asked):
-            raise RemoteProtocolError("unexpected answer")
-        event = _ANSWERS[kind]
-        for code, most in zip(codes, asked):
-            if code == REFUSED:
-                event = SubscribeRefused
-            elif code > most:  # [MQTT-3.9.3-2]
-                raise RemoteProtocolError("bad return code")
+        if not kind or first != kind << 4:
+            raise RemoteProtocolError("unexpected")
+        event = build_answer(kind, packet_id, topics, bytes(body[2:]), asked)
         del self._waiting[packet_id]
-        return event(packet_id, topics, codes)
+        return event
 
     def _ask(
         self,
@@ -299,7 +260,7 @@ class Connection:
     ) -> bytearray:
         self._must_be(CONNECTED)
         if not topics or len(self._waiting) >= self._max_in_flight:
-            raise LocalProtocolError("no topic or window full")
+            raise LocalProtocolError("window")
         packet_id = self.last_id % 65535 + 1
         while packet_id in self._waiting:
             packet_id = packet_id % 65535 + 1

@@ -3,6 +3,12 @@
 Neighbour: `mqtt.py`, whose `next_event` returns these.
 """
 
+from .constant import const
+from .mqtt_packet import RemoteProtocolError
+
+REFUSED = const(0x80)
+"""SUBACK's code of a filter that the broker refuses."""
+
 
 class Message:
     """An application message; one with a `packet_id` other than 0 waits for `acknowledge`."""
@@ -47,3 +53,25 @@ class Unsubscribed(Answer):
 
 class Pong(Answer):
     """PINGRESP."""
+
+
+_BY_TYPE = {4: Published, 9: Subscribed, 11: Unsubscribed}
+
+
+def build_answer(
+    kind: int, packet_id: int, topics: "tuple[str, ...]", codes: bytes, asked: bytes
+) -> Answer:
+    """Return PUBACK, SUBACK or UNSUBACK (packet types 4, 9 and 11) to what was `asked` (QoS).
+
+    Raises:
+        RemoteProtocolError: another number of codes, or a QoS above the one asked for.
+    """
+    event = _BY_TYPE[kind]
+    if len(codes) != len(asked):
+        raise RemoteProtocolError("unexpected")
+    for code, most in zip(codes, asked):
+        if code == REFUSED:
+            event = SubscribeRefused
+        elif code > most:  # [MQTT-3.9.3-2]
+            raise RemoteProtocolError("unexpected")
+    return event(packet_id, topics, codes)

@@ -65,6 +65,48 @@ def text(value: str) -> bytes:
     return field(data)
 
 
+def check_qos(level: int) -> int:
+    """Return the QoS.
+
+    Raises:
+        LocalProtocolError: it is not 0 or 1.
+    """
+    if level not in (0, 1):
+        raise LocalProtocolError("QoS")
+    return level
+
+
+def encode_connect(
+    client_id: str,
+    keep_alive_s: int,
+    will: "tuple[str, bytes, int, bool] | None",
+    username: "str | None",
+    password: "bytes | None",
+) -> bytearray:
+    """Return CONNECT of a clean session (3.1); arguments as in `mqtt.Connection`.
+
+    Raises:
+        LocalProtocolError: a field out of its bounds, or a password without a user name.
+    """
+    if not 0 <= keep_alive_s <= 65535:
+        raise LocalProtocolError("keep-alive")
+    flags = 2  # clean session
+    parts = [text(client_id)]
+    if will:
+        flags |= 4 | check_qos(will[2]) << 3 | bool(will[3]) << 5
+        parts += [topic(will[0]), field(will[1])]
+    if username is not None:
+        flags |= 0x80
+        parts.append(text(username))
+    if password is not None:
+        if username is None:
+            raise LocalProtocolError("no user")
+        flags |= 0x40
+        parts.append(field(password))
+    head = bytes((4, flags, keep_alive_s >> 8, keep_alive_s & 255))
+    return encode(0x10, field(b"MQTT"), head, *parts)
+
+
 def topic(name: str) -> bytes:
     """Return the field of a topic to publish on: not empty, no wildcard [MQTT-3.3.2-2].
 
@@ -115,7 +157,7 @@ def parse_header(buffer: bytearray, limit: int) -> "tuple[int, int] | None":
         if buffer[index] < 128:
             return index + 1, index + 1 + length
     if len(buffer) > 4:
-        raise RemoteProtocolError("bad length")
+        raise RemoteProtocolError("packet over limit")
     return None
 
 
@@ -127,16 +169,16 @@ def parse_publish(first: int, body: bytearray) -> "tuple[str, int, int]":
     """
     qos = first >> 1 & 3
     if qos > 1 or (first & 8 and not qos):  # [MQTT-3.3.1-2], [MQTT-3.3.1-4]
-        raise RemoteProtocolError("bad publish flags")
+        raise RemoteProtocolError("bad publish")
     start = (body[0] << 8 | body[1]) + 2 if len(body) > 1 else 0
     end = start + 2 * qos
     name = bytes(body[2:start])
     if not name or end > len(body) or bad_text(name) or b"#" in name or b"+" in name:
-        raise RemoteProtocolError("bad publish topic")
+        raise RemoteProtocolError("bad publish")
     packet_id = body[start] << 8 | body[start + 1] if qos else 0
     if qos and not packet_id:  # [MQTT-2.3.1-1]
-        raise RemoteProtocolError("packet id 0")
+        raise RemoteProtocolError("bad publish")
     try:
         return name.decode(), packet_id, end
     except UnicodeError:
-        raise RemoteProtocolError("topic is not UTF-8") from None
+        raise RemoteProtocolError("bad publish") from None
