@@ -18,7 +18,7 @@ REGISTERS = {
         "1-0:1.8.0*255": {"value": 1234567, "unit": "Wh", "time": None},
         "1-0:32.7.0*255": {"value": 229.871, "unit": "V", "time": None},
         "0-0:96.1.0*255": {"value": "house-1", "unit": "", "time": None},
-        "9-9:9.9.9*9": {"value": -5, "unit": "", "time": None},
+        "9-9:9.9.9*9": {"value": -5, "unit": "VA", "time": None},  # only the meter knows it
     },
 }
 LIVE = {**REGISTERS, "source": "metered", "age_seconds": 0, "status": []}
