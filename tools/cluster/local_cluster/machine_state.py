@@ -6,6 +6,7 @@ Kubelets set a few kernel parameters; some programs make folders at fixed places
 import json
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from .settings import Settings
@@ -73,8 +74,9 @@ def _remove_empty(folders: Iterable[str]) -> None:
         top = Path(folder)
         inner = [path for path in top.rglob("*") if path.is_dir() and not path.is_symlink()]
         for path in [*sorted(inner, reverse=True), top]:
-            if path.is_dir() and not any(path.iterdir()):
-                path.rmdir()
+            if path.is_dir():
+                with suppress(OSError):  # not empty: another cluster on this machine uses it
+                    path.rmdir()
 
 
 def restore_machine(settings: Settings) -> None:
