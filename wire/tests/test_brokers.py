@@ -103,6 +103,7 @@ def test_a_record_that_names_another_broker_moves_the_meter_there(world):
 def test_a_candidate_moves_nobody(world):
     world.served = {OTHER}
     world.publish(OTHER, 1, 2)
+    world.lose()
     world.run(300)
     assert world.brokers.at == FIRST
 
