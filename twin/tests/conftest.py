@@ -147,7 +147,9 @@ class World:
         self.broker.kill()
         self.broker.wait()
 
-    def start_twin(self, configuration=None, python=sys.executable):
+    def start_twin(self, configuration=None, python=None):
+        """`python`: else that of TWIN_PYTHON, a script that runs an image's, else this one."""
+        python = python or os.environ.get("TWIN_PYTHON", sys.executable)
         twin = TwinProcess(self, configuration or self.configuration(), python)
         self.twins.append(twin)
         return twin
