@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -158,6 +159,65 @@ def test_certificates_are_renewed_and_the_keys_of_the_fleet_are_not():
     assert store.secrets["metertwin-ca"] == before["metertwin-ca"]
     for name in ("metertwin-operator-tls", "metertwin-mosquitto-tls"):
         assert store.secrets[name] != before[name]
+
+
+def rotated(store: MemorySecrets, signing: Authority, *others: Authority) -> list[str]:
+    """Put a CA and further anchors into the Secret, and let the daily run see it."""
+    store.secrets["metertwin-ca"] = {
+        "tls.crt": signing.certificate_pem,
+        "tls.key": signing.key_pem,
+        "anchors.crt": b"".join(other.certificate_pem for other in others),
+    }
+    return ensure_installation(store, "ns", NOW + timedelta(days=1))
+
+
+def accepts(store: MemorySecrets, leaf: str) -> bool:
+    """Whether what everybody trusts contains the issuer of a certificate."""
+    trust = store.maps["metertwin-trust"]["ca.crt"].encode()
+    certificate = x509.load_pem_x509_certificate(store.secrets[leaf]["tls.crt"])
+    for anchor in x509.load_pem_x509_certificates(trust):
+        try:
+            certificate.verify_directly_issued_by(anchor)
+        except InvalidSignature:
+            continue
+        return True
+    return False
+
+
+def test_the_ca_is_rotated_in_three_steps_and_every_certificate_is_trusted_at_each():
+    store = MemorySecrets()
+    ensure_installation(store, "ns", NOW)
+    old = Authority.load(*[store.secrets["metertwin-ca"][name] for name in ("tls.crt", "tls.key")])
+    before, new = dict(store.secrets), Authority.create(NOW)
+    leaf = "metertwin-mosquitto-tls"
+
+    rotated(store, old, new)
+    assert store.secrets[leaf]["tls.crt"] == before[leaf]["tls.crt"]
+    assert store.secrets[leaf]["ca.crt"] == old.certificate_pem + new.certificate_pem
+    assert accepts(store, leaf)
+
+    lines = rotated(store, new, old)
+    assert store.secrets[leaf]["tls.crt"] != before[leaf]["tls.crt"]
+    assert accepts(store, leaf)
+    assert store.maps["metertwin-trust"]["ca.crt"].count("BEGIN CERTIFICATE") == 2
+    assert any("renewed" in line for line in lines)
+
+    kept = store.secrets[leaf]["tls.crt"]
+    rotated(store, new)
+    assert store.secrets[leaf]["tls.crt"] == kept
+    assert store.maps["metertwin-trust"]["ca.crt"] == new.certificate_pem.decode()
+
+
+@pytest.mark.parametrize("wrong", [b"nonsense", None])
+def test_an_anchor_that_is_no_ca_is_refused_and_nothing_is_changed(wrong):
+    store = MemorySecrets()
+    ensure_installation(store, "ns", NOW)
+    leaf = store.secrets["metertwin-operator-tls"]["tls.crt"]
+    store.secrets["metertwin-ca"]["anchors.crt"] = wrong or leaf
+    before, maps = dict(store.secrets), dict(store.maps)
+    with pytest.raises(CredentialError, match=r"metertwin-ca, anchors\.crt"):
+        ensure_installation(store, "ns", NOW + timedelta(days=1))
+    assert (store.secrets, store.maps) == (before, maps)
 
 
 def test_a_fleet_key_of_the_wrong_length_is_refused_and_not_replaced():

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -173,6 +174,44 @@ class Authority:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         signed = builder.sign(self.key, hashes.SHA256())
         return signed.public_bytes(serialization.Encoding.PEM)
+
+
+def load_anchors(certificates: bytes) -> list[bytes]:
+    """Return each CA certificate of a PEM text on its own.
+
+    Raises:
+        CredentialError: the text holds something that is no CA certificate.
+    """
+    if not certificates.strip():
+        return []
+    try:
+        loaded = x509.load_pem_x509_certificates(certificates)
+    except ValueError as error:
+        raise CredentialError(f"anchors: {error}") from None
+    for one in loaded:
+        try:
+            constraints = one.extensions.get_extension_for_class(x509.BasicConstraints)
+        except x509.ExtensionNotFound:
+            constraints = None
+        if constraints is None or not constraints.value.ca:
+            raise CredentialError(f"anchors: {one.subject.rfc4514_string()} is no CA certificate")
+    return [one.public_bytes(serialization.Encoding.PEM) for one in loaded]
+
+
+def is_issued_by(certificate: bytes, authority: Authority) -> bool:
+    """Whether an authority signed a certificate.
+
+    Raises:
+        CredentialError: it cannot be read.
+    """
+    try:
+        x509.load_pem_x509_certificate(certificate).verify_directly_issued_by(authority.certificate)
+    except InvalidSignature:
+        return False
+    except (ValueError, TypeError):
+        renewal_due(certificate, authority.certificate.not_valid_before_utc)  # is it one at all?
+        return False
+    return True
 
 
 def renewal_due(certificate: bytes, now: datetime) -> bool:
