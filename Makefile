@@ -42,6 +42,7 @@ generate: setup ## write every generated file again
 check: setup ## format, lint, types, layers, generated files
 	@echo "==> ruff"; $(RUN) ruff format --check . ; $(RUN) ruff check .
 	echo "==> mypy"; $(RUN) mypy
+	echo "==> pyright, firmware"; UV="$(UV)" $(RUN) python firmware/typecheck.py
 	echo "==> layers"; $(RUN) lint-imports
 	echo "==> generated files"; $(RUN) python tools/generate.py --check
 

@@ -33,7 +33,7 @@ class Load:
         self.share_permille = share_permille
         self.release_s = release_s
         self.limit_w = safe_w
-        self.until_ms = None
+        self.until_ms: "int | None" = None
         self.closed = safe_w is None or safe_w > 0
 
 

@@ -20,6 +20,10 @@ from event_codes import (
 )
 from meter_wire.portable.entry import STATUS_CLOCK_ADJUSTED
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from meter_wire.portable.meter_link import MeterLink
+
 _OK = 0
 _ABSENT = 1
 _REFUSED = 3
@@ -40,7 +44,7 @@ class Commands:
 
     def __init__(self, state, recorder, timekeeper, measuring, loads, supply, ems=None) -> None:
         """Attach the parts; `link` is set by `link_task`."""
-        self.link = None
+        self.link: "MeterLink" = None  # type: ignore - set before anything arrives
         self._state = state
         self._recorder = recorder
         self.timekeeper = timekeeper
@@ -63,7 +67,8 @@ class Commands:
         self._state.set(items.LINK, record)
         self._state.save()
         owner = self.link.owner
-        self._recorder.event_now(OWNER_CHANGE, owner.active, owner.candidate)
+        if owner is not None:
+            self._recorder.event_now(OWNER_CHANGE, owner.active, owner.candidate)
 
     def _entry(self, codes) -> bytes | None:
         utc_s, rows = self._measuring.snapshot(codes)
@@ -183,12 +188,12 @@ class Commands:
         if self._ems is None:
             self.link.answer(epoch, command, _ABSENT)
         else:
-            asyncio.create_task(self._hand_over(epoch, command, data))
+            asyncio.create_task(self._hand_over(self._ems, epoch, command, data))
 
-    async def _hand_over(self, epoch: int, command: int, data: bytes) -> None:
+    async def _hand_over(self, ems, epoch: int, command: int, data: bytes) -> None:
         code, reply = _REFUSED, b""
         try:
-            code, reply = await self._ems.forward(data)
+            code, reply = await ems.forward(data)
         except Exception:
             pass
         self.link.answer(epoch, command, code, data=reply)

@@ -175,7 +175,7 @@ class Firmware:
         if not self.config.watchdog_s:
             return None
         try:
-            from machine import WDT  # noqa: PLC0415
+            from machine import WDT  # type: ignore # noqa: PLC0415
         except ImportError:
             return None  # the unix port has none
         return WDT(timeout=self.config.watchdog_s * 1000).feed

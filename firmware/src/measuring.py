@@ -141,7 +141,7 @@ class Measuring:
         if utc_s is None:
             captures = self._count_on(passed_ms)
         if self.quality is not None:
-            self._judge(sample, passed_ms, utc_s, utc_ms)
+            self._judge(self.quality, sample, passed_ms, utc_s, utc_ms)
         return captures
 
     def _count_on(self, passed_ms: int) -> list:
@@ -152,12 +152,12 @@ class Measuring:
         self._counted_ms = 0
         return [(None, self.meter.snapshot(None))]
 
-    def _judge(self, sample, passed_ms: int, utc_s, utc_ms: int) -> None:
+    def _judge(self, quality, sample, passed_ms: int, utc_s, utc_ms: int) -> None:
         wave = self.front_end.waveform
         at_s = self._timekeeper.uptime_ms() // 1000 if utc_s is None else utc_s
-        events = self.quality.half_cycles(wave.half_cycles, wave.half_us, at_s, utc_ms, wave.age_us)
+        events = quality.half_cycles(wave.half_cycles, wave.half_us, at_s, utc_ms, wave.age_us)
         voltages = [phase[2] for phase in sample[1]]
-        events += self.quality.tick(voltages, passed_ms, utc_s, utc_ms)
+        events += quality.tick(voltages, passed_ms, utc_s, utc_ms)
         for event in events:
             began_s = None if utc_s is None else event[1][0]
             self._recorder.event(event[0], began_s, *event[2:])

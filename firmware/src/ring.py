@@ -81,8 +81,8 @@ class Ring:
             self._chain = bytes(16)
             return
         self._overwrite(first)  # what is missing at the old end without being given up is lost
-        last = self._segments.end - 1
-        before, entry = self._segments.read(last)
+        last = self._segments.end - 1  # type: ignore - there is a first one
+        before, entry = self._segments.read(last)  # type: ignore
         self._chain = chain(before, self.incarnation, last, entry)
         self._next = last + 1
         if self._next < known and self._ranges:

@@ -15,12 +15,12 @@ _ITEM = ">BqQ"
 _EPOCH_S = 946684800 if time.gmtime(0)[0] == 2000 else 0
 
 if hasattr(time, "ticks_ms"):
-    ticks_ms = time.ticks_ms
+    ticks_ms = time.ticks_ms  # type: ignore - its own type of integer
 else:
 
     def ticks_ms() -> int:
         """Return milliseconds of a clock that never steps (CPython)."""
-        return time.monotonic_ns() // 1000000
+        return time.monotonic_ns() // 1000000  # type: ignore
 
 
 def rtc_ms() -> int:
