@@ -18,6 +18,7 @@ GENERATORS: tuple[tuple[str, str], ...] = (
     ("catalogue of applications", "tools/catalogue.py"),
     ("reference of the resources", "tools/reference/crds.py"),
     ("chart", "tools/chart/generate.py"),
+    ("values and roles of the chart", "tools/reference/chart_tables.py"),
     ("figures of the README", "tools/reference/figures.py"),
 )
 

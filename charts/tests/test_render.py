@@ -171,6 +171,20 @@ def test_every_pod_of_ours_is_denied_what_is_not_allowed(render, case):
         assert "metertwin.io/role" in pod["metadata"]["labels"], name
 
 
+def test_the_page_of_roles_holds_every_rule_that_helm_renders(render):
+    page = (CHART.parents[1] / "docs/reference/rbac.md").read_text()
+    rows = {tuple(cell.strip() for cell in line.split("|")[1:-1]) for line in page.splitlines() if line.startswith("| `")}  # fmt: skip
+    rendered = set()
+    for manifest in render("default"):
+        name = manifest["metadata"]["name"].replace("metertwin-metertwin-demo-", "metertwin-metertwin-")  # fmt: skip
+        for rule in manifest.get("rules", []):
+            things = ", ".join(f"`{thing}`" for thing in rule["resources"])
+            group = rule["apiGroups"][0] or "core"
+            limited = ", ".join(f"`{one}`" for one in rule.get("resourceNames", [])) or "all"
+            rendered.add((f"`{name}`", ", ".join(rule["verbs"]), f"{things} ({group})", limited))
+    assert {(row[0], *row[2:]) for row in rows} == rendered
+
+
 def test_the_definitions_are_kept_when_the_release_is_removed(render):
     found = [m for m in render("default") if m["kind"] == "CustomResourceDefinition"]
     assert {m["metadata"]["name"] for m in found} == {

@@ -29,7 +29,8 @@ from meter_operator.watches import Watches, build_kopf_settings
 from meter_operator.workqueue import WorkQueue
 
 log = logging.getLogger("meter_operator")
-WORKERS = 16
+# Each look makes up to three writes, one after the other: more workers only wait for each other.
+WORKERS = 8
 SWEEP_S = 300
 BROKER_WAIT_S = 5
 STUCK_S = 900

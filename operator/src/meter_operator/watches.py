@@ -5,7 +5,7 @@ operator restart with nothing to do costs no API write. Retries are the work que
 """
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import kopf
 from meter_wire.names import GROUP, LABEL_ROLE, ROLE_TWIN, VERSION
@@ -90,6 +90,14 @@ class Watches:
             self._queue.add(key)
 
 
+class NoDifferences(kopf.AnnotationsDiffBaseStorage):
+    """kopf copies each body to find what changed: a tenth of our time for what nobody asks."""
+
+    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:  # noqa: ARG002
+        """Return nothing to compare."""
+        return cast("kopf.BodyEssence", {})
+
+
 def build_kopf_settings() -> kopf.OperatorSettings:
     """Return kopf's settings; each line is here because its default hurt (docs/explanation)."""
     settings = kopf.OperatorSettings()
@@ -101,5 +109,5 @@ def build_kopf_settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True
     settings.persistence.finalizer = f"{GROUP}/finalizer"
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
-    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
+    settings.persistence.diffbase_storage = NoDifferences(prefix=GROUP)
     return settings
