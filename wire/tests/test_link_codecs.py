@@ -4,7 +4,6 @@ import ast
 import hashlib
 import hmac
 import pathlib
-import string
 
 import pytest
 from hypothesis import given
@@ -206,7 +205,7 @@ def owner_records(draw):
         candidate,
         draw(st.binary(min_size=16, max_size=16)) if candidate else b"",
         draw(st.integers(max(active, candidate), 0xFFFFFFFF)),
-        draw(st.text(string.ascii_letters, min_size=1)) + ":8883",
+        draw(st.sampled_from(["", "h:1", "[2001:db8::1]:65535", "a.example:8883"])),
         draw(st.integers(1, 0xFFFFFFFF)),
         draw(st.just(b"") | st.binary(min_size=8, max_size=8)),
     )
@@ -222,7 +221,15 @@ def test_an_owner_record_comes_back_and_no_other_key_reads_it(record, key):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("active", 0), ("candidate", 1), ("highest", 1), ("broker", "host"), ("counter", 0)],
+    [
+        ("active", 0),
+        ("candidate", 1),
+        ("highest", 1),
+        ("broker", "host"),
+        ("broker", "host:65536"),
+        ("broker", "host:0"),
+        ("counter", 0),
+    ],
 )
 def test_an_owner_record_with_a_wrong_field_names_it(field, value):
     record = OwnerRecord("m", 2, bytes(16), 0, b"", 2, "h:1", 1)

@@ -1,5 +1,6 @@
 """The golden vectors of link version 1 on CPython and on 64- and 32-bit MicroPython."""
 
+import hashlib
 import importlib.util
 import json
 import pathlib
@@ -7,12 +8,35 @@ import subprocess
 import sys
 
 import pytest
-from meter_wire.tables import FRAME_TYPES
+from meter_wire import tables
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[1]
 FILE = ROOT / "wire/vectors/link-v1.json"
 LAUNCHER = ROOT / "tools/micropython/micropython"
+STEPS, ORDERS = 87, 14
+TABLES = {
+    "FRAME_TYPES": 18,
+    "TAGS": 52,
+    "ENTRY_KINDS": 2,
+    "ENTRY_TAGS": 4,
+    "STATUS": 8,
+    "FORM_BITS": 4,
+    "HOLES": 3,
+    "ANSWERS": 10,
+    "TARGETS": 3,
+    "CAPABILITIES": 6,
+    "CLOCK_STATES": 2,
+    "SIGNATURES": 2,
+    "ORDER_TAGS": 10,
+    "ORDER_ACTIONS": 3,
+    "OWNER_TAGS": 9,
+    "OWNER_HELLO_TAGS": 6,
+}
+"""How many rows of each table are frozen."""
+FROZEN_TRANSCRIPT = "96327a283b67d530"
+FROZEN_BYTES = "1cd3b94787276d60"
+FROZEN_NUMBERS = "498d75716f92f3df"
 PROGRAM = """
 import sys, json
 sys.path[:0] = [{tests!r}, {source!r}]
@@ -42,11 +66,27 @@ def test_a_changed_vector_is_noticed():
 def test_the_transcript_has_every_frame_type_segments_both_ways_and_orders():
     steps = json.loads(FILE.read_text())["transcript"]
     frames = [(s[0], int(s[2][2:4], 16)) for s in steps if s[0] in ("up", "down") and s[1]]
-    assert {kind for _, kind in frames} == {row.number for row in FRAME_TYPES}
+    assert {kind for _, kind in frames} == {row.number for row in tables.FRAME_TYPES}
     assert frames.count(("up", 0x07)) == 2
     assert frames.count(("down", 0x8B)) == 2
     assert frames.count(("down", 0x8A)) == 2
     assert [step[3] for step in steps if step[0] == "down"].count("order") == 1
+
+
+def digest(document):
+    return hashlib.sha256(json.dumps(document).encode()).hexdigest()[:16]
+
+
+def test_link_version_1_is_frozen():
+    """A difference is link version 2: deployed meters would not understand it. Only append."""
+    vectors = json.loads(FILE.read_text())
+    assert digest(vectors["transcript"][:STEPS]) == FROZEN_TRANSCRIPT
+    rows = [vectors[key] for key in ("integers", "meter_key", "epoch_keys")]
+    assert digest([*rows, vectors["orders"]["rows"][:ORDERS]]) == FROZEN_BYTES
+    numbers = [
+        [row.number, row.name] for name in TABLES for row in getattr(tables, name)[: TABLES[name]]
+    ]
+    assert digest(numbers) == FROZEN_NUMBERS
 
 
 @pytest.mark.parametrize("arch", ["amd64", "i386"])

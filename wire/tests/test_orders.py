@@ -13,6 +13,7 @@ from meter_wire.commands import Order
 from meter_wire.effects import Answered
 from meter_wire.memory import MemoryMeter
 from meter_wire.owner_record import parse_owner_hello
+from meter_wire.portable import tlv
 from meter_wire.portable.keys import derive_key
 from meter_wire.portable.order import Order as ParsedOrder
 from meter_wire.portable.order import judge, verifier
@@ -106,6 +107,19 @@ def test_a_cut_or_longer_order_is_refused(order, data):
         if parses(bad):  # only whole optional fields may be cut off; the signature covers them
             assert bad == encoded[:end]
             assert parse_utility_order(bad) != order
+
+
+@given(st.binary(max_size=200) | st.dictionaries(
+    st.integers(1, 12), st.binary(max_size=70), max_size=12,
+).map(lambda rows: b"\x01" + b"".join(tlv.field(tag, value) for tag, value in rows.items())))  # fmt: skip
+def test_arbitrary_bytes_end_in_a_refusal_of_the_table(data):
+    try:
+        order = ParsedOrder(data)
+    except RemoteProtocolError as error:
+        reason = error.args[0]
+    else:
+        reason = judge(order, "house-1", 0, bytes(8), NOW_S, 1, 1)
+    assert reason in {"", *(row.name for row in tables.REFUSALS)}
 
 
 @pytest.mark.parametrize(
