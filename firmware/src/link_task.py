@@ -85,7 +85,7 @@ class LinkTask:
         topics = [(self._base + "owner", 1)] + [(self._down(epoch), 1) for epoch in epochs]
         await shell.subscribe(*topics)
         self._link.connected(self._uptime_ms())
-        brokers.connected(self._uptime_ms())
+        brokers.connected(self._link, self._uptime_ms())
         self._log("link: connected")
         while self._lost is None:
             beat()

@@ -109,7 +109,7 @@ class Small:
         try:
             await shell.subscribe((base + "owner", 1))
             link.connected(self.uptime_ms())
-            brokers.connected(self.uptime_ms())
+            brokers.connected(link, self.uptime_ms())
             epochs = []
             while self.lost is None and not brokers.leave(link, self.uptime_ms()):
                 if link.reread:

@@ -51,7 +51,7 @@ class World:
             if brokers.at in self.holders and hasattr(self, "kept"):
                 meter.accept(self.kept)
             meter.link.connected(now_ms)
-            brokers.connected(now_ms)
+            brokers.connected(meter.link, now_ms)
         elif not self.up:
             self.visits.append((now_ms // 1000, brokers.at))
             brokers.ended(meter.link)
@@ -248,6 +248,23 @@ def test_a_time_without_any_broker_does_not_prolong_the_pause(world):
     world.run(REST_S + GRACE_S + 10)
     assert world.brokers.at == OTHER
     assert world.meter.link.serves()
+
+
+def test_the_spread_of_uploads_is_no_silence(world):
+    world.meter.link.spread_ms = 600_000
+    spread_s = world.meter.link.spread_delay_ms() // 1000
+    assert spread_s > QUIET_S
+    world.publish("another-name-of-first:8883")
+    world.lose()
+    world.run(spread_s + 100)
+    assert [at for _, at in world.visits] == [FIRST, FIRST]
+    assert world.meter.link.serves()
+    world.served = {OTHER}
+    world.publish(OTHER, active=3)
+    world.run(GRACE_S + spread_s + 10)
+    assert world.brokers.at == OTHER
+    assert world.meter.link.serves()
+    assert [at for _, at in world.visits] == [FIRST, FIRST, OTHER]
 
 
 def test_an_address_is_host_and_port():

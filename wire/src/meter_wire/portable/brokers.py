@@ -31,13 +31,13 @@ class Brokers:
         self._rest_ms = 0
         self._pause_ms = _REST_MS
 
-    def connected(self, now_ms: int) -> None:
+    def connected(self, link: "MeterLink", now_ms: int) -> None:
         """Note that the broker session is up and `mt/<device>/owner` subscribed.
 
         Back at the first broker after another one failed, the meter stays for a minute at least,
         twice as long each time until a twin has answered elsewhere, at most 16 minutes.
         """
-        self._since_ms = now_ms
+        self._since_ms = now_ms + link.spread_delay_ms()  # the hello waits so long
         if self.at == self.first:
             self._failed = 0
             if self._back:
