@@ -128,6 +128,30 @@ async def test_a_renewed_certificate_is_used_on_both_connections_without_a_resta
     assert '"what":"broker session lost"' not in twin.log
 
 
+async def test_no_reading_is_lost_or_doubled_while_certificates_are_renewed(world, tools, secret):
+    for name in ("renewed", "again"):
+        issue(world, tools, name)
+    world.start_broker()
+    twin = world.start_twin(secret.configuration)
+    await asyncio.to_thread(twin.wait_serving)
+    await world.operate("active")
+    meter = tools.Meter(world)
+    meter.power_on()
+    for round_, name in enumerate(("renewed", "again", "tls"), 1):
+        secret.swap(secret.content(name))
+        for _ in range(10_000):
+            meter.append(tools.reading(1_800_000_000 + meter.ring.head, meter.ring.head))
+            await asyncio.sleep(0.003)
+            if twin.log.count('"what":"certificate renewed"') == round_:
+                break
+    await tools.eventually(lambda: meter.ring.stored == meter.ring.head, "everything is stored", 40)
+    _, status = await asyncio.to_thread(twin.get, "/v1/status")
+    assert status["certificate"]["renewed"] == 3
+    assert status["entries"] == len(meter.log)
+    assert (status["conflicts"], status["holes"]) == (0, 0)
+    await meter.power_off()
+
+
 async def test_a_broken_certificate_keeps_the_old_one_until_a_whole_one_comes(world, tools, secret):
     issue(world, tools, "renewed")
     world.start_broker()
