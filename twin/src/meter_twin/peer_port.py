@@ -64,7 +64,9 @@ class PeerPort:
             ApiError: the error body that the client gets.
         """
         may_read = reads(request.peer, self._recipients)
-        knows = may_read or any(name.startswith((TWIN_URI, OPERATOR_URI)) for name in request.peer)
+        knows = may_read or any(
+            name == OPERATOR_URI or name.startswith(TWIN_URI) for name in request.peer
+        )
         if not knows or (request.path in self._reads and not may_read):
             known = request.path in self._reads or request.path == "/v1/identity"
             self.refused[request.path if known else "other"] += 1
