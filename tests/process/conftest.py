@@ -2,6 +2,7 @@
 
 import pathlib
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,7 +12,7 @@ from harness import World
 
 
 @pytest.fixture
-def world(tmp_path):
+def world(tmp_path: pathlib.Path) -> Iterator[World]:
     made = World(tmp_path)
     yield made
     made.close()

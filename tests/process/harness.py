@@ -15,13 +15,15 @@ import shutil
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from meter_pki import authority, identities
 from meter_wire.portable.keys import derive_key
 from operator_role import OperatorRole
-from oracle import Ledger, read_oracle, read_store
+from oracle import Contents, Ledger, read_oracle, read_store
 from processes import Process, connects, free_ports, wait_for
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -43,39 +45,56 @@ pattern write mt/%u/state
 """
 
 
+class Twin(Process):
+    """The twin of one epoch, its ports and its store."""
+
+    plain: int
+    local: int
+    store: pathlib.Path
+
+
 class World:
     """Files, ports and processes of one test."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: pathlib.Path) -> None:
         self.folder = folder
         folder.chmod(0o755)
         self.port = free_ports(1)[0]
         self.authority = authority.Authority.create(datetime.now(UTC))
         (folder / "ca.crt").write_bytes(self.authority.certificate_pem)
-        self.twins = {}
+        self.twins: dict[int, Twin] = {}
         self.ems_port = free_ports(1)[0]
         self._issue("server", identities.broker_identity(NAMESPACE, extra=("localhost",)))
         self._issue("operator", identities.operator_identity())
         self.broker = self._broker()
-        self.firmware = None
+        self._firmware: Process | None = None
+        self.meter_json: dict[str, Any] = {}
         self.operator = OperatorRole(self, DEVICE, K_METER)
 
-    def _issue(self, name, identity):
+    def _issue(self, name: str, identity: identities.Identity) -> authority.Bundle:
         bundle = self.authority.issue(identity, datetime.now(UTC))
         (self.folder / f"{name}.crt").write_bytes(bundle.certificate)
         (self.folder / f"{name}.key").write_bytes(bundle.key)
         (self.folder / f"{name}.key").chmod(0o644)
         return bundle
 
-    def _broker(self):
+    def _broker(self) -> Process:
         program = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin")
         if program is None:
             pytest.skip("mosquitto is missing: run `make deps`")
         self.configure_broker()
         return Process("broker", [program, "-c", str(self.folder / "mosquitto.conf")], self.folder)
 
-    def configure_broker(self, *, persistence=False, plain_port=0):
-        """Write the broker's configuration; it counts at the next start."""
+    def configure_broker(
+        self, *, persistence: bool = False, plain_port: int = 0, open_port: int = 0
+    ) -> None:
+        """Write the broker's configuration; it counts at the next start.
+
+        Args:
+            persistence: whether it keeps retained messages over a restart.
+            plain_port: a listener for a meter without TLS: whoever reaches it is believed.
+            open_port: a listener without rules and with free client ids, for an attacker.
+        """
         folder = self.folder
         (folder / "acl").write_text(ACL)
         (folder / "acl").chmod(0o600)
@@ -92,24 +111,24 @@ class World:
             "allow_anonymous false",
             f"acl_file {folder}/acl",
             "set_tcp_nodelay true",
-            "message_size_limit 4096",
+            "message_size_limit 1536",
         ]
-        if (
-            plain_port
-        ):  # for a meter without TLS; whoever reaches it is believed, as on a test bench
+        if plain_port:
             lines += [f"listener {plain_port} 127.0.0.1", "allow_anonymous true"]
             lines += [f"acl_file {folder}/acl", "use_username_as_clientid true"]
+        if open_port:
+            lines += [f"listener {open_port} 127.0.0.1", "allow_anonymous true"]
         if persistence:
             lines += ["persistence true", f"persistence_location {folder}/", "autosave_interval 1"]
         (folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
 
-    def start_broker(self):
+    def start_broker(self) -> None:
         self.broker.start()
         wait_for(lambda: connects(self.port), "the broker listens")
 
     # -- the meter
 
-    def make_firmware(self, arch="amd64", **changes):
+    def make_firmware(self, arch: str = "amd64", **changes: Any) -> Process:
         """Provision the meter's folder; the process is started by the test."""
         folder = self.folder / "meter"
         folder.mkdir(exist_ok=True)
@@ -145,23 +164,33 @@ class World:
         self.configure_meter(**changes)
         return self.firmware
 
-    def configure_meter(self, **changes):
+    @property
+    def firmware(self) -> Process:
+        """The meter's process, once there is one."""
+        assert self._firmware is not None
+        return self._firmware
+
+    @firmware.setter
+    def firmware(self, process: Process) -> None:
+        self._firmware = process
+
+    def configure_meter(self, **changes: Any) -> None:
         """Change `meter.json`; it counts at the next start."""
         self.meter_json.update(changes)
         (self.folder / "meter" / "meter.json").write_text(json.dumps(self.meter_json))
 
-    def lose_flash_state(self):
+    def lose_flash_state(self) -> None:
         """Delete the meter's two state slots: what a worn flash would do."""
         for slot in ("state0", "state1"):
             (self.folder / "meter" / "state" / slot).unlink(missing_ok=True)
 
-    def oracle(self):
+    def oracle(self) -> Contents:
         """Return what the meter has written to flash, in order."""
         return read_oracle(self.folder / "meter" / "oracle.log")
 
     # -- twins
 
-    def make_twin(self, epoch, epoch_id):
+    def make_twin(self, epoch: int, epoch_id: bytes) -> Twin:
         """Provision the twin of an epoch; `start` it yourself."""
         folder = self.folder / f"twin-{epoch}"
         identity = folder / "identity"
@@ -198,20 +227,18 @@ class World:
             "PYTHONPATH": f"{ROOT}/wire/src:{ROOT}/twin/src",
             "METERTWIN_CONFIG": json.dumps(configuration),
         }
-        twin = Process(
-            f"twin-{epoch}", [sys.executable, "-m", "meter_twin"], self.folder, environment
-        )
-        twin.epoch, twin.local = epoch, local
-        twin.store = folder / "store" / "twin.db"
+        command = [sys.executable, "-m", "meter_twin"]
+        twin = Twin(f"twin-{epoch}", command, self.folder, environment)
+        twin.plain, twin.local, twin.store = plain, local, folder / "store" / "twin.db"
         self.twins[epoch] = twin
         return twin
 
     @property
-    def twin(self):
+    def twin(self) -> Twin:
         """The twin of the active epoch."""
         return self.twins[self.operator.active]
 
-    def ask(self, method, path, body=None):
+    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Return (status, JSON) of the active twin's local port."""
         data = json.dumps(body).encode() if body is not None else None
         url = f"http://127.0.0.1:{self.twin.local}{path}"
@@ -225,7 +252,7 @@ class World:
 
     # -- the promise
 
-    def start(self, **changes):
+    def start(self, **changes: Any) -> None:
         """Start broker, operator, twin of epoch 1 and firmware."""
         self.start_broker()
         self.operator.start()
@@ -233,10 +260,10 @@ class World:
         self.twin.start()
         self.make_firmware(**changes).start()
 
-    def wait_stored(self, count=1, timeout_s=60):
+    def wait_stored(self, count: int = 1, timeout_s: float = 60) -> None:
         """Wait until the active twin has stored everything logged, at least `count` entries."""
 
-        def arrived():
+        def arrived() -> bool:
             logged = self.oracle()
             ledger = read_store(self.twin.store)
             missing = [one for one in logged if one not in ledger.entries and one not in ledger]
@@ -244,16 +271,16 @@ class World:
 
         wait_for(arrived, "every entry of the oracle is stored or declared", timeout_s, 0.25)
 
-    def check(self, allowed_reasons=()):
+    def check(self, allowed_reasons: Iterable[int] = ()) -> Ledger:
         """Compare the oracle with the active twin's store; return the store's ledger."""
         logged = self.oracle()
-        ledger: Ledger = read_store(self.twin.store)
+        ledger = read_store(self.twin.store)
         ledger.verify(logged, self.oracle(), allowed_reasons)
         return ledger
 
-    def close(self):
+    def close(self) -> None:
         """End every process that this world started."""
         self.operator.stop()
-        for process in (self.firmware, *self.twins.values(), self.broker):
+        for process in (self._firmware, *self.twins.values(), self.broker):
             if process is not None:
                 process.kill()

@@ -6,7 +6,9 @@ at a start, which a kill between flash and log may have left out of the log.
 
 import contextlib
 import hashlib
+import pathlib
 import sqlite3
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from meter_wire.portable.entry import chain, chain_hole
@@ -19,13 +21,17 @@ class Identity(NamedTuple):
     seq: int
 
 
-def read_oracle(path):
+Contents = dict[Identity, tuple[int, str]]
+"""Kind and hash of each entry."""
+
+
+def read_oracle(path: pathlib.Path) -> Contents:
     """Return {Identity: (kind, hash)} of the log, in its order.
 
     Raises:
         AssertionError: the firmware gave one number to two entries, or went back.
     """
-    found = {}
+    found: Contents = {}
     text = path.read_text() if path.exists() else ""
     for line in text.splitlines(keepends=True):
         if not line.endswith("\n"):
@@ -44,7 +50,14 @@ def read_oracle(path):
 class Ledger:
     """What a twin's store holds."""
 
-    def __init__(self, entries, raw, holes, conflicts, marks):
+    def __init__(
+        self,
+        entries: Contents,
+        raw: dict[str, list[tuple[int, bytes]]],
+        holes: dict[str, list[tuple[int, int, int]]],
+        conflicts: int,
+        marks: dict[str, tuple[int, bytes]],
+    ) -> None:
         """Args:
         entries: {Identity: (kind, hash)}.
         raw: {incarnation: [(seq, bytes)] ascending}.
@@ -58,17 +71,19 @@ class Ledger:
         self.conflicts = conflicts
         self.marks = marks
 
-    def __contains__(self, identity):
+    def __contains__(self, identity: Identity) -> bool:
         """Whether the number lies in a declared hole."""
         return any(
             first <= identity.seq <= last
             for first, last, _ in self.holes.get(identity.incarnation, ())
         )
 
-    def reasons(self):
+    def reasons(self) -> set[int]:
         return {reason for rows in self.holes.values() for _, _, reason in rows}
 
-    def verify(self, logged, logged_later, allowed_reasons=()):
+    def verify(
+        self, logged: Contents, logged_later: Contents, allowed_reasons: Iterable[int] = ()
+    ) -> None:
         """Every logged entry is stored once, unchanged and in order, or in an allowed hole.
 
         `logged` was read before the store and must be in it, `logged_later` after it and must
@@ -86,8 +101,9 @@ class Ledger:
         for incarnation in self.raw:
             self._verify_order(incarnation)
 
-    def _verify_order(self, incarnation):
+    def _verify_order(self, incarnation: str) -> None:
         """Numbers and holes cover 1 to the mark without overlap, and the hashes chain."""
+        rows: list[tuple[int, int, bytes | int]]
         rows = [(seq, seq, raw) for seq, raw in self.raw[incarnation]]
         rows += [(first, last, reason) for first, last, reason in self.holes[incarnation]]
         expected, link = 1, bytes(16)
@@ -106,7 +122,7 @@ class Ledger:
         assert not link or link == known, f"{incarnation}: the chain is broken"
 
 
-def read_store(path):
+def read_store(path: pathlib.Path) -> Ledger:
     """Return the ledger of a store; it may be in use."""
     empty = Ledger({}, {}, {}, 0, {})
     if not path.exists():
@@ -123,9 +139,9 @@ def read_store(path):
         except sqlite3.OperationalError:
             return empty
     names = {number: name.hex() for number, name, _, _ in rows}
-    raw = {name: [] for name in names.values()}
-    declared = {name: [] for name in names.values()}
-    found = {}
+    raw: dict[str, list[tuple[int, bytes]]] = {name: [] for name in names.values()}
+    declared: dict[str, list[tuple[int, int, int]]] = {name: [] for name in names.values()}
+    found: Contents = {}
     for number, seq, kind, content in entries:
         raw[names[number]].append((seq, bytes(content)))
         found[Identity(names[number], seq)] = kind, hashlib.sha256(content).digest()[:8].hex()

@@ -5,13 +5,18 @@ Neighbour: `harness`, which knows what they are.
 
 import contextlib
 import os
+import pathlib
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+Answer = TypeVar("Answer")
 
 
-def free_ports(count):
+def free_ports(count: int) -> list[int]:
     """Return so many ports of loopback that nobody listens on."""
     with contextlib.ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in range(count)]
@@ -20,7 +25,9 @@ def free_ports(count):
         return [probe.getsockname()[1] for probe in probes]
 
 
-def wait_for(condition, what, timeout_s=30, period_s=0.1):
+def wait_for(
+    condition: Callable[[], Answer], what: str, timeout_s: float = 30, period_s: float = 0.1
+) -> Answer:
     """Wait until `condition()` is true; return what it returned."""
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
@@ -31,7 +38,7 @@ def wait_for(condition, what, timeout_s=30, period_s=0.1):
     raise AssertionError(f"not within {timeout_s} s: {what}")
 
 
-def connects(port):
+def connects(port: int) -> bool:
     """Whether somebody listens on the port."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
@@ -41,23 +48,29 @@ def connects(port):
 class Process:
     """A process that can be started again and again; its output goes to one file."""
 
-    def __init__(self, name, command, folder, environment=None):
+    def __init__(
+        self,
+        name: str,
+        command: list[str],
+        folder: pathlib.Path,
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self.name = name
         self.command = command
         self.log_path = folder / f"{name}.log"
         self.environment = environment or {"PATH": os.environ["PATH"]}
-        self.process = None
+        self.process: subprocess.Popen[bytes] | None = None
         self.starts = 0
 
     @property
-    def runs(self):
+    def runs(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
     @property
-    def log(self):
+    def log(self) -> str:
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
-    def start(self):
+    def start(self) -> None:
         assert not self.runs, self.name
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
@@ -65,9 +78,29 @@ class Process:
             )
         self.starts += 1
 
-    def kill(self):
+    def kill(self) -> None:
         """kill -9, as a power cut or the out-of-memory killer would."""
-        if self.runs:
-            self.process.send_signal(signal.SIGKILL)
         if self.process is not None:
+            self.process.kill()
             self.process.wait()
+
+    @property
+    def pid(self) -> int:
+        """Its number; another one after each start."""
+        assert self.process is not None
+        assert self.runs, f"{self.name} has ended:\n{self.log[-2000:]}"
+        return self.process.pid
+
+    @contextlib.contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Let it stand still, as if its network did; what is sent to it waits."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
+
+    def resident_kib(self) -> int:
+        """Return VmRSS."""
+        status = pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))

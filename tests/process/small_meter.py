@@ -3,6 +3,9 @@
 Neighbour: test_small_heap.py, which maps the image outside of the heap and calls `main`.
 """
 
+# mypy: ignore-errors
+# MicroPython: other modules, no annotations
+
 import asyncio
 import gc
 import json

@@ -8,10 +8,12 @@ start of the firmware, then log and store must agree entry by entry.
 import random
 import shutil
 import time
+from collections.abc import Iterable
 
 import pytest
-from oracle import read_store
-from processes import wait_for
+from harness import World
+from oracle import Ledger, read_store
+from processes import Process, wait_for
 
 pytestmark = pytest.mark.timeout(300)
 OVERFLOW, RESERVED, RELEASED = 1, 2, 3
@@ -19,7 +21,7 @@ CLOCK_STEP, RING_OVERFLOW, INCARNATION_NEW = 3, 14, 16
 CLOCK_ADJUSTED = 0x0002
 
 
-def settle(world, allowed_reasons=(), timeout_s=90):
+def settle(world: World, allowed_reasons: Iterable[int] = (), timeout_s: float = 90) -> Ledger:
     """Kill and start the meter once more, wait until everything is stored, compare."""
     world.firmware.kill()
     world.firmware.start()
@@ -29,13 +31,13 @@ def settle(world, allowed_reasons=(), timeout_s=90):
     return world.check(allowed_reasons)
 
 
-def restart(process):
+def restart(process: Process) -> None:
     """Kill -9 and start again."""
     process.kill()
     process.start()
 
 
-def event_codes(ledger):
+def event_codes(ledger: Ledger) -> set[int]:
     """Return the set of event codes in a store."""
     codes = set()
     for rows in ledger.raw.values():
@@ -45,7 +47,7 @@ def event_codes(ledger):
     return codes
 
 
-def adjusted(ledger):
+def adjusted(ledger: Ledger) -> list[int]:
     """Return the numbers of the readings in whose interval the clock was stepped."""
     return [
         seq
@@ -55,7 +57,7 @@ def adjusted(ledger):
     ]
 
 
-def test_readings_and_events_arrive_over_mutual_tls(world):
+def test_readings_and_events_arrive_over_mutual_tls(world: World) -> None:
     world.start()
     world.wait_stored(8)
     ledger = world.check()
@@ -66,7 +68,7 @@ def test_readings_and_events_arrive_over_mutual_tls(world):
     assert document["registers"]["1-0:16.7.0*255"] == {"value": 230, "unit": "W"}
 
 
-def test_a_twin_killed_at_random_loses_nothing(world):
+def test_a_twin_killed_at_random_loses_nothing(world: World) -> None:
     world.start()
     choose = random.Random(1)
     for _ in range(5):
@@ -76,7 +78,7 @@ def test_a_twin_killed_at_random_loses_nothing(world):
 
 
 @pytest.mark.parametrize("persistence", [False, True], ids=["volatile", "persistent"])
-def test_a_broker_killed_at_random_loses_nothing(world, persistence):
+def test_a_broker_killed_at_random_loses_nothing(world: World, persistence: bool) -> None:
     world.configure_broker(persistence=persistence)
     world.start()
     choose = random.Random(2)
@@ -86,7 +88,7 @@ def test_a_broker_killed_at_random_loses_nothing(world, persistence):
     settle(world)
 
 
-def test_a_meter_killed_at_random_loses_and_repeats_nothing(world):
+def test_a_meter_killed_at_random_loses_and_repeats_nothing(world: World) -> None:
     world.start()
     choose = random.Random(3)
     for _ in range(8):
@@ -96,7 +98,7 @@ def test_a_meter_killed_at_random_loses_and_repeats_nothing(world):
     assert len(ledger.raw) == 1
 
 
-def test_everything_killed_together_loses_nothing(world):
+def test_everything_killed_together_loses_nothing(world: World) -> None:
     world.start()
     world.wait_stored(4)
     for _ in range(3):
@@ -109,7 +111,7 @@ def test_everything_killed_together_loses_nothing(world):
     settle(world)
 
 
-def test_a_store_that_is_gone_is_rebuilt_from_the_ring_by_the_next_epoch(world):
+def test_a_store_that_is_gone_is_rebuilt_from_the_ring_by_the_next_epoch(world: World) -> None:
     world.start()
     world.wait_stored(10)
     world.twin.kill()
@@ -122,7 +124,7 @@ def test_a_store_that_is_gone_is_rebuilt_from_the_ring_by_the_next_epoch(world):
     settle(world)
 
 
-def test_what_the_ring_no_longer_has_is_a_hole_of_the_new_store_only(world):
+def test_what_the_ring_no_longer_has_is_a_hole_of_the_new_store_only(world: World) -> None:
     world.start(ring_bytes=4096, ring_segments=3)
     wait_for(lambda: len(world.oracle()) > 45, "the ring goes round", 90)
     world.wait_stored()
@@ -136,7 +138,7 @@ def test_what_the_ring_no_longer_has_is_a_hole_of_the_new_store_only(world):
     assert last < max(seq for _, seq in world.oracle()) - 8
 
 
-def test_a_broker_away_for_half_the_ring_costs_nothing(world):
+def test_a_broker_away_for_half_the_ring_costs_nothing(world: World) -> None:
     world.start(ring_bytes=12288, ring_segments=4)
     world.wait_stored(6)
     world.broker.kill()
@@ -147,7 +149,7 @@ def test_a_broker_away_for_half_the_ring_costs_nothing(world):
     settle(world)
 
 
-def test_an_overflowing_ring_declares_a_counted_hole_and_goes_on(world):
+def test_an_overflowing_ring_declares_a_counted_hole_and_goes_on(world: World) -> None:
     world.start(ring_bytes=4096, ring_segments=3)
     world.wait_stored(6)
     world.broker.kill()
@@ -163,7 +165,7 @@ def test_an_overflowing_ring_declares_a_counted_hole_and_goes_on(world):
     assert RING_OVERFLOW in event_codes(ledger)
 
 
-def test_a_lost_flash_state_begins_a_new_incarnation_beside_the_old(world):
+def test_a_lost_flash_state_begins_a_new_incarnation_beside_the_old(world: World) -> None:
     world.start()
     world.wait_stored(8)
     world.operator.stop()
@@ -180,7 +182,7 @@ def test_a_lost_flash_state_begins_a_new_incarnation_beside_the_old(world):
 
 
 @pytest.mark.parametrize("error_s", [-40, 40], ids=["forward", "back"])
-def test_a_stepped_clock_neither_loses_nor_repeats(world, error_s):
+def test_a_stepped_clock_neither_loses_nor_repeats(world: World, error_s: int) -> None:
     world.start()
     world.wait_stored(6)
     world.firmware.kill()
@@ -194,7 +196,7 @@ def test_a_stepped_clock_neither_loses_nor_repeats(world, error_s):
     assert abs(newest_s - time.time()) < 10, "the offset of the clock was kept"
 
 
-def test_without_a_clock_the_meter_counts_on_and_is_set_by_its_twin(world):
+def test_without_a_clock_the_meter_counts_on_and_is_set_by_its_twin(world: World) -> None:
     world.start_broker()
     world.make_firmware(rtc=False).start()
     wait_for(lambda: sum(k == 1 for k, _ in world.oracle().values()) >= 2, "readings without time")
@@ -209,7 +211,7 @@ def test_without_a_clock_the_meter_counts_on_and_is_set_by_its_twin(world):
     assert {4} <= event_codes(ledger), "clock_set"
 
 
-def test_a_killed_operator_stops_nothing(world):
+def test_a_killed_operator_stops_nothing(world: World) -> None:
     world.start()
     world.wait_stored(5)
     world.operator.stop()
@@ -223,7 +225,7 @@ def test_a_killed_operator_stops_nothing(world):
     assert world.twin.starts == 2
 
 
-def test_a_handover_over_one_connection_gives_both_twins_everything(world):
+def test_a_handover_over_one_connection_gives_both_twins_everything(world: World) -> None:
     world.start()
     world.wait_stored(6)
     old = world.twin
@@ -243,7 +245,7 @@ def test_a_handover_over_one_connection_gives_both_twins_everything(world):
     assert read_store(old.store).entries == stored, "a retired epoch got something"
 
 
-def test_an_aborted_handover_leaves_the_active_twin_alone(world):
+def test_an_aborted_handover_leaves_the_active_twin_alone(world: World) -> None:
     world.start()
     world.wait_stored(5)
     candidate = world.operator.prepare()
@@ -259,7 +261,7 @@ def test_an_aborted_handover_leaves_the_active_twin_alone(world):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(3))
-def test_random_kills_of_everything_for_minutes(world, seed):
+def test_random_kills_of_everything_for_minutes(world: World, seed: int) -> None:
     choose = random.Random(seed)
     world.configure_broker(persistence=choose.random() < 0.5)
     world.start()

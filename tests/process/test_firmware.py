@@ -1,5 +1,6 @@
 """The firmware process by itself: EMS port without twin and broker, configuration, supervision."""
 
+import pathlib
 import re
 import socket
 import subprocess
@@ -7,7 +8,7 @@ import threading
 import time
 
 import pytest
-from harness import MICROPYTHON
+from harness import MICROPYTHON, World
 from processes import connects, wait_for
 
 pytestmark = pytest.mark.timeout(120)
@@ -16,13 +17,13 @@ pytestmark = pytest.mark.timeout(120)
 class Ems:
     """A home energy management system: reads lines, answers what is forwarded."""
 
-    def __init__(self, port):
+    def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), 5)
         self.data = b""
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()
 
-    def _read(self):
+    def _read(self) -> None:
         while True:
             try:
                 data = self.socket.recv(4096)
@@ -34,7 +35,7 @@ class Ems:
             for number in re.findall(rb"FORWARD (\d+) [0-9a-f]+\r\n", data):
                 self.socket.sendall(b"ANSWER " + number + b" 6f6b\r\n")
 
-    def close(self):
+    def close(self) -> None:
         try:  # noqa: SIM105
             self.socket.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -43,7 +44,7 @@ class Ems:
         self.socket.close()
 
 
-def crc16(data):
+def crc16(data: bytes) -> int:
     crc = 0
     for octet in data:
         crc ^= octet
@@ -52,18 +53,20 @@ def crc16(data):
     return crc
 
 
-def test_the_ems_port_pushes_telegrams_while_twin_and_broker_are_absent(world):
+def test_the_ems_port_pushes_telegrams_while_twin_and_broker_are_absent(world: World) -> None:
     world.make_firmware().start()
     wait_for(lambda: connects(world.ems_port), "the EMS port listens")
     ems = Ems(world.ems_port)
     wait_for(lambda: ems.data.count(b"!") >= 3, "three telegrams", 10)
-    body, crc = re.search(rb"(/MTW5.*?!)([0-9A-F]{4})\r\n", ems.data, re.DOTALL).groups()
+    telegram = re.search(rb"(/MTW5.*?!)([0-9A-F]{4})\r\n", ems.data, re.DOTALL)
+    assert telegram
+    body, crc = telegram.groups()
     assert int(crc, 16) == crc16(body)
     assert b"1-0:16.7.0(230*W)\r\n" in body
     ems.close()
 
 
-def test_forward_reaches_the_ems_and_its_answer_the_twin(world):
+def test_forward_reaches_the_ems_and_its_answer_the_twin(world: World) -> None:
     world.start()
     world.wait_stored(4)
     body = {"data": "aGVsbG8=", "ttl_seconds": 20}
@@ -76,7 +79,7 @@ def test_forward_reaches_the_ems_and_its_answer_the_twin(world):
     ems.close()
 
 
-def test_greedy_clients_cost_one_bounded_buffer(world):
+def test_greedy_clients_cost_one_bounded_buffer(world: World) -> None:
     world.make_firmware().start()
     wait_for(lambda: connects(world.ems_port), "the EMS port listens")
     time.sleep(1.5)
@@ -95,7 +98,7 @@ def test_greedy_clients_cost_one_bounded_buffer(world):
         one.close()
 
 
-def test_a_wrong_configuration_names_field_and_remedy(world):
+def test_a_wrong_configuration_names_field_and_remedy(world: World) -> None:
     world.make_firmware()
     for changes, expected in (
         ({"device": "House_1"}, "device: "),
@@ -116,7 +119,7 @@ def test_a_wrong_configuration_names_field_and_remedy(world):
         world.meter_json = saved
 
 
-def test_a_memory_error_in_one_task_stops_no_other(world, tmp_path):
+def test_a_memory_error_in_one_task_stops_no_other(world: World, tmp_path: pathlib.Path) -> None:
     world.make_firmware()
     script = tmp_path / "inject.py"
     script.write_text(
@@ -145,7 +148,7 @@ def test_a_memory_error_in_one_task_stops_no_other(world, tmp_path):
     assert codes.count(19) == 2, "task_restart"
 
 
-def test_no_key_and_no_value_is_logged(world):
+def test_no_key_and_no_value_is_logged(world: World) -> None:
     world.start()
     world.wait_stored(6)
     world.broker.kill()

@@ -4,13 +4,17 @@ Bytecode runs in place from a ROMFS image, as it does on the board. The figures 
 build/firmware/size.json.
 """
 
+import importlib
 import json
 import os
+import pathlib
 import sys
 import time
+from functools import partial
+from typing import Any
 
 import pytest
-from harness import DEVICE, K_METER, MICROPYTHON, ROOT
+from harness import DEVICE, K_METER, MICROPYTHON, ROOT, Twin, World
 from oracle import read_store
 from processes import Process, free_ports, wait_for
 
@@ -37,12 +41,11 @@ small_meter.main("CONFIG")
 """Maps the image, as flash is mapped: its bytecode stays outside of the heap."""
 
 
-def make_image(world):
+def make_image(world: World) -> pathlib.Path:
     """Return an image of the small profile and the module that reports the heap."""
     sys.path.insert(0, str(ROOT / "firmware"))
-    from romfs import pack
-
-    import build
+    pack: Any = importlib.import_module("romfs").pack
+    build: Any = importlib.import_module("build")
 
     build.build()
     short = build.build_small(world.folder / "small-build")
@@ -60,7 +63,7 @@ def make_image(world):
     return image
 
 
-def start_small(world, port):
+def start_small(world: World, port: int) -> Process:
     folder = world.folder / "meter"
     folder.mkdir()
     table = {
@@ -81,12 +84,16 @@ def start_small(world, port):
     return meter
 
 
-def heap_lines(world):
+def heap_lines(world: World) -> list[tuple[Any, ...]]:
     rows = [line.split()[1:] for line in world.firmware.log.splitlines() if "HEAP" in line]
     return [(row[0], *map(int, row[1:])) for row in rows]
 
 
-def test_two_epochs_over_a_real_broker_in_the_heap_of_an_esp8266(world):
+def has_more_than(twin: Twin, count: int) -> bool:
+    return len(read_store(twin.store).entries) > count
+
+
+def test_two_epochs_over_a_real_broker_in_the_heap_of_an_esp8266(world: World) -> None:
     port = free_ports(1)[0]
     world.configure_broker(plain_port=port)
     world.start_broker()
@@ -104,7 +111,7 @@ def test_two_epochs_over_a_real_broker_in_the_heap_of_an_esp8266(world):
     world.start_broker()
     head = heap_lines(world)[-1][4]
     for twin in (world.twin, candidate):
-        wait_for(lambda t=twin: len(read_store(t.store).entries) > head + 8, "both go on", 60)
+        wait_for(partial(has_more_than, twin, head + 8), "both go on", 60)
     for twin in (world.twin, candidate):
         read_store(twin.store).verify({}, read_store(twin.store).entries)
     lines = heap_lines(world)
