@@ -137,8 +137,9 @@ class Firmware:
         verify = None
         if config.utility_key:
             from meter_wire.portable.order import verifier  # noqa: PLC0415
+            from orders import Gate  # noqa: PLC0415
 
-            verify = verifier(config.utility_key)
+            verify = Gate(verifier(config.utility_key), self.timekeeper.uptime_ms)
         arguments = (config.device, config.key, self.ring, info, os.urandom)
         try:
             link = MeterLink(*arguments, self.state.get(items.LINK), verify)

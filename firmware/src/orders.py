@@ -21,6 +21,32 @@ _REPEATED = 4
 _CODES = {"": _OK, "expired": _EXPIRED, "repeated": _REPEATED}
 
 
+_PAUSE_MS = 60000
+
+
+class Gate:
+    """Verifies signatures, but none for a minute after a false one.
+
+    A verification costs a board seconds in which it does nothing else, so a twin that sends
+    forged orders without end must not get one each time.
+    """
+
+    def __init__(self, verify, uptime_ms) -> None:
+        """`verify`: (order, signature) → genuine; `uptime_ms`: () → milliseconds since boot."""
+        self._verify = verify
+        self._uptime_ms = uptime_ms
+        self._closed_until_ms = 0
+
+    def __call__(self, order: bytes, signature: bytes) -> bool:
+        """Tell whether the order is genuine; while the gate is closed none is."""
+        if self._uptime_ms() < self._closed_until_ms:
+            return False
+        if self._verify(order, signature):
+            return True
+        self._closed_until_ms = self._uptime_ms() + _PAUSE_MS
+        return False
+
+
 def carry_out(data: bytes, parts) -> int:
     """Judge a genuine order and do what it says; return the answer's code.
 

@@ -4,6 +4,7 @@ from event_codes import CLOCK_STEP, ORDER, RELAY_SUPPLY
 from meter_rig import DEVICE, NOW_S, Rig
 from meter_wire.portable.order import ACTION_ARM, ACTION_DISCONNECT, ACTION_SET_CLOCK, Order
 from meter_wire.portable.tlv import RemoteProtocolError, field, number
+from orders import Gate
 from registers import CONNECTED, DISCONNECTED, READY_FOR_RECONNECTION
 
 OK, EXPIRED, REFUSED, REPEATED = 0, 2, 3, 4
@@ -159,6 +160,25 @@ def test_a_malformed_order_is_answered_and_counted():
     assert rig.handle("order", b"\x01\x00", b"") == REFUSED
     assert rig.handle("order", encode(version=2), b"") == REFUSED
     assert rig.link.refused == {"malformed": 1, "version": 1}
+
+
+def test_a_forged_order_closes_the_gate_for_a_minute():
+    asked = []
+    now_ms = [5000]
+
+    def verify(order, signature):
+        asked.append(order)
+        return signature == b"genuine"
+
+    gate = Gate(verify, lambda: now_ms[0])
+    assert gate(b"a", b"genuine")
+    assert gate(b"b", b"genuine")
+    assert not gate(b"c", b"forged")
+    now_ms[0] = 64999
+    assert not gate(b"d", b"genuine")
+    assert asked == [b"a", b"b", b"c"], "nothing is verified while it is closed"
+    now_ms[0] = 65000
+    assert gate(b"e", b"genuine")
 
 
 def test_an_order_steps_the_clock_however_far_once():
