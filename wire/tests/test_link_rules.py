@@ -401,7 +401,7 @@ def test_a_time_to_live_is_never_longer_by_a_slow_hello(meter):
 def test_a_command_seen_before_is_refused(meter):
     issue(meter, Forward(b"x"))
     meter.settle()
-    meter.twin(1).link._command -= 1
+    meter.twin(1).link._pending.last -= 1
     issue(meter, Forward(b"x"))
     meter.settle()
     assert meter.link.refused == {"repeated": 1}
@@ -431,7 +431,7 @@ def test_an_unknown_command_is_answered_unknown(meter):
     body = number(29, 5) + number(30, 1 << 40)
     twin.down.extend(twin.link._session.seal(0x9F, body))
     meter.settle()
-    twin.link._deadlines[5] = 0
+    twin.link._pending.deadlines[5] = 0
     assert last(twin, Refused).reason == "repeated"
     assert meter.link.refused == {}
 

@@ -36,7 +36,8 @@ from meter_wire.portable.frame import (
 )
 from meter_wire.portable.tlv import RemoteProtocolError, field, number, parse_fields
 from meter_wire.ports import Journal, Marks
-from meter_wire.tables import ANSWERS, FRAME_TYPES, TAGS, name_of
+from meter_wire.tables import FRAME_TYPES, TAGS
+from meter_wire.twin_commands import PendingCommands
 from meter_wire.twin_intake import Intake
 from meter_wire.twin_session import (
     EpochKeys,
@@ -55,8 +56,6 @@ _TAGS = {row.name: row.number for row in TAGS}
 _FRAMES = {row.name: row.number for row in FRAME_TYPES}
 _NAMES = {row.number: row.name for row in FRAME_TYPES}
 _NUDGE_PAUSE_MS = 10_000
-_GRACE_MS = 5_000
-_MOST_PENDING = 32
 
 
 class TwinLink:
@@ -100,8 +99,7 @@ class TwinLink:
         self._intake: Intake | None = None
         self._hellos = {key: marks.hello for key, marks in journal.marks().items()}
         self._batches = itertools.count(1)
-        self._command = int.from_bytes(random(4), "big")
-        self._deadlines: dict[int, int] = {}
+        self._pending = PendingCommands(int.from_bytes(random(4), "big"))
         self._nudged_ms: int | None = None
 
     @property
@@ -112,7 +110,7 @@ class TwinLink:
     @property
     def next_deadline_ms(self) -> int | None:
         """When `poll` has something to do, None if never."""
-        return min(self._deadlines.values(), default=None)
+        return min(self._pending.deadlines.values(), default=None)
 
     def connected(self, now_ms: int) -> list[Effect]:
         """Ask the meter for a hello if no session is open; `up` must be subscribed."""
@@ -181,7 +179,7 @@ class TwinLink:
             case "records":
                 return self._records(session, fields, now_ms)
             case "answer":
-                return self._answer(fields)
+                return [self._pending.answer(fields)]
             case "live":
                 command = need_uint(fields, _TAGS["command"])
                 return [Live(command, parse_entry(need(fields, _TAGS["entry"])))]
@@ -282,30 +280,17 @@ class TwinLink:
             ValueError: a field is out of range.
         """
         kind, body = encode_command(command)
-        self._command = (self._command + 1) & 0xFFFFFFFF
-        identity = self._command
+        identity = self._pending.draw()
         if self._session is None:
             return identity, [Answered(identity, "absent")]
-        if len(self._deadlines) >= _MOST_PENDING:
+        if self._pending.is_full:
             return identity, [Answered(identity, "busy")]
         deadline = max(now_ms + ttl_ms + self._session.uptime_offset_ms, 0)
         head = number(_TAGS["command"], identity) + number(_TAGS["deadline"], deadline)
         frames = self._session.seal(kind, head + body)
-        self._deadlines[identity] = now_ms + ttl_ms + _GRACE_MS
+        self._pending.wait(identity, ttl_ms, now_ms)
         return identity, [Send(frame) for frame in frames]
-
-    def _answer(self, fields: dict[int, bytes]) -> list[Effect]:
-        command = need_uint(fields, _TAGS["command"])
-        code = name_of(ANSWERS, need_uint(fields, _TAGS["code"], 1))
-        entry = fields.get(_TAGS["entry"])
-        parsed = parse_entry(entry) if entry is not None else None
-        if self._deadlines.pop(command, None) is None:
-            raise RemoteProtocolError("repeated")
-        return [Answered(command, code, parsed, fields.get(_TAGS["data"], b""))]
 
     def poll(self, now_ms: int) -> list[Effect]:
         """Let time pass: commands without an answer end with `timeout`."""
-        late = [command for command, at_ms in self._deadlines.items() if at_ms <= now_ms]
-        for command in late:
-            del self._deadlines[command]
-        return [Answered(command, "timeout") for command in late]
+        return [*self._pending.expire(now_ms)]
