@@ -114,6 +114,8 @@ def test_an_epoch_that_is_over_keeps_no_state_and_a_meter_declared_again_begins_
     extra(build_manifest("extra-5"))
     until(lambda: get("smartmeter", "extra-5").get("status", {}).get("epoch"), "an epoch")
     assert get("smartmeter", "extra-5")["status"]["epoch"] > epoch + 1
+    kubectl("delete", "smartmeter", "extra-5", timeout=60)
+    until(lambda: not [pod for pod in names("pod") if pod.startswith("extra-5-")], "no pod is left")
 
 
 def test_the_neighbours_keep_their_topics(tmp_path):
