@@ -10,6 +10,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -54,15 +55,18 @@ def build(name: str, *, force: bool) -> Path:
         print(f"{name}: unchanged", file=sys.stderr, flush=True)
         return archive
     begun = time.monotonic()
-    target = cache() / "work" / name
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    command = recipe.build(target)
-    write_archive(target, archive, f"localhost/metertwin/{name}:{tag(name, key)}", command)
-    total = size(target)
+    work = cache() / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    target = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=work))  # checkouts share the cache
+    target.chmod(0o755)
+    try:
+        command = recipe.build(target)
+        write_archive(target, archive, f"localhost/metertwin/{name}:{tag(name, key)}", command)
+        total = size(target)
+    finally:
+        shutil.rmtree(target)
     found = {"content": key, "bytes": total, "tag": tag(name, key)}
     record.write_text(json.dumps(found) + "\n")
-    shutil.rmtree(target)
     took = time.monotonic() - begun
     print(f"{name}: {total / 1e6:.1f} MB in {took:.0f} s", file=sys.stderr, flush=True)
     return archive

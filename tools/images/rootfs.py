@@ -5,6 +5,7 @@ apt is untouched); programs and their library closure are copied out of the unpa
 closure comes from the tree's own dynamic loader. Neighbour: ``recipes.py``.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -36,12 +37,16 @@ def unpacked(packages: Sequence[str]) -> Path:
     tree = cache() / "rootfs" / key
     if (tree / ".complete").exists():
         return tree
-    shutil.rmtree(tree, ignore_errors=True)
     tree.parent.mkdir(parents=True, exist_ok=True)
-    command = ["mmdebstrap", "--quiet", "--variant=extract", "--architectures=amd64"]
-    command += [f"--include={','.join(packages)}", SUITE, str(tree)]
-    subprocess.run(command, check=True, stdout=sys.stderr)
-    (tree / ".complete").touch()
+    with (tree.parent / f"{key}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # checkouts share the cache
+        if (tree / ".complete").exists():
+            return tree
+        shutil.rmtree(tree, ignore_errors=True)
+        command = ["mmdebstrap", "--quiet", "--variant=extract", "--architectures=amd64"]
+        command += [f"--include={','.join(packages)}", SUITE, str(tree)]
+        subprocess.run(command, check=True, stdout=sys.stderr)
+        (tree / ".complete").touch()
     return tree
 
 
