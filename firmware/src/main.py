@@ -47,8 +47,7 @@ class Firmware:
         """
         self.config = config
         self.state = state = State(Flash(config.state_dir))
-        self.boot = int.from_bytes(state.get(items.BOOT), "big") + 1
-        state.set(items.BOOT, self.boot.to_bytes(4, "big"))
+        self.boot = state.next_boot()
         self.ring = Ring(
             Flash(config.state_dir), state, config.ring_bytes, config.ring_segments, os.urandom
         )
@@ -125,7 +124,7 @@ class Firmware:
 
         config = self.config
         version = "%d.%d.%d" % VERSION
-        info = MeterInfo(self.boot & 0xFFFF, version, self._description(version))
+        info = MeterInfo(self.boot, version, self._description(version))
         info.clock_state = int(self.timekeeper.clock.valid)
         info.capabilities = (
             (1 if self.ems is not None else 0)

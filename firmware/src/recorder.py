@@ -66,7 +66,7 @@ class Recorder:
             status | self._status(utc_s),
             utc_s or 0,
             self._timekeeper.uptime_ms() // 1000,
-            self._boot & 0xFFFF,
+            self._boot,
             [entry.encode_register(code, value, at_s) for code, value, at_s in rows],
         )
 
@@ -82,7 +82,7 @@ class Recorder:
             self._status(utc_s),
             utc_s or 0,
             self._timekeeper.uptime_ms() // 1000,
-            self._boot & 0xFFFF,
+            self._boot,
             code,
             list(arguments),
         )

@@ -42,8 +42,7 @@ class Small:
         flash = Flash(table["state_dir"])
         self.state = state = State(flash)
         self.ring = Ring(flash, state, table["ring_bytes"], table["ring_segments"], os.urandom)
-        self.boot = int.from_bytes(state.get(items.BOOT), "big") + 1
-        state.set(items.BOOT, self.boot.to_bytes(4, "big"))
+        self.boot = state.next_boot()
         kept = state.get(items.REGISTERS)
         self.energy = Counter()
         self.energy.units = int.from_bytes(kept, "big")

@@ -83,6 +83,15 @@ class State:
             self._items[number] = content
             self._dirty = True
 
+    def next_boot(self) -> int:
+        """Count this start and return its number; the caller saves it before anything leaves.
+
+        It stays at the end of 32 bits (136 years with a boot a second): a twin then refuses HELLO.
+        """
+        boot = min(int.from_bytes(self.get(BOOT), "big") + 1, 0xFFFFFFFF)
+        self.set(BOOT, boot.to_bytes(4, "big"))
+        return boot
+
     def save(self) -> None:
         """Make every change durable; without a change nothing is written (flash wears)."""
         if not self._dirty:

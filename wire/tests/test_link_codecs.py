@@ -46,6 +46,12 @@ def outcome(parse):
     return ""
 
 
+def test_an_entry_has_the_low_16_bits_of_the_boot_number():
+    for boot in (7, 65543, (1 << 32) - 65529):
+        entry = codec.encode_event(0, 0, 0, boot, 1, [])
+        assert parse_entry(entry).boot == 7
+
+
 @given(st.binary(max_size=200), st.binary(max_size=300))
 def test_hmac_is_the_standard_librarys(key, message):
     assert hmac_sha256(key, message[:7], message[7:]) == hmac.digest(key, message, "sha256")

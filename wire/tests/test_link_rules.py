@@ -262,6 +262,35 @@ def test_an_old_hello_is_refused(meter):
     assert twin.link.receive(first, meter.now_ms)[0] == Refused("replayed")
 
 
+@pytest.mark.parametrize("boot", [255, 65535, 65536, (1 << 32) - 2])
+def test_hello_is_new_in_every_boot_of_a_long_life(meter, boot):
+    meter.boot = boot - 1
+    for expected in (boot, boot + 1):
+        meter.reboot()
+        append(meter, 1)
+        meter.run(10)
+        twin = meter.twin(1)
+        assert last(twin, MeterHello).number == (expected, 1)
+        assert twin.link.refused == {}
+        assert meter.ring.stored == meter.ring.head
+
+
+def test_a_boot_number_of_more_than_four_bytes_is_malformed(meter):
+    meter.boot = (1 << 32) - 1
+    meter.reboot()
+    meter.run(10)
+    assert meter.twin(1).link.refused["malformed"] > 0
+    assert not meter.link.serves()
+
+
+def test_a_boot_number_that_has_reached_its_end_stays_and_the_twin_refuses_its_next_hello(meter):
+    for _ in range(2):
+        meter.boot = (1 << 32) - 2
+        meter.reboot()
+        meter.settle()
+    assert meter.twin(1).link.refused["replayed"] == 1
+
+
 def test_the_same_hello_again_gets_the_same_welcome(meter):
     meter.link.connected(meter.now_ms)
     meter.send()

@@ -54,7 +54,12 @@ base = {
 }
 supply = st.builds(UtilityOrder, action=st.sampled_from(["disconnect", "arm"]), **base)
 clock = st.builds(
-    UtilityOrder, action=st.just("set_clock"), utc_ms=st.integers(1, (1 << 64) - 1), **base
+    UtilityOrder,
+    action=st.just("set_clock"),
+    utc_ms=st.integers(1, (1 << 64) - 1),
+    boot=u16,
+    uptime_s=u32,
+    **base,
 )
 timed = st.builds(
     UtilityOrder, action=st.just("disconnect"), boot=u16, uptime_s=u32, **base
@@ -135,11 +140,31 @@ def test_arbitrary_bytes_end_in_a_refusal_of_the_table(data):
         ("utc_ms", 5),
         ("incarnation", b"short"),
         ("uptime_s", 5),
+        ("boot", 1 << 16),
     ],
 )
 def test_a_field_out_of_range_is_named_where_the_order_is_built(field, value):
     with pytest.raises(ValueError, match=field):
         encode_utility_order(dataclasses.replace(DISCONNECT, **{field: value}))
+
+
+def test_an_order_that_sets_the_clock_is_not_built_without_its_limits():
+    unlimited = dataclasses.replace(DISCONNECT, action="set_clock", utc_ms=NOW_S * 1000)
+    with pytest.raises(ValueError, match="boot"):
+        encode_utility_order(unlimited)
+    assert encode_utility_order(dataclasses.replace(unlimited, boot=7, uptime_s=60))
+
+
+def test_an_order_that_sets_the_clock_without_boot_and_uptime_is_refused_by_its_own_name():
+    limited = dataclasses.replace(
+        DISCONNECT, action="set_clock", utc_ms=NOW_S * 1000, boot=7, uptime_s=60
+    )
+    data = encode_utility_order(limited)
+    limits = tlv.number(9, 7) + tlv.number(10, 60)
+    assert data.endswith(limits)
+    arguments = ("house-1", 0, bytes(8), NOW_S, 7, 60)
+    assert judge(ParsedOrder(data), *arguments) == ""
+    assert judge(ParsedOrder(data[: -len(limits)]), *arguments) == "unlimited"
 
 
 def test_a_genuine_order_reaches_the_meter_unchanged(meter):

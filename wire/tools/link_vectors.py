@@ -40,6 +40,8 @@ KEY = derive_meter_key(MASTER, DEVICE, 1)
 ENERGY = bytes([1, 0, 1, 8, 0, 255])
 SERIAL = bytes([0, 0, 96, 1, 0, 255])
 DEMAND = bytes([1, 0, 1, 6, 0, 255])
+BOOT = 65543
+"""More than 16 bits; entries have the low ones, 7."""
 DESCRIPTION = encode_description("MT-1", "1.0.0", [(ENERGY, 30, 0), (DEMAND, 27, 0)])
 
 
@@ -76,7 +78,7 @@ class Transcript:
         self.meter.ring = MemoryRing(b"incarnat", 12)
         self.meter.random = Draw("meter")
         self.meter.description = DESCRIPTION
-        self.meter.boot = 6
+        self.meter.boot = BOOT - 1
         self.meter.verify = verifier(PUBLIC_KEY)
         self.meter.reboot()
         self.meter.random = Draw("twin")
@@ -129,7 +131,7 @@ class Transcript:
 def build_long_reading() -> bytes:
     """Return a reading that is nearly as long as an entry may be."""
     return encode_reading(
-        0, 1_700_000_900, 900, 7, [encode_register(SERIAL, bytes([n]) * 31) for n in range(15)]
+        0, 1_700_000_900, 900, BOOT, [encode_register(SERIAL, bytes([n]) * 31) for n in range(15)]
     )
 
 
@@ -192,7 +194,7 @@ def build_transcript() -> list[list[Any]]:
     world.owner(1, 1, 0, hello.nonce)
     world.meter.ring.reserve(5)
     world.step("reserve", 5)
-    world.append(encode_event(0x0010, 0, 77, 7, 1, [1, -300, b"x"]))
+    world.append(encode_event(0x0010, 0, 77, BOOT, 1, [1, -300, b"x"]))
     world.tick(1000)
     for command in (
         Read((ENERGY, SERIAL)),
@@ -242,7 +244,7 @@ def build_vectors() -> dict[str, Any]:
             for label in labels
         ] + [[label, 0, "00" * 16, derive_key(KEY, label, DEVICE).hex()]
              for label in ("owner", "hello")],
-        "boot": 7,
+        "boot": BOOT,
         "description": DESCRIPTION.hex(),
         "incarnation": b"incarnat".hex(),
         "capacity": 12,

@@ -9,6 +9,7 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from meter_wire.portable.order import Order, judge, verifier
+from meter_wire.portable.tlv import number
 from meter_wire.utility_order import (
     UtilityOrder,
     build_signed_message,
@@ -54,7 +55,8 @@ def _orders(device: str) -> list[tuple[str, UtilityOrder]]:
         ("arm, in time by the uptime", build("arm", 42, soon, boot=7, uptime_s=5000)),
         ("arm, late by the uptime", build("arm", 42, soon, boot=7, uptime_s=4999)),
         ("arm, of an earlier boot", build("arm", 42, soon, boot=6, uptime_s=9999)),
-        ("set the clock", build("set_clock", 42, late, utc_ms=1_800_086_400_123)),
+        ("set the clock",
+         build("set_clock", 42, late, utc_ms=1_800_086_400_123, boot=7, uptime_s=5000)),
         ("set the clock, late by the uptime",
          build("set_clock", 42, soon, utc_ms=1_800_086_400_123, boot=7, uptime_s=4999)),
     ]  # fmt: skip
@@ -76,6 +78,12 @@ def build_order_vectors(device: str) -> dict[str, Any]:
     signature = sign(data)
     changed = data[:-1] + bytes([data[-1] ^ 1])
     rows.append(["another counter under the signature", changed.hex(), signature.hex(), "unsigned"])
+    limits = number(9, 7) + number(10, 5000)
+    data_of_clock = encode_utility_order(dict(_orders(device))["set the clock"])
+    assert data_of_clock.endswith(limits)
+    unlimited = data_of_clock[: -len(limits)]
+    rows.append(["set the clock without its limits", unlimited.hex(), sign(unlimited).hex(),
+                 judge(Order(unlimited), device, 41, INCARNATION, NOW_S, 7, 5000)])  # fmt: skip
     swapped = signature[32:] + signature[:32]
     rows.append(["s before r", data.hex(), swapped.hex(), "unsigned"])
     return {"public_key": PUBLIC_KEY.hex(), "meter": METER, "rows": rows}

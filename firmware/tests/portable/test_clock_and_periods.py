@@ -55,6 +55,7 @@ def test_readings_stay_in_the_order_of_their_numbers_over_a_signed_step_back():
     order = (
         b"\x01" + field(1, DEVICE.encode()) + number(2, ACTION_SET_CLOCK) + number(3, 0)
         + field(4, b"dso") + number(5, 0) + number(6, 1) + number(7, (NOW_S - 7200) * 1000)
+        + number(9, 7) + number(10, 60)
     )  # fmt: skip
     assert rig.handle("order", order, b"") == OK
     rig.recorder.reading(NOW_S - 7200, [])

@@ -183,12 +183,33 @@ def test_a_forged_order_closes_the_gate_for_a_minute():
 
 def test_an_order_steps_the_clock_however_far_once():
     rig = Rig()
-    there = number(7, (NOW_S + 86400) * 1000)
+    limits = number(9, 7) + number(10, 60)
+    there = number(7, (NOW_S + 86400) * 1000) + limits
     assert order(rig, ACTION_SET_CLOCK, extra=there, not_after=NOW_S - 9) == OK
     assert NOW_S + 86400 <= rig.timekeeper.utc()[0] <= NOW_S + 86402
     assert rig.events() == [ORDER, CLOCK_STEP]
-    back = number(7, NOW_S * 1000)
+    back = number(7, NOW_S * 1000) + limits
     assert order(rig, ACTION_SET_CLOCK, extra=back) == REPEATED
     assert order(rig, ACTION_SET_CLOCK, extra=back, counter=2) == OK
     assert NOW_S <= rig.timekeeper.utc()[0] <= NOW_S + 2
     assert rig.reboot().supply.counter == 2
+
+
+def test_an_order_for_the_clock_that_a_twin_held_back_is_refused():
+    rig = Rig()
+    there = number(7, (NOW_S + 86400) * 1000)
+    assert order(rig, ACTION_SET_CLOCK, extra=there) == REFUSED
+    assert rig.link.refused == {"unlimited": 1}
+    there += number(9, 7) + number(10, 60)
+    rig.timekeeper.uptime_ms = lambda: 61000
+    assert order(rig, ACTION_SET_CLOCK, extra=there) == EXPIRED
+    later = rig.reboot(boot=8)
+    assert order(later, ACTION_SET_CLOCK, extra=there) == EXPIRED
+    assert later.events() == rig.events() == []
+    assert later.supply.counter == rig.supply.counter == 0
+
+
+def test_an_order_names_the_low_16_bits_of_the_boot_number():
+    rig = Rig(boot=65543)
+    assert order(rig, extra=number(9, 8) + number(10, 100)) == EXPIRED
+    assert order(rig, extra=number(9, 7) + number(10, 100)) == OK

@@ -46,8 +46,8 @@ TAGS = (
     Row(6, "entries", "list", "entries, each after its length as varint"),
     Row(7, "hole", "u32 u32 u8", "first, last, reason; ends where first begins"),
     Row(8, "uptime_ms", "uint", "meter's uptime when the frame was made"),
-    Row(9, "boot", "uint", "boot number"),
-    Row(10, "count", "uint", "hello number within the boot"),
+    Row(9, "boot", "uint", "boot number, up to 32 bits"),
+    Row(10, "count", "uint", "hello number within the boot, from 1"),
     Row(11, "meter_nonce", "8 bytes", "fresh for each session"),
     Row(12, "twin_nonce", "8 bytes", "fresh for each session"),
     Row(13, "device", "text", "device id"),
@@ -175,7 +175,7 @@ ORDER_TAGS = (
     Row(6, "counter", "uint", "higher than that of every order the meter has carried out"),
     Row(7, "utc_ms", "uint", "set_clock: UTC in ms since 1970-01-01; absent otherwise"),
     Row(8, "incarnation", "8 bytes", "may be absent: valid in this incarnation only"),
-    Row(9, "boot", "u16 as uint", "may be absent: valid in this boot only, as in entries"),
+    Row(9, "boot", "u16 as uint", "valid in this boot only: its low 16 bits, as in entries"),
     Row(10, "uptime_s", "uint", "with boot: expiry, the meter's uptime in seconds"),
 )
 
@@ -224,6 +224,7 @@ REFUSALS = (
         0, "unsigned", "meter", "an order without the utility's signature, or a time that needs it"
     ),
     Row(0, "order", "meter", "a genuine order that this meter cannot or must not carry out"),
+    Row(0, "unlimited", "meter", "a genuine set_clock order without boot and uptime"),
     Row(0, "bounds", "both", "a mark beyond the head or below an older one"),
     Row(0, "gap", "twin", "entries after missing ones: they come again"),
     Row(0, "segment", "both", "a segment out of order or too late"),

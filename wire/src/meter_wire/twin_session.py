@@ -59,7 +59,7 @@ def parse_hello(fields: dict[int, bytes]) -> Hello:
     return Hello(
         meter_nonce=need(fields, _TAGS["meter_nonce"], 8),
         incarnation=need(fields, _TAGS["incarnation"], 8),
-        number=(need_uint(fields, _TAGS["boot"], 2), need_uint(fields, _TAGS["count"])),
+        number=(need_uint(fields, _TAGS["boot"]), need_uint(fields, _TAGS["count"])),
         device=parse_text(need(fields, _TAGS["device"])),
         frame_limit=limit,
         item_limit=find_uint(fields, _TAGS["item_limit"]),

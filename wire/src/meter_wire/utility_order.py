@@ -37,6 +37,7 @@ class UtilityOrder:
     utc_ms: int | None = None
     incarnation: bytes | None = None
     boot: int | None = None
+    """Low 16 bits of the boot number, as in entries; with it `uptime_s`. Needed by set_clock."""
     uptime_s: int | None = None
 
 
@@ -58,6 +59,8 @@ def _check(order: UtilityOrder) -> None:
         raise ValueError("incarnation: is not 8 bytes")
     if (order.boot is None) != (order.uptime_s is None):
         raise ValueError("uptime_s: goes with boot, and boot with uptime_s")
+    if order.action == "set_clock" and order.boot is None:
+        raise ValueError("boot: set_clock needs boot and uptime_s, the newest entry has both")
 
 
 def encode_utility_order(order: UtilityOrder) -> bytes:

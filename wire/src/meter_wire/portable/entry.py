@@ -1,8 +1,8 @@
 """Entries: what the meter's ring holds, a reading or an event, and the hash chain over them.
 
 entry = kind u8, status u16, time u32 (UTC s, interval end; 0 without a clock), uptime u32 (s),
-boot u16, then fields. The meter only encodes; `meter_wire.entries` parses. Byte by byte in
-docs/reference/link-v1.md.
+boot u16 (the low 16 bits of its number), then fields. The meter only encodes;
+`meter_wire.entries` parses. Byte by byte in docs/reference/link-v1.md.
 """
 
 from hashlib import sha256
@@ -69,7 +69,7 @@ def _encode_entry(kind: int, status: int, time_s: int, uptime_s: int, boot: int)
         + status.to_bytes(2, "big")
         + time_s.to_bytes(4, "big")
         + uptime_s.to_bytes(4, "big")
-        + boot.to_bytes(2, "big")
+        + (boot & 0xFFFF).to_bytes(2, "big")
     )
 
 

@@ -89,14 +89,17 @@ def judge(
         incarnation: of the meter's ring.
         utc_s: the meter's time, None while its clock is invalid: then only the uptime is judged,
             and an order without it has expired.
-        boot: the boot number, 16 bits as in entries.
+        boot: the low 16 bits of the boot number, as in entries.
         uptime_s: the meter's uptime.
     """
     if order.device != device or order.incarnation not in (b"", incarnation):
         return "device"
     if order.counter <= last_counter:
         return "repeated"
-    if order.boot is not None and (order.boot != boot or uptime_s > order.uptime_s):
+    if order.boot is None:
+        if order.action == ACTION_SET_CLOCK:
+            return "unlimited"  # a twin could hold it back and set the clock late
+    elif order.boot != boot or uptime_s > order.uptime_s:
         return "expired"
     if order.action != ACTION_SET_CLOCK:
         if utc_s is None:
