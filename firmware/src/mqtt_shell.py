@@ -69,7 +69,30 @@ def _no_delay(stream):
     try:
         raw.setsockopt(6, getattr(socket, "TCP_NODELAY", 1), 1)
     except (AttributeError, OSError):
-        pass  # a TLS stream, or a port without it
+        pass  # a port without it
+
+
+async def _open_stream(host, port, tls, server_name):
+    """Return (reader, writer) of a connection, with TLS if `tls` is a context.
+
+    TLS comes over a connection that is there: MicroPython's TLS socket takes no option of TCP.
+    """
+    reader, writer = await asyncio.open_connection(host, port)
+    _no_delay(writer)
+    if tls is None:
+        return reader, writer
+    if hasattr(writer, "start_tls"):  # CPython
+        await writer.start_tls(tls, server_hostname=server_name)  # type: ignore
+        return reader, writer
+    plain = writer.s  # type: ignore - MicroPython's
+    try:  # as MicroPython's open_connection: the first writes shake hands
+        raw = tls.wrap_socket(plain, server_hostname=server_name, do_handshake_on_connect=False)
+        raw.setblocking(False)
+    except (OSError, ValueError):
+        plain.close()
+        raise
+    stream = asyncio.StreamWriter(raw, {})
+    return stream, stream
 
 
 class MqttShell:
@@ -100,11 +123,7 @@ class MqttShell:
         await asyncio.wait_for(self._open(host, port, tls, server_name), CONNECT_TIMEOUT_S)
 
     async def _open(self, host, port, tls, server_name):
-        extra = {"ssl": tls} if tls else {}
-        if tls:
-            extra["server_hostname"] = server_name or host
-        self._reader, self._writer = await asyncio.open_connection(host, port, **extra)
-        _no_delay(self._writer)
+        self._reader, self._writer = await _open_stream(host, port, tls, server_name or host)
         await self._write(self._connection.connect(now_ms()))
         while self._connection.state != mqtt.CONNECTED:
             await self._read()

@@ -163,8 +163,16 @@ def test_the_back_off_stays_between_half_a_second_and_thirty():
 
 
 PROGRAM = """
-import asyncio, gc, sys
+import asyncio, ffi, gc, sys
 import mqtt_shell
+def no_delay():  # TCP_NODELAY of each TCP socket of this process, from the kernel
+    ask = ffi.open("libc.so.6").func("i", "getsockopt", "iiiPP")
+    found = []
+    for handle in range(3, 32):
+        value, length = bytearray(4), bytearray(b"\\4\\0\\0\\0")
+        if ask(handle, 6, 1, value, length) == 0:
+            found.append(value[0])
+    return found
 got = []
 def keep(message):
     got[:] = [message]
@@ -174,6 +182,7 @@ async def main(port, tls):
         context = mqtt_shell.tls_context(*[open(n, "rb").read() for n in ("ca.der", "meter.crt.der", "meter.key.der")])
     shell = mqtt_shell.MqttShell("mp", keep, max_packet=1024, keep_alive_s=10)
     await shell.connect("127.0.0.1", port, context, "localhost")
+    print("no delay", no_delay())
     running = asyncio.create_task(shell.run())
     await shell.subscribe(("mt/m/1/up", 1))
     gc.collect()
@@ -220,3 +229,4 @@ async def test_the_meter_shell_runs_on_micropython(arch, tls, tmp_path):
             check=False,
         )
     assert "done" in done.stdout, done.stdout + done.stderr
+    assert "no delay [1]" in done.stdout, "Nagle's algorithm costs a QoS 1 round trip 44 ms"
