@@ -6,7 +6,8 @@ import sqlite3
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from meter_twin.store import CONFLICT_ROWS, Batch, Store
+from meter_twin.store import Batch, Store
+from meter_twin.store_conflicts import CONFLICT_ROWS
 from meter_twin.store_queries import START, Filter, count_entries, find_start, load_feed, load_page
 from meter_twin.store_retention import prune
 from meter_twin.store_schema import StoreError, StoreFullError
@@ -66,11 +67,24 @@ def test_the_same_identity_with_other_bytes_is_quarantined_and_counted(store):
     assert rows == [(b"\x01other",)]
 
 
-def test_quarantine_is_capped_and_goes_on_counting(store):
+def test_the_first_conflicts_of_each_incarnation_are_kept_and_all_are_counted(store):
     for number in range(CONFLICT_ROWS + 20):
-        store.quarantine(A, 1, b"%d" % number, 0)
-    assert store.connection.execute("SELECT count(*) FROM conflict").fetchone()[0] == CONFLICT_ROWS
-    assert store.find_property("conflicts") == CONFLICT_ROWS + 20
+        assert store.quarantine(A, 1, b"%d" % number, 0)
+    for number in range(3):
+        store.quarantine(B, 1, b"%d" % number, 0)
+    rows = store.connection.execute("SELECT incarnation, raw FROM conflict").fetchall()
+    expected = [(1, b"%d" % number) for number in range(CONFLICT_ROWS)]
+    assert set(rows) == {*expected, (2, b"0"), (2, b"1"), (2, b"2")}
+    assert store.find_property("conflicts") == CONFLICT_ROWS + 23
+
+
+def test_a_conflict_that_comes_again_is_not_counted_again(store):
+    store.ingest([batch([1], 1)], 0)
+    other = Batch(A, [(1, b"\x01other")], (), 1, CHAIN)
+    assert [store.ingest([other], 0)[0].conflicts for _ in range(3)] == [1, 1, 1]
+    assert not store.quarantine(A, 1, b"\x01other", 0)
+    assert store.quarantine(A, 2, b"\x01other", 0)
+    assert store.find_property("conflicts") == 2
 
 
 def test_the_mark_stops_before_a_missing_number(store):

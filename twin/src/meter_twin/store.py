@@ -16,10 +16,9 @@ from typing import Any, NamedTuple
 from meter_wire.effects import Hole
 from meter_wire.ports import Marks
 
+from .store_conflicts import keep_conflict
 from .store_schema import StoreError, map_error, open_database
 
-CONFLICT_ROWS = 100
-_PRUNE_ROWS = 500
 _TIME = slice(3, 7)
 
 
@@ -102,7 +101,7 @@ class Store:
                 duplicates += 1
             else:
                 conflicts += 1
-                self._quarantine(number, seq, raw)
+                keep_conflict(self.connection, number, seq, raw)
         for hole in batch.holes:
             self._add_hole(number, hole, pruned)
         stored = self._advance(number)
@@ -155,21 +154,11 @@ class Store:
         ).fetchone()
         return None if row is None else row[0]
 
-    def quarantine(self, incarnation: bytes, seq: int, raw: bytes, now_s: int) -> None:
-        """Keep an entry whose identity belongs to other bytes, and count it (durably)."""
-        with self.transaction():
-            self._quarantine(self._ensure_number(incarnation, now_s), seq, raw)
-
-    def _quarantine(self, number: int, seq: int, raw: bytes) -> None:
-        self.connection.execute(
-            "INSERT INTO property VALUES ('conflicts', 1)"
-            " ON CONFLICT DO UPDATE SET value = value + 1"
-        )
-        rows = self.connection.execute("SELECT count(*) FROM conflict").fetchone()[0]
-        if rows < CONFLICT_ROWS:
-            self.connection.execute(
-                "INSERT INTO conflict VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (number, seq, raw)
-            )
+    def quarantine(self, incarnation: bytes, seq: int, raw: bytes, now_s: int) -> bool:
+        """Keep and count an entry whose identity belongs to other bytes; False if it is known."""
+        with self.transaction() as connection:
+            number = self._ensure_number(incarnation, now_s)
+            return keep_conflict(connection, number, seq, raw)
 
     def _fill(self, number: int, seq: int) -> None:
         """An entry arrived inside a hole: what is left of the hole are its two sides."""
