@@ -5,11 +5,12 @@ import pathlib
 import sys
 
 import pytest
-from meter_twin.application import Context, EventStored, Query, Record
+from meter_twin.application import Context, EventStored, Query, Record, RegistersDescribed
 from meter_twin.applications.disturbances import DIP_COLUMNS, DIP_ROWS, Disturbances
 from meter_twin.applications.power_quality import PowerQuality
 from meter_twin.applications.voltage_week import WEEK_S
 from meter_twin.option_schema import OptionError, apply_schema
+from meter_twin.register_units import RegisterUnit
 from meter_wire.entries import Entry
 from meter_wire.event_names import EVENTS, get_event_code
 
@@ -80,6 +81,47 @@ def test_an_interruption_is_not_counted_as_a_dip_beside_it():
     assert sum(map(sum, document["dips"]["counts"])) == 0
     assert document["interruptions"]["shortInterruptions"] == 1
     assert document["interruptions"]["interruptedMs"] == 2000
+
+
+def described(phases):
+    codes = [bytes((1, 0, group, 7, 0, 255)) for group in (32, 52, 72)[:phases]]
+    codes.append(bytes((1, 0, 1, 8, 0, 255)))
+    return RegistersDescribed(dict.fromkeys(codes, RegisterUnit("V", -1)))
+
+
+@pytest.mark.parametrize(
+    ("options", "phases", "dips", "interruptions"),
+    [
+        ({}, 3, 1, 0),
+        ({}, 1, 0, 1),
+        ({}, None, 1, 0),
+        ({"phases": 0}, 3, 1, 0),
+        ({"phases": 1}, 3, 0, 1),
+        ({"phases": 3}, 1, 1, 0),
+    ],
+)
+def test_phase_2_alone_below_five_percent_is_a_dip_of_three_phases_and_the_end_of_one(
+    options, phases, dips, interruptions
+):
+    application = new(**options)
+    if phases:
+        before = application.export_state(1)
+        application.handle(described(phases), 0)
+        assert application.export_state(1) == before
+    application.handle(event("interruption", MONDAY, 2, 2000, 1000), 0)
+    document = tables(application)
+    assert sum(map(sum, document["dips"]["counts"])) == dips
+    assert document["interruptions"]["shortInterruptions"] == interruptions
+    assert document["phases"] == (options.get("phases") or phases)
+
+
+def test_an_outage_before_the_meter_has_described_itself_is_an_interruption_for_all_that():
+    application = new()
+    application.handle(event("power_up", MONDAY + 3600, 1000), 0)
+    application.handle(described(3), 0)
+    application.import_state(1, application.export_state(1))
+    assert tables(application)["interruptions"]["shortInterruptions"] == 1
+    assert tables(application)["phases"] == 3
 
 
 def test_one_interrupted_phase_of_three_is_a_dip():

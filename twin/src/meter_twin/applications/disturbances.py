@@ -21,6 +21,7 @@ _SWELL_ENDS_MS = (500, 5000, 60000)
 _SHORT_MS = 180_000
 SETTLE_MS = 180_000
 _MOST_OPEN = 64
+_MOST_PHASES = 3
 
 
 class _Group:
@@ -57,9 +58,9 @@ class Disturbances:
     """The tables since the beginning of this state."""
 
     def __init__(self, nominal_mv: int, phases: int) -> None:
-        """`nominal_mv` declared voltage; `phases` 1 or 3."""
+        """`nominal_mv` declared voltage; `phases` of the meter, 0 while unknown."""
         self._nominal_mv = nominal_mv
-        self._phases = phases
+        self.phases = phases
         self._open: list[_Group] = []
         self._dips = [[0] * len(DIP_COLUMNS) for _ in DIP_ROWS]
         self._swells = [[0] * len(SWELL_COLUMNS) for _ in SWELL_ROWS]
@@ -86,7 +87,7 @@ class Disturbances:
     def add_outage(self, start_ms: int, duration_ms: int) -> None:
         """Take a loss of supply that the meter reported when power came back."""
         group = _Group(False, start_ms, start_ms + duration_ms, 0)
-        for phase in range(1, self._phases + 1):
+        for phase in range(1, (self.phases or _MOST_PHASES) + 1):
             group.interrupted[phase] = (start_ms, start_ms + duration_ms)
         self._merge(group)
 
@@ -106,7 +107,7 @@ class Disturbances:
     ) -> None:
         duration_ms = group.end_ms - group.start_ms
         percent = group.extreme_mv * 100 / self._nominal_mv
-        if len(group.interrupted) >= self._phases and not group.swell:
+        if len(group.interrupted) >= self._expected(group) and not group.swell:
             start_ms = max(start for start, _ in group.interrupted.values())
             end_ms = min(end for _, end in group.interrupted.values())
             if start_ms < end_ms:
@@ -126,6 +127,10 @@ class Disturbances:
             others["longDips"] += 1
         else:
             dips[sum(percent < limit for limit in _DIP_LIMITS)][column] += 1
+
+    def _expected(self, group: _Group) -> int:
+        """Return how many phases an interruption needs; a second phase tells of three."""
+        return self.phases or (_MOST_PHASES if max(group.interrupted, default=1) > 1 else 1)
 
     def describe(self) -> dict[str, Any]:
         """Return the tables, groups that are still open included."""

@@ -3,7 +3,8 @@
 In the manner of EN 50160:2010 (tables 2 and 4 of dips and swells by duration and voltage; 95 % of
 the week's 10-minute means within ±10 %, all within +10/-15 %); not a class A instrument, and the
 index says how many means it rests on. Neighbours: `disturbances` (polyphase merging, cells),
-`voltage_week` (index); the meter measures (`firmware/src/quality.py`).
+`voltage_week` (index); the meter measures (`firmware/src/quality.py`) and
+says by the voltages among its registers how many phases must fail for an interruption.
 """
 
 import json
@@ -20,6 +21,7 @@ from meter_twin.application import (
     Query,
     Record,
     RecordRange,
+    RegistersDescribed,
 )
 from meter_twin.applications.disturbances import Disturbances, Kind
 from meter_twin.applications.voltage_week import VoltageWeek
@@ -33,6 +35,7 @@ _KINDS: dict[int, Kind] = {
 }
 _POWER_UP = get_event_code("power_up")
 _VOLTAGE_10MIN = get_event_code("voltage_10min")
+_VOLTAGES = tuple(bytes((1, 0, group, 7, 0, 255)) for group in (32, 52, 72))
 _YEAR_S = 366 * 86400
 _EVENT_ARGUMENTS = 3
 
@@ -52,7 +55,12 @@ class PowerQuality:
                 "default": 230,
                 "description": "declared supply voltage, phase to neutral",
             },
-            "phases": {"type": "integer", "enum": [1, 3], "default": 1},
+            "phases": {
+                "type": "integer",
+                "enum": [0, 1, 3],
+                "default": 0,
+                "description": "phases of the supply; 0: as the meter describes itself",
+            },
         },
     }
     state_versions = (1,)
@@ -63,6 +71,7 @@ class PowerQuality:
         del context
         self._nominal_mv = options["nominalVolts"] * 1000
         self._phases = options["phases"]
+        self._is_told = bool(self._phases)
         self._disturbances = Disturbances(self._nominal_mv, self._phases)
         self._week = VoltageWeek(self._nominal_mv)
 
@@ -71,6 +80,9 @@ class PowerQuality:
         if isinstance(event, EventStored) and event.entry.event_code is not None:
             arguments = [one for one in event.entry.arguments if isinstance(one, int)]
             return self._event(event.entry.event_code, event.entry.time_s, arguments)
+        if isinstance(event, RegistersDescribed) and not self._is_told:
+            self._phases = sum(code in event.units for code in _VOLTAGES)
+            self._disturbances.phases = self._phases
         if isinstance(event, Query):
             return [self._answer(event, now_s)]
         return []
@@ -94,7 +106,7 @@ class PowerQuality:
         document = {
             "standard": "in the manner of EN 50160:2010, not class A",
             "nominal_mv": self._nominal_mv,
-            "phases": self._phases,
+            "phases": self._phases or None,
             **self._disturbances.describe(),
             "week": self._week.describe(),
         }
