@@ -66,7 +66,9 @@ class Meter:
         if message.topic.endswith("/down"):
             epoch = int(message.topic.split("/")[2])
             flags = bool(message.retain), bool(message.dup)
-            self.link.receive(epoch, message.payload, self._now_ms(), *flags)
+            event = self.link.receive(epoch, message.payload, self._now_ms(), *flags)
+            if event and event[0] == "write" and isinstance(event[2], int):  # its settings
+                self.link.answer(epoch, event[2], 0)
         else:
             self.link.receive_owner(message.payload, self._now_ms())
         self.wake.set()

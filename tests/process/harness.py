@@ -69,6 +69,7 @@ class World:
         self.broker = self._broker()
         self._firmware: Process | None = None
         self.meter_json: dict[str, Any] = {}
+        self.twin_settings: dict[str, Any] = {"capturePeriodSeconds": 1}
         self.operator = OperatorRole(self, DEVICE, K_METER)
 
     def _issue(self, name: str, identity: identities.Identity) -> authority.Bundle:
@@ -213,7 +214,6 @@ class World:
             "meteringPoint": "541448860000000001",
             "namespace": NAMESPACE,
             "broker": {"host": "localhost", "port": self.port},
-            "capturePeriodSeconds": 60,
             "applications": {"metering-data": {}},
             "paths": {
                 "identity": str(identity),
@@ -221,6 +221,7 @@ class World:
                 "store": str(folder / "store" / "twin.db"),
             },
             "ports": {"plain": plain, "local": local, "peer": peer},
+            **self.twin_settings,
         }
         environment = {
             "PATH": os.environ["PATH"],

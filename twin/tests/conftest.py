@@ -34,6 +34,7 @@ EPOCH_ID = bytes(range(16))
 IMPORT_ENERGY = bytes((1, 0, 1, 8, 0, 255))
 EXPORT_ENERGY = bytes((1, 0, 2, 8, 0, 255))
 VOLTAGE = bytes((1, 0, 32, 7, 0, 255))
+LOAD = 3
 
 
 def free_ports(count):
@@ -291,6 +292,7 @@ class Meter:
         self.boot = 0
         self.ems = True
         self.loads = []
+        self.settings = []
         self.description = b""
         self.live = reading
         self.task = None
@@ -361,7 +363,10 @@ class Meter:
                 code = 0 if self.ems else 1
                 self.link.answer(epoch, command, code, data=data[::-1] if self.ems else b"")
             case ("write", epoch, command, target, index, value, seconds):
-                self.loads.append((target, index, value, seconds))
+                if target == LOAD:
+                    self.loads.append((target, index, value, seconds))
+                else:
+                    self.settings.append((target, value))
                 self.link.answer(epoch, command, 0)
 
 

@@ -35,6 +35,7 @@ def test_defaults_are_filled_in(document):
     configuration = load_configuration(json.dumps(document))
     assert configuration.broker_port == 8883
     assert configuration.retention_days == 60
+    assert configuration.store_limit_bytes == 200 << 20
     assert configuration.applications == {"metering-data": {}}
     assert configuration.keys.up == bytes.fromhex("cd" * 32)
 
@@ -50,6 +51,8 @@ def test_defaults_are_filled_in(document):
         ({"broker": {"host": "x", "port": 99999}}, "METERTWIN_CONFIG.broker.port"),
         ({"colour": "red"}, "METERTWIN_CONFIG.colour"),
         ({"capturePeriodSeconds": 0}, "METERTWIN_CONFIG.capturePeriodSeconds"),
+        ({"reportSpreadSeconds": 3601}, "METERTWIN_CONFIG.reportSpreadSeconds"),
+        ({"storeLimitBytes": 1_048_575}, "METERTWIN_CONFIG.storeLimitBytes"),
         ({"registers": ["1.8.0"]}, "METERTWIN_CONFIG.registers[0]"),
         ({"dataPolicy": {"retentionDays": 0}}, "METERTWIN_CONFIG.dataPolicy.retentionDays"),
         (

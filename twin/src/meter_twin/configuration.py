@@ -71,7 +71,7 @@ SCHEMA = {
         },
         "timezone": {"type": "string", "pattern": "[A-Za-z0-9_+/-]{1,64}", "default": "UTC"},
         "capturePeriodSeconds": {**_PERIOD, "minimum": 1, "default": 900},
-        "reportSpreadSeconds": {**_PERIOD, "minimum": 0, "default": 0},
+        "reportSpreadSeconds": {**_PERIOD, "minimum": 0, "maximum": 3600, "default": 0},
         "registers": {
             "type": "array",
             "maxItems": 64,
@@ -91,6 +91,9 @@ SCHEMA = {
         },
         "dataPolicy": _DATA_POLICY,
         "archive": {"type": "boolean", "default": False},
+        "storeLimitBytes": {
+            "type": "integer", "minimum": 1 << 20, "maximum": 1 << 40, "default": 200 << 20,
+        },
         "certificatePollSeconds": {
             "type": "integer", "minimum": 1, "maximum": 86400, "default": 60,
         },
@@ -159,6 +162,7 @@ class Configuration(NamedTuple):
     retention_days: int
     recipients: tuple[Recipient, ...]
     has_archive: bool
+    store_limit_bytes: int
     certificate_poll_s: int
     identity_dir: str
     trust_file: str
@@ -202,6 +206,7 @@ def load_configuration(text: str | None) -> Configuration:
             Recipient(one["name"], bytes.fromhex(one["publicKey"])) for one in policy["recipients"]
         ),
         has_archive=document["archive"],
+        store_limit_bytes=document["storeLimitBytes"],
         certificate_poll_s=document["certificatePollSeconds"],
         identity_dir=identity,
         trust_file=paths["trust"],

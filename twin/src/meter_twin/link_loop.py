@@ -81,6 +81,7 @@ class LinkLoop:
         self.firmware = ""
         self.last_heard_s: int | None = None
         self.stopped = False
+        self.sessions = 0
         self._waiting: deque[tuple[bytes, bool, bool]] = deque()
         self._out: deque[bytes] = deque(maxlen=MAX_OUT)
         self._wake = asyncio.Event()
@@ -199,8 +200,8 @@ class LinkLoop:
                 self.last_heard_s = now_s
                 batches.append(effect)
             elif isinstance(effect, Quarantine):
-                self._store.quarantine(effect.incarnation, effect.seq, effect.entry, now_s)
-                log.log("error", "conflicting entry quarantined", seq=effect.seq)
+                if self._store.quarantine(*effect, now_s):
+                    log.log("error", "conflicting entry quarantined", seq=effect.seq)
             elif isinstance(effect, MeterHello):
                 self._hello(effect, now_s)
             elif isinstance(effect, Answered):
@@ -215,6 +216,7 @@ class LinkLoop:
         self.last_heard_s = now_s
         self.firmware = hello.firmware
         self._store.save_hello(hello.incarnation, hello.number, now_s)
+        self.sessions += 1
         log.log("info", "meter said hello", incarnation=hello.incarnation.hex(), seq=hello.head)
 
     def _note(self, effect: Effect) -> None:

@@ -33,13 +33,12 @@ from .ports import Ports
 from .registry import build_applications, build_engines
 from .status import Status, now_ms
 from .store import Store
-from .store_retention import prune
+from .store_keeper import StoreKeeper
 from .store_schema import StoreError
 from .twin_state import encode_state
 
 KEEP_ALIVE_S = 30
 HOUSEKEEPING_S = 1.0
-PRUNE_EVERY_S = 600
 FEED_PAUSE_S = 0.2
 
 
@@ -66,6 +65,12 @@ class Twin:
         )
         os.makedirs(os.path.dirname(configuration.store_path), exist_ok=True)  # noqa: PTH103, PTH120
         self._store = Store(configuration.store_path)
+        self._keeper = StoreKeeper(
+            self._store,
+            retention_days=configuration.retention_days,
+            limit_bytes=configuration.store_limit_bytes,
+            keep_unarchived=configuration.has_archive,
+        )
         self._host = ApplicationHost(self._store, applications)
         self._description = Description(self._store)
         self._host.describe(self._description.units)
@@ -91,7 +96,7 @@ class Twin:
             channel: build_topic(configuration.device, channel, configuration.epoch)
             for channel in ("up", "down", "ctl", "state")
         }
-        self._status = Status(configuration, self._store, self._gate, self._loop)
+        self._status = Status(configuration, self._store, self._gate, self._loop, self._keeper)
         self._credentials = self._status.credentials = Credentials(configuration)
         self._broker = self._status.broker = self._build_broker()
         self._ports = self._build_ports()
@@ -156,6 +161,8 @@ class Twin:
                 tasks.create_task(self._loop.run())
                 tasks.create_task(self._feed_applications())
                 tasks.create_task(self._housekeeping())
+                tasks.create_task(self._keeper.run())
+                tasks.create_task(self._status.settings.run())
                 tasks.create_task(self._publish_state())
                 tasks.create_task(self._renew_certificate())
         finally:
@@ -241,14 +248,10 @@ class Twin:
             await asyncio.sleep(FEED_PAUSE_S)
 
     async def _housekeeping(self) -> None:
-        """Retention, the authority's lease, and the moments at which the state changes by time."""
-        pruned_s = 0.0
+        """The authority's lease, and the moments at which the state changes by time."""
         while True:
             await asyncio.sleep(HOUSEKEEPING_S)
             self._changed.set()
-            if time.monotonic() - pruned_s > PRUNE_EVERY_S:
-                pruned_s = time.monotonic()
-                await self._prune()
             if self._broker.connected.is_set() and now_ms() - self._asked_ms > LEASE_MS // 3:
                 self._asked_ms = now_ms()
                 with contextlib.suppress(NotConnectedError, PermissionError):
@@ -262,17 +265,6 @@ class Twin:
                 log.log("info", "certificate renewed")
                 await self._ports.renew(self._credentials.contexts.server)
             await self._broker.renew(self._credentials.contexts.client)
-
-    async def _prune(self) -> None:
-        before_s = int(time.time()) - self._configuration.retention_days * 86400
-        try:
-            while removed := prune(
-                self._store, before_s, keep_unarchived=self._configuration.has_archive
-            ):
-                log.log("info", "entries past their retention deleted", removed=removed)
-                await asyncio.sleep(0.05)
-        except StoreError as error:
-            log.log("error", "retention waits for the store", message=str(error))
 
     async def _publish_state(self) -> None:
         while True:

@@ -13,10 +13,12 @@ from .configuration import Configuration
 from .credentials import Credentials
 from .health import Series
 from .link_loop import LinkLoop
+from .meter_settings import MeterSettings
 from .mqtt_shell import MqttShell
 from .owner_gate import OwnerGate
 from .presentation import format_time
 from .store import Store
+from .store_keeper import StoreKeeper
 from .twin_state import MeterContact, build_state, silence_after_s
 
 
@@ -29,13 +31,22 @@ class Status:
     """One view of a running twin; `broker` and `credentials` are set when there are some."""
 
     def __init__(
-        self, configuration: Configuration, store: Store, gate: OwnerGate, loop: LinkLoop
+        self,
+        configuration: Configuration,
+        store: Store,
+        gate: OwnerGate,
+        loop: LinkLoop,
+        keeper: StoreKeeper,
     ) -> None:
         """Look at these."""
         self._configuration = configuration
         self._store = store
         self._gate = gate
         self._loop = loop
+        self._keeper = keeper
+        self.settings = MeterSettings(
+            loop, self.has_authority, configuration.capture_period_s, configuration.report_spread_s
+        )
         self.broker: MqttShell | None = None
         self.credentials: Credentials | None = None
         self.peer_refused: Counter[str] = Counter()
@@ -113,6 +124,8 @@ class Status:
             "meter": contact.describe(int(time.time())),
             "lastSeen": format_time(contact.last_s),
             "term": self._gate.memory.term,
+            **self._keeper.describe(),
+            "settings": self.settings.describe(),
             "certificate": self.credentials.describe() if self.credentials else None,
             "peerRefused": dict(self.peer_refused),
         }

@@ -5,6 +5,8 @@ only what it already holds. An entry without a time goes with the next one that 
 Neighbour: `store`, whose transactions it uses.
 """
 
+import sqlite3
+
 from .store import Store
 
 ROWS = 500
@@ -28,7 +30,8 @@ def prune(store: Store, before_s: int, *, keep_unarchived: bool) -> int:
     for number, stored, archived in rows:
         last = _last_expired(store, number, archived + 1 if keep_unarchived else stored, before_s)
         if last:
-            removed += _delete_until(store, number, last)
+            with store.transaction() as connection:
+                removed += delete_until(connection, number, last)
     return removed
 
 
@@ -46,11 +49,11 @@ def _last_expired(store: Store, number: int, end: int, before_s: int) -> int:
     return last
 
 
-def _delete_until(store: Store, number: int, last: int) -> int:
-    with store.transaction() as connection:
-        removed = connection.execute(
-            "DELETE FROM entry WHERE incarnation = ? AND seq <= ?", (number, last)
-        ).rowcount
-        connection.execute("DELETE FROM hole WHERE incarnation = ? AND last <= ?", (number, last))
-        connection.execute("UPDATE incarnation SET pruned = ? WHERE number = ?", (last, number))
+def delete_until(connection: sqlite3.Connection, number: int, last: int) -> int:
+    """Delete the entries of an incarnation until `last`, inside the caller's transaction."""
+    removed = connection.execute(
+        "DELETE FROM entry WHERE incarnation = ? AND seq <= ?", (number, last)
+    ).rowcount
+    connection.execute("DELETE FROM hole WHERE incarnation = ? AND last <= ?", (number, last))
+    connection.execute("UPDATE incarnation SET pruned = ? WHERE number = ?", (last, number))
     return removed

@@ -1,0 +1,60 @@
+"""The budget of the store's file: near its limit the oldest entries go before their time.
+
+A volume that overflows costs the pod and everything beyond the meter's ring, so the twin stops
+before: from `HIGH` of the limit it deletes a prefix like retention does, counted durably, down to
+`LOW`; freed pages are used again, so the file grows no more. What is neither acknowledged nor (with
+an archive) archived never goes: then SQLite itself refuses pages beyond the limit, nothing is
+acknowledged and the meter keeps it. Neighbours: `store_retention`, `store_keeper` (calls both).
+"""
+
+from .store import Store
+from .store_retention import ROWS, delete_until
+
+HIGH_PERCENT = 90
+LOW_PERCENT = 85
+
+
+def limit_file(store: Store, limit_bytes: int) -> None:
+    """Let no page beyond the limit be written; a file that is longer stays as long as it is."""
+    (page_bytes,) = store.connection.execute("PRAGMA page_size").fetchone()
+    store.connection.execute(f"PRAGMA max_page_count={limit_bytes // page_bytes}")
+
+
+def used_bytes(store: Store) -> int:
+    """Return the bytes of pages in use; free ones inside the file are not counted."""
+    page_bytes, pages, free = (
+        store.connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("page_size", "page_count", "freelist_count")
+    )
+    return int(page_bytes * (pages - free))
+
+
+def prune_oldest(store: Store, now_s: int, *, keep_unarchived: bool) -> int:
+    """Delete at most `ROWS` of the oldest entries, whatever their time; return how many went.
+
+    The count and the deletion are one transaction: `pruned_early`, `pruned_early_s`.
+
+    Raises:
+        StoreError: nothing was deleted.
+    """
+    end = "archived + 1" if keep_unarchived else "stored"
+    row = store.connection.execute(
+        "SELECT number, (SELECT max(seq) FROM (SELECT seq FROM entry"  # noqa: S608 - fixed parts
+        f" WHERE incarnation = number AND seq < {end} ORDER BY seq LIMIT {ROWS})) AS last"
+        " FROM incarnation WHERE last IS NOT NULL ORDER BY number LIMIT 1"
+    ).fetchone()
+    if row is None:
+        return 0
+    with store.transaction() as connection:
+        removed = delete_until(connection, *row)
+        connection.execute(
+            "INSERT INTO property VALUES ('pruned_early', :n)"
+            " ON CONFLICT DO UPDATE SET value = value + :n",
+            {"n": removed},
+        )
+        connection.execute(
+            "INSERT INTO property VALUES ('pruned_early_s', ?)"
+            " ON CONFLICT DO UPDATE SET value = excluded.value",
+            (now_s,),
+        )
+    return removed

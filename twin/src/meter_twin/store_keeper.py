@@ -1,0 +1,89 @@
+"""Keeps the store small: retention every ten minutes, the budget every second, a few rows a time.
+
+Neighbours: `store_retention` and `store_budget` delete, `shell` owns the task, `status` shows
+`describe`.
+"""
+
+import asyncio
+import time
+from typing import Any
+
+from . import log
+from .presentation import format_time
+from .store import Store
+from .store_budget import HIGH_PERCENT, LOW_PERCENT, limit_file, prune_oldest, used_bytes
+from .store_retention import prune
+from .store_schema import StoreError
+
+LOOK_EVERY_S = 1.0
+PRUNE_EVERY_S = 600
+_PAUSE_S = 0.02
+_REMEDY = "shorten retentionDays or give the store more space"
+
+
+class StoreKeeper:
+    """Of one store."""
+
+    def __init__(
+        self, store: Store, *, retention_days: int, limit_bytes: int, keep_unarchived: bool
+    ) -> None:
+        """Limit the file; nothing is deleted yet."""
+        self._store = store
+        self._retention_s = retention_days * 86400
+        self._limit_bytes = limit_bytes
+        self._keep_unarchived = keep_unarchived
+        limit_file(store, limit_bytes)
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        pruned_s = -float(PRUNE_EVERY_S)
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            try:
+                if time.monotonic() - pruned_s > PRUNE_EVERY_S:
+                    pruned_s = time.monotonic()
+                    await self._expire()
+                await self.keep_within_budget()
+            except StoreError as error:
+                log.log("error", "retention waits for the store", message=str(error))
+
+    async def _expire(self) -> None:
+        before_s = int(time.time()) - self._retention_s
+        total = 0
+        while removed := prune(self._store, before_s, keep_unarchived=self._keep_unarchived):
+            total += removed
+            await asyncio.sleep(_PAUSE_S)
+        if total:
+            log.log("info", "entries past their retention deleted", removed=total)
+
+    async def keep_within_budget(self) -> int:
+        """Delete the oldest entries if the store is near its limit; return how many went.
+
+        Raises:
+            StoreError: what was deleted until then is counted.
+        """
+        total = 0
+        if used_bytes(self._store) <= self._limit_bytes * HIGH_PERCENT // 100:
+            return total
+        low_bytes = self._limit_bytes * LOW_PERCENT // 100
+        while used_bytes(self._store) > low_bytes:
+            removed = prune_oldest(
+                self._store, int(time.time()), keep_unarchived=self._keep_unarchived
+            )
+            if not removed:
+                break
+            total += removed
+            await asyncio.sleep(_PAUSE_S)
+        if total:
+            log.log("warning", "store near its limit, oldest entries deleted early",
+                    removed=total, remedy=_REMEDY)  # fmt: skip
+        return total
+
+    def describe(self) -> dict[str, Any]:
+        """Return the budget's part of /v1/status."""
+        return {
+            "storeBytes": used_bytes(self._store),
+            "storeLimitBytes": self._limit_bytes,
+            "prunedEarly": self._store.find_property("pruned_early") or 0,
+            "prunedEarlyAt": format_time(self._store.find_property("pruned_early_s")),
+        }
