@@ -22,6 +22,7 @@ from meter_wire.names import (
 from meter_wire.portable.keys import derive_key
 
 from meter_operator.desired import Desired, Json, Meter
+from meter_operator.observed import Pod
 
 # Raise it when the pod's template below changes: running twins keep theirs, new epochs get this.
 TEMPLATE_REVISION = 2
@@ -58,6 +59,11 @@ def build_owner(meter: Meter) -> list[Json]:
             "blockOwnerDeletion": False,
         }
     ]
+
+
+def build_pod_owner(pod: Pod) -> list[Json]:
+    """Return the owner reference by which an object goes when a pod has gone."""
+    return [{"apiVersion": "v1", "kind": "Pod", "name": pod.name, "uid": pod.uid}]
 
 
 def is_owned(body: Json, meter: Meter) -> bool:

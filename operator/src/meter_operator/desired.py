@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from meter_wire.names import ANNOTATION_PAUSED
 
 Json = dict[str, Any]
+EPOCHS_KEPT = 5
 
 
 class Key(NamedTuple):
@@ -59,6 +60,12 @@ class Meter:
     def epoch_id(self) -> bytes:
         """The random identity of the active epoch."""
         return bytes.fromhex(self.status.get("epochId", ""))
+
+    @property
+    def previous_epochs(self) -> tuple[tuple[int, bytes], ...]:
+        """The last epochs before the active one and their identities, the newest first."""
+        rows = self.status.get("previousEpochs") or []
+        return tuple((int(row["epoch"]), bytes.fromhex(row["epochId"])) for row in rows)
 
     @property
     def owner_counter(self) -> int:

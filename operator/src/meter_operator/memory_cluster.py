@@ -74,7 +74,9 @@ class MemoryCluster(Cluster):
             uid = (body.get("preconditions") or {}).get("uid")
             if uid and uid != current["metadata"]["uid"]:
                 raise ConflictError(doing, 409, "another uid")
-            return self.objects.pop(row)
+            self.objects.pop(row)
+            self._collect(current["metadata"]["uid"])
+            return current
         if row not in self.objects and how[0] != MERGE:
             return self._store(row, body)
         current = self._existing(row, doing)
@@ -95,6 +97,13 @@ class MemoryCluster(Cluster):
         metadata["resourceVersion"] = str(self._version)
         self.objects[row] = body
         return body
+
+    def _collect(self, uid: str) -> None:
+        """Remove what only the object of this uid owned, as the garbage collector does."""
+        for row, body in list(self.objects.items()):
+            owners = {owner["uid"] for owner in body["metadata"].get("ownerReferences", [])}
+            if owners == {uid}:
+                del self.objects[row]
 
     def names(self, kind: str) -> list[str]:
         """Return the names of all objects of a kind (plural), sorted."""

@@ -164,7 +164,7 @@ class Messenger:
             payload = message.payload if isinstance(message.payload, bytes) else b""
             try:
                 await self._hear(str(message.topic), payload)
-            except (ValueError, RemoteProtocolError) as error:
+            except (ValueError, RecursionError, RemoteProtocolError) as error:
                 reason = type(error).__name__
                 self.refused[reason] = self.refused.get(reason, 0) + 1
 

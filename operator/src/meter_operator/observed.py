@@ -8,6 +8,8 @@ from meter_wire.names import LABEL_EPOCH
 
 from meter_operator.desired import Json, Meter
 
+MOST_STATE_BYTES = 2048
+
 
 @dataclass(frozen=True, slots=True)
 class Pod:
@@ -123,9 +125,14 @@ def parse_state(epoch: int, payload: bytes) -> TwinState:
     """Return a twin's retained state.
 
     Raises:
-        ValueError: it is no JSON object.
+        ValueError: it is too long or no JSON object.
     """
-    found = json.loads(payload)
+    if len(payload) > MOST_STATE_BYTES:
+        raise ValueError("state: is too long")
+    try:
+        found = json.loads(payload)
+    except RecursionError:
+        raise ValueError("state: is nested too deeply") from None
     if not isinstance(found, dict):
         raise ValueError("state: is no object")  # noqa: TRY004 - one error for bad input
     return TwinState(

@@ -12,7 +12,7 @@ from meter_wire.names import build_topic
 from meter_wire.owner_record import OwnerRecord, encode_owner_record
 from meter_wire.portable.keys import derive_key, mac16
 
-from meter_operator.desired import Meter
+from meter_operator.desired import EPOCHS_KEPT, Meter
 
 
 class Message(NamedTuple):
@@ -22,8 +22,12 @@ class Message(NamedTuple):
     payload: bytes
 
 
-def build_owner_message(meter: Meter, meter_key: bytes, broker: str, nonce: bytes = b"") -> Message:
-    """Return the owner record of a meter; `nonce` answers the meter's own hello."""
+def build_owner_message(meter: Meter, meter_key: bytes, nonce: bytes = b"") -> Message:
+    """Return the owner record of a meter; `nonce` answers the meter's own hello.
+
+    Its broker is empty: the meter's first. There is one broker only, and the name by which twins
+    know it, inside of the cluster, is not the one that a meter outside can dial.
+    """
     record = OwnerRecord(
         device=meter.device,
         active=meter.epoch,
@@ -31,7 +35,7 @@ def build_owner_message(meter: Meter, meter_key: bytes, broker: str, nonce: byte
         candidate=0,
         candidate_id=b"",
         highest=meter.highest_epoch,
-        broker=broker,
+        broker="",
         counter=meter.owner_counter,
         nonce=nonce,
     )
@@ -64,6 +68,39 @@ def build_ctl_message(
     return Message(build_topic(device, "ctl", epoch), payload)
 
 
+def build_ctl_removal(device: str, epochs: Iterable[int]) -> list[Message]:
+    """Return what takes away any authority that a twin may find: without `ctl` it has none."""
+    return [Message(build_topic(device, "ctl", epoch), b"") for epoch in epochs]
+
+
+def build_messages(meter: Meter, meter_key: bytes, term: int, nonce: bytes) -> list[Message]:
+    """Return all that the broker has to hold for a meter, the *retired* `ctl` first.
+
+    An epoch right below that status has no id of (burned unseen, or of a cluster before its
+    restore) cannot be told that it is retired; its `ctl` is removed.
+    """
+    known = dict(meter.previous_epochs)
+    unknown = set(range(max(1, meter.epoch - EPOCHS_KEPT), meter.epoch)) - known.keys()
+    states = [(epoch, known[epoch], "retired") for epoch in sorted(known)]
+    controls = [
+        build_ctl_message(
+            meter.device, epoch, epoch_id, state, meter_key, term=term, counter=meter.owner_counter
+        )
+        for epoch, epoch_id, state in [*states, (meter.epoch, meter.epoch_id, "active")]
+    ]
+    removals = build_ctl_removal(meter.device, sorted(unknown))
+    return [*removals, *controls, build_owner_message(meter, meter_key, nonce)]
+
+
+def build_overdue_removal(meter: Meter) -> list[Message]:
+    """Return what removes the `ctl` of epochs that were kept until a decision ago or little longer.
+
+    One decision lets one go; more than one is removed, so that a removal that was lost is made up.
+    """
+    lowest = min([meter.epoch - EPOCHS_KEPT, *(epoch for epoch, _ in meter.previous_epochs)])
+    return build_ctl_removal(meter.device, range(max(1, lowest - EPOCHS_KEPT), max(1, lowest)))
+
+
 def build_state_removal(device: str, epochs: Iterable[int]) -> list[Message]:
     """Return what removes the last states of twins that are gone."""
     return [Message(build_topic(device, "state", epoch), b"") for epoch in epochs]
@@ -74,6 +111,6 @@ def build_removal(device: str, epochs: list[int]) -> list[Message]:
 
     The owner record goes last: as long as it is there, its highest epoch tells what else is.
     """
-    controls = [Message(build_topic(device, "ctl", epoch), b"") for epoch in epochs]
+    controls = build_ctl_removal(device, epochs)
     owner = Message(build_topic(device, "owner"), b"")
     return [*controls, *build_state_removal(device, epochs), owner]

@@ -9,30 +9,28 @@ import secrets
 from datetime import UTC, datetime
 from typing import Protocol
 
-from cryptography import x509
-from meter_pki.identities import twin_identity
 from meter_wire.names import build_twin_name
 
 from meter_operator import builders, plan
 from meter_operator.cache import Cache
 from meter_operator.cluster import Cluster, ConflictError
-from meter_operator.desired import Desired, Json, Key, Meter, desire
+from meter_operator.desired import EPOCHS_KEPT, Desired, Json, Key, Meter, desire
 from meter_operator.events import Events
 from meter_operator.fleet import Fleet
 from meter_operator.observed import Observed, Pod, Witness
 from meter_operator.owner import (
     Message,
-    build_ctl_message,
-    build_owner_message,
+    build_messages,
+    build_overdue_removal,
     build_state_removal,
 )
 from meter_operator.policies import Violation, find_violation
 from meter_operator.settings import Settings
 from meter_operator.status import build_decision_status, build_status, changed
+from meter_operator.twins import Twins
 
 log = logging.getLogger(__name__)
 PUBLIC_KEY_DIGITS = 64
-SECRETS_LOOKED_FOR = 3
 
 
 class Publisher(Protocol):
@@ -63,8 +61,8 @@ class Reconciler:
         self._fleet = fleet
         self._publisher = publisher
         self._settings = settings
+        self._twins = Twins(cache, cluster, fleet, settings, events)
         self._allocated: set[tuple[str, int]] = set()
-        self._namespaces: set[str] = set()
 
     async def reconcile(self, key: Key) -> bool:
         """Bring one meter closer to what it should be; True when there is more to do at once.
@@ -145,11 +143,12 @@ class Reconciler:
             await self._allocate(observed, desired, steps)
             return True
         if steps.create_pod:
-            await self._create_twin(observed.meter, desired)
+            await self._twins.create(observed, desired)
+            self._allocated.discard((observed.meter.uid, observed.meter.epoch))
         for old in steps.retire:
-            await self._remove(observed.meter, old)
+            await self._twins.remove(observed.meter, old)
         if steps.renew_certificate and pod is not None:
-            await self._renew(observed.meter, pod)
+            await self._twins.renew(observed.meter, pod)
         if steps.clear_states:
             device = observed.meter.device
             await self._publisher.publish(build_state_removal(device, steps.clear_states))
@@ -176,6 +175,7 @@ class Reconciler:
             "epochId": secrets.token_hex(16),
             "highestEpoch": epoch,
             "ownerCounter": steps.owner_counter,
+            "previousEpochs": _previous(meter),
         }
         try:
             status = build_decision_status(observed, desired, decision, datetime.now(UTC))
@@ -190,81 +190,17 @@ class Reconciler:
         log.info("epoch decided", extra={"meter": meter.key.name, "epoch": epoch, "reason": reason})
         if meter.epoch:
             self._events.add(decided, "Takeover", f"epoch {epoch} replaces {meter.epoch}: {reason}")
-        retired = []
-        if meter.epoch:
-            retired.append(self._ctl(decided, meter.epoch, meter.epoch_id, "retired"))
-        await self._publisher.publish([*retired, *self.messages_of(decided)])
-
-    def _ctl(self, meter: Meter, epoch: int, epoch_id: bytes, state: str) -> Message:
-        return build_ctl_message(
-            meter.device,
-            epoch,
-            epoch_id,
-            state,
-            self._fleet.meter_key(meter.device, meter.key_version),
-            term=self._publisher.term,
-            counter=meter.owner_counter,
-        )
+        overdue = build_overdue_removal(decided)
+        await self._publisher.publish([*overdue, *self.messages_of(decided)])
 
     def messages_of(self, meter: Meter, nonce: bytes = b"") -> list[Message]:
-        """Return what the broker has to hold for a meter: owner record and `ctl`.
+        """Return what the broker has to hold for a meter: owner record and `ctl` of its epochs.
 
         `nonce` is that of the meter's hello; a meter without a record believes nothing else.
         """
         nonce = nonce or self._cache.nonces.get(meter.device, b"")
         key = self._fleet.meter_key(meter.device, meter.key_version)
-        broker = f"{self._settings.broker_host}:{self._settings.broker_port}"
-        owner = build_owner_message(meter, key, broker, nonce)
-        return [self._ctl(meter, meter.epoch, meter.epoch_id, "active"), owner]
-
-    async def _create_twin(self, meter: Meter, desired: Desired) -> None:
-        namespace = meter.key.namespace
-        if namespace not in self._namespaces:
-            for manifest in builders.build_namespace_objects(namespace):
-                await self._cluster.ensure(manifest)
-            self._namespaces.add(namespace)
-        if desired.store.get("type") == "PersistentVolume":
-            await self._cluster.create(builders.build_claim(meter, desired))
-        now = datetime.now(UTC)
-        identity = twin_identity(meter.device, meter.epoch, namespace)
-        bundle = self._fleet.authority.issue(identity, now)
-        key = self._fleet.meter_key(meter.device, meter.key_version)
-        secret = builders.build_secret(meter, meter.epoch, meter.epoch_id, key, bundle)
-        if await self._cluster.create(secret) is None:
-            data = {"data": secret["data"]}
-            await self._cluster.merge("Secret", namespace, secret["metadata"]["name"], data)
-        not_after = x509.load_pem_x509_certificate(bundle.certificate).not_valid_after_utc
-        pod = builders.build_pod(
-            meter, desired, meter.epoch, not_after=not_after, pull_policy=self._settings.pull_policy
-        )
-        for epoch in range(max(1, meter.epoch - SECRETS_LOOKED_FOR), meter.epoch):
-            await self._cluster.remove("Secret", namespace, build_twin_name(meter.device, epoch))
-        created = await self._cluster.create(pod)
-        if created is not None:
-            self._cache.store_pod(created)
-        self._allocated.discard((meter.uid, meter.epoch))
-        self._events.add(meter, "TwinCreated", f"pod {pod['metadata']['name']} was created")
-
-    async def _remove(self, meter: Meter, pod: Pod) -> None:
-        if pod.epoch < meter.epoch:
-            await self._cluster.remove("Secret", meter.key.namespace, pod.name)
-        await self._cluster.remove("Pod", meter.key.namespace, pod.name, pod.uid)
-
-    async def _renew(self, meter: Meter, pod: Pod) -> None:
-        """Give the running twin a new certificate; its keys stay."""
-        now = datetime.now(UTC)
-        bundle = self._fleet.authority.issue(
-            twin_identity(meter.device, pod.epoch, meter.key.namespace), now
-        )
-        key = self._fleet.meter_key(meter.device, meter.key_version)
-        secret = builders.build_secret(meter, pod.epoch, meter.epoch_id, key, bundle)
-        body = {"data": secret["data"]}
-        await self._cluster.merge("Secret", meter.key.namespace, pod.name, body)
-        not_after = x509.load_pem_x509_certificate(bundle.certificate).not_valid_after_utc
-        stamp = not_after.strftime("%Y-%m-%dT%H:%M:%SZ")
-        note = {"metadata": {"annotations": {"metertwin.io/certificate-not-after": stamp}}}
-        await self._cluster.merge("Pod", meter.key.namespace, pod.name, note)
-        self._events.add(meter, "CertificateRenewed", f"the twin's certificate lasts until {stamp}")
+        return build_messages(meter, key, self._publisher.term, nonce)
 
     async def _say(
         self, observed: Observed, desired: Desired | None, violation: Violation | None
@@ -283,6 +219,13 @@ class Reconciler:
         if old is None or (old["status"], old["reason"]) != (ready["status"], ready["reason"]):
             kind = "Normal" if ready["status"] == "True" or violation is None else "Warning"
             self._events.add(meter, ready["reason"], ready["message"], kind)
+
+
+def _previous(meter: Meter) -> list[Json]:
+    """Return the epochs that are retired once the meter has the next, the newest first."""
+    known = [(meter.epoch, meter.epoch_id)] if meter.epoch else []
+    kept = [*known, *meter.previous_epochs][:EPOCHS_KEPT]
+    return [{"epoch": epoch, "epochId": epoch_id.hex()} for epoch, epoch_id in kept]
 
 
 def _renewal_due(pod: Pod | None) -> bool:

@@ -14,6 +14,9 @@ COARSE_S = 300
 # At most this many writes a second because of `lastSeen`, however large the fleet.
 LAST_SEEN_WRITES_PER_S = 2
 STARTING = "Starting"
+# 2000 and 2100: what is outside no meter has seen.
+EARLIEST_S = 946_684_800
+LATEST_S = 4_102_444_800
 
 
 def _condition(kind: str, truth: bool | None, reason: str, message: str) -> Json:
@@ -54,10 +57,15 @@ def _meter_connected(state: TwinState | None, before: Json | None, *, serving: b
 
 
 def coarse(moment: str) -> str:
-    """Return an RFC 3339 time rounded down to five minutes, or nothing."""
+    """Return an RFC 3339 time rounded down to five minutes; nothing when it makes no sense.
+
+    A twin says it, so it may be anything; the API server takes years of four digits only.
+    """
     try:
         seconds = _seconds(moment)
-    except ValueError:
+    except (ValueError, OverflowError):
+        return ""
+    if not EARLIEST_S <= seconds < LATEST_S:
         return ""
     rounded = datetime.fromtimestamp(seconds // COARSE_S * COARSE_S, UTC)
     return rounded.strftime("%Y-%m-%dT%H:%M:%SZ")

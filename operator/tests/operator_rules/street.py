@@ -114,6 +114,12 @@ class Operator:
                 self.cache.store_pod(body)
         self.cache.drop_pods(NAMESPACE, pods, 1 << 60)
 
+    async def reconnect(self):
+        """A new broker session: what the broker has to hold is published again."""
+        for meter in self.cache.meters.values():
+            if meter.epoch:
+                await self.publisher.publish(self.reconciler.messages_of(meter))
+
     async def settle(self, name="house-1", *, catching=(), rounds=12):
         """Reconcile until there is nothing more to do; the watches catch up in between."""
         for _ in range(rounds):

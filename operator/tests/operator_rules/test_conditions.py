@@ -1,5 +1,6 @@
 """Conditions: coarse, sticky over a broker restart, written on change only."""
 
+import pytest
 from meter_operator.observed import TwinState
 from meter_operator.status import changed, coarse
 
@@ -61,3 +62,15 @@ def test_last_seen_alone_is_written_after_five_minutes_and_later_in_a_large_flee
 
 def test_a_time_that_is_none_is_left_out():
     assert coarse("") == coarse("yesterday") == ""
+
+
+@pytest.mark.parametrize(
+    "moment",
+    ["0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59-23:00", "0001-01-01T00:00:00Z", "x" * 9],
+)
+async def test_a_senseless_time_of_a_twin_does_not_keep_the_status_from_being_written(
+    operator, moment
+):
+    await serving(operator, last_seen=moment)
+    assert operator.condition()["status"] == "True"
+    assert "lastSeen" not in operator.status()

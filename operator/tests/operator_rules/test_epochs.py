@@ -256,17 +256,99 @@ async def test_a_fault_at_any_write_ends_with_one_twin_and_one_owner(
         except ClusterError:
             current.cluster.fault = lambda *_: None
             current.restart()
+            await current.reconnect()
             await current.settle()
         epoch = current.status()["epoch"]
         assert current.pods() == current.secrets() == [f"house-1-e{epoch}"]
         assert owner_record(current).active == epoch
         assert ctl_state(current, epoch) == "active"
+        assert {ctl_state(current, lower) for lower in range(1, epoch)} <= {"retired"}
         pod = current.cluster.objects["pods", STREET, f"house-1-e{epoch}"]
         assert json.loads(pod["spec"]["containers"][0]["env"][0]["value"])["epoch"] == epoch
         if not fault.hit:
             assert number > 3
             return
     raise AssertionError("more writes than expected")
+
+
+async def replace_often(operator, times):
+    for _ in range(times):
+        operator.delete_pod(f"house-1-e{operator.status()['epoch']}")
+        await operator.settle()
+
+
+async def test_the_last_five_epochs_are_said_to_be_retired_for_as_long_as_they_are_kept(operator):
+    operator.add_meter()
+    await operator.settle()
+    await replace_often(operator, 7)
+    kept = operator.status()["previousEpochs"]
+    assert [row["epoch"] for row in kept] == [7, 6, 5, 4, 3]
+    assert all(len(row["epochId"]) == 32 for row in kept)
+    assert operator.publisher.retained["mt/house-1/1/ctl"] == b""
+    assert operator.publisher.retained["mt/house-1/2/ctl"] == b""
+    lost = dict(operator.publisher.retained)
+    operator.publisher.retained.clear()
+    operator.restart()
+    await operator.reconnect()
+    again = operator.publisher.retained
+    assert {topic: lost[topic] for topic in again} == again
+    assert {ctl_state(operator, epoch) for epoch in range(3, 8)} == {"retired"}
+    assert ctl_state(operator, 8) == "active"
+
+
+async def test_a_kept_epoch_and_the_decision_are_one_write(operator):
+    operator.add_meter()
+    await operator.settle()
+    first = operator.status()["epochId"]
+    operator.delete_pod("house-1-e1")
+    operator.cluster.fault = _Fault(1, "after")
+    with pytest.raises(ClusterError):
+        await operator.settle()
+    assert operator.status()["previousEpochs"] == [{"epoch": 1, "epochId": first}]
+
+
+async def test_an_epoch_that_status_does_not_know_loses_its_ctl(operator):
+    operator.add_meter()
+    await operator.settle()
+    operator.publisher.retained["mt/house-1/3/ctl"] = b"of a cluster before its restore"
+    operator.cache.raise_witness("house-1", 3, 3)
+    await operator.settle()
+    assert operator.status()["epoch"] == 4
+    assert operator.publisher.retained["mt/house-1/3/ctl"] == b""
+    assert ctl_state(operator, 1) == "retired"
+
+
+async def test_the_owner_record_names_no_broker(operator):
+    """Empty is the meter's first: it may know the broker by a name that we do not."""
+    operator.add_meter()
+    await operator.settle()
+    assert owner_record(operator).broker == ""
+
+
+async def test_a_secret_goes_only_after_its_pod(operator):
+    """A pod that is still there without its Secret shows FailedMount to whoever looks."""
+    operator.add_meter()
+    await operator.settle()
+    operator.change_meter(capturePeriodSeconds=300)
+    operator.cluster.log.clear()
+    await operator.settle()
+    log = operator.cluster.log
+    handed, made = log.index("PATCH secrets/house-1-e1"), log.index("POST pods/house-1-e2")
+    assert handed < made < log.index("DELETE pods/house-1-e1")
+    assert "DELETE secrets/house-1-e1" not in log
+    assert operator.secrets() == ["house-1-e2"]
+
+
+async def test_a_pod_that_is_on_its_way_out_keeps_its_secret_until_it_has_gone(operator):
+    operator.add_meter()
+    await operator.settle()
+    pod = operator.cluster.objects["pods", STREET, "house-1-e1"]
+    pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    operator.sync()
+    await operator.settle()
+    secret = operator.cluster.objects["secrets", STREET, "house-1-e1"]
+    owners = secret["metadata"]["ownerReferences"]
+    assert [(row["kind"], row["uid"]) for row in owners] == [("Pod", pod["metadata"]["uid"])]
 
 
 async def test_a_decision_from_an_older_version_is_refused(operator):

@@ -184,7 +184,14 @@ async def test_a_twins_state_is_noted_and_its_meter_looked_at(pair):
     assert looked
 
 
-@pytest.mark.parametrize("payload", [b"[", b"[]", b"\xff", b"1"])
+DEEP = [b"[" * 100_000, b"[" * 4_000, b'{"meter":' + b"[" * 1_000 + b"]" * 1_000 + b"}"]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"[", b"[]", b"\xff", b"1", b'{"version":"' + b"x" * 5000 + b'"}', *DEEP],
+    ids=[*"abcde", "deep", "deep and short", "deep inside"],
+)
 async def test_a_malformed_state_is_refused(pair, payload):
     _, messenger, _ = pair
     with pytest.raises(ValueError):  # noqa: PT011
