@@ -23,6 +23,7 @@ from meter_wire.portable.keys import derive_key
 
 from meter_operator.desired import Desired, Json, Meter
 from meter_operator.observed import Pod
+from meter_operator.volume import EMPTY_DIR_SIZE
 
 # Raise it when the pod's template below changes: running twins keep theirs, new epochs get this.
 TEMPLATE_REVISION = 2
@@ -115,7 +116,7 @@ def _store_volume(meter: Meter, desired: Desired) -> Json:
     if desired.store.get("type") == "PersistentVolume":
         claim = {"claimName": f"{meter.device}-store"}
         return {"name": "store", "persistentVolumeClaim": claim}
-    return {"name": "store", "emptyDir": {"sizeLimit": "256Mi"}}
+    return {"name": "store", "emptyDir": {"sizeLimit": EMPTY_DIR_SIZE}}
 
 
 def _probe(path: str, period_s: int, failures: int) -> Json:

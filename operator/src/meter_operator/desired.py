@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from meter_wire.names import ANNOTATION_PAUSED
 
+from meter_operator.volume import store_limit_bytes
+
 Json = dict[str, Any]
 EPOCHS_KEPT = 5
 
@@ -237,6 +239,7 @@ def desire(
     repository = twin.get("image") or image[0]
     policy = spec.get("dataPolicy") or {}
     recipients = policy.get("recipients") or []
+    store = (spec.get("twin") or {}).get("store") or {"type": "EmptyDir"}
     configuration: Json = {
         "device": meter.device,
         "meteringPoint": point["id"],
@@ -248,6 +251,7 @@ def desire(
         "registers": spec.get("registers", []),
         "applications": select_applications(spec, profile),
         "engines": select_engines(spec, profile),
+        "storeLimitBytes": store_limit_bytes(store),
         "dataPolicy": {
             "purpose": policy.get("purpose", "billing"),
             "resolutionSeconds": policy.get("resolutionSeconds", 900),
@@ -264,7 +268,7 @@ def desire(
         image=repository if "@" in repository else f"{repository}:{version}",
         version=version,
         resources=twin.get("resources") or {},
-        store=(spec.get("twin") or {}).get("store") or {"type": "EmptyDir"},
+        store=store,
         feeder=point.get("feeder", ""),
         recipients=tuple(row["publicKeySecret"] for row in recipients),
         spec_hash=hash_spec(spec),

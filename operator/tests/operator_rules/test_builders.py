@@ -9,6 +9,7 @@ import pytest
 import yaml
 from meter_operator import builders
 from meter_operator.desired import desire, parse_meter
+from meter_operator.volume import parse_quantity
 
 from .street import PROFILE, SPEC
 
@@ -89,3 +90,30 @@ def test_the_configuration_is_the_contracts():
     }
     assert configuration["broker"] == {"host": "broker", "port": 8883}
     assert configuration["dataPolicy"]["recipients"] == []
+
+
+@pytest.mark.parametrize(
+    ("store", "limit"),
+    [
+        ({"type": "EmptyDir"}, 256 * 2**20 * 80 // 100),
+        ({"type": "PersistentVolume", "size": "1Gi"}, 2**30 * 80 // 100),
+        ({"type": "PersistentVolume", "size": "1.5G"}, 1_200_000_000),
+        ({"type": "PersistentVolume", "size": "1e9"}, 800_000_000),
+        ({"type": "PersistentVolume", "size": "1E3"}, 2**20),
+        ({"type": "PersistentVolume", "size": "2E"}, 2**40),
+        ({"type": "PersistentVolume", "size": "5"}, 2**20),
+        ({"type": "PersistentVolume", "size": "4Ei"}, 2**40),
+    ],
+)
+def test_the_store_may_use_four_fifths_of_its_volume(store, limit):
+    """Beyond it an emptyDir has its pod evicted, and a volume fails the commit."""
+    configuration = json.loads(
+        pod(twin={"store": store})["spec"]["containers"][0]["env"][0]["value"]
+    )
+    assert configuration["storeLimitBytes"] == limit
+
+
+@pytest.mark.parametrize("text", ["", "Mi", "1Xi", "-1", "1 Gi", "1ee", "0x10", "1e"])
+def test_what_is_no_quantity_is_refused(text):
+    with pytest.raises(ValueError, match="quantity"):
+        parse_quantity(text)
