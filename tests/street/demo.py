@@ -1,11 +1,13 @@
 """The running demo street as tests see it: kubectl, the plugin, the oracle and bounded waiting."""
 
 import base64
+import contextlib
 import functools
 import json
 import os
 import pathlib
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -87,6 +89,12 @@ def apply(*manifests, check=True):
 def meter(command, *arguments, **options):
     """Run the plugin; without options it must succeed."""
     return run(str(PLUGIN), command, *arguments, "--namespace", NAMESPACE, **options)
+
+
+def answers(device):
+    """Whether the meter itself answers through its twin."""
+    done = meter("read", device, "--live", "-o", "json", check=False, timeout=40)
+    return done.returncode == 0 and '"metered"' in done.stdout
 
 
 def ask_meter(command, device, *arguments):
@@ -203,13 +211,23 @@ class Record:
         return sum(line.startswith("boot ") for line in self._log.read_text().splitlines())
 
     def stored(self):
-        """Return the ledger of the twin's store, from a consistent copy."""
+        """Return the ledger of the twin's store."""
+        self._copy()
+        return read_store(self._store)
+
+    def store_id(self):
+        """Return the random identity that the store was made with."""
+        self._copy()
+        with contextlib.closing(sqlite3.connect(self._store)) as store:
+            return store.execute("SELECT value FROM property WHERE name = 'store_id'").fetchone()[0]
+
+    def _copy(self):
+        """Write down a consistent copy of the twin's store."""
         pod = get("smartmeter", self.device)["status"]["twin"]["pod"]
         done = kubectl("exec", pod, "--", "python3", "-c", COPY_STORE, binary=True)
         copy = bytearray(done.stdout)
         copy[18:20] = b"\x01\x01"  # no write-ahead log beside the copy
         self._store.write_bytes(copy)
-        return read_store(self._store)
 
     def verify(self, timeout_s=60):
         """Everything logged until now reaches the store: once, in order, unchanged, nothing more.

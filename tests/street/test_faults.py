@@ -7,6 +7,7 @@ import pytest
 from demo import (
     DEVICES,
     Record,
+    answers,
     ask_meter,
     build_manifest,
     condition,
@@ -16,7 +17,6 @@ from demo import (
     is_ready,
     kill,
     kubectl,
-    meter,
     names,
     restarts,
     twin_of,
@@ -44,12 +44,6 @@ def kill_container(pod_name):
         return restarts(now) == restarts(pod) + 1 and is_pod_ready(now)
 
     until(restarted, f"{pod_name} runs again", 120)
-
-
-def answers(device):
-    """Whether the meter itself answers through its twin."""
-    done = meter("read", device, "--live", "-o", "json", check=False, timeout=40)
-    return done.returncode == 0 and '"metered"' in done.stdout
 
 
 def test_a_killed_twin_goes_on_with_its_store_and_epoch(record):
