@@ -26,6 +26,7 @@ PORTABLE = [
     "frame",
     "owner",
     "entry",
+    "clock",
     "meter_commands",
     "meter_session",
     "meter_epochs",
@@ -35,7 +36,7 @@ PORTABLE = [
     "mqtt_event",
     "mqtt",
 ]
-SMALL = ["mqtt_shell", "flash", "state", "segments", "ring", "counter", "small"]
+SMALL = ["back_off", "mqtt_shell", "flash", "state", "segments", "ring", "counter", "small"]
 """What the small profile (`small.py`, 38 KB of heap) bundles, each after what it needs."""
 
 

@@ -7,11 +7,9 @@ carries out what arrives; `supervisor` restarts this task.
 
 import asyncio
 
+from back_off import BackOff
 from meter_wire.portable.brokers import Brokers, split_address
 from mqtt_shell import MqttShell
-
-FIRST_PAUSE_S = 1
-MAX_PAUSE_S = 60
 
 
 class LinkTask:
@@ -29,7 +27,7 @@ class LinkTask:
         self._reader = None
         self._lost = None
         self._news = asyncio.Event()
-        self._pause_s = FIRST_PAUSE_S
+        self._back_off = BackOff(config.device, link.info.boot)
         self._base = "mt/" + config.device + "/"
         self._brokers = Brokers("%s:%d" % (config.host, config.port))
 
@@ -50,12 +48,16 @@ class LinkTask:
                     self._log("link: %s" % (type(error).__name__,))
                 self._end()
                 self._brokers.ended(self._link)
-                for _second in range(self._pause_s):
-                    beat()
-                    await asyncio.sleep(1)
-                self._pause_s = min(self._pause_s * 2, MAX_PAUSE_S)
+                await self._pause(beat)
         finally:
             self._end()
+
+    async def _pause(self, beat) -> None:
+        pause_ms = self._back_off.next_ms()
+        while pause_ms > 0:
+            beat()
+            await asyncio.sleep(min(pause_ms, 1000) / 1000)
+            pause_ms -= 1000
 
     def _end(self) -> None:
         self._link.disconnected()
@@ -91,7 +93,7 @@ class LinkTask:
             beat()
             if brokers.leave(self._link, self._uptime_ms()):
                 self._log("link: leaving this broker")
-                self._pause_s = FIRST_PAUSE_S
+                self._back_off.reset()
                 return
             epochs = await self._follow(shell, epochs)
             await self._send(shell)
@@ -134,7 +136,7 @@ class LinkTask:
         topic = self._base + "hello" if epoch == 0 else self._base + str(epoch) + "/up"
         await shell.publish(topic, payload)
         if epoch:
-            self._pause_s = FIRST_PAUSE_S
+            self._back_off.reset()
 
     def _down(self, epoch: int) -> str:
         return self._base + str(epoch) + "/down"

@@ -14,9 +14,11 @@ import os
 from binascii import unhexlify
 
 import state as items
+from back_off import BackOff
 from counter import Counter
 from flash import Flash
 from meter_wire.portable.brokers import Brokers, split_address
+from meter_wire.portable.clock import Clock, Uptime
 from meter_wire.portable.entry import encode_event, encode_reading, encode_register
 from meter_wire.portable.meter_link import MeterInfo, MeterLink
 from mqtt_shell import MqttShell, now_ms
@@ -25,21 +27,28 @@ from state import State
 
 IMPORT_ENERGY = b"\x01\x00\x01\x08\x00\xff"
 POWER_UP = 2
+CLOCK_STEP = 3
+CLOCK_SET = 4
+CLOCK_REFUSED = 20
 GC_THRESHOLD = 2048
 """Octets between two collections: seldom ones leave free heap in pieces, too small for a frame."""
 PULSE_MJ = 2250000
 """1600 pulses a kWh: 2250 J each."""
 CLOCK_INVALID = 0x90
+CLOCK_ADJUSTED = 0x02
+REFUSAL_PAUSE_MS = 3600000
+"""A refused time is an event once an hour, as in `commands`."""
 
 
 class Small:
     """One meter; `run` is everything."""
 
-    def __init__(self, table: dict) -> None:
+    def __init__(self, table: dict, flash=None, ticks=now_ms) -> None:
         """Open the flash and record the start; `table` is the configuration."""
-        gc.threshold(GC_THRESHOLD)
+        if hasattr(gc, "threshold"):  # not on CPython
+            gc.threshold(GC_THRESHOLD)
         self.table = table
-        flash = Flash(table["state_dir"])
+        flash = flash or Flash(table["state_dir"])
         self.state = state = State(flash)
         self.ring = Ring(flash, state, table["ring_bytes"], table["ring_segments"], os.urandom)
         self.boot = state.next_boot()
@@ -48,9 +57,11 @@ class Small:
         self.energy.units = int.from_bytes(kept, "big")
         state.save()
         self.pulses = 0
-        self.utc_ms = 0
-        self.last_ms = now_ms()
-        self.passed_ms = 0
+        self.ticks = ticks
+        self.uptime = Uptime(ticks())
+        self.clock = Clock()
+        self.adjusted = 0
+        self.refused_ms = -REFUSAL_PAUSE_MS
         info = MeterInfo(self.boot, "0.1.0", b"")
         self.link = MeterLink(
             table["device"], unhexlify(table["key"]), self.ring, info, os.urandom,
@@ -58,29 +69,31 @@ class Small:
         )  # fmt: skip
         broker = table["broker"]
         self.brokers = Brokers("%s:%d" % (broker["host"], broker["port"]))
+        self.back_off = BackOff(table["device"], self.boot)
         self.news = asyncio.Event()
         self.lost = None
-        status, time_s = self.stamp()
-        self.ring.append(encode_event(status, time_s, 0, self.boot, POWER_UP, [-1]))
+        self.event(POWER_UP, -1)
 
     def uptime_ms(self) -> int:
         """Return milliseconds since boot (12 days at most between two calls)."""
-        ticks_ms = now_ms()
-        self.passed_ms += (ticks_ms - self.last_ms) & 0x3FFFFFFF
-        self.last_ms = ticks_ms
-        return self.passed_ms
+        return self.uptime.ms(self.ticks())
 
     def stamp(self) -> tuple:
         """Return (status, UTC second or 0)."""
-        if not self.utc_ms:
-            return CLOCK_INVALID, 0
-        return 0, (self.utc_ms + self.uptime_ms()) // 1000
+        utc_ms = self.clock.utc_ms(self.uptime_ms())
+        return (CLOCK_INVALID, 0) if utc_ms is None else (0, utc_ms // 1000)
 
-    def entry(self) -> bytes:
-        """Return a reading of this moment."""
+    def event(self, code: int, *arguments) -> None:
+        """Record an event of this moment."""
         status, time_s = self.stamp()
+        uptime_s = self.uptime_ms() // 1000
+        self.ring.append(encode_event(status, time_s, uptime_s, self.boot, code, list(arguments)))
+
+    def entry(self, status: int = 0) -> bytes:
+        """Return a reading of this moment; `status`: bits beside those of the clock."""
+        clock, time_s = self.stamp()
         return encode_reading(
-            status, time_s, self.uptime_ms() // 1000, self.boot,
+            status | clock, time_s, self.uptime_ms() // 1000, self.boot,
             [encode_register(IMPORT_ENERGY, self.energy.units)],
         )  # fmt: skip
 
@@ -91,9 +104,14 @@ class Small:
             pulses, self.pulses = self.pulses, 0
             self.energy.add(PULSE_MJ, pulses)
             self.state.set(items.REGISTERS, self.energy.units.to_bytes(5, "big"))
-            self.ring.save()
-            self.ring.append(self.entry())
+            self.record()
             self.news.set()
+
+    def record(self) -> None:
+        """Record a reading."""
+        self.ring.save()
+        self.ring.append(self.entry(self.adjusted))
+        self.adjusted = 0
 
     async def session(self) -> None:
         """Serve the link over one broker session, until it is lost or another broker is due."""
@@ -120,6 +138,8 @@ class Small:
                         await shell.subscribe((base + str(epoch) + "/down", 1))
                 self.news.clear()
                 out = link.poll(self.uptime_ms())
+                if link.serves():
+                    self.back_off.reset()
                 if out:
                     name = str(out[0]) + "/up" if out[0] else "hello"
                     await shell.publish(base + name, out[1])
@@ -164,14 +184,31 @@ class Small:
             self.state.set(items.LINK, event[1])
             self.state.save()
         elif event[0] == "time":
-            if not self.utc_ms:
-                self.utc_ms = event[3] - self.uptime_ms()
+            code = self.set_clock(event[3])
             if event[2]:
-                self.link.answer(event[1], event[2], 0)
+                self.link.answer(event[1], event[2], code)
         elif event[0] == "read":
             self.link.answer(event[1], event[2], 0, self.entry())
         else:
             self.link.answer(event[1], event[2], 3)
+
+    def set_clock(self, utc_ms: int) -> int:
+        """Set the clock by the rules of `clock`, unsigned; return the answer's code."""
+        decision, offset_ms = self.clock.set(utc_ms, self.uptime_ms(), False)
+        self.link.info.clock_state = 1
+        if decision == "refused":
+            self.link.count("unsigned")
+            if self.uptime_ms() - self.refused_ms >= REFUSAL_PAUSE_MS:
+                self.refused_ms = self.uptime_ms()
+                self.event(CLOCK_REFUSED, offset_ms)
+            return 6
+        if decision == "first":
+            self.event(CLOCK_SET)
+        elif decision == "stepped":
+            self.event(CLOCK_STEP, offset_ms)
+        if decision != "slewed":
+            self.adjusted = CLOCK_ADJUSTED
+        return 0
 
     async def run(self) -> None:
         """Measure and keep a session for ever; a MemoryError costs one session."""
@@ -185,7 +222,7 @@ class Small:
             gc.collect()
             if measuring.done():
                 measuring = asyncio.create_task(self.measure())
-            await asyncio.sleep(2)
+            await asyncio.sleep(self.back_off.next_ms() / 1000)
 
 
 def main(path: str) -> None:

@@ -9,20 +9,22 @@ ROOT = Path(__file__).resolve().parents[2]
 LAUNCHER = ROOT / "tools/micropython/micropython"
 TESTS = Path(__file__).with_name("portable")
 METER = ["test_metering", "test_tariff", "test_quality"]
+LINK = ["test_orders", "test_clock_and_periods", "test_small", "test_state"]
+SOURCES = f"{ROOT}/firmware/src:{ROOT}/wire/src"
 
 
 @pytest.mark.parametrize(
     ("arch", "heap", "modules"),
     [
         ("i386", "128k", METER),
-        ("i386", "8m", ["test_electricity"]),
-        ("amd64", "8m", [*METER, "test_electricity"]),
+        ("i386", "8m", [*LINK, "test_electricity"]),
+        ("amd64", "8m", [*METER, *LINK, "test_electricity"]),
     ],
 )
 def test_portable_rules_hold_on_micropython(arch, heap, modules):
     command = [LAUNCHER, "--arch", arch, "-X", f"heapsize={heap}", TESTS / "run.py"]
     done = subprocess.run(
-        [*command, ROOT / "firmware/src", TESTS, *modules],
+        [*command, SOURCES, TESTS, *modules],
         capture_output=True,
         text=True,
         check=False,

@@ -1,0 +1,132 @@
+"""The small profile's clock: corrected by small steps, for longer than its ticks last. Both Pythons."""
+
+import gc
+
+from flash_with_cuts import CutFlash, Medium
+from small import Small
+
+NOW_MS = 1_800_000_000_000
+DAY_S = 86400
+OK, UNSIGNED = 0, 6
+POWER_UP, CLOCK_STEP, CLOCK_SET, CLOCK_REFUSED = 2, 3, 4, 20
+TABLE = {
+    "device": "house-1",
+    "key": "00" * 32,
+    "broker": {"host": "127.0.0.1", "port": 1883},
+    "ring_bytes": 65536,
+    "ring_segments": 4,
+}
+
+
+class Board:
+    """A meter on a board whose ticks wrap after 12.4 days and drift against the true time."""
+
+    def __init__(self, drift_ppm=0, medium=None):
+        self.medium = medium or Medium()
+        self.true_ms = 0
+        self.drift_ppm = drift_ppm
+        self.meter = Small(TABLE, CutFlash(self.medium), self.ticks)
+        if hasattr(gc, "threshold"):  # MicroPython's, set for 38 KB; the flash is in this heap
+            gc.threshold(-1)
+
+    def ticks(self):
+        board_ms = self.true_ms + self.true_ms * self.drift_ppm // 1_000_000
+        return (board_ms + 5000) & 0x3FFFFFFF
+
+    def wait(self, seconds):
+        """Let time pass, with a reading each quarter of an hour."""
+        end_ms = self.true_ms + seconds * 1000
+        while self.true_ms < end_ms:
+            self.true_ms = min(self.true_ms + 900_000, end_ms)
+            self.meter.record()
+
+    def tell(self, offset_ms=0):
+        """Tell the meter the true time, or one that is wrong by an offset; return its decision."""
+        return self.meter.set_clock(NOW_MS + self.true_ms + offset_ms)
+
+    def error_s(self):
+        status, time_s = self.meter.stamp()
+        assert status == 0
+        return time_s - (NOW_MS + self.true_ms) // 1000
+
+    def entries(self, kind):
+        ring = self.meter.ring
+        rows = [ring.read(seq)[0] for seq in range(ring.oldest, ring.head + 1)]
+        return [row for row in rows if row[0] == kind]
+
+    def events(self):
+        return [row[15] << 8 | row[16] for row in self.entries(2)]
+
+
+def test_time_goes_on_over_thirteen_days_without_a_word_from_the_twin():
+    board = Board()
+    assert board.tell() == OK
+    board.wait(13 * DAY_S)
+    assert board.error_s() == 0
+    uptimes = [int.from_bytes(row[7:11], "big") for row in board.entries(1)]
+    times = [int.from_bytes(row[3:7], "big") for row in board.entries(1)]
+    assert uptimes[-1] == 13 * DAY_S
+    assert {times[at + 1] - times[at] for at in range(len(times) - 1)} == {900}
+
+
+def test_a_clock_that_drifts_is_kept_right_by_each_welcome_over_thirteen_days():
+    board = Board(drift_ppm=60)  # 5 s a day
+    board.tell()
+    for _day in range(13):
+        board.wait(DAY_S)
+        board.meter.handle(("time", 1, 0, NOW_MS + board.true_ms))
+        assert board.error_s() == 0
+    board.wait(900)
+    assert CLOCK_STEP in board.events()
+    assert board.events().count(CLOCK_REFUSED) == 0
+    flagged = [row for row in board.entries(1) if row[2] & 2]
+    assert len(flagged) == board.events().count(CLOCK_STEP) + board.events().count(CLOCK_SET)
+
+
+def test_three_seconds_slew_without_a_flag_and_sixty_step_with_flag_and_event():
+    board = Board()
+    board.tell()
+    board.wait(1)
+    assert board.tell(3000) == OK
+    assert board.events() == [POWER_UP, CLOCK_SET]
+    board.wait(900)
+    assert board.error_s() == 3
+    assert [row[2] & 2 for row in board.entries(1)] == [2, 0]
+    assert board.tell(40000) == OK
+    assert board.error_s() == 40
+    assert board.events() == [POWER_UP, CLOCK_SET, CLOCK_STEP]
+    board.wait(1)
+    assert board.entries(1)[-1][2] & 2
+
+
+def test_a_time_more_than_sixty_seconds_off_is_refused_and_an_event_once_an_hour():
+    board = Board()
+    board.tell()
+    for _ in range(5):
+        assert board.tell(61000) == UNSIGNED
+        assert board.tell(-61000) == UNSIGNED
+    assert board.error_s() == 0
+    assert board.events() == [POWER_UP, CLOCK_SET, CLOCK_REFUSED]
+    assert board.meter.link.refused == {"unsigned": 10}
+    board.wait(3600)
+    assert board.tell(DAY_S * 1000) == UNSIGNED
+    assert board.events() == [POWER_UP, CLOCK_SET, CLOCK_REFUSED, CLOCK_REFUSED]
+
+
+def test_many_small_steps_make_no_large_one():
+    board = Board()
+    board.tell()
+    total_s = 0
+    for _ in range(100):
+        if board.tell((board.error_s() + 10) * 1000) == OK:
+            total_s += 10
+        board.wait(60)
+    assert total_s == 60
+
+
+def test_hello_says_whether_the_clock_is_set():
+    board = Board()
+    assert board.meter.stamp() == (0x90, 0)
+    assert board.meter.link.info.clock_state == 0
+    board.tell()
+    assert board.meter.link.info.clock_state == 1
