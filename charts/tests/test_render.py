@@ -16,7 +16,7 @@ POD_PATHS = {
     "Job": lambda m: m["spec"]["template"],
     "CronJob": lambda m: m["spec"]["jobTemplate"]["spec"]["template"],
 }
-CLUSTER_SCOPED = {"CustomResourceDefinition", "ClusterRole"}
+CLUSTER_SCOPED = {"CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"}
 
 
 def pods(manifests: list[dict]) -> list[tuple[str, dict]]:
@@ -185,6 +185,44 @@ def test_the_page_of_roles_holds_every_rule_that_helm_renders(render):
     assert {(row[0], *row[2:]) for row in rows} == rendered
 
 
+@pytest.mark.parametrize(
+    ("settings", "made"), [((), True), (("operator.watchNodes=false",), False)], ids=["on", "off"]
+)
+def test_the_operator_lists_nodes_only_if_it_may_watch_them(render, settings, made):
+    manifests = render("default", *settings)
+    rules = [
+        rule
+        for manifest in manifests
+        for rule in manifest.get("rules", [])
+        if "nodes" in rule["resources"]
+    ]
+    wanted = [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]}]
+    assert rules == (wanted if made else [])
+    operator = find(manifests, "Deployment", "metertwin-operator")
+    (container,) = operator["spec"]["template"]["spec"]["containers"]
+    env = {entry["name"]: entry.get("value") for entry in container["env"]}
+    assert env["METERTWIN_WATCH_NODES"] == str(made).lower()
+    assert [m for m in manifests if m["kind"] == "ClusterRoleBinding"] == [] or made
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_reader_reaches_twins_on_the_peer_port_and_nothing_else(render, case):
+    """Both ends have to allow it, as every pod with a role is denied all else."""
+    policies = [m for m in render(case) if m["kind"] == "NetworkPolicy"]
+    twins = [p["spec"] for p in policies if p["metadata"]["name"] == "metertwin-twin"]
+    readers = [p["spec"] for p in policies if p["metadata"]["name"] == "metertwin-reader"]
+    assert twins
+    assert len(twins) == len(readers)
+    for spec in twins:
+        ports = [rule["ports"] for rule in spec["ingress"] if "reader" in json.dumps(rule["from"])]
+        assert ports == [[{"protocol": "TCP", "port": 8443}]]
+    for spec in readers:
+        assert spec["podSelector"] == {"matchLabels": {"metertwin.io/role": "reader"}}
+        (rule,) = spec["egress"]
+        assert rule["ports"] == [{"protocol": "TCP", "port": 8443}]
+        assert '"twin"' in json.dumps(rule["to"])
+
+
 def test_the_definitions_are_kept_when_the_release_is_removed(render):
     found = [m for m in render("default") if m["kind"] == "CustomResourceDefinition"]
     assert {m["metadata"]["name"] for m in found} == {
@@ -231,6 +269,7 @@ def test_the_unencrypted_port_is_off_unless_asked_for(render):
         ("mosquitto.constrainedListener.enabled=true", "existingSecret"),
         ("operator.image.tag=latest", "operator/image/tag"),
         ("mosquitto.messageSizeLimit=100", "messageSizeLimit"),
+        ("mosquitto.messageSizeLimit=1901", "messageSizeLimit"),
         ("operator.image.digest=sha256:abc", "digest"),
         ("mosqitto.maxConnections=5", "mosqitto"),
         ("operator.replicas=0", "replicas"),

@@ -41,6 +41,7 @@ and without a token. No role has a wildcard; nobody may list Secrets.
 """
 SCOPES = {
     "metertwin-operator": "each namespace with meters, and the release's",
+    "metertwin-metertwin-nodes": "the cluster, if `operator.watchNodes`",
     "metertwin-meter-reader": "each namespace with meters",
     "metertwin-meter-operator": "each namespace with meters",
     "metertwin-meter-admin": "each namespace with meters",
@@ -48,7 +49,12 @@ SCOPES = {
     "metertwin-pki-init": "the release's namespace, during installation and upgrade",
     "metertwin-pki": "the release's namespace, for the renewal's CronJob",
 }
-TEMPLATES = ("roles/people.yaml", "roles/aggregated.yaml", "tests/smoke.yaml")
+TEMPLATES = (
+    "operator/nodes.yaml",
+    "roles/people.yaml",
+    "roles/aggregated.yaml",
+    "tests/smoke.yaml",
+)
 
 
 def resolve(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
@@ -135,6 +141,7 @@ def roles() -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
     for name in ("metertwin-pki-init", "metertwin-pki"):
         yield "Role", name, yaml.safe_load(plain(block, names))
     own = {"roles/aggregated.yaml": "metertwin-metertwin", "tests/smoke.yaml": "metertwin-test"}
+    own["operator/nodes.yaml"] = own["roles/aggregated.yaml"]
     for file in TEMPLATES:
         text = (CHART / "templates" / file).read_text(encoding="utf-8")
         for part in re.split(r"^---$", text, flags=re.MULTILINE):
@@ -150,7 +157,7 @@ def roles() -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
 def rule_rows(kind: str, name: str, rules: list[dict[str, Any]]) -> list[str]:
     """Return the table's lines of one role."""
     where = SCOPES.get(name, "the release's namespace")
-    if kind == "ClusterRole":
+    if kind == "ClusterRole" and name not in SCOPES:
         where = f"with the cluster's own `{name.rsplit('-', 1)[-1]}`"
     lines = []
     for rule in rules:

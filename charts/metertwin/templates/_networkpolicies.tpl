@@ -73,8 +73,8 @@ podSelector:
 policyTypes: [Ingress, Egress]
 ingress:
   {{- include "metertwin.policy.fromMonitoring" . | nindent 2 }}
-  # Twins speak to each other over mutual TLS.
-  - from: {{- include "metertwin.policy.peers" (list . "twin") | nindent 6 }}
+  # Twins speak to each other over mutual TLS; recipients of the data policy read the same way.
+  - from: {{- include "metertwin.policy.peers" (list . "twin" "reader") | nindent 6 }}
     ports: [{protocol: TCP, port: 8443}]
 egress:
   {{- include "metertwin.policy.toBroker" . | nindent 2 }}
@@ -89,6 +89,16 @@ podSelector:
 policyTypes: [Ingress, Egress]
 egress:
   {{- include "metertwin.policy.toBroker" . | nindent 2 }}
+{{- end }}
+
+{{- define "metertwin.policy.reader" -}}
+# Recipients in the meters' namespaces: the twins; what else they need is for their owner to allow.
+podSelector:
+  matchLabels: {metertwin.io/role: reader}
+policyTypes: [Egress]
+egress:
+  - to: {{- include "metertwin.policy.peers" (list . "twin") | nindent 6 }}
+    ports: [{protocol: TCP, port: 8443}]
 {{- end }}
 
 {{- define "metertwin.policy.operator" -}}

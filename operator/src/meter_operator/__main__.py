@@ -15,6 +15,7 @@ from meter_operator.broker_errors import RivalError
 from meter_operator.cache import Cache
 from meter_operator.cluster import Cluster, ClusterError, ConflictError, find_connection
 from meter_operator.desired import Key, Meter
+from meter_operator.drain import Drain
 from meter_operator.events import Events
 from meter_operator.fleet import Fleet, load_fleet
 from meter_operator.journal import start_journal
@@ -87,7 +88,7 @@ class Process:
             self.queue.add,
             lease.confirm,
         )
-        events = Events(cluster)
+        events = self.events = Events(cluster)
         self.reconciler = Reconciler(
             self.cache, cluster, fleet, self.messenger, self.settings, events
         )
@@ -120,6 +121,9 @@ class Process:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch(stop))
             group.create_task(self._sweep())
+            if self.settings.watch_nodes:
+                drain = Drain(self.cluster, self.cache, self.queue.add, self.events)
+                group.create_task(drain.run())
             for _ in range(WORKERS):
                 group.create_task(self.queue.work(self._look))
 

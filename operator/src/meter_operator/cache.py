@@ -11,7 +11,7 @@ from meter_operator.observed import Pod, TwinState, Witness, parse_pod
 
 @dataclass
 class Cache:
-    """The last known form of meters, profiles, twin pods and twin states."""
+    """The last known form of meters, profiles, twin pods and states; who leaves which node."""
 
     meters: dict[Key, Meter] = field(default_factory=dict)
     profiles: dict[Key, Json] = field(default_factory=dict)
@@ -19,6 +19,7 @@ class Cache:
     states: dict[str, dict[int, TwinState]] = field(default_factory=dict)
     witnesses: dict[str, Witness] = field(default_factory=dict)
     nonces: dict[str, bytes] = field(default_factory=dict)
+    leaving: dict[Key, str] = field(default_factory=dict)
     _by_device: dict[str, set[Key]] = field(default_factory=dict)
 
     def store_meter(self, body: Json) -> Meter:

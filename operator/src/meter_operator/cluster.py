@@ -31,6 +31,7 @@ PATHS = {
     "Event": "/api/v1/namespaces/{namespace}/events",
     "PersistentVolumeClaim": "/api/v1/namespaces/{namespace}/persistentvolumeclaims",
     "PodDisruptionBudget": "/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets",
+    "Node": "/api/v1/nodes",
     "Lease": "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases",
     "TwinProfile": METERS + "/namespaces/{namespace}/twinprofiles",
     "SmartMeter": METERS + "/namespaces/{namespace}/smartmeters",
@@ -121,11 +122,12 @@ class Cluster:
             raise
 
     async def list_all(
-        self, kind: str, namespace: str, selector: str = ""
+        self, kind: str, namespace: str, selector: str = "", *, fields: str = ""
     ) -> tuple[list[Json], int]:
         """Return all objects of a kind, read in pages, and the version of the list."""
         base = PATHS[kind].format(namespace=namespace)
         query, found, version = f"?limit={PAGE}&labelSelector={selector}", [], 0
+        query += f"&fieldSelector={fields}" if fields else ""
         token = ""
         while True:
             page = f"&continue={token}" if token else ""

@@ -60,7 +60,10 @@ class Witness:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """Everything that a decision about one meter is made from."""
+    """Everything that a decision about one meter is made from.
+
+    `leaving` is the cordoned node that its twin is to leave now, or nothing.
+    """
 
     meter: Meter
     profile: Json | None = None
@@ -70,6 +73,7 @@ class Observed:
     states: dict[int, TwinState] = field(default_factory=dict)
     witness: Witness = Witness()
     newly_allocated: bool = False
+    leaving: str = ""
 
     def find_pod(self, epoch: int) -> Pod | None:
         """Return the pod of an epoch, or None."""

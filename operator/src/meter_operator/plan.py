@@ -13,6 +13,7 @@ from meter_operator.observed import Observed, Pod
 FIRST = "First"
 POD_GONE = "PodGone"
 RESTORED = "RestoredCluster"
+CORDONED = "NodeCordoned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,15 @@ def _takeover_reason(observed: Observed, desired: Desired, pod: Pod | None) -> s
         if persistent:
             return ""
         return "PodDeleted" if pod.deleting else "PodFailed"
-    if pod.spec_hash != desired.spec_hash and not persistent:
+    if persistent:
+        return ""
+    if pod.spec_hash != desired.spec_hash:
         return "SpecChanged"
-    return ""
+    return CORDONED if _is_leaving(observed, pod) else ""
+
+
+def _is_leaving(observed: Observed, pod: Pod) -> bool:
+    return bool(pod.node) and pod.node == observed.leaving
 
 
 def _allocation(observed: Observed, reason: str) -> Plan:
@@ -55,12 +62,12 @@ def _allocation(observed: Observed, reason: str) -> Plan:
     )
 
 
-def _replaced(desired: Desired, pod: Pod | None) -> bool:
+def _replaced(observed: Observed, desired: Desired, pod: Pod | None) -> bool:
     """Whether the current pod is to go so that one on the same persistent store can follow."""
     if pod is None or pod.deleting:
         return False
-    changed = desired.is_persistent and pod.spec_hash != desired.spec_hash
-    return changed or pod.phase in {"Failed", "Succeeded"}
+    differs = pod.spec_hash != desired.spec_hash or _is_leaving(observed, pod)
+    return (desired.is_persistent and differs) or pod.phase in {"Failed", "Succeeded"}
 
 
 def build_plan(observed: Observed, desired: Desired, *, renewal_due: bool = False) -> Plan:
@@ -75,7 +82,7 @@ def build_plan(observed: Observed, desired: Desired, *, renewal_due: bool = Fals
     if reason:
         return _allocation(observed, reason)
     old = tuple(p for p in observed.pods if p.epoch < meter.epoch and not p.deleting)
-    if pod is not None and _replaced(desired, pod):
+    if pod is not None and _replaced(observed, desired, pod):
         old = (*old, pod)
     # The farewell of a twin whose pod is gone: only the operator can remove it from the broker.
     over = tuple(sorted(e for e in observed.states if e < meter.epoch and not observed.find_pod(e)))

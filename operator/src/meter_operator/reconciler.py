@@ -122,6 +122,7 @@ class Reconciler:
             states=dict(self._cache.states.get(meter.device, {})),
             witness=self._cache.witnesses.get(meter.device, Witness()),
             newly_allocated=(meter.uid, meter.epoch) in self._allocated,
+            leaving=self._cache.leaving.get(meter.key, ""),
         )
 
     async def _public_keys(self, meter: Meter) -> dict[str, str]:

@@ -26,6 +26,7 @@ class Settings:
     trust: Path = Path("/var/run/metertwin/trust/ca.crt")
     http_port: int = 8080
     holder: str = ""
+    watch_nodes: bool = True
 
     @property
     def image_repository(self) -> str:
@@ -75,5 +76,6 @@ def load_settings() -> Settings:
         identity=Path(os.environ.get("METERTWIN_IDENTITY", "/var/run/metertwin/identity")),
         trust=Path(os.environ.get("METERTWIN_TRUST", "/var/run/metertwin/trust/ca.crt")),
         http_port=http_port,
+        watch_nodes=os.environ.get("METERTWIN_WATCH_NODES", "true") != "false",
         holder=f"{pod}-{uuid.uuid4().hex[:8]}",
     )

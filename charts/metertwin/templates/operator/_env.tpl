@@ -16,6 +16,8 @@
   value: {{ .Values.twin.image.pullPolicy | quote }}
 - name: METERTWIN_TWIN_SERVICE_ACCOUNT
   value: {{ include "metertwin.fullname" . }}-twin
+- name: METERTWIN_WATCH_NODES
+  value: {{ .Values.operator.watchNodes | quote }}
 - name: METERTWIN_LOG_LEVEL
   value: {{ .Values.operator.logLevel | quote }}
 {{- end }}

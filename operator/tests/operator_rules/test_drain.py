@@ -1,0 +1,183 @@
+"""A cordoned node is emptied a few twins at a time, and only when another node can take them."""
+
+import logging
+
+import pytest
+from meter_operator.cluster import ClusterError
+from meter_operator.desired import Key
+from meter_operator.drain import FORBIDDEN_S, MOST_AT_ONCE, PATIENCE_S, Drain
+
+STORE = {"type": "PersistentVolume", "size": "1Gi"}
+
+
+class Street:
+    """An operator with nodes, whose pods the test schedules."""
+
+    def __init__(self, operator):
+        self.operator = operator
+        self.looked = []
+        self.drain = self.new_drain()
+        self.now_s = 0.0
+        for name in ("node-a", "node-b"):
+            self.set_node(name)
+
+    def new_drain(self):
+        operator = self.operator
+        return Drain(operator.cluster, operator.cache, self.looked.append, operator.events)
+
+    def set_node(self, name, *, cordoned=False, ready=True, taints=()):
+        conditions = [{"type": "Ready", "status": str(ready)}]
+        spec = {"unschedulable": True} if cordoned else {}
+        body = {"metadata": {"name": name}, "spec": spec | {"taints": list(taints)}}
+        body["status"] = {"conditions": conditions}
+        self.operator.cluster._version += 1
+        self.operator.cluster._store(("nodes", "", name), body)
+
+    async def add(self, name, node="node-a", **changes):
+        self.operator.add_meter(name, **changes)
+        await self.operator.settle(name)
+        self.run(f"{name}-e1", node)
+        await self.operator.settle(name)
+
+    def run(self, pod, node):
+        self.operator.cluster.objects["pods", "street", pod]["spec"]["nodeName"] = node
+        self.operator.set_pod(pod)
+
+    async def poll(self):
+        """Poll once, and reconcile what it asks for."""
+        self.looked.clear()
+        self.now_s += 10
+        await self.drain.poll(self.now_s)
+        moved = {key.name for key in self.looked}
+        for key in set(self.looked):
+            await self.operator.settle(key.name)
+        return moved
+
+    def events(self, reason="NodeCordoned"):
+        rows = self.operator.events._waiting.values()
+        return [row["message"] for row in rows if row["reason"] == reason]
+
+
+@pytest.fixture
+def street(operator):
+    return Street(operator)
+
+
+async def test_without_a_cordon_nothing_moves_and_nothing_is_written(street):
+    await street.add("house-1")
+    before = street.operator.cluster.writes
+    assert await street.poll() == set()
+    assert street.operator.cluster.writes == before
+
+
+async def test_a_twin_of_a_cordoned_node_is_taken_over_by_the_next_epoch(street):
+    await street.add("house-1")
+    street.set_node("node-a", cordoned=True)
+    assert await street.poll() == {"house-1"}
+    assert street.operator.pods() == ["house-1-e2"]
+    assert street.events() == ["node node-a is cordoned: the twin moves to another"]
+    assert any("NodeCordoned" in text for text in street.events("Takeover"))
+    street.run("house-1-e2", "node-b")
+    await street.poll()
+    assert street.operator.pods() == ["house-1-e2"]
+
+
+async def test_a_persistent_store_keeps_its_epoch_and_its_claim(street):
+    await street.add("house-1", twin={"version": "", "store": STORE})
+    uid = street.operator.cluster.objects["pods", "street", "house-1-e1"]["metadata"]["uid"]
+    street.set_node("node-a", cordoned=True)
+    await street.poll()
+    assert street.operator.status()["epoch"] == 1
+    assert street.operator.cluster.objects["pods", "street", "house-1-e1"]["metadata"]["uid"] != uid
+    assert street.operator.cluster.names("persistentvolumeclaims") == ["house-1-store"]
+
+
+async def test_only_so_many_move_at_once_and_the_next_when_one_is_ready(street):
+    for number in range(MOST_AT_ONCE + 3):
+        await street.add(f"house-{number}")
+    street.set_node("node-a", cordoned=True)
+    first = await street.poll()
+    assert len(first) == MOST_AT_ONCE
+    assert len([pod for pod in street.operator.pods() if pod.endswith("-e2")]) == MOST_AT_ONCE
+    await street.poll()
+    assert len([pod for pod in street.operator.pods() if pod.endswith("-e2")]) == MOST_AT_ONCE
+    street.run(f"{min(first)}-e2", "node-b")
+    await street.poll()
+    assert len([pod for pod in street.operator.pods() if pod.endswith("-e2")]) == MOST_AT_ONCE + 1
+
+
+async def test_one_that_never_becomes_ready_gives_its_place_to_the_next(street):
+    for number in range(MOST_AT_ONCE + 1):
+        await street.add(f"house-{number}")
+    street.set_node("node-a", cordoned=True)
+    await street.poll()
+    street.now_s += PATIENCE_S
+    await street.poll()
+    assert f"house-{MOST_AT_ONCE}-e2" in street.operator.pods()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"cordoned": True},
+        {"ready": False},
+        {"taints": [{"key": "control-plane", "effect": "NoSchedule"}]},
+    ],
+    ids=["cordoned too", "not ready", "tainted"],
+)
+async def test_without_another_node_the_twin_stays_and_says_so_once(street, other):
+    await street.add("house-1")
+    street.set_node("node-a", cordoned=True)
+    street.set_node("node-b", **other)
+    for _ in range(3):
+        await street.poll()
+    assert street.operator.pods() == ["house-1-e1"]
+    assert street.events() == ["node node-a is cordoned: the twin stays, no other node can take it"]
+    assert [row["count"] for row in street.operator.events._waiting.values()].count(3) == 0
+    street.set_node("node-b")
+    await street.poll()
+    assert street.operator.pods() == ["house-1-e2"]
+
+
+async def test_a_paused_meter_stays(street):
+    await street.add("house-1")
+    meter = street.operator.meter()
+    meter["metadata"]["annotations"] = {"metertwin.io/paused": "true"}
+    street.operator.sync()
+    street.set_node("node-a", cordoned=True)
+    assert await street.poll() == set()
+    assert street.operator.pods() == ["house-1-e1"]
+
+
+async def test_a_cordon_that_is_taken_back_moves_nobody_else(street):
+    await street.add("house-1")
+    street.set_node("node-a", cordoned=True)
+    await street.drain.poll(1)
+    street.set_node("node-a")
+    await street.drain.poll(2)
+    await street.operator.settle()
+    assert street.operator.pods() == ["house-1-e1"]
+
+
+async def test_a_restarted_operator_goes_on_with_what_is_left(street):
+    await street.add("house-1")
+    await street.add("house-2")
+    street.set_node("node-a", cordoned=True)
+    street.operator.restart()
+    street.drain = street.new_drain()
+    assert await street.poll() == {"house-1", "house-2"}
+    assert street.operator.cache.leaving == {
+        Key("street", "house-1"): "node-a",
+        Key("street", "house-2"): "node-a",
+    }
+
+
+async def test_without_the_right_to_list_nodes_it_says_once_how_to_drain_by_hand(street, caplog):
+    async def refuse(*_arguments, **_options):
+        raise ClusterError("listing Node", 403, "forbidden")
+
+    street.operator.cluster.list_all = refuse
+    with caplog.at_level(logging.WARNING):
+        assert await street.drain.step() == FORBIDDEN_S
+        assert await street.drain.step() == FORBIDDEN_S
+    assert caplog.text.count("kubectl delete pod -l metertwin.io/role=twin") == 1
