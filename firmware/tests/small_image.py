@@ -45,12 +45,15 @@ def make_image(folder):
     return image
 
 
-def small_command(folder, device, key, port):
-    """Write `meter.json` of a meter without TLS; return the command that runs it."""
+def small_command(folder, device, key, port, **login):
+    """Write `meter.json` of a meter without TLS; return the command that runs it.
+
+    `login`: `user`, for a broker that takes the client id from it.
+    """
     table = {
         "device": device,
         "key": key.hex(),
-        "broker": {"host": "127.0.0.1", "port": port},
+        "broker": {"host": "127.0.0.1", "port": port, **login},
         "capture_period_s": 1,
         "ring_bytes": 8192,
         "ring_segments": 4,
@@ -59,7 +62,7 @@ def small_command(folder, device, key, port):
     (folder / "meter.json").write_text(json.dumps(table))
     loader = LOADER.replace("IMAGE", str(make_image(folder)))
     loader = loader.replace("CONFIG", str(folder / "meter.json"))
-    return [MICROPYTHON, "--arch", "i386", "-X", f"heapsize={HEAP_BYTES}", "-c", loader]
+    return [str(MICROPYTHON), "--arch", "i386", "-X", f"heapsize={HEAP_BYTES}", "-c", loader]
 
 
 def least_free_bytes(log):

@@ -1,6 +1,7 @@
 """Runs the portable tests on MicroPython, 64- and 32-bit."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,12 @@ def test_portable_rules_hold_on_micropython(arch, heap, modules):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert " failed 0" in done.stdout
+
+
+def test_every_module_compiles_to_bytecode(tmp_path):
+    sys.path.insert(0, str(ROOT / "firmware"))
+    import build
+
+    sizes = build.build(tmp_path / "out")
+    assert {"main.mpy", "small.mpy", "meter_wire/portable/meter_link.mpy"} <= set(sizes)
+    assert all((tmp_path / "out" / name).stat().st_size == size for name, size in sizes.items())

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from meter_wire.memory import MemoryMeter
-from meter_wire.owner_record import parse_owner_hello
+from meter_wire.owner_record import parse_owner_hello, parse_owner_record
+from meter_wire.portable import tlv
 from meter_wire.portable.brokers import Brokers, split_address
-from meter_wire.portable.keys import derive_key
+from meter_wire.portable.keys import derive_key, mac16
+from meter_wire.portable.owner import parse_signed
 
 FIRST, OTHER, THIRD = "first:8883", "other:8883", "third:8883"
 GRACE_S, QUIET_S, REST_S, MOST_REST_S = 20, 60, 60, 960
@@ -189,6 +191,26 @@ def test_a_meter_elsewhere_comes_back_by_a_newer_record(world):
     world.run(GRACE_S + 5)
     assert world.brokers.at == FIRST
     assert world.meter.link.serves()
+
+
+def test_an_empty_broker_is_left_out_of_the_record_and_means_the_first(world):
+    world.meter.broker = ""
+    left_out = world.meter.record(2, 2)
+    key = derive_key(world.meter.key, "owner", "house-1")
+    assert 7 not in parse_signed(left_out, key, 9)
+    assert parse_owner_record(left_out, key).broker == ""
+    body = left_out[:-16] + tlv.field(7, b"")
+    empty = body + mac16(key, body)
+    assert parse_owner_record(empty, key).broker == ""
+    for record in (left_out, empty):
+        world.meter.link.owner = None
+        world.meter.link._nonce = bytes(8)
+        signed = record[:-16] + tlv.field(9, bytes(8))
+        assert world.meter.accept(signed + mac16(key, signed))
+        world.run(300)
+        assert world.brokers.at == FIRST
+        assert world.meter.link.serves()
+    assert len(world.visits) == 1, "a record without a broker ends no session"
 
 
 def test_a_third_broker_is_reached_from_the_second(world):

@@ -192,7 +192,7 @@ OWNER_TAGS = (
     Row(4, "candidate", "uint", "candidate epoch, absent for none"),
     Row(5, "candidate_id", "16 bytes", "its id, absent for none"),
     Row(6, "highest", "uint", "highest epoch ever allocated"),
-    Row(7, "broker", "text", "host:port; absent: the meter's first broker. See brokers"),
+    Row(7, "broker", "text", "host:port; absent or empty: the meter's first broker. See brokers"),
     Row(8, "counter", "uint", "rises with each decision"),
     Row(9, "nonce", "8 bytes", "of the owner hello that is answered, may be absent; last"),
 )
