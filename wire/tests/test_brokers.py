@@ -211,6 +211,11 @@ def test_an_empty_broker_is_left_out_of_the_record_and_means_the_first(world):
         assert world.brokers.at == FIRST
         assert world.meter.link.serves()
     assert len(world.visits) == 1, "a record without a broker ends no session"
+    world.served = set()
+    world.run(300)
+    world.lose()
+    world.run(300)
+    assert {at for _, at in world.visits} == {FIRST}, "nor when nobody answers there"
 
 
 def test_a_third_broker_is_reached_from_the_second(world):
