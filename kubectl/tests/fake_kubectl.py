@@ -1,7 +1,7 @@
 """A kubectl for tests: objects are files of FAKE_CLUSTER, a port-forward is an HTTP server.
 
 `<kind>.<name>.json` are objects, `twin.json` maps request paths to answers, `calls` collects the
-command lines and `created.json` what was created.
+command lines and `created.json` what was written; a file `create is forbidden` (or apply) has it refused.
 """
 
 import http.server
@@ -60,6 +60,18 @@ def get(words: list[str]) -> None:
         fail(f'Error from server (NotFound): {words[0]} "{words[1]}" not found')
 
 
+def write(verb: str, text: str) -> None:
+    document = json.loads(text)
+    kind, name = document["kind"].lower(), document["metadata"]["name"]
+    if (FOLDER / f"{verb} is forbidden").exists():
+        who = f'{kind}s "{name}" is forbidden: User "ana" cannot patch resource "{kind}s"'
+        fail(f"Error from server (Forbidden): {who}")
+    if verb == "create" and (FOLDER / f"{kind}.{name}.json").exists():
+        what = f'error when creating "STDIN": {kind}s "{name}" already exists'
+        fail(f"Error from server (AlreadyExists): {what}")
+    (FOLDER / "created.json").write_text(text)
+
+
 def main() -> None:
     with (FOLDER / "calls").open("a") as file:
         file.write(" ".join(sys.argv[1:]) + "\n")
@@ -69,7 +81,7 @@ def main() -> None:
     elif words[0] == "get":
         get([word for word in words[1:] if word != "json"])
     elif words[0] in {"create", "apply"}:
-        (FOLDER / "created.json").write_text(sys.stdin.read())
+        write(words[0], sys.stdin.read())
     elif words[0] == "config":
         print("from-context", end="")
     else:

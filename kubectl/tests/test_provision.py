@@ -104,6 +104,21 @@ def test_a_secret_that_exists_is_kept_unless_renewed(world):
     assert world.created()["metadata"]["name"] == "meter-house-9"
 
 
+def test_writing_a_secret_takes_the_right_to_create_and_no_other(world):
+    """The role of admins has no "get": who may read Secrets here may read those of twins."""
+    world.run("provision", "house-9", "--secret", "-n", "street", "--system-namespace", "metertwin")
+    calls = [call for call in world.lines("calls") if "--namespace=street" in call]
+    assert [call.split()[1] for call in calls] == ["create"]
+
+
+def test_a_renewal_that_is_not_allowed_says_which_right_is_missing(world):
+    (world.folder / "apply is forbidden").touch()
+    done = world.run("provision", "house-9", "--secret", "--renew")
+    assert done.returncode == 1
+    assert "forbidden" in done.stderr
+    assert "--verb=create,patch --resource=secrets --resource-name=meter-house-9" in done.stderr
+
+
 def test_settings_of_many_meters_are_merged_and_zones_become_offsets(world):
     document = {
         "shared": {"capture_period_s": 900, "tariff": {"zone": "Europe/Brussels", "switches": []}},

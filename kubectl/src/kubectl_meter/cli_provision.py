@@ -69,12 +69,8 @@ def provision(cluster: Cluster, devices: tuple[str, ...], **options: Any) -> Non
     wanted = [provisioning.check_name(device) for device in devices or document.get("meters", {})]
     _check(wish, wanted)
     system = cluster._replace(namespace=wish.system_namespace or cluster.namespace)
-    issuer = None
+    issuer = provisioning.load_issuer(system, wish.ca_secret, wish.fleet_key_secret)
     for device in wanted:
-        if wish.as_secret and not wish.renew and _exists(cluster, device):
-            click.echo(f"secret/{build_meter_secret(device)} kept (--renew replaces it)")
-            continue
-        issuer = issuer or provisioning.load_issuer(system, wish.ca_secret, wish.fleet_key_secret)
         _provision_one(cluster, issuer, device, wish, document)
 
 
@@ -94,10 +90,6 @@ def _check(wish: Wish, devices: list[str]) -> None:
         raise MeterError("a request has no private key", field="--csr", remedy="use --out DIR")
     if wish.csr and len(devices) > 1:
         raise MeterError("a request is for one device", field="--csr", remedy="name one DEVICE")
-
-
-def _exists(cluster: Cluster, device: str) -> bool:
-    return cluster.find("secret", build_meter_secret(device)) is not None
 
 
 def _provision_one(
@@ -121,9 +113,28 @@ def _provision_one(
         click.echo(f"{folder}: {', '.join(files)}")
         return
     manifest = json.dumps(provisioning.build_secret(device, files))
-    verb = ["apply", "--server-side", "--force-conflicts"] if wish.renew else ["create"]
-    cluster.run(*verb, "-f", "-", text=manifest)
-    click.echo(f"secret/{build_meter_secret(device)} {'renewed' if wish.renew else 'created'}")
+    click.echo(f"secret/{build_meter_secret(device)} {_write(cluster, device, manifest, wish)}")
+
+
+def _write(cluster: Cluster, device: str, manifest: str, wish: Wish) -> str:
+    """Write the Secret without reading it, and say what became of it.
+
+    Creating it first needs no right to read Secrets: where meters are, those of twins are too.
+    """
+    if not wish.renew:
+        return "created" if cluster.create(manifest) else "kept (--renew replaces it)"
+    try:
+        cluster.run("apply", "--server-side", "--force-conflicts", "-f", "-", text=manifest)
+    except MeterError as error:
+        if not error.message.startswith("(Forbidden)"):
+            raise
+        name = build_meter_secret(device)
+        remedy = (
+            f"ask for this role: kubectl create role renew-{name} --verb=create,patch"
+            f" --resource=secrets --resource-name={name}"
+        )
+        raise MeterError(error.message, field="--renew", remedy=remedy) from None
+    return "renewed"
 
 
 def _read_request(path: str | None) -> bytes | None:

@@ -64,6 +64,20 @@ class Cluster(NamedTuple):
         text = self.run("get", kind, name, "-o", "json", "--ignore-not-found")
         return json.loads(text) if text.strip() else None
 
+    def create(self, manifest: str) -> bool:
+        """Create an object; False when one of its name exists already.
+
+        Raises:
+            MeterError: not allowed, no cluster.
+        """
+        try:
+            self.run("create", "-f", "-", text=manifest)
+        except MeterError as error:
+            if error.message.startswith("(AlreadyExists)"):
+                return False
+            raise
+        return True
+
     @contextlib.contextmanager
     def port_forward(self, pod: str, port: int) -> Iterator[int]:
         """Forward a free local port to a pod's port; yield the local one.
