@@ -211,8 +211,9 @@ def test_an_empty_broker_is_left_out_of_the_record_and_means_the_first(world):
         assert world.brokers.at == FIRST
         assert world.meter.link.serves()
     assert len(world.visits) == 1, "a record without a broker ends no session"
-    world.served = set()
-    world.run(300)
+    world.served, world.counter = set(), 2
+    world.publish("", active=3)
+    assert world.meter.link.owner.active == 3
     world.lose()
     world.run(300)
     assert {at for _, at in world.visits} == {FIRST}, "nor when nobody answers there"
