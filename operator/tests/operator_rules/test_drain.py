@@ -6,6 +6,7 @@ import pytest
 from meter_operator.cluster import ClusterError
 from meter_operator.desired import Key
 from meter_operator.drain import FORBIDDEN_S, MOST_AT_ONCE, PATIENCE_S, Drain
+from meter_operator.settings import load_settings
 
 STORE = {"type": "PersistentVolume", "size": "1Gi"}
 
@@ -170,6 +171,16 @@ async def test_a_restarted_operator_goes_on_with_what_is_left(street):
         Key("street", "house-1"): "node-a",
         Key("street", "house-2"): "node-a",
     }
+
+
+@pytest.mark.parametrize(("value", "watches"), [("true", True), ("false", False), (None, True)])
+def test_the_chart_says_whether_nodes_are_watched(monkeypatch, value, watches):
+    for name in ("NAMESPACE", "BROKER_HOST", "TWIN_IMAGE"):
+        monkeypatch.setenv(f"METERTWIN_{name}", "x")
+    monkeypatch.delenv("METERTWIN_WATCH_NODES", raising=False)
+    if value:
+        monkeypatch.setenv("METERTWIN_WATCH_NODES", value)
+    assert load_settings().watch_nodes is watches
 
 
 async def test_without_the_right_to_list_nodes_it_says_once_how_to_drain_by_hand(street, caplog):
