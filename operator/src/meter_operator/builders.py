@@ -113,8 +113,8 @@ def template_hash(desired: Desired) -> str:
 
 
 def _store_volume(meter: Meter, desired: Desired) -> Json:
-    if desired.store.get("type") == "PersistentVolume":
-        claim = {"claimName": f"{meter.device}-store"}
+    if desired.is_persistent:
+        claim = {"claimName": meter.store_claim}
         return {"name": "store", "persistentVolumeClaim": claim}
     return {"name": "store", "emptyDir": {"sizeLimit": EMPTY_DIR_SIZE}}
 
@@ -201,18 +201,14 @@ def build_pod(
 
 
 def build_claim(meter: Meter, desired: Desired) -> Json:
-    """Return the volume claim of a meter whose store outlives its pods."""
+    """Return the volume claim of an epoch whose store outlives its pods."""
     spec: Json = {
         "accessModes": ["ReadWriteOnce"],
         "resources": {"requests": {"storage": desired.store["size"]}},
     }
     if desired.store.get("storageClassName"):
         spec["storageClassName"] = desired.store["storageClassName"]
-    metadata = {
-        "name": f"{meter.device}-store",
-        "namespace": meter.key.namespace,
-        "ownerReferences": build_owner(meter),
-    }
+    metadata = {**build_metadata(meter, meter.epoch), "name": meter.store_claim}
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",

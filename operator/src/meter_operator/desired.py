@@ -70,6 +70,11 @@ class Meter:
         return tuple((int(row["epoch"]), bytes.fromhex(row["epochId"])) for row in rows)
 
     @property
+    def store_claim(self) -> str:
+        """Name of the claim on which the active epoch keeps its store; empty for an emptyDir."""
+        return str(self.status.get("storeClaim") or "")
+
+    @property
     def owner_counter(self) -> int:
         """Counter of the owner record."""
         return int(self.status.get("ownerCounter", 0))

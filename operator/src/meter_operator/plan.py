@@ -2,7 +2,8 @@
 
 One epoch, one store: a pod whose emptyDir is gone is never made again, the meter gets the next
 epoch (a takeover). A pod is created only in the reconcile that follows its own allocation, or when
-its store is a persistent volume that outlives it. Neighbours: `policies`, `reconciler`.
+its store is a persistent volume that outlives it; status names that volume's claim, which no other
+epoch uses. Neighbours: `policies`, `reconciler`.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ FIRST = "First"
 POD_GONE = "PodGone"
 RESTORED = "RestoredCluster"
 CORDONED = "NodeCordoned"
+STORE_CHANGED = "StoreChanged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +32,19 @@ class Plan:
 
 
 def _takeover_reason(observed: Observed, desired: Desired, pod: Pod | None) -> str:
-    persistent = desired.is_persistent
     meter = observed.meter
     if observed.highest_witness > meter.highest_epoch:
         return RESTORED
     if observed.highest_counter > meter.owner_counter:
         return RESTORED
-    if pod is None:
-        return "" if persistent or observed.newly_allocated else POD_GONE
-    if pod.gone:
-        if persistent:
-            return ""
-        return "PodDeleted" if pod.deleting else "PodFailed"
-    if persistent:
+    if bool(meter.store_claim) != desired.is_persistent:
+        return STORE_CHANGED
+    if desired.is_persistent:
         return ""
+    if pod is None:
+        return "" if observed.newly_allocated else POD_GONE
+    if pod.gone:
+        return "PodDeleted" if pod.deleting else "PodFailed"
     if pod.spec_hash != desired.spec_hash:
         return "SpecChanged"
     return CORDONED if _is_leaving(observed, pod) else ""

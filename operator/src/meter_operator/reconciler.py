@@ -177,6 +177,7 @@ class Reconciler:
             "highestEpoch": epoch,
             "ownerCounter": steps.owner_counter,
             "previousEpochs": _previous(meter),
+            "storeClaim": build_twin_name(meter.device, epoch) if desired.is_persistent else None,
         }
         try:
             status = build_decision_status(observed, desired, decision, datetime.now(UTC))

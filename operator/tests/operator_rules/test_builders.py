@@ -26,7 +26,7 @@ def build(**changes):
             "resourceVersion": "1",
         },
         "spec": SPEC | changes,
-        "status": {"epoch": 3, "epochId": "00" * 16},
+        "status": {"epoch": 3, "epochId": "00" * 16, "storeClaim": "house-1-e3"},
     }
     meter = parse_meter(body)
     desired = desire(

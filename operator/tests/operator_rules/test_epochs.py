@@ -177,7 +177,47 @@ async def test_a_persistent_store_keeps_its_epoch_when_its_pod_is_gone(operator)
     operator.delete_pod("house-1-e1")
     await operator.settle()
     assert operator.pods() == operator.secrets() == ["house-1-e1"]
-    assert operator.cluster.names("persistentvolumeclaims") == ["house-1-store"]
+    assert operator.cluster.names("persistentvolumeclaims") == ["house-1-e1"]
+
+
+PERSISTENT = {"version": "", "store": {"type": "PersistentVolume", "size": "1Gi"}}
+EMPTY_DIR = {"version": "", "store": {"type": "EmptyDir"}}
+
+
+@pytest.mark.parametrize("is_pod_gone", [False, True])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        pytest.param(EMPTY_DIR, PERSISTENT, id="to a volume"),
+        pytest.param(PERSISTENT, EMPTY_DIR, id="to an emptyDir"),
+    ],
+)
+async def test_another_kind_of_store_is_another_epoch(operator, first, second, is_pod_gone):
+    operator.add_meter(twin=first)
+    await operator.settle()
+    if is_pod_gone:
+        del operator.cluster.objects["pods", STREET, "house-1-e1"]
+        operator.restart()
+    operator.change_meter(twin=second)
+    await operator.settle()
+    assert operator.pods() == ["house-1-e2"]
+    claims = operator.cluster.names("persistentvolumeclaims")
+    assert claims == (["house-1-e2"] if second is PERSISTENT else ["house-1-e1"])
+
+
+async def test_a_volume_that_is_used_again_begins_anew(operator):
+    operator.add_meter(twin=PERSISTENT)
+    for store in (EMPTY_DIR, PERSISTENT):
+        await operator.settle()
+        operator.change_meter(twin=store)
+    await operator.settle()
+    assert operator.status()["epoch"] == 3
+    (volume,) = [
+        volume["persistentVolumeClaim"]["claimName"]
+        for volume in operator.cluster.objects["pods", STREET, "house-1-e3"]["spec"]["volumes"]
+        if volume["name"] == "store"
+    ]
+    assert volume == "house-1-e3"
 
 
 async def test_two_twins_never_share_a_persistent_store(operator):

@@ -1,0 +1,83 @@
+"""A store on a persistent volume outlives its pods; an epoch never has two stores."""
+
+import json
+import pathlib
+import shutil
+
+import pytest
+from demo import Record, answers, get, is_ready, kubectl, names, run, until
+
+pytestmark = [pytest.mark.demo, pytest.mark.timeout(300)]
+HOUSE = "house-8"
+CLASS = "street-by-hand"
+
+
+@pytest.fixture
+def storage_class():
+    """Return a class that binds: the cluster's own, else two volumes in folders of this machine."""
+    if names("storageclass"):
+        yield ""
+        return
+    # Nodes of tools/cluster see this machine's folders; a cluster elsewhere has a class.
+    base = pathlib.Path("/var/lib/metertwin-street-volumes")
+    volumes = []
+    for number in (1, 2):
+        folder = base / str(number)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        folder.chmod(0o777)
+        spec = {
+            "capacity": {"storage": "100Mi"},
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": CLASS,
+            "persistentVolumeReclaimPolicy": "Retain",
+            "hostPath": {"path": str(folder)},
+        }
+        metadata = {"name": f"street-{number}"}
+        volumes.append(
+            {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": spec}
+        )
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": volumes})
+    run("kubectl", "apply", "-f", "-", text=text)
+    yield CLASS
+    run("kubectl", "delete", "pv", "street-1", "street-2", "--wait=false")
+    shutil.rmtree(base)
+
+
+@pytest.fixture
+def house():
+    """Give a house whose store is an emptyDir, and give it one again afterwards."""
+    yield HOUSE
+    change({"type": "EmptyDir", "size": None, "storageClassName": None})
+    kubectl("delete", "pvc", "-l", f"metertwin.io/device={HOUSE}", "--wait=false")
+
+
+def change(store):
+    """Change where the store is; return the epoch that serves with it."""
+    patch = {"spec": {"twin": {"store": store}}}
+    kubectl("patch", "smartmeter", HOUSE, "--type", "merge", "-p", json.dumps(patch))
+    until(lambda: is_ready(HOUSE), "the twin with the other store is Ready", 120)
+    return get("smartmeter", HOUSE)["status"]["epoch"]
+
+
+def test_a_persistent_store_outlives_its_pod_and_a_new_store_is_a_new_epoch(
+    house, storage_class, tmp_path
+):
+    before = get("smartmeter", house)["status"]["epoch"]
+    persistent = {"type": "PersistentVolume", "size": "100Mi"}
+    if storage_class:
+        persistent["storageClassName"] = storage_class
+    epoch = change(persistent)
+    assert epoch == before + 1, "another store is another epoch"
+    until(lambda: answers(house), "the meter answers")
+    record = Record(tmp_path, house)
+    name, stored = record.store_id(), record.stored().entries
+    assert stored
+
+    kubectl("delete", "pod", get("smartmeter", house)["status"]["twin"]["pod"])
+    until(lambda: is_ready(house), "the pod is back", 120)
+    assert get("smartmeter", house)["status"]["epoch"] == epoch, "the same store is the same epoch"
+    until(lambda: answers(house), "the meter answers")
+    assert record.store_id() == name, "the store is the one from before"
+    assert stored.items() <= record.stored().entries.items()
+    record.verify()
