@@ -90,7 +90,7 @@ async def test_a_persistent_store_keeps_its_epoch_and_its_claim(street):
     await street.poll()
     assert street.operator.status()["epoch"] == 1
     assert street.operator.cluster.objects["pods", "street", "house-1-e1"]["metadata"]["uid"] != uid
-    assert street.operator.cluster.names("persistentvolumeclaims") == ["house-1-store"]
+    assert street.operator.cluster.names("persistentvolumeclaims") == ["house-1-e1"]
 
 
 async def test_only_so_many_move_at_once_and_the_next_when_one_is_ready(street):
