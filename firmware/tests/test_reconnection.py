@@ -76,7 +76,7 @@ def pauses(meter):
     return [after - before for before, after in itertools.pairwise(meter.tries)]
 
 
-@pytest.mark.parametrize(("back_s", "most"), [(0.01, 30), (20, 12), (300, 8)])
+@pytest.mark.parametrize(("back_s", "most"), [(0.01, 40), (20, 12), (300, 8)])
 def test_a_hundred_meters_come_back_spread_when_the_broker_does(back_s, most):
     """`most`: connections within a quarter of a second."""
     meters = run([Meter(f"house-{number}") for number in range(100)], back_s + 61)
@@ -85,11 +85,11 @@ def test_a_hundred_meters_come_back_spread_when_the_broker_does(back_s, most):
     assert max(quarters.values()) <= most
 
 
-def test_each_pause_is_a_quarter_to_all_of_2_4_8_16_32_60_seconds():
+def test_each_pause_is_a_half_to_all_of_2_4_8_16_32_60_seconds():
     for meter in run([Meter(f"house-{number}") for number in range(20)], 1000):
         longest = [2, 4, 8, 16, 32] + [60] * 100
         for pause, most in zip(pauses(meter), longest, strict=False):
-            assert most / 4 <= pause <= most + 0.01
+            assert most / 2 <= pause <= most + 0.01
 
 
 def test_the_pauses_of_a_meter_differ_from_boot_to_boot():
