@@ -2,8 +2,7 @@
 
 Each pause lies between a half and all of 2, 4, 8, 16, 32, then 60 s, so that a meter waits at most
 about twice as long as its broker was away. The chance is a hash of device, boot and draw: it
-differs
-by meter, needs no source of randomness, and a test repeats it.
+differs by meter, needs no source of randomness, and a test repeats it.
 Neighbours: `link_task` and `small`, which begin anew after a session that was of use.
 """
 
