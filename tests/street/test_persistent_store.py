@@ -69,6 +69,9 @@ def test_a_persistent_store_outlives_its_pod_and_a_new_store_is_a_new_epoch(
         persistent["storageClassName"] = storage_class
     epoch = change(persistent)
     assert epoch == before + 1, "another store is another epoch"
+    bigger = json.dumps({"spec": {"twin": {"store": {"size": "200Mi"}}}})
+    done = kubectl("patch", "smartmeter", HOUSE, "--type", "merge", "-p", bigger, check=False)
+    assert "size and storageClassName are immutable" in done.stderr
     until(lambda: answers(house), "the meter answers")
     record = Record(tmp_path, house)
     name, stored = record.store_id(), record.stored().entries
