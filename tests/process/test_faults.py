@@ -139,13 +139,14 @@ def test_what_the_ring_no_longer_has_is_a_hole_of_the_new_store_only(world: Worl
 
 
 def test_a_broker_away_for_half_the_ring_costs_nothing(world: World) -> None:
-    world.start(ring_bytes=12288, ring_segments=4)
+    # About 165 entries at one a second: after half of it the meter may wait another minute.
+    world.start(ring_bytes=57344, ring_segments=7)
     world.wait_stored(6)
     world.broker.kill()
     before = len(world.oracle())
-    wait_for(lambda: len(world.oracle()) > before + 24, "half the ring fills", 60)
+    wait_for(lambda: len(world.oracle()) > before + 80, "half the ring fills", 150)
     world.start_broker()
-    world.wait_stored()
+    world.wait_stored(timeout_s=120)
     settle(world)
 
 

@@ -25,6 +25,10 @@ REFUSED = {
     ),
     "an unknown scheme": ({"meteringPoint": {**EAN, "scheme": "IBAN"}}, "spec.meteringPoint.scheme"),
     "a device id with capitals": ({"device": "House-1"}, "spec.device"),
+    "a capture period that divides a day but no minute": (
+        {"capturePeriodSeconds": 45},
+        "spec.capturePeriodSeconds",
+    ),
     "a capture period that divides no day": ({"capturePeriodSeconds": 61}, "spec.capturePeriodSeconds"),
     "a resolution between two captures": (
         {"dataPolicy": {"purpose": "billing", "resolutionSeconds": 90, "retentionDays": 1}},
