@@ -16,6 +16,7 @@ from progress import fail, say, step
 from street import apply_meters, apply_street, devices, network_policies_hold, wait_for_street
 from target import (
     CLUSTER,
+    COPY,
     IMAGES,
     ROOT,
     Target,
@@ -195,17 +196,21 @@ def down() -> None:
         with step(" ".join(command)):
             subprocess.run(command, check=False, env=environment)
     remove_definitions(environment)
+    COPY.unlink(missing_ok=True)
 
 
 def remove_definitions(environment: dict[str, str]) -> None:
     """Remove the resource definitions that the demo brought, unless somebody else has meters."""
     resources = ("smartmeters.metertwin.io", "twinprofiles.metertwin.io")
+    owner = r"jsonpath={.items[*].metadata.annotations.meta\.helm\.sh/release-namespace}"
+    chosen = ["kubectl", "get", "crd", *resources, "-o", owner]
+    owners = subprocess.run(chosen, check=False, env=environment, capture_output=True, text=True)
     listing = ["kubectl", "get", ",".join(resources), "-A", "-o", "name"]
     listed = subprocess.run(listing, check=False, env=environment, capture_output=True, text=True)
     if listed.returncode != 0:
         return
-    if listed.stdout.strip():
-        say("the definitions of SmartMeter and TwinProfile stay: other namespaces use them")
+    if listed.stdout.strip() or set(owners.stdout.split()) != {NAMESPACE}:
+        say("the definitions of SmartMeter and TwinProfile stay: others use them")
         return
     with step("definitions of SmartMeter and TwinProfile"):
         subprocess.run(["kubectl", "delete", "crd", *resources], check=False, env=environment)
