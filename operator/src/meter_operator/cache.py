@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from meter_wire.names import LABEL_DEVICE
+from meter_wire.names import LABEL_DEVICE, MAX_EPOCH
 
 from meter_operator.desired import Json, Key, Meter, parse_meter
 from meter_operator.observed import Pod, TwinState, Witness, parse_pod
@@ -90,7 +90,9 @@ class Cache:
             table.pop(device, None)
 
     def raise_witness(self, device: str, epoch: int, counter: int) -> None:
-        """Note what an authentic hello or record of a device named."""
+        """Note what an authentic hello or record of a device named, if a decision can be above."""
+        if max(epoch, counter) >= MAX_EPOCH:
+            return
         known = self.witnesses.get(device, Witness())
         self.witnesses[device] = known.raised(epoch, counter)
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from itertools import islice
 
 import aiomqtt
-from meter_wire.names import OPERATOR_USER, build_topic, parse_topic
+from meter_wire.names import MAX_EPOCH, OPERATOR_USER, build_topic, parse_topic
 from meter_wire.owner_record import (
     OwnerHello,
     OwnerRecord,
@@ -28,6 +28,7 @@ from meter_operator.broker_errors import RivalError, describe_error
 from meter_operator.cache import Cache
 from meter_operator.desired import Key, Meter
 from meter_operator.fleet import Fleet
+from meter_operator.hellos import FarAheadError, check_near
 from meter_operator.observed import Witness, parse_state
 from meter_operator.owner import Message, build_removal
 from meter_operator.settings import Settings
@@ -72,6 +73,7 @@ class Messenger:
         self._accepted = False
         self._pending: dict[str, bytes] = {}
         self._wake = asyncio.Event()
+        self._complained: set[str] = set()
 
     async def publish(self, messages: list[Message]) -> None:
         """Hand retained messages to the connection; the newest of a topic wins."""
@@ -92,6 +94,7 @@ class Messenger:
         self._cache.raise_witness(meter.device, meter.highest_epoch, meter.owner_counter)
 
     async def _forget_device(self, device: str, epochs: set[int], highest: int) -> None:
+        highest = min(highest, MAX_EPOCH)
         epochs |= set(range(max(1, highest - OLD_EPOCHS), highest + 1))
         self._cache.forget_device(device)
         await self.publish(build_removal(device, sorted(epochs)))
@@ -136,12 +139,30 @@ class Messenger:
             log.info("connected to the broker")
             await self.synced.wait()
             self._wake.set()
-            for meter in list(self._cache.meters.values()):
-                if meter.epoch and self._is_owner(meter):
-                    await self.publish(self._messages_of(meter, b""))
+            await self._publish_all()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._send(client))
                 group.create_task(self._receive(client))
+
+    async def _publish_all(self) -> None:
+        """Publish for every meter; one whose status cannot be said hinders no other."""
+        for meter in list(self._cache.meters.values()):
+            if not meter.epoch or not self._is_owner(meter):
+                continue
+            try:
+                await self.publish(self._messages_of(meter, b""))
+            except ValueError as error:
+                self._refuse(error)
+                self._say_once(meter.device, meter.key.name, f"not published: {error}")
+
+    def _refuse(self, error: Exception) -> None:
+        reason = type(error).__name__
+        self.refused[reason] = self.refused.get(reason, 0) + 1
+
+    def _say_once(self, device: str, name: str, text: str) -> None:
+        if device not in self._complained:
+            self._complained.add(device)
+            log.error("%s", text, extra={"meter": name})
 
     async def _send(self, client: aiomqtt.Client) -> None:
         while True:
@@ -165,8 +186,7 @@ class Messenger:
             try:
                 await self._hear(str(message.topic), payload)
             except (ValueError, RecursionError, RemoteProtocolError) as error:
-                reason = type(error).__name__
-                self.refused[reason] = self.refused.get(reason, 0) + 1
+                self._refuse(error)
 
     async def _hear(self, topic: str, payload: bytes) -> None:
         found = parse_topic(topic)
@@ -198,7 +218,16 @@ class Messenger:
         if claimed_device(payload) != meter.device:
             raise ValueError("hello: names another device")
         key = self._fleet.meter_key(meter.device, meter.key_version)
-        return parse_owner_hello(payload, derive_key(key, "hello", meter.device))
+        hello = parse_owner_hello(payload, derive_key(key, "hello", meter.device))
+        self._check_near(meter.device, meter, hello.highest, hello.owner_counter)
+        return hello
+
+    def _check_near(self, device: str, meter: Meter | None, epoch: int, counter: int) -> None:
+        try:
+            check_near(device, meter, epoch, counter)
+        except FarAheadError as error:
+            self._say_once(device, meter.key.name if meter else device, f"refused: {error}")
+            raise
 
     async def _answer(self, meter: Meter, hello: OwnerHello) -> None:
         """Publish the owner record with the meter's nonce, so that it can trust its freshness.
@@ -223,10 +252,12 @@ class Messenger:
                 orphan = self._open_orphan(device, payload)
                 log.info("retained record of a deleted meter removed", extra={"meter": device})
                 await self._forget_device(device, set(), orphan.highest)
+                self._check_near(device, None, orphan.highest, orphan.counter)
                 self._cache.raise_witness(device, orphan.highest, orphan.counter)
             return
         record = self._open_record(device, meter.key_version, payload) if payload else None
         if record is not None:
+            self._check_near(device, meter, record.highest, record.counter)
             # Before anything else: ours may stand in the line to replace this very copy.
             self._cache.raise_witness(device, record.highest, record.counter)
             ahead = record.highest > meter.highest_epoch or record.counter > meter.owner_counter

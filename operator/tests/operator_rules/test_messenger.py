@@ -2,9 +2,13 @@
 
 import asyncio
 import json
+import logging
+from pathlib import Path
 
 import pytest
+import yaml
 from meter_operator.desired import Key
+from meter_operator.hellos import FarAheadError
 from meter_operator.messenger import Messenger
 from meter_wire.owner_record import OwnerRecord, encode_owner_record, parse_owner_record
 from meter_wire.portable.keys import derive_key
@@ -208,3 +212,81 @@ async def test_a_deleted_meters_twin_leaves_no_retained_state(pair):
     assert messenger._pending == {"mt/house-9/1/state": b""}
     assert "house-9" not in messenger._cache.states
     assert not looked
+
+
+TOO_FAR = (1 << 16) + 2
+HIGHEST = 0xFFFFFFFF
+
+
+@pytest.mark.parametrize(
+    ("highest", "counter"), [(1, HIGHEST), (HIGHEST, 1), (1, TOO_FAR), (TOO_FAR, 1)]
+)
+async def test_a_hello_far_above_status_is_refused_and_the_meter_stays_as_it_is(
+    pair, highest, counter
+):
+    operator, messenger, looked = pair
+    with pytest.raises(FarAheadError):
+        await messenger._hear("mt/house-1/hello", hello(operator, Current(1, highest, counter)))
+    assert not looked
+    assert not operator.cache.witnesses
+    await operator.settle()
+    assert operator.status()["ownerCounter"] == operator.status()["epoch"] == 1
+
+
+async def test_a_hello_just_within_the_bound_is_a_witness(pair):
+    operator, messenger, _ = pair
+    await messenger._hear("mt/house-1/hello", hello(operator, Current(1, 1, TOO_FAR - 1)))
+    await operator.settle()
+    assert operator.status()["ownerCounter"] == TOO_FAR
+
+
+async def test_a_record_far_above_status_is_refused(pair):
+    operator, messenger, looked = pair
+    with pytest.raises(FarAheadError):
+        await messenger._hear("mt/house-1/owner", record(operator, 1, HIGHEST))
+    assert not looked
+    assert not operator.cache.witnesses
+
+
+async def test_a_deleted_devices_record_far_above_is_removed_and_no_floor(pair):
+    operator, messenger, _ = pair
+    with pytest.raises(FarAheadError):
+        await messenger._hear("mt/gone/owner", record(operator, 2, HIGHEST, "gone"))
+    assert messenger._pending["mt/gone/owner"] == b""
+    assert "gone" not in operator.cache.witnesses
+
+
+async def test_one_poisoned_meter_keeps_nothing_from_the_others(pair, caplog):
+    operator, messenger, _ = pair
+    operator.add_meter("house-2")
+    await operator.settle("house-2")
+    operator.meter()["status"]["ownerCounter"] = HIGHEST + 1
+    operator.meter()["metadata"]["resourceVersion"] = "1000000"
+    operator.sync()
+    with caplog.at_level(logging.ERROR):
+        await messenger._publish_all()
+        await messenger._publish_all()
+    assert "mt/house-2/owner" in messenger._pending
+    assert "mt/house-1/owner" not in messenger._pending
+    assert messenger.refused["ValueError"] == 2
+    assert [row.meter for row in caplog.records] == ["house-1"]
+
+
+async def test_a_poisoned_meter_can_be_deleted(pair):
+    operator, messenger, _ = pair
+    operator.meter()["status"]["highestEpoch"] = HIGHEST + 1
+    operator.meter()["metadata"]["resourceVersion"] = "1000000"
+    operator.sync()
+    await messenger.forget(_meter(operator))
+    assert messenger._pending["mt/house-1/owner"] == b""
+
+
+def test_the_api_server_takes_no_number_that_no_record_can_carry():
+    crds = Path(__file__).parents[3] / "crds"
+    body = yaml.safe_load((crds / "smartmeters.metertwin.io.yaml").read_text())
+    status = body["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
+    bounds = {name: status["properties"][name].get("maximum") for name in NUMBERS}
+    assert bounds == dict.fromkeys(NUMBERS, HIGHEST)
+
+
+NUMBERS = ("epoch", "highestEpoch", "ownerCounter")
