@@ -4,9 +4,12 @@ import asyncio
 import contextlib
 import http.client
 import json
+import select
+import socket
 import time
 
 import pytest
+from meter_twin.http_server import HANDSHAKE_TIMEOUT_S, MAX_HANDSHAKES
 from meter_twin.peer_port import reads
 
 pytestmark = pytest.mark.timeout(60)
@@ -145,3 +148,25 @@ async def test_nothing_that_reaches_the_meter_or_changes_it_is_on_the_peer_port(
     ]:  # fmt: skip
         answer = await asyncio.to_thread(reader.get, "utility", path, method)
         assert answer[0] == expected, path
+
+
+def still_open(connections):
+    """Return those that the other side has neither closed nor reset."""
+    ready, _, _ = select.select(connections, [], [], 0)
+    return [one for one in connections if one not in ready]
+
+
+async def test_connections_without_a_handshake_are_few_short_and_counted(street):
+    reader, _ = street
+    with contextlib.ExitStack() as stack:
+        bare = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", reader.world.peer), 5))
+            for _ in range(200)
+        ]
+        await asyncio.sleep(0.5)
+        assert 0 < len(still_open(bare)) <= MAX_HANDSHAKES
+        assert (await asyncio.to_thread(reader.get, "utility", "/v1/identity"))[0] == 200
+        await asyncio.sleep(HANDSHAKE_TIMEOUT_S + 0.5)
+        assert still_open(bare) == []
+    _, status = await asyncio.to_thread(reader.twin.get, "/v1/status")
+    assert status["peerRefused"] == {"handshake": 200}

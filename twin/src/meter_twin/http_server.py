@@ -8,8 +8,9 @@ import asyncio
 import json
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from . import log
 from .http_codec import (
@@ -22,6 +23,9 @@ from .http_codec import (
 )
 
 MAX_CONNECTIONS = 16
+MAX_HANDSHAKES = 8
+"""Unfinished ones: each holds 66 KiB for a peer that has not shown who it is."""
+HANDSHAKE_TIMEOUT_S = 5.0
 BACKLOG = 32
 REQUEST_TIMEOUT_S = 10.0
 IDLE_TIMEOUT_S = 30.0
@@ -74,9 +78,10 @@ class HttpServer:
         self._name = name
         self._handler = handler
         self._tls = tls
-        self._socket: socket.socket | None = None
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._handshakes: dict[asyncio.Task[None], asyncio.Transport] = {}
+        self.refused: Counter[str] = Counter()
 
     async def start(self, host: str, port: int) -> None:
         """Listen.
@@ -84,28 +89,56 @@ class HttpServer:
         Raises:
             OSError: the port is taken or not allowed.
         """
-        self._socket = socket.create_server((host, port))
-        await self._listen(self._socket)
-
-    async def _listen(self, listening: socket.socket) -> None:
-        self._server = await asyncio.start_server(
-            self._accept, sock=listening.dup(), ssl=self._tls, limit=MAX_HEAD, backlog=BACKLOG
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: _Door(self._enter) if self._tls else self._stream(),
+            sock=socket.create_server((host, port)),
+            backlog=BACKLOG,
         )
 
-    async def renew(self, tls: ssl.SSLContext) -> None:
-        """Use `tls` for new handshakes; open connections stay, and nobody finds the port closed."""
-        before, self._tls = self._server, tls
-        if before and self._socket:
-            await self._listen(self._socket)
-            before.close()
+    def renew(self, tls: ssl.SSLContext) -> None:
+        """Use `tls` for new handshakes; open connections stay."""
+        self._tls = tls
+
+    def _stream(self) -> asyncio.StreamReaderProtocol:
+        return asyncio.StreamReaderProtocol(asyncio.StreamReader(MAX_HEAD), self._accept)
+
+    def _enter(self, raw: asyncio.Transport) -> None:
+        """Begin a handshake; with too many, the oldest gives way: real peers need milliseconds."""
+        raw.pause_reading()
+        if len(self._handshakes) >= MAX_HANDSHAKES:
+            oldest = next(iter(self._handshakes))
+            self._handshakes.pop(oldest).abort()
+            oldest.cancel()
+            self.refused["handshake"] += 1
+        task = asyncio.get_running_loop().create_task(self._shake_hands(raw))
+        self._handshakes[task] = raw
+
+    async def _shake_hands(self, raw: asyncio.Transport) -> None:
+        assert self._tls is not None
+        task = asyncio.current_task()
+        protocol = self._stream()
+        try:
+            transport = await asyncio.get_running_loop().start_tls(
+                *(raw, protocol, self._tls),
+                server_side=True,
+                ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+            )
+            assert transport is not None
+            protocol.connection_made(transport)
+        except OSError:  # no or a wrong certificate, a peer that left, the time is over
+            raw.abort()
+            if task in self._handshakes:
+                self.refused["handshake"] += 1
+        finally:
+            self._handshakes.pop(task, None)  # type: ignore[arg-type]
 
     async def close(self) -> None:
         """Stop listening and cut what is open."""
         if self._server:
             self._server.close()
-        if self._socket:
-            self._socket.close()
-        for task in tuple(self._tasks):
+        for raw in self._handshakes.values():
+            raw.abort()
+        for task in (*self._tasks, *self._handshakes):
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=0.5)
@@ -115,6 +148,7 @@ class HttpServer:
         assert task is not None
         if len(self._tasks) >= MAX_CONNECTIONS:
             writer.transport.abort()
+            self.refused["connection"] += 1
             return
         self._tasks.add(task)
         try:
@@ -129,6 +163,16 @@ class HttpServer:
         finally:
             self._tasks.discard(task)
             writer.transport.abort()
+
+
+class _Door(asyncio.Protocol):
+    """A connection before its handshake."""
+
+    def __init__(self, enter: Callable[[asyncio.Transport], None]) -> None:
+        self._enter = enter
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._enter(cast("asyncio.Transport", transport))
 
 
 class _Connection:

@@ -15,10 +15,14 @@ class Ports:
     """All that listens."""
 
     def __init__(self, plain: Handler, local: Handler, peer: Handler, tls: ssl.SSLContext) -> None:
-        """Take who answers on each port; `tls` is for the peer port."""
+        """Take who answers on each port; `tls` is for the peer port.
+
+        `peer_refused` counts what the peer port refused: unfinished handshakes and connections.
+        """
         self._plain = HttpServer("plain", plain)
         self._local = HttpServer("local", local)
         self._peer = HttpServer("peer", peer, tls)
+        self.peer_refused = self._peer.refused
 
     async def start(self, configuration: Configuration) -> None:
         """Listen.
@@ -30,9 +34,9 @@ class Ports:
         await self._local.start("127.0.0.1", configuration.local_port)
         await self._peer.start(LISTEN, configuration.peer_port)
 
-    async def renew(self, tls: ssl.SSLContext) -> None:
+    def renew(self, tls: ssl.SSLContext) -> None:
         """Use `tls` for new handshakes on the peer port."""
-        await self._peer.renew(tls)
+        self._peer.renew(tls)
 
     async def close(self) -> None:
         """Stop listening and cut what is open."""

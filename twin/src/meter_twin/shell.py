@@ -134,9 +134,10 @@ class Twin:
         )
         health = Health(self._status.unready, self._status.series)
         peers = PeerPort(configuration, self._store, units, self._status.identity)
-        self._status.peer_refused = peers.refused
         tls = self._credentials.contexts.server
-        return Ports(health.handle, api.handle, peers.handle, tls)
+        ports = Ports(health.handle, api.handle, peers.handle, tls)
+        self._status.peer_refused = (peers.refused, ports.peer_refused)
+        return ports
 
     async def run(self) -> None:
         """Serve until cancelled; then say goodbye, close and return within two seconds.
@@ -263,7 +264,7 @@ class Twin:
             await asyncio.sleep(self._configuration.certificate_poll_s)
             if self._credentials.poll(int(time.time())):
                 log.log("info", "certificate renewed")
-                await self._ports.renew(self._credentials.contexts.server)
+                self._ports.renew(self._credentials.contexts.server)
             await self._broker.renew(self._credentials.contexts.client)
 
     async def _publish_state(self) -> None:

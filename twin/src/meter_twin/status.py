@@ -49,7 +49,7 @@ class Status:
         )
         self.broker: MqttShell | None = None
         self.credentials: Credentials | None = None
-        self.peer_refused: Counter[str] = Counter()
+        self.peer_refused: tuple[Counter[str], ...] = ()
         self.was_connected = False
 
     @property
@@ -127,7 +127,7 @@ class Status:
             **self._keeper.describe(),
             "settings": self.settings.describe(),
             "certificate": self.credentials.describe() if self.credentials else None,
-            "peerRefused": dict(self.peer_refused),
+            "peerRefused": dict(sum(self.peer_refused, Counter())),
         }
 
     def identity(self) -> dict[str, object]:
