@@ -5,7 +5,6 @@ decision, on a hello whose epoch or counter differs. Neighbours: `owner` (the by
 """
 
 import asyncio
-import contextlib
 import logging
 import ssl
 import time
@@ -14,21 +13,14 @@ from itertools import islice
 
 import aiomqtt
 from meter_wire.names import MAX_EPOCH, OPERATOR_USER, build_topic, parse_topic
-from meter_wire.owner_record import (
-    OwnerHello,
-    OwnerRecord,
-    claimed_device,
-    parse_owner_hello,
-    parse_owner_record,
-)
-from meter_wire.portable.keys import derive_key
+from meter_wire.owner_record import OwnerHello
 from meter_wire.portable.tlv import RemoteProtocolError
 
+from meter_operator import hellos
 from meter_operator.broker_errors import RivalError, describe_error
 from meter_operator.cache import Cache
 from meter_operator.desired import Key, Meter
 from meter_operator.fleet import Fleet
-from meter_operator.hellos import FarAheadError, check_near
 from meter_operator.observed import Witness, parse_state
 from meter_operator.owner import Message, build_removal
 from meter_operator.settings import Settings
@@ -40,7 +32,7 @@ STABLE_S = 30
 # A broker that restarts ends one session; so does one short visit under our name.
 SHORT_SESSIONS = 6
 OLD_EPOCHS = 64
-KEY_VERSIONS = 8
+PACE_S = 1.0
 BATCH = 64
 
 
@@ -57,6 +49,7 @@ class Messenger:
         look: Callable[[Key], None],
         confirm: Callable[[], Awaitable[None]],
         retry_s: tuple[float, ...] = RETRY_S,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Keep the parts; `run` connects."""
         self.term = term
@@ -74,6 +67,8 @@ class Messenger:
         self._pending: dict[str, bytes] = {}
         self._wake = asyncio.Event()
         self._complained: set[str] = set()
+        self._clock = clock
+        self._pace = hellos.HelloPace()
 
     async def publish(self, messages: list[Message]) -> None:
         """Hand retained messages to the connection; the newest of a topic wins."""
@@ -143,6 +138,7 @@ class Messenger:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._send(client))
                 group.create_task(self._receive(client))
+                group.create_task(self._answer_later())
 
     async def _publish_all(self) -> None:
         """Publish for every meter; one whose status cannot be said hinders no other."""
@@ -207,25 +203,19 @@ class Messenger:
             if meter is not None:
                 self._look(meter.key)
         elif found.channel == "hello" and meter is not None:
-            await self._answer(meter, self._check_hello(meter, payload))
+            hello = hellos.open_hello(self._fleet, meter, payload)
+            self._check_near(meter.device, meter, hello.highest, hello.owner_counter)
+            await self._answer(meter, hello)
 
     async def _is_deleted(self, device: str) -> bool:
         """Whether no resource has a device; certain only when everything was listed once."""
         await self.synced.wait()
         return self._cache.owner_of(device) is None
 
-    def _check_hello(self, meter: Meter, payload: bytes) -> OwnerHello:
-        if claimed_device(payload) != meter.device:
-            raise ValueError("hello: names another device")
-        key = self._fleet.meter_key(meter.device, meter.key_version)
-        hello = parse_owner_hello(payload, derive_key(key, "hello", meter.device))
-        self._check_near(meter.device, meter, hello.highest, hello.owner_counter)
-        return hello
-
     def _check_near(self, device: str, meter: Meter | None, epoch: int, counter: int) -> None:
         try:
-            check_near(device, meter, epoch, counter)
-        except FarAheadError as error:
+            hellos.check_near(device, meter, epoch, counter)
+        except hellos.FarAheadError as error:
             self._say_once(device, meter.key.name if meter else device, f"refused: {error}")
             raise
 
@@ -233,9 +223,15 @@ class Messenger:
         """Publish the owner record with the meter's nonce, so that it can trust its freshness.
 
         A hello that knows more than status is a witness of a restored cluster: the next look
-        decides on an epoch above it (design rule 4), and that decision is the answer.
+        decides on an epoch above it (design rule 4), and that decision is the answer. One that
+        comes too early is kept for later.
         """
         self._cache.nonces[meter.device] = hello.nonce
+        known = self._cache.witnesses.get(meter.device, Witness())
+        known = known.raised(meter.highest_epoch, meter.owner_counter)
+        raises = known.raised(hello.highest, hello.owner_counter) != known
+        if not self._pace.admit(hello, self._clock(), raises=raises):
+            return
         self._cache.raise_witness(meter.device, hello.highest, hello.owner_counter)
         ahead = hello.highest > meter.highest_epoch or hello.owner_counter > meter.owner_counter
         if ahead or not meter.epoch:
@@ -243,19 +239,37 @@ class Messenger:
         else:
             await self.publish(self._messages_of(meter, hello.nonce))
 
+    async def _answer_later(self) -> None:
+        while True:
+            await self._answer_waiting()
+            await asyncio.sleep(PACE_S)
+
+    async def _answer_waiting(self) -> None:
+        """Answer the hellos whose pause is over."""
+        for hello in self._pace.take_due(self._clock()):
+            meter = self._cache.owner_of(hello.device)
+            if meter is None:
+                continue
+            try:
+                await self._answer(meter, hello)
+            except ValueError as error:
+                self._refuse(error)
+
     async def _check_retained(self, device: str, meter: Meter | None, payload: bytes) -> None:
         """Compare the broker's copy of an owner record with ours (design rule 3)."""
         await self.synced.wait()
         meter = self._cache.owner_of(device)
         if meter is None:
             if payload:
-                orphan = self._open_orphan(device, payload)
+                orphan = hellos.open_orphan(self._fleet, device, payload)
                 log.info("retained record of a deleted meter removed", extra={"meter": device})
                 await self._forget_device(device, set(), orphan.highest)
                 self._check_near(device, None, orphan.highest, orphan.counter)
                 self._cache.raise_witness(device, orphan.highest, orphan.counter)
             return
-        record = self._open_record(device, meter.key_version, payload) if payload else None
+        record = None
+        if payload:
+            record = hellos.open_record(self._fleet, device, meter.key_version, payload)
         if record is not None:
             self._check_near(device, meter, record.highest, record.counter)
             # Before anything else: ours may stand in the line to replace this very copy.
@@ -268,17 +282,6 @@ class Messenger:
                 return
         if meter.epoch and build_topic(device, "owner") not in self._pending:
             await self.publish(self._messages_of(meter, b""))
-
-    def _open_orphan(self, device: str, payload: bytes) -> OwnerRecord:
-        """Open the record of a device without a resource, so with an unknown key version."""
-        for version in range(1, KEY_VERSIONS):
-            with contextlib.suppress(RemoteProtocolError):
-                return self._open_record(device, version, payload)
-        return self._open_record(device, KEY_VERSIONS, payload)
-
-    def _open_record(self, device: str, key_version: int, payload: bytes) -> OwnerRecord:
-        key = self._fleet.meter_key(device, key_version)
-        return parse_owner_record(payload, derive_key(key, "owner", device))
 
     def _is_owner(self, meter: Meter) -> bool:
         owner = self._cache.owner_of(meter.device)

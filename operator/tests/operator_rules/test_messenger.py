@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from meter_operator.desired import Key
-from meter_operator.hellos import FarAheadError
+from meter_operator.hellos import ANSWER_S, TAKEOVER_S, FarAheadError
 from meter_operator.messenger import Messenger
 from meter_wire.owner_record import OwnerRecord, encode_owner_record, parse_owner_record
 from meter_wire.portable.keys import derive_key
@@ -37,7 +37,9 @@ async def pair(operator):
         operator.reconciler.messages_of,
         looked.append,
         lambda: asyncio.sleep(0),
+        clock=lambda: operator.now_s,
     )
+    operator.now_s = 1000.0
     messenger.synced.set()
     operator.add_meter()
     await operator.settle()
@@ -49,8 +51,8 @@ def key(operator, label, device="house-1"):
     return derive_key(operator.fleet.meter_key(device, 1), label, device)
 
 
-def hello(operator, current=None, device="house-1"):
-    return encode_owner_hello(key(operator, "hello", device), device, NONCE, INCARNATION, current)
+def hello(operator, current=None, device="house-1", nonce=NONCE):
+    return encode_owner_hello(key(operator, "hello", device), device, nonce, INCARNATION, current)
 
 
 def record(operator, active=1, counter=1, device="house-1", version=1):
@@ -290,3 +292,73 @@ def test_the_api_server_takes_no_number_that_no_record_can_carry():
 
 
 NUMBERS = ("epoch", "highestEpoch", "ownerCounter")
+
+
+async def answer(operator, messenger):
+    """Return the nonce that was answered since the last question, if any."""
+    await messenger._answer_waiting()
+    payload = messenger._pending.pop("mt/house-1/owner", None)
+    return payload and parse_owner_record(payload, key(operator, "owner")).nonce
+
+
+async def test_hellos_are_answered_once_in_five_seconds_and_the_newest_is_never_lost(pair):
+    operator, messenger, _ = pair
+    for number in range(20):
+        await messenger._hear("mt/house-1/hello", hello(operator, nonce=bytes([number] * 8)))
+        if number == 0:
+            assert await answer(operator, messenger) == bytes(8)
+    operator.now_s += ANSWER_S - 0.1
+    assert await answer(operator, messenger) is None
+    operator.now_s += 0.1
+    assert await answer(operator, messenger) == bytes([19] * 8)
+    operator.now_s += ANSWER_S
+    assert await answer(operator, messenger) is None
+
+
+async def test_one_meters_hellos_delay_no_other_meter(pair):
+    operator, messenger, _ = pair
+    operator.add_meter("house-2")
+    await operator.settle("house-2")
+    await messenger._hear("mt/house-1/hello", hello(operator))
+    await messenger._hear("mt/house-2/hello", hello(operator, device="house-2"))
+    assert "mt/house-2/owner" in messenger._pending
+
+
+async def test_hellos_cause_one_takeover_in_ten_minutes(pair):
+    operator, messenger, _ = pair
+    epochs = []
+    for _ in range(int(TAKEOVER_S) // 10):
+        status = operator.status()
+        current = Current(1, status["highestEpoch"] + 1, status["ownerCounter"] + 1)
+        await messenger._hear("mt/house-1/hello", hello(operator, current))
+        await messenger._answer_waiting()
+        await operator.settle()
+        epochs.append(operator.status()["epoch"])
+        operator.now_s += 10
+    assert set(epochs) == {3}
+    await messenger._answer_waiting()
+    await operator.settle()
+    assert operator.status()["epoch"] == 5
+
+
+async def test_a_meter_that_asks_again_during_its_takeover_is_answered_without_a_second(pair):
+    operator, messenger, _ = pair
+    for nonce in (b"1" * 8, b"2" * 8):
+        await messenger._hear("mt/house-1/hello", hello(operator, Current(4, 5, 9), nonce=nonce))
+    await operator.settle()
+    record = operator.publisher.retained["mt/house-1/owner"]
+    assert parse_owner_record(record, key(operator, "owner")).nonce == b"2" * 8
+    operator.now_s += ANSWER_S
+    assert await answer(operator, messenger) == b"2" * 8
+    assert operator.status()["epoch"] == 6
+
+
+async def test_a_waiting_hello_of_a_deleted_meter_is_forgotten(pair):
+    operator, messenger, _ = pair
+    for _ in range(2):
+        await messenger._hear("mt/house-1/hello", hello(operator))
+    messenger._pending.clear()
+    operator.cache.drop_meter(Key("street", "house-1"))
+    operator.now_s += ANSWER_S
+    await messenger._answer_waiting()
+    assert not messenger._pending
