@@ -36,7 +36,17 @@ PORTABLE = [
     "mqtt_event",
     "mqtt",
 ]
-SMALL = ["back_off", "mqtt_shell", "flash", "state", "segments", "ring", "counter", "small"]
+SMALL = [
+    "back_off",
+    "mqtt_shell",
+    "flash",
+    "state",
+    "segments",
+    "ring",
+    "counter",
+    "periods",
+    "small",
+]
 """What the small profile (`small.py`, 38 KB of heap) bundles, each after what it needs."""
 
 

@@ -4,7 +4,7 @@ The same link core, ring and MQTT shell as `main`; no EMS port, power quality, t
 loads. Pulses come from `pulses`, which the board's counter interrupt fills (an S0 output or a
 HLW8012); a reading has the import energy. Its bytecode runs in place from a ROMFS image (`romfs.py`
 beside `build.py`). Configuration: device, key, broker (host, port, user), capture_period_s,
-ring_bytes, ring_segments and state_dir of `meter.json`.
+report_spread_s, ring_bytes, ring_segments and state_dir of `meter.json`.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from meter_wire.portable.clock import Clock, Uptime
 from meter_wire.portable.entry import encode_event, encode_reading, encode_register
 from meter_wire.portable.meter_link import MeterInfo, MeterLink
 from mqtt_shell import MqttShell, now_ms
+from periods import Periods
 from ring import Ring
 from state import State
 
@@ -29,6 +30,7 @@ IMPORT_ENERGY = b"\x01\x00\x01\x08\x00\xff"
 POWER_UP = 2
 CLOCK_STEP = 3
 CLOCK_SET = 4
+CONFIGURATION = 18
 CLOCK_REFUSED = 20
 GC_THRESHOLD = 2048
 """Octets between two collections: seldom ones leave free heap in pieces, too small for a frame."""
@@ -56,6 +58,8 @@ class Small:
         self.energy = Counter()
         self.energy.units = int.from_bytes(kept, "big")
         state.save()
+        self.periods = Periods(state, table["capture_period_s"], table.get("report_spread_s", 0))
+        self.slot = -1
         self.pulses = 0
         self.ticks = ticks
         self.uptime = Uptime(ticks())
@@ -67,6 +71,7 @@ class Small:
             table["device"], unhexlify(table["key"]), self.ring, info, os.urandom,
             state.get(items.LINK),
         )  # fmt: skip
+        self.link.spread_ms = self.periods.spread_s * 1000
         broker = table["broker"]
         self.brokers = Brokers("%s:%d" % (broker["host"], broker["port"]))
         self.back_off = BackOff(table["device"], self.boot)
@@ -89,28 +94,45 @@ class Small:
         uptime_s = self.uptime_ms() // 1000
         self.ring.append(encode_event(status, time_s, uptime_s, self.boot, code, list(arguments)))
 
-    def entry(self, status: int = 0) -> bytes:
-        """Return a reading of this moment; `status`: bits beside those of the clock."""
-        clock, time_s = self.stamp()
+    def entry(self, status: int = 0, time_s=None) -> bytes:
+        """Return a reading, of this moment unless `time_s`; `status`: bits beside the clock's."""
+        clock, now_s = self.stamp()
         return encode_reading(
-            status | clock, time_s, self.uptime_ms() // 1000, self.boot,
-            [encode_register(IMPORT_ENERGY, self.energy.units)],
+            status | clock, now_s if time_s is None else time_s, self.uptime_ms() // 1000,
+            self.boot, [encode_register(IMPORT_ENERGY, self.energy.units)],
         )  # fmt: skip
 
     async def measure(self) -> None:
         """Count pulses and record a reading each capture period."""
         while True:
-            await asyncio.sleep(self.table["capture_period_s"])
+            await asyncio.sleep(self.tick() / 1000)
+
+    def tick(self) -> int:
+        """Record the reading that is due; return milliseconds until the next look.
+
+        Due at UTC multiples of the period, without a clock at those of the uptime. The reading has
+        the boundary's time, since recipients get only those; a look each second notices a step or
+        the first time, which cross no boundary.
+        """
+        now_ms = self.uptime_ms()
+        utc_ms = self.clock.utc_ms(now_ms)
+        if utc_ms is not None:
+            now_ms = utc_ms
+        now_s = now_ms // 1000
+        slot = now_s // self.periods.capture_s
+        if -1 < self.slot < slot:
             pulses, self.pulses = self.pulses, 0
             self.energy.add(PULSE_MJ, pulses)
             self.state.set(items.REGISTERS, self.energy.units.to_bytes(5, "big"))
-            self.record()
+            self.record(None if utc_ms is None else slot * self.periods.capture_s)
             self.news.set()
+        self.slot = slot
+        return 1000 - now_ms % 1000
 
-    def record(self) -> None:
-        """Record a reading."""
+    def record(self, time_s=None) -> None:
+        """Record a reading, of this moment unless `time_s` is given."""
         self.ring.save()
-        self.ring.append(self.entry(self.adjusted))
+        self.ring.append(self.entry(self.adjusted, time_s))
         self.adjusted = 0
 
     async def session(self) -> None:
@@ -179,7 +201,7 @@ class Small:
         self.news.set()
 
     def handle(self, event: tuple) -> None:
-        """Carry out what this profile can: owner, time and read; refuse the rest."""
+        """Carry out what this profile can: owner, time, read and periods; refuse the rest."""
         if event[0] == "owner":
             self.state.set(items.LINK, event[1])
             self.state.save()
@@ -190,7 +212,28 @@ class Small:
         elif event[0] == "read":
             self.link.answer(event[1], event[2], 0, self.entry())
         else:
-            self.link.answer(event[1], event[2], 3)
+            code = self.change(event[3], event[5]) if event[0] == "write" else 3
+            self.link.answer(event[1], event[2], code)
+
+    def change(self, target: int, value: int) -> int:
+        """Change the capture period or the report spread; return the answer's code."""
+        periods = self.periods
+        if target == 1:
+            if value == periods.capture_s:
+                return 0
+            done = periods.set_capture(value)
+            self.slot = -1
+        elif target == 2:
+            if value == periods.spread_s:
+                return 0
+            done = periods.set_spread(value)
+            self.link.spread_ms = periods.spread_s * 1000
+        else:
+            return 3
+        if not done:
+            return 9
+        self.event(CONFIGURATION, target)
+        return 0
 
     def set_clock(self, utc_ms: int) -> int:
         """Set the clock by the rules of `clock`, unsigned; return the answer's code."""
@@ -208,6 +251,7 @@ class Small:
             self.event(CLOCK_STEP, offset_ms)
         if decision != "slewed":
             self.adjusted = CLOCK_ADJUSTED
+            self.slot = -1
         return 0
 
     async def run(self) -> None:

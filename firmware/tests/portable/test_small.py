@@ -1,4 +1,4 @@
-"""The small profile's clock: corrected by small steps, for longer than its ticks last. Both Pythons."""
+"""The small profile's clock and capture period: right for longer than ticks last. Both Pythons."""
 
 import gc
 
@@ -7,12 +7,14 @@ from small import Small
 
 NOW_MS = 1_800_000_000_000
 DAY_S = 86400
-OK, UNSIGNED = 0, 6
-POWER_UP, CLOCK_STEP, CLOCK_SET, CLOCK_REFUSED = 2, 3, 4, 20
+OK, REFUSED, UNKNOWN, UNSIGNED, OUT_OF_RANGE = 0, 3, 5, 6, 9
+POWER_UP, CLOCK_STEP, CLOCK_SET, CONFIGURATION, CLOCK_REFUSED = 2, 3, 4, 18, 20
+CAPTURE_PERIOD, REPORT_SPREAD, LOAD = 1, 2, 3
 TABLE = {
     "device": "house-1",
     "key": "00" * 32,
     "broker": {"host": "127.0.0.1", "port": 1883},
+    "capture_period_s": 900,
     "ring_bytes": 65536,
     "ring_segments": 4,
 }
@@ -39,6 +41,25 @@ class Board:
         while self.true_ms < end_ms:
             self.true_ms = min(self.true_ms + 900_000, end_ms)
             self.meter.record()
+
+    def run(self, seconds, late_ms=7):
+        """Let `measure` run, each of its sleeps `late_ms` too long."""
+        end_ms = self.true_ms + seconds * 1000
+        while self.true_ms < end_ms:
+            self.true_ms += self.meter.tick() + late_ms
+
+    def write(self, target, value):
+        """Have a twin change a period; return the answer's code."""
+        codes = []
+        self.meter.link.answer = lambda *answer: codes.append(answer[2])
+        self.meter.handle(("write", 1, 7, target, 0, value, 0))
+        return codes[0]
+
+    def times(self):
+        """Return the times of the readings, and None for those without a clock."""
+        return [
+            None if row[2] & 0x80 else int.from_bytes(row[3:7], "big") for row in self.entries(1)
+        ]
 
     def tell(self, offset_ms=0):
         """Tell the meter the true time, or one that is wrong by an offset; return its decision."""
@@ -130,3 +151,60 @@ def test_hello_says_whether_the_clock_is_set():
     assert board.meter.link.info.clock_state == 0
     board.tell()
     assert board.meter.link.info.clock_state == 1
+
+
+def test_captures_are_at_utc_multiples_of_the_period_however_late_the_task_wakes():
+    board = Board()
+    board.true_ms = 412_345
+    board.tell()
+    board.run(5 * 900)
+    first_s = NOW_MS // 1000 + 900
+    assert board.times() == [first_s + 900 * at for at in range(5)]
+    board.run(3 * 900, late_ms=1900)
+    assert board.times() == [first_s + 900 * at for at in range(8)]
+
+
+def test_without_a_clock_the_period_runs_on_the_uptime_and_changes_over_with_the_first_time():
+    board = Board()
+    board.run(2 * 900 + 400)
+    assert board.times() == [None, None]
+    board.tell()
+    board.run(900)
+    assert board.times() == [None, None, NOW_MS // 1000 + 2700]
+
+
+def test_a_clock_step_over_a_boundary_is_no_capture():
+    board = Board()
+    board.tell()
+    board.run(880)
+    assert board.tell(40_000) == OK
+    board.run(870)
+    assert board.times() == []
+    board.run(20)
+    assert board.times() == [NOW_MS // 1000 + 1800]
+
+
+def test_every_pulse_is_in_the_energy_of_the_next_capture():
+    board = Board()
+    board.tell()
+    board.meter.pulses = 1600
+    board.run(901)
+    assert board.meter.pulses == 0
+    assert board.meter.energy.units == 1000
+
+
+def test_a_twin_sets_period_and_spread_recorded_once_and_kept_over_a_start():
+    board = Board()
+    board.tell()
+    for _ in range(2):
+        assert board.write(CAPTURE_PERIOD, 60) == OK
+        assert board.write(REPORT_SPREAD, 30) == OK
+    assert board.events() == [POWER_UP, CLOCK_SET, CONFIGURATION, CONFIGURATION]
+    board.run(200)
+    assert board.times() == [NOW_MS // 1000 + 60 * at for at in (1, 2, 3)]
+    assert board.write(CAPTURE_PERIOD, 61) == OUT_OF_RANGE
+    assert board.write(REPORT_SPREAD, 3601) == OUT_OF_RANGE
+    assert board.write(LOAD, 500) == REFUSED
+    again = Board(medium=board.medium).meter
+    assert (again.periods.capture_s, again.periods.spread_s) == (60, 30)
+    assert again.link.spread_ms == 30_000
