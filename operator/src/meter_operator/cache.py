@@ -62,13 +62,19 @@ class Cache:
         return found[0] if found else None
 
     def store_pod(self, body: dict[str, Any], *, deleted: bool = False) -> Key | None:
-        """Keep or forget a twin pod; return the meter that it belongs to."""
+        """Keep or forget a twin pod; return the meter of its device.
+
+        A pod without an epoch, or that no SmartMeter controls, is ignored: it only looks like a
+        twin's. Which meter controls it is asked when its pods are: a pod may be seen before it.
+        """
         device = (body["metadata"].get("labels") or {}).get(LABEL_DEVICE, "")
         pods = self.pods.setdefault(Key(body["metadata"]["namespace"], device), {})
         if deleted:
             pods.pop(body["metadata"]["name"], None)
         else:
             pod = parse_pod(body)
+            if not pod.epoch or not pod.meter_uid:
+                return None
             known = pods.get(pod.name)
             if known is None or known.uid != pod.uid or known.version_number <= pod.version_number:
                 pods[pod.name] = pod
@@ -97,9 +103,10 @@ class Cache:
         self.witnesses[device] = known.raised(epoch, counter)
 
     def pods_of(self, meter: Meter) -> tuple[Pod, ...]:
-        """Return the twin pods of a meter, the lowest epoch first."""
-        pods = self.pods.get(Key(meter.key.namespace, meter.device), {})
-        return tuple(sorted(pods.values(), key=lambda pod: pod.epoch))
+        """Return the twin pods that this very meter controls, the lowest epoch first."""
+        pods = self.pods.get(Key(meter.key.namespace, meter.device), {}).values()
+        own = (pod for pod in pods if pod.meter_uid == meter.uid)
+        return tuple(sorted(own, key=lambda pod: pod.epoch))
 
 
 def _version(meter: Meter) -> int:

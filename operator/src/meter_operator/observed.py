@@ -1,10 +1,11 @@
 """What the operator sees of a meter's twins: pods from the watch, states from the broker. Pure."""
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from meter_wire.names import LABEL_EPOCH
+from meter_wire.names import API_VERSION, LABEL_EPOCH, MAX_EPOCH
 
 from meter_operator.desired import Json, Meter
 
@@ -28,6 +29,7 @@ class Pod:
     certificate_not_after: str
     message: str
     version_number: int = 0
+    meter_uid: str = ""
 
     @property
     def gone(self) -> bool:
@@ -103,15 +105,35 @@ def _waiting(status: Json) -> str:
     return str(status.get("message", ""))
 
 
+def _meter_uid(body: Json) -> str:
+    """Return the uid of the SmartMeter that controls an object; empty if none does."""
+    for row in body["metadata"].get("ownerReferences") or []:
+        if row.get("controller") and (row["apiVersion"], row["kind"]) == (
+            API_VERSION,
+            "SmartMeter",
+        ):
+            return str(row["uid"])
+    return ""
+
+
+def _epoch(label: str) -> int:
+    found = int(label) if re.fullmatch("[1-9][0-9]{0,9}", label) else 0
+    return found if found <= MAX_EPOCH else 0
+
+
 def parse_pod(body: dict[str, Any]) -> Pod:
-    """Return a twin pod from its API form."""
+    """Return a twin pod from its API form.
+
+    Anybody who may make pods may give one our labels, so what is no epoch is 0, and the uid of the
+    meter that controls it says whose it is, if anybody's.
+    """
     metadata, status = body["metadata"], body.get("status") or {}
     labels, notes = metadata.get("labels") or {}, metadata.get("annotations") or {}
     conditions = {row["type"]: row["status"] for row in status.get("conditions") or []}
     return Pod(
         name=metadata["name"],
         uid=metadata["uid"],
-        epoch=int(labels.get(LABEL_EPOCH, 0)),
+        epoch=_epoch(labels.get(LABEL_EPOCH) or ""),
         phase=status.get("phase", "Pending"),
         ready=conditions.get("Ready") == "True",
         deleting=bool(metadata.get("deletionTimestamp")),
@@ -122,6 +144,7 @@ def parse_pod(body: dict[str, Any]) -> Pod:
         certificate_not_after=notes.get("metertwin.io/certificate-not-after", ""),
         message=_waiting(status)[:500],
         version_number=int(metadata.get("resourceVersion") or 0),
+        meter_uid=_meter_uid(body),
     )
 
 

@@ -162,7 +162,7 @@ class Reconciler:
         if body is None or not builders.is_owned(body, meter):
             return False
         self._cache.store_pod(body)
-        return True
+        return any(pod.epoch == meter.epoch for pod in self._cache.pods_of(meter))
 
     async def _allocate(self, observed: Observed, desired: Desired, steps: plan.Plan) -> None:
         """Decide: one compare-and-swap on the status; everything else follows from it.
