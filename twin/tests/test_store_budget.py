@@ -100,6 +100,58 @@ def test_an_older_incarnation_goes_first_but_for_its_last_entry(store):
     assert (seqs(store), seqs(store, B)) == ([600], [600])
 
 
+def fill_records(store, percent, limit=LIMIT):
+    """Let what an application derived take this part of the limit."""
+    time_s = 0
+    while used_bytes(store) < limit * percent // 100:
+        with store.transaction() as connection:
+            for _ in range(10):
+                time_s += 900
+                connection.execute(
+                    "INSERT INTO record VALUES ('metering-data', 'profile', ?, ?)",
+                    (time_s, bytes(1000)),
+                )
+
+
+async def test_records_that_fill_the_store_cost_no_reading(store, capsys):
+    kept = keeper(store)
+    fill_records(store, 94)
+    fill(store, 1, 60)
+    for _ in range(3):
+        assert await kept.keep_within_budget() == 0
+    assert seqs(store) == list(range(1, 61))
+    assert kept.describe()["storeShort"] is True
+    assert capsys.readouterr().err.count("readings do not make space in the store") == 1
+
+
+async def test_readings_have_the_space_that_records_leave(store):
+    limit = 4 * LIMIT
+    fill_records(store, 60, limit)
+    kept = keeper(store, limit)
+    for round_number in range(40):
+        fill(store, round_number * 200 + 1, round_number * 200 + 200)
+        await kept.keep_within_budget()
+        assert size_of(store.path) <= limit
+    left = seqs(store)
+    assert left == list(range(8001 - len(left), 8001))
+    assert len(left) * 300 > limit * 20 // 100
+    assert kept.describe()["storeShort"] is False
+
+
+async def test_the_newest_readings_stay_whatever_fills_the_store(store, capsys):
+    limit = 4 * LIMIT
+    with store.transaction() as connection:
+        for seq in range(limit * 88 // 100 // 1000):
+            connection.execute("INSERT INTO conflict VALUES (1, ?, ?)", (seq, bytes(950)))
+    fill(store, 1, 1200)
+    kept = keeper(store, limit)
+    for _ in range(3):
+        await kept.keep_within_budget()
+    assert seqs(store) == list(range(501, 1201))
+    assert kept.describe()["storeShort"] is True
+    assert capsys.readouterr().err.count("do not make space") == 1
+
+
 def test_a_store_in_which_nothing_may_go_refuses_instead_of_growing(store):
     limit_file(store, LIMIT)
     fill(store, 1, 10)

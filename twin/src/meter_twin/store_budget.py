@@ -4,14 +4,51 @@ A volume that overflows costs the pod and everything beyond the meter's ring, so
 before: from `HIGH` of the limit it deletes a prefix like retention does, counted durably, down to
 `LOW`; freed pages are used again, so the file grows no more. What is neither acknowledged nor (with
 an archive) archived never goes: then SQLite itself refuses pages beyond the limit, nothing is
-acknowledged and the meter keeps it. Neighbours: `store_retention`, `store_keeper` (calls both).
+acknowledged and the meter keeps it. What applications derived does not go, so the marks are those
+of the space that it leaves. Neighbours: `store_retention`, `store_keeper` (calls both).
 """
+
+from typing import NamedTuple
 
 from .store import Store
 from .store_retention import ROWS, delete_until
 
 HIGH_PERCENT = 90
 LOW_PERCENT = 85
+MOST_RECORDS_PERCENT = 90
+LEAST_ENTRIES = 500
+"""The newest stay, whatever else fills the store."""
+
+
+class Marks(NamedTuple):
+    """Bytes in use from which entries go early, and down to which."""
+
+    high: int
+    low: int
+
+
+def marks_of(limit_bytes: int, records_bytes: int) -> Marks:
+    """Return the marks inside what records leave of the limit."""
+    kept = min(records_bytes, limit_bytes * MOST_RECORDS_PERCENT // 100)
+    left = limit_bytes - kept
+    return Marks(kept + left * HIGH_PERCENT // 100, kept + left * LOW_PERCENT // 100)
+
+
+def estimate_records_bytes(store: Store) -> int:
+    """Return about the bytes of pages that records take, rather too many; reads all of them."""
+    (octets,) = store.connection.execute(
+        "SELECT total(length(body) + length(application) + length(series) + 12) FROM record"
+    ).fetchone()
+    return int(octets) * 4 // 3  # pages that are three quarters full
+
+
+def has_entries_to_spare(store: Store) -> bool:
+    """Return whether a deletion leaves `LEAST_ENTRIES`."""
+    least = LEAST_ENTRIES + ROWS
+    (count,) = store.connection.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM entry LIMIT ?)", (least,)
+    ).fetchone()
+    return bool(count == least)
 
 
 def limit_file(store: Store, limit_bytes: int) -> None:

@@ -11,7 +11,16 @@ from typing import Any
 from . import log
 from .presentation import format_time
 from .store import Store
-from .store_budget import HIGH_PERCENT, LOW_PERCENT, limit_file, prune_oldest, used_bytes
+from .store_budget import (
+    HIGH_PERCENT,
+    MOST_RECORDS_PERCENT,
+    estimate_records_bytes,
+    has_entries_to_spare,
+    limit_file,
+    marks_of,
+    prune_oldest,
+    used_bytes,
+)
 from .store_retention import prune
 from .store_schema import StoreError
 
@@ -32,6 +41,10 @@ class StoreKeeper:
         self._retention_s = retention_days * 86400
         self._limit_bytes = limit_bytes
         self._keep_unarchived = keep_unarchived
+        self._marks = marks_of(limit_bytes, 0)
+        self._records_bytes = 0
+        self._measured_s = -float(PRUNE_EVERY_S)
+        self._is_short = False
         limit_file(store, limit_bytes)
 
     async def run(self) -> None:
@@ -64,26 +77,45 @@ class StoreKeeper:
         """
         total = 0
         if used_bytes(self._store) <= self._limit_bytes * HIGH_PERCENT // 100:
+            self._is_short = False
             return total
-        low_bytes = self._limit_bytes * LOW_PERCENT // 100
-        while used_bytes(self._store) > low_bytes:
-            removed = prune_oldest(
-                self._store, int(time.time()), keep_unarchived=self._keep_unarchived
-            )
-            if not removed:
-                break
-            total += removed
-            await asyncio.sleep(_PAUSE_S)
+        self._measure()
+        if used_bytes(self._store) > self._marks.high:
+            while used_bytes(self._store) > self._marks.low and has_entries_to_spare(self._store):
+                removed = prune_oldest(
+                    self._store, int(time.time()), keep_unarchived=self._keep_unarchived
+                )
+                if not removed:
+                    break
+                total += removed
+                await asyncio.sleep(_PAUSE_S)
+        self._judge()
         if total:
             log.log("warning", "store near its limit, oldest entries deleted early",
                     removed=total, remedy=_REMEDY)  # fmt: skip
         return total
+
+    def _measure(self) -> None:
+        """Find the marks, seldom: it reads every record."""
+        if time.monotonic() - self._measured_s > PRUNE_EVERY_S:
+            self._measured_s = time.monotonic()
+            self._records_bytes = estimate_records_bytes(self._store)
+            self._marks = marks_of(self._limit_bytes, self._records_bytes)
+
+    def _judge(self) -> None:
+        """Say once that the readings that may go do not bring the store below its marks."""
+        full = self._limit_bytes * MOST_RECORDS_PERCENT // 100
+        short = self._records_bytes >= full or used_bytes(self._store) > self._marks.high
+        if short and not self._is_short:
+            log.log("error", "readings do not make space in the store", remedy=_REMEDY)
+        self._is_short = short
 
     def describe(self) -> dict[str, Any]:
         """Return the budget's part of /v1/status."""
         return {
             "storeBytes": used_bytes(self._store),
             "storeLimitBytes": self._limit_bytes,
+            "storeShort": self._is_short,
             "prunedEarly": self._store.find_property("pruned_early") or 0,
             "prunedEarlyAt": format_time(self._store.find_property("pruned_early_s")),
         }
