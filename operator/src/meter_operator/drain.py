@@ -17,14 +17,17 @@ from meter_operator.cache import Cache
 from meter_operator.cluster import Cluster, ClusterError
 from meter_operator.desired import Json, Key, Meter
 from meter_operator.events import Events
+from meter_operator.status import find_violation_reason
 
 log = logging.getLogger(__name__)
 PERIOD_S = 10.0
 FORBIDDEN_S = 300.0
 MOST_AT_ONCE = 5
-# One that does not become ready gives its place to the next after this time.
+# One that has a node and does not become ready gives its place to the next after this time.
 PATIENCE_S = 600.0
 REASON = "NodeCordoned"
+NO_TAKER = "the twin stays, no other node can take it"
+NO_ROOM = "the twin stays until one that has left before it has found a node"
 BY_HAND = (
     "may not list nodes (value operator.watchNodes): after a cordon delete the twins yourself,"
     " kubectl delete pod -l metertwin.io/role=twin --field-selector spec.nodeName=NODE, see"
@@ -52,8 +55,9 @@ class Drain:
         self._events = events
         self._moves: dict[Key, Move] = {}
         self._tried: dict[Key, int] = {}
-        self._said: set[tuple[str, str]] = set()
+        self._said: set[tuple[str, str, str]] = set()
         self._forbidden = False
+        self._held_up = 0
 
     async def run(self) -> None:
         """Poll for ever."""
@@ -85,22 +89,52 @@ class Drain:
         cordoned = {n["metadata"]["name"] for n in nodes if n["spec"].get("unschedulable")}
         self._forget_arrived(cordoned, now_s)
         staying = self._staying(cordoned)
-        if staying and len(self._moves) < MOST_AT_ONCE:
+        self._held_up = 0 if self._has_room() else self._held_up + 1
+        if self._held_up:
+            # A pod that was made just now may have no node yet: worth a wait, but no words.
+            self._say_why_not(staying if self._held_up > 1 else [], NO_ROOM)
+        elif staying and len(self._moves) < MOST_AT_ONCE:
             if await self._has_taker():
-                self._let_go(staying[: MOST_AT_ONCE - len(self._moves)], now_s)
+                self._let_go(self._next_of(staying, cordoned), now_s)
             else:
-                self._say_why_not(staying)
+                self._say_why_not(staying, NO_TAKER)
         leaving = {key: move.node for key, move in self._moves.items() if move.node in cordoned}
         self._cache.leaving = leaving
         for key in leaving:
             self._look(key)
 
     def _node_of(self, meter: Meter) -> str:
+        """Return the node of the current pod; empty while it has none, or there is no pod."""
         pods = self._cache.pods_of(meter)
         return next((p.node for p in pods if p.epoch == meter.epoch and not p.gone), "")
 
+    def _has_room(self) -> bool:
+        """Whether every twin that was told to leave has found a node.
+
+        Each further one would lose its store for a pod that nobody can start. A meter that is left
+        as it is (paused, say) holds back nobody.
+        """
+        moved = [self._cache.meters[key] for key in self._moves if key in self._cache.meters]
+        return all(self._node_of(meter) or find_violation_reason(meter) for meter in moved)
+
+    def _next_of(
+        self, staying: list[tuple[Meter, str]], cordoned: set[str]
+    ) -> list[tuple[Meter, str]]:
+        """Return who goes next: as many as there are places, of persistent twins only one.
+
+        A volume may be bound to its node, which shows when the pod that needs it finds none.
+        """
+        moved = [self._cache.meters[key] for key in self._moves if key in self._cache.meters]
+        leaving = any(meter.store_claim and self._node_of(meter) in cordoned for meter in moved)
+        free = [row for row in staying if not row[0].store_claim]
+        bound = [row for row in staying if row[0].store_claim]
+        return [*free, *bound[: 0 if leaving else 1]][: MOST_AT_ONCE - len(self._moves)]
+
     def _forget_arrived(self, cordoned: set[str], now_s: float) -> None:
-        """Free the places of twins that are ready elsewhere, were deleted or took too long."""
+        """Free the places of twins that are ready elsewhere, were deleted or took too long.
+
+        One without a node keeps its place however long it takes: nothing has moved yet.
+        """
         for key, move in list(self._moves.items()):
             meter = self._cache.meters.get(key)
             pods = self._cache.pods_of(meter) if meter else ()
@@ -108,9 +142,10 @@ class Drain:
                 p.epoch == meter.epoch and p.ready and not p.gone and p.node not in cordoned
                 for p in pods
             )
-            if arrived or now_s >= move.until_s:
+            late = now_s >= move.until_s
+            if arrived or (late and meter is not None and self._node_of(meter)):
                 del self._moves[key]
-        self._said = {(uid, node) for uid, node in self._said if node in cordoned}
+        self._said = {row for row in self._said if row[1] in cordoned}
         if not cordoned:
             self._tried.clear()
 
@@ -119,9 +154,14 @@ class Drain:
         found = [
             (meter, self._node_of(meter))
             for meter in self._cache.meters.values()
-            if meter.epoch and not meter.paused and not meter.deleting
+            if meter.epoch and not meter.deleting and meter.key not in self._moves
         ]
-        found = [row for row in found if row[1] in cordoned and row[0].key not in self._moves]
+        found = [row for row in found if row[1] in cordoned]
+        for row in found:
+            reason = find_violation_reason(row[0])
+            if reason:
+                self._say_why_not([row], f"the twin stays: {reason}")
+        found = [row for row in found if not find_violation_reason(row[0])]
         return sorted(found, key=lambda row: (self._tried.get(row[0].key, 0), row[0].key))
 
     async def _has_taker(self) -> bool:
@@ -134,12 +174,11 @@ class Drain:
             self._tried[meter.key] = self._tried.get(meter.key, 0) + 1
             self._events.add(meter, REASON, f"node {node} is cordoned: the twin moves to another")
 
-    def _say_why_not(self, rows: list[tuple[Meter, str]]) -> None:
+    def _say_why_not(self, rows: list[tuple[Meter, str]], why: str) -> None:
         for meter, node in rows:
-            if (meter.uid, node) not in self._said:
-                self._said.add((meter.uid, node))
-                text = f"node {node} is cordoned: the twin stays, no other node can take it"
-                self._events.add(meter, REASON, text, "Warning")
+            if (meter.uid, node, why) not in self._said:
+                self._said.add((meter.uid, node, why))
+                self._events.add(meter, REASON, f"node {node} is cordoned: {why}", "Warning")
 
 
 def _can_take(node: Json) -> bool:

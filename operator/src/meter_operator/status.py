@@ -14,6 +14,8 @@ COARSE_S = 300
 # At most this many writes a second because of `lastSeen`, however large the fleet.
 LAST_SEEN_WRITES_PER_S = 2
 STARTING = "Starting"
+SERVING = "Serving"
+NOT_READY = "NotReady"
 # 2000 and 2100: what is outside no meter has seen.
 EARLIEST_S = 946_684_800
 LATEST_S = 4_102_444_800
@@ -33,10 +35,19 @@ def _twin_ready(violation: Violation | None, name: str, pod: Pod | None) -> Json
     if violation:
         return _condition("TwinReady", False, violation.reason, violation.message)
     if pod is not None and not pod.gone and pod.ready:
-        return _condition("TwinReady", True, "Serving", f"{name} serves the meter")
+        return _condition("TwinReady", True, SERVING, f"{name} serves the meter")
     if pod is not None and not pod.gone and pod.message:
-        return _condition("TwinReady", False, "NotReady", f"{name}: {pod.message}")
+        return _condition("TwinReady", False, NOT_READY, f"{name}: {pod.message}")
     return _condition("TwinReady", False, STARTING, f"{name} has not become ready yet")
+
+
+def find_violation_reason(meter: Meter) -> str:
+    """Return why a meter is left as it is, as its status says; empty if nothing is wrong."""
+    if meter.paused:
+        return "Paused"
+    rows = {row["type"]: row["reason"] for row in meter.status.get("conditions") or []}
+    reason = str(rows.get("TwinReady", ""))
+    return "" if reason in {STARTING, SERVING, NOT_READY} else reason
 
 
 def _meter_connected(state: TwinState | None, before: Json | None, *, serving: bool) -> Json:

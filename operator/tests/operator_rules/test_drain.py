@@ -5,7 +5,7 @@ import logging
 import pytest
 from meter_operator.cluster import ClusterError
 from meter_operator.desired import Key
-from meter_operator.drain import FORBIDDEN_S, MOST_AT_ONCE, PATIENCE_S, Drain
+from meter_operator.drain import FORBIDDEN_S, MOST_AT_ONCE, NO_ROOM, PATIENCE_S, Drain
 from meter_operator.settings import load_settings
 
 STORE = {"type": "PersistentVolume", "size": "1Gi"}
@@ -43,6 +43,10 @@ class Street:
     def run(self, pod, node):
         self.operator.cluster.objects["pods", "street", pod]["spec"]["nodeName"] = node
         self.operator.set_pod(pod)
+
+    def schedule(self, pod, node):
+        self.operator.cluster.objects["pods", "street", pod]["spec"]["nodeName"] = node
+        self.operator.set_pod(pod, phase="Pending", ready=False)
 
     async def poll(self):
         """Poll once, and reconcile what it asks for."""
@@ -102,6 +106,8 @@ async def test_only_so_many_move_at_once_and_the_next_when_one_is_ready(street):
     assert len([pod for pod in street.operator.pods() if pod.endswith("-e2")]) == MOST_AT_ONCE
     await street.poll()
     assert len([pod for pod in street.operator.pods() if pod.endswith("-e2")]) == MOST_AT_ONCE
+    for name in first:
+        street.schedule(f"{name}-e2", "node-b")
     street.run(f"{min(first)}-e2", "node-b")
     await street.poll()
     assert len([pod for pod in street.operator.pods() if pod.endswith("-e2")]) == MOST_AT_ONCE + 1
@@ -112,9 +118,87 @@ async def test_one_that_never_becomes_ready_gives_its_place_to_the_next(street):
         await street.add(f"house-{number}")
     street.set_node("node-a", cordoned=True)
     await street.poll()
+    for number in range(MOST_AT_ONCE):
+        street.schedule(f"house-{number}-e2", "node-b")
+    await street.poll()
+    assert f"house-{MOST_AT_ONCE}-e1" in street.operator.pods()
     street.now_s += PATIENCE_S
     await street.poll()
     assert f"house-{MOST_AT_ONCE}-e2" in street.operator.pods()
+
+
+async def test_while_a_moved_twin_finds_no_room_no_other_store_is_given_up(street):
+    for number in range(3 * MOST_AT_ONCE):
+        await street.add(f"house-{number:02}")
+    street.set_node("node-a", cordoned=True)
+    for _ in range(4):
+        await street.poll()
+        street.now_s += PATIENCE_S
+    moved = [pod for pod in street.operator.pods() if pod.endswith("-e2")]
+    assert len(moved) == MOST_AT_ONCE
+    said = [text for text in street.events() if text.endswith(NO_ROOM)]
+    assert len(said) == 2 * MOST_AT_ONCE
+    for pod in moved:
+        street.run(pod, "node-b")
+    await street.poll()
+    assert len([pod for pod in street.operator.pods() if pod.endswith("-e2")]) == 2 * MOST_AT_ONCE
+
+
+async def test_one_moved_twin_without_a_node_holds_back_the_free_places_too(street):
+    for number in range(MOST_AT_ONCE + 2):
+        await street.add(f"house-{number}")
+    street.set_node("node-a", cordoned=True)
+    await street.poll()
+    for number in range(1, MOST_AT_ONCE):
+        street.run(f"house-{number}-e2", "node-b")
+    assert await street.poll() == {"house-0"}
+    street.schedule("house-0-e2", "node-b")
+    assert await street.poll() == {"house-0", "house-5", "house-6"}
+
+
+async def test_a_meter_with_a_violation_stays_says_why_once_and_holds_no_place(street):
+    wrong = [f"house-{number}" for number in range(MOST_AT_ONCE)]
+    for name in (*wrong, "house-9"):
+        await street.add(name)
+    for name in wrong:
+        street.operator.change_meter(name, applications={"nothing": {}})
+        await street.operator.settle(name)
+    street.set_node("node-a", cordoned=True)
+    assert await street.poll() == {"house-9"}
+    await street.poll()
+    assert "house-9-e2" in street.operator.pods()
+    stays = "node node-a is cordoned: the twin stays: NotOffered"
+    assert sorted(set(street.events())) == [
+        "node node-a is cordoned: the twin moves to another",
+        stays,
+    ]
+    assert street.events().count(stays) == len(wrong)
+
+
+async def test_a_moved_twin_without_a_node_that_is_paused_holds_back_nobody(street):
+    for number in range(MOST_AT_ONCE + 1):
+        await street.add(f"house-{number}")
+    street.set_node("node-a", cordoned=True)
+    await street.poll()
+    for number in range(1, MOST_AT_ONCE):
+        street.run(f"house-{number}-e2", "node-b")
+    street.operator.meter("house-0")["metadata"]["annotations"] = {"metertwin.io/paused": "true"}
+    street.operator.sync()
+    assert f"house-{MOST_AT_ONCE}" in await street.poll()
+
+
+async def test_persistent_twins_move_last_and_one_by_one(street):
+    for number in range(3):
+        await street.add(f"house-{number}", twin={"version": "", "store": STORE})
+    await street.add("house-9")
+    street.set_node("node-a", cordoned=True)
+    assert await street.poll() == {"house-0", "house-9"}
+    street.run("house-9-e2", "node-b")
+    street.now_s += PATIENCE_S
+    assert await street.poll() == {"house-0"}
+    street.schedule("house-0-e1", "node-b")
+    assert await street.poll() == {"house-1"}
+    assert street.operator.status("house-1")["epoch"] == 1
 
 
 @pytest.mark.parametrize(
