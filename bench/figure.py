@@ -86,7 +86,7 @@ def describe_machine() -> dict[str, Any]:
         "cpu": model,
         "cores": os.cpu_count(),
         "memory_gib": round(memory_info()["MemTotal"] / (1 << 30), 1),
-        "kernel": platform.release(),
+        "kernel": platform.release().split("-")[0],
         "python": platform.python_version(),
         **circumstances(),
     }

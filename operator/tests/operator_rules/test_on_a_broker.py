@@ -264,7 +264,7 @@ async def test_a_lasting_rival_under_our_name_ends_the_process(session, broker):
     await serving(session, broker)
     other = asyncio.create_task(compete(session.operator.settings))
     try:
-        async with asyncio.timeout(3 * WAIT_S):
+        async with asyncio.timeout(6 * WAIT_S):
             with pytest.raises(RivalError, match=f"{SHORT_SESSIONS} broker sessions"):
                 await session.task
     finally:
