@@ -282,6 +282,10 @@ REFUSED = {
         {"twin": {"store": {"type": "PersistentVolume", "size": "big"}}},
         "quantity",
     ),
+    "a size that holds hardly a day": (
+        {"twin": {"store": {"type": "PersistentVolume", "size": "15Mi"}}},
+        "at least 16Mi",
+    ),
     "a device id in capitals": ({"device": "House"}, "device id"),
     "a device id of 33 characters": ({"device": "a" * 33}, "32"),
     "no metering point": ({"meteringPoint": None}, "meteringPoint"),
