@@ -7,13 +7,11 @@ change nothing there.
 """
 
 import contextlib
-import http.client
 import json
 import re
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -133,16 +131,9 @@ def port_forward() -> Iterator[int]:
 def forwarded(count: int) -> list[float]:
     """Return milliseconds of cached reads through a kept-open port-forward."""
     with port_forward() as port:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        times = []
-        for _ in range(count + 5):
-            begun = time.perf_counter()
-            connection.request("GET", "/v1/registers")
-            answer = connection.getresponse()
-            answer.read()
-            times.append((time.perf_counter() - begun) * 1000)
-        connection.close()
-    return times[5:]
+        command = [sys.executable, "-c", CLIENT, "127.0.0.1", str(port), "/v1/registers"]
+        found: list[float] = json.loads(cluster.run(*command, str(count)))
+    return found
 
 
 def pair(name: str, runs: list[list[float]], method: str, goal: float | None) -> list[Figure]:

@@ -88,7 +88,10 @@ def given_target() -> Target:
     done = subprocess.run(view, capture_output=True, text=True, check=False, env=environment)
     if done.returncode != 0:
         where = os.environ.get("KUBECONFIG") or "~/.kube/config"
-        fail(f"KUBECONFIG ({where}), context {context or '(current)'}: {done.stderr.strip()}")
+        fail(
+            f"KUBECONFIG ({where}), context {context or '(current)'}: {done.stderr.strip()}; "
+            "give a kubeconfig that exists and a CONTEXT that it holds"
+        )
     COPY.parent.mkdir(parents=True, exist_ok=True)
     COPY.unlink(missing_ok=True)
     COPY.touch(mode=0o600)
