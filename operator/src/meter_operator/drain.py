@@ -2,8 +2,10 @@
 
 The disruption budget refuses every eviction, so the cordon is the sign to act on. Nodes are asked
 for with a field selector, every few seconds: as long as none is cordoned the answer is empty,
-however large the cluster. `plan` decides what leaving means for a twin's store. Neighbours:
-`cache` (which meters leave which node), `reconciler`.
+however large the cluster. `plan` decides what leaving means for a twin's store. Before another one
+is given up, all that were given up have to be replaced somewhere: that is asked of the pods, which
+an operator that restarts finds as they were (ADR 9). Neighbours: `cache` (which meters leave which
+node), `reconciler`.
 """
 
 import asyncio
@@ -17,6 +19,7 @@ from meter_operator.cache import Cache
 from meter_operator.cluster import Cluster, ClusterError
 from meter_operator.desired import Json, Key, Meter
 from meter_operator.events import Events
+from meter_operator.observed import Pod
 from meter_operator.status import find_violation_reason
 
 log = logging.getLogger(__name__)
@@ -27,7 +30,7 @@ MOST_AT_ONCE = 5
 PATIENCE_S = 600.0
 REASON = "NodeCordoned"
 NO_TAKER = "the twin stays, no other node can take it"
-NO_ROOM = "the twin stays until one that has left before it has found a node"
+NO_ROOM = "the twin stays until one that was replaced before it has found a node"
 BY_HAND = (
     "may not list nodes (value operator.watchNodes): after a cordon delete the twins yourself,"
     " kubectl delete pod -l metertwin.io/role=twin --field-selector spec.nodeName=NODE, see"
@@ -89,7 +92,7 @@ class Drain:
         cordoned = {n["metadata"]["name"] for n in nodes if n["spec"].get("unschedulable")}
         self._forget_arrived(cordoned, now_s)
         staying = self._staying(cordoned)
-        self._held_up = 0 if self._has_room() else self._held_up + 1
+        self._held_up = 0 if not cordoned or self._has_room() else self._held_up + 1
         if self._held_up:
             # A pod that was made just now may have no node yet: worth a wait, but no words.
             self._say_why_not(staying if self._held_up > 1 else [], NO_ROOM)
@@ -109,26 +112,34 @@ class Drain:
         return next((p.node for p in pods if p.epoch == meter.epoch and not p.gone), "")
 
     def _has_room(self) -> bool:
-        """Whether every twin that was told to leave has found a node.
+        """Whether every twin that was told to leave, or lost its store otherwise, has a node.
 
         Each further one would lose its store for a pod that nobody can start. A meter that is left
         as it is (paused, say) holds back nobody.
         """
-        moved = [self._cache.meters[key] for key in self._moves if key in self._cache.meters]
-        return all(self._node_of(meter) or find_violation_reason(meter) for meter in moved)
+        return not any(
+            waits_for_node(meter, self._cache.pods_of(meter))
+            or (meter.key in self._moves and not self._node_of(meter))
+            for meter in self._cache.meters.values()
+            if not meter.deleting and not find_violation_reason(meter)
+        )
 
     def _next_of(
         self, staying: list[tuple[Meter, str]], cordoned: set[str]
     ) -> list[tuple[Meter, str]]:
         """Return who goes next: as many as there are places, of persistent twins only one.
 
-        A volume may be bound to its node, which shows when the pod that needs it finds none.
+        The first of a drain goes alone: it costs one store to learn that there is no room. A volume
+        may be bound to its node, which shows when the pod that needs it finds none.
         """
         moved = [self._cache.meters[key] for key in self._moves if key in self._cache.meters]
         leaving = any(meter.store_claim and self._node_of(meter) in cordoned for meter in moved)
         free = [row for row in staying if not row[0].store_claim]
         bound = [row for row in staying if row[0].store_claim]
-        return [*free, *bound[: 0 if leaving else 1]][: MOST_AT_ONCE - len(self._moves)]
+        tried = [self._cache.meters[key] for key in self._tried if key in self._cache.meters]
+        has_left = any(self._node_of(meter) not in cordoned for meter in tried)
+        places = (MOST_AT_ONCE if has_left else 1) - len(self._moves)
+        return [*free, *bound[: 0 if leaving else 1]][: max(0, places)]
 
     def _forget_arrived(self, cordoned: set[str], now_s: float) -> None:
         """Free the places of twins that are ready elsewhere, were deleted or took too long.
@@ -179,6 +190,17 @@ class Drain:
             if (meter.uid, node, why) not in self._said:
                 self._said.add((meter.uid, node, why))
                 self._events.add(meter, REASON, f"node {node} is cordoned: {why}", "Warning")
+
+
+def waits_for_node(meter: Meter, pods: tuple[Pod, ...]) -> bool:
+    """Whether a meter's emptyDir was given up for a later epoch, which no node has taken yet.
+
+    Pure, and true whoever gave it up and why; a first epoch has replaced nothing. It waits too
+    before its pod is made, or when that is gone.
+    """
+    if meter.store_claim or not meter.previous_epochs:
+        return False
+    return not any(pod.epoch == meter.epoch and pod.node and not pod.gone for pod in pods)
 
 
 def _can_take(node: Json) -> bool:

@@ -137,8 +137,8 @@ class Operator:
         row = (kind, NAMESPACE, name)
         old = self.cluster.objects.get(row)
         metadata = copy.deepcopy(old["metadata"]) if old else {"name": name}
+        self.cluster._version += 1  # before: a uid is made of it, and no two objects share one
         stored = self.cluster._store(row, {**copy.deepcopy(body), "metadata": metadata})
-        self.cluster._version += 1
         self.sync()
         return stored
 

@@ -1,11 +1,19 @@
 """A cordoned node is emptied a few twins at a time, and only when another node can take them."""
 
 import logging
+from dataclasses import replace
 
 import pytest
 from meter_operator.cluster import ClusterError
 from meter_operator.desired import Key
-from meter_operator.drain import FORBIDDEN_S, MOST_AT_ONCE, NO_ROOM, PATIENCE_S, Drain
+from meter_operator.drain import (
+    FORBIDDEN_S,
+    MOST_AT_ONCE,
+    NO_ROOM,
+    PATIENCE_S,
+    Drain,
+    waits_for_node,
+)
 from meter_operator.settings import load_settings
 
 STORE = {"type": "PersistentVolume", "size": "1Gi"}
@@ -25,6 +33,11 @@ class Street:
     def new_drain(self):
         operator = self.operator
         return Drain(operator.cluster, operator.cache, self.looked.append, operator.events)
+
+    def restart(self):
+        """Forget what only the operator's memory has."""
+        self.operator.restart()
+        self.drain = self.new_drain()
 
     def set_node(self, name, *, cordoned=False, ready=True, taints=()):
         conditions = [{"type": "Ready", "status": str(ready)}]
@@ -57,6 +70,15 @@ class Street:
         for key in set(self.looked):
             await self.operator.settle(key.name)
         return moved
+
+    async def begin(self):
+        """Cordon node-a, and let the one that goes alone find out that there is room."""
+        self.set_node("node-a", cordoned=True)
+        assert await self.poll() == {"first"}
+        self.run("first-e2", "node-b")
+
+    def moved(self):
+        return [pod for pod in self.operator.pods() if pod.endswith("-e2") and "first" not in pod]
 
     def events(self, reason="NodeCordoned"):
         rows = self.operator.events._waiting.values()
@@ -97,26 +119,51 @@ async def test_a_persistent_store_keeps_its_epoch_and_its_claim(street):
     assert street.operator.cluster.names("persistentvolumeclaims") == ["house-1-e1"]
 
 
-async def test_only_so_many_move_at_once_and_the_next_when_one_is_ready(street):
-    for number in range(MOST_AT_ONCE + 3):
+async def test_the_first_of_a_drain_goes_alone_so_that_one_store_finds_out_whether_there_is_room(
+    street,
+):
+    for number in range(3):
         await street.add(f"house-{number}")
     street.set_node("node-a", cordoned=True)
-    first = await street.poll()
-    assert len(first) == MOST_AT_ONCE
-    assert len([pod for pod in street.operator.pods() if pod.endswith("-e2")]) == MOST_AT_ONCE
+    for _ in range(3):
+        assert await street.poll() == {"house-0"}
+    street.run("house-0-e2", "node-b")
+    assert await street.poll() == {"house-1", "house-2"}
+
+
+async def test_nobody_follows_the_first_before_it_has_left(street):
+    for number in range(3):
+        await street.add(f"house-{number}")
+    street.set_node("node-a", cordoned=True)
+    for second in (10, 20):
+        await street.drain.poll(second)  # and nobody reconciles
+        assert {key.name for key in street.operator.cache.leaving} == {"house-0"}
+    await street.drain.poll(10 + PATIENCE_S)
+    assert {key.name for key in street.operator.cache.leaving} == {"house-1"}
+
+
+async def test_only_so_many_move_at_once_and_the_next_when_one_is_ready(street):
+    await street.add("first")
+    for number in range(MOST_AT_ONCE + 3):
+        await street.add(f"house-{number}")
+    await street.begin()
+    batch = await street.poll()
+    assert len(batch) == MOST_AT_ONCE
+    assert len(street.moved()) == MOST_AT_ONCE
     await street.poll()
-    assert len([pod for pod in street.operator.pods() if pod.endswith("-e2")]) == MOST_AT_ONCE
-    for name in first:
+    assert len(street.moved()) == MOST_AT_ONCE
+    for name in batch:
         street.schedule(f"{name}-e2", "node-b")
-    street.run(f"{min(first)}-e2", "node-b")
+    street.run(f"{min(batch)}-e2", "node-b")
     await street.poll()
-    assert len([pod for pod in street.operator.pods() if pod.endswith("-e2")]) == MOST_AT_ONCE + 1
+    assert len(street.moved()) == MOST_AT_ONCE + 1
 
 
 async def test_one_that_never_becomes_ready_gives_its_place_to_the_next(street):
+    await street.add("first")
     for number in range(MOST_AT_ONCE + 1):
         await street.add(f"house-{number}")
-    street.set_node("node-a", cordoned=True)
+    await street.begin()
     await street.poll()
     for number in range(MOST_AT_ONCE):
         street.schedule(f"house-{number}-e2", "node-b")
@@ -128,26 +175,28 @@ async def test_one_that_never_becomes_ready_gives_its_place_to_the_next(street):
 
 
 async def test_while_a_moved_twin_finds_no_room_no_other_store_is_given_up(street):
+    await street.add("first")
     for number in range(3 * MOST_AT_ONCE):
         await street.add(f"house-{number:02}")
-    street.set_node("node-a", cordoned=True)
+    await street.begin()
     for _ in range(4):
         await street.poll()
         street.now_s += PATIENCE_S
-    moved = [pod for pod in street.operator.pods() if pod.endswith("-e2")]
+    moved = street.moved()
     assert len(moved) == MOST_AT_ONCE
     said = [text for text in street.events() if text.endswith(NO_ROOM)]
     assert len(said) == 2 * MOST_AT_ONCE
     for pod in moved:
         street.run(pod, "node-b")
     await street.poll()
-    assert len([pod for pod in street.operator.pods() if pod.endswith("-e2")]) == 2 * MOST_AT_ONCE
+    assert len(street.moved()) == 2 * MOST_AT_ONCE
 
 
 async def test_one_moved_twin_without_a_node_holds_back_the_free_places_too(street):
+    await street.add("first")
     for number in range(MOST_AT_ONCE + 2):
         await street.add(f"house-{number}")
-    street.set_node("node-a", cordoned=True)
+    await street.begin()
     await street.poll()
     for number in range(1, MOST_AT_ONCE):
         street.run(f"house-{number}-e2", "node-b")
@@ -176,9 +225,10 @@ async def test_a_meter_with_a_violation_stays_says_why_once_and_holds_no_place(s
 
 
 async def test_a_moved_twin_without_a_node_that_is_paused_holds_back_nobody(street):
+    await street.add("first")
     for number in range(MOST_AT_ONCE + 1):
         await street.add(f"house-{number}")
-    street.set_node("node-a", cordoned=True)
+    await street.begin()
     await street.poll()
     for number in range(1, MOST_AT_ONCE):
         street.run(f"house-{number}-e2", "node-b")
@@ -191,7 +241,8 @@ async def test_persistent_twins_move_last_and_one_by_one(street):
     for number in range(3):
         await street.add(f"house-{number}", twin={"version": "", "store": STORE})
     await street.add("house-9")
-    street.set_node("node-a", cordoned=True)
+    await street.add("first")
+    await street.begin()
     assert await street.poll() == {"house-0", "house-9"}
     street.run("house-9-e2", "node-b")
     street.now_s += PATIENCE_S
@@ -248,13 +299,76 @@ async def test_a_restarted_operator_goes_on_with_what_is_left(street):
     await street.add("house-1")
     await street.add("house-2")
     street.set_node("node-a", cordoned=True)
-    street.operator.restart()
-    street.drain = street.new_drain()
-    assert await street.poll() == {"house-1", "house-2"}
-    assert street.operator.cache.leaving == {
-        Key("street", "house-1"): "node-a",
-        Key("street", "house-2"): "node-a",
-    }
+    street.restart()
+    assert await street.poll() == {"house-1"}
+    assert street.operator.cache.leaving == {Key("street", "house-1"): "node-a"}
+    street.run("house-1-e2", "node-b")
+    assert await street.poll() == {"house-2"}
+
+
+async def test_however_often_the_operator_restarts_a_drain_without_room_costs_one_store(street):
+    for number in range(MOST_AT_ONCE):
+        await street.add(f"house-{number}")
+    street.set_node("node-a", cordoned=True)
+    await street.poll()
+    for _ in range(3):
+        street.restart()
+        await street.poll()
+        await street.poll()
+    assert street.moved() == ["house-0-e2"]
+    assert street.events().count(f"node node-a is cordoned: {NO_ROOM}") == MOST_AT_ONCE - 1
+    street.run("house-0-e2", "node-b")
+    assert await street.poll() == {"house-1"}
+
+
+async def test_a_store_given_up_for_a_changed_spec_has_to_find_its_node_first_too(street):
+    await street.add("house-1")
+    await street.add("house-2")
+    street.operator.change_meter("house-1", reportSpreadSeconds=60)
+    await street.operator.settle("house-1")
+    street.set_node("node-a", cordoned=True)
+    assert await street.poll() == set()
+    street.run("house-1-e2", "node-b")
+    assert await street.poll() == {"house-2"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "waits"),
+    [
+        pytest.param({}, True, id="a later epoch, no node"),
+        pytest.param({"node": "node-b"}, False, id="on a node, starting"),
+        pytest.param({"phase": "Failed"}, True, id="its pod failed"),
+        pytest.param({"epoch": 1}, True, id="only the pod of its old epoch is there"),
+    ],
+)
+async def test_a_twin_waits_for_a_node_when_its_epoch_replaced_another_and_has_no_node(
+    street, changes, waits
+):
+    await street.add("house-1")
+    street.operator.delete_pod("house-1-e1")
+    await street.operator.settle("house-1")
+    meter = street.operator.cache.meters[Key("street", "house-1")]
+    (pod,) = street.operator.cache.pods_of(meter)
+    assert waits_for_node(meter, (replace(pod, **changes),)) is waits
+    assert waits_for_node(meter, ()) is True
+
+
+async def test_a_first_epoch_without_a_node_has_given_up_nothing(street):
+    street.operator.add_meter("house-1")
+    await street.operator.settle("house-1")
+    await street.add("house-2")
+    street.set_node("node-a", cordoned=True)
+    assert await street.poll() == {"house-2"}
+
+
+async def test_a_persistent_twin_without_a_node_has_given_up_nothing(street):
+    await street.add("house-1")
+    await street.add("house-2")
+    street.operator.change_meter("house-1", twin={"version": "", "store": STORE})
+    await street.operator.settle("house-1")
+    assert street.operator.status("house-1")["storeClaim"] == "house-1-e2"
+    street.set_node("node-a", cordoned=True)
+    assert await street.poll() == {"house-2"}
 
 
 @pytest.mark.parametrize(("value", "watches"), [("true", True), ("false", False), (None, True)])
