@@ -33,6 +33,14 @@ class SelectionError(ValueError):
         self.field = field
 
 
+class PreviousEpoch(NamedTuple):
+    """An epoch that is retired: its number, its identity, and whose key its twin has."""
+
+    epoch: int
+    epoch_id: bytes
+    key_version: int
+
+
 @dataclass(frozen=True, slots=True)
 class Meter:
     """A SmartMeter as the operator reads it."""
@@ -64,10 +72,16 @@ class Meter:
         return bytes.fromhex(self.status.get("epochId", ""))
 
     @property
-    def previous_epochs(self) -> tuple[tuple[int, bytes], ...]:
-        """The last epochs before the active one and their identities, the newest first."""
-        rows = self.status.get("previousEpochs") or []
-        return tuple((int(row["epoch"]), bytes.fromhex(row["epochId"])) for row in rows)
+    def previous_epochs(self) -> tuple[PreviousEpoch, ...]:
+        """The last epochs before the active one, the newest first."""
+        return tuple(
+            PreviousEpoch(
+                int(row["epoch"]),
+                bytes.fromhex(row["epochId"]),
+                int(row.get("keyVersion") or self.epoch_key_version),
+            )
+            for row in self.status.get("previousEpochs") or []
+        )
 
     @property
     def store_claim(self) -> str:
@@ -81,8 +95,13 @@ class Meter:
 
     @property
     def key_version(self) -> int:
-        """Version of the device's key."""
+        """Version of the device's key that the meter itself is to have."""
         return int(self.spec.get("keyVersion", 1))
+
+    @property
+    def epoch_key_version(self) -> int:
+        """Version of the device's key from which the active epoch's twin has its keys."""
+        return int(self.status.get("keyVersion") or self.key_version)
 
 
 def parse_meter(body: Json) -> Meter:

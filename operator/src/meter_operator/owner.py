@@ -5,14 +5,14 @@ term, the Lease's transition count, which only grows). Neighbour: `messenger`.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from meter_wire.names import build_topic
 from meter_wire.owner_record import OwnerRecord, encode_owner_record
 from meter_wire.portable.keys import derive_key, mac16
 
-from meter_operator.desired import EPOCHS_KEPT, Meter
+from meter_operator.desired import EPOCHS_KEPT, Meter, PreviousEpoch
 
 
 class Message(NamedTuple):
@@ -73,23 +73,34 @@ def build_ctl_removal(device: str, epochs: Iterable[int]) -> list[Message]:
     return [Message(build_topic(device, "ctl", epoch), b"") for epoch in epochs]
 
 
-def build_messages(meter: Meter, meter_key: bytes, term: int, nonce: bytes) -> list[Message]:
+def build_messages(
+    meter: Meter, meter_key: Callable[[int], bytes], term: int, nonce: bytes
+) -> list[Message]:
     """Return all that the broker has to hold for a meter, the *retired* `ctl` first.
 
+    `meter_key` has K_meter of each key version. A twin keeps the keys that it was given, so its
+    `ctl` is under those; the owner record is under the version that the meter is to have.
     An epoch right below that status has no id of (burned unseen, or of a cluster before its
     restore) cannot be told that it is retired; its `ctl` is removed.
     """
-    known = dict(meter.previous_epochs)
-    unknown = set(range(max(1, meter.epoch - EPOCHS_KEPT), meter.epoch)) - known.keys()
-    states = [(epoch, known[epoch], "retired") for epoch in sorted(known)]
+    known = sorted(meter.previous_epochs)
+    lowest = max(1, meter.epoch - EPOCHS_KEPT)
+    unknown = set(range(lowest, meter.epoch)) - {row.epoch for row in known}
+    active = PreviousEpoch(meter.epoch, meter.epoch_id, meter.epoch_key_version)
     controls = [
         build_ctl_message(
-            meter.device, epoch, epoch_id, state, meter_key, term=term, counter=meter.owner_counter
+            meter.device,
+            row.epoch,
+            row.epoch_id,
+            "active" if row is active else "retired",
+            meter_key(row.key_version),
+            term=term,
+            counter=meter.owner_counter,
         )
-        for epoch, epoch_id, state in [*states, (meter.epoch, meter.epoch_id, "active")]
+        for row in [*known, active]
     ]
     removals = build_ctl_removal(meter.device, sorted(unknown))
-    return [*removals, *controls, build_owner_message(meter, meter_key, nonce)]
+    return [*removals, *controls, build_owner_message(meter, meter_key(meter.key_version), nonce)]
 
 
 def build_overdue_removal(meter: Meter) -> list[Message]:
@@ -97,7 +108,7 @@ def build_overdue_removal(meter: Meter) -> list[Message]:
 
     One decision lets one go; more than one is removed, so that a removal that was lost is made up.
     """
-    lowest = min([meter.epoch - EPOCHS_KEPT, *(epoch for epoch, _ in meter.previous_epochs)])
+    lowest = min([meter.epoch - EPOCHS_KEPT, *(row.epoch for row in meter.previous_epochs)])
     return build_ctl_removal(meter.device, range(max(1, lowest - EPOCHS_KEPT), max(1, lowest)))
 
 

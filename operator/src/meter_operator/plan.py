@@ -14,17 +14,22 @@ from meter_operator.observed import Observed, Pod
 FIRST = "First"
 POD_GONE = "PodGone"
 RESTORED = "RestoredCluster"
+SPEC_CHANGED = "SpecChanged"
 CORDONED = "NodeCordoned"
 STORE_CHANGED = "StoreChanged"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The next steps, in this order."""
+    """The next steps, in this order.
+
+    `key_version` is the version of the device's key that the next pod of the epoch is to have.
+    """
 
     allocate_epoch: int = 0
     owner_counter: int = 0
     takeover_reason: str = ""
+    key_version: int = 0
     create_pod: bool = False
     retire: tuple[Pod, ...] = ()
     renew_certificate: bool = False
@@ -41,13 +46,19 @@ def _takeover_reason(observed: Observed, desired: Desired, pod: Pod | None) -> s
         return STORE_CHANGED
     if desired.is_persistent:
         return ""
+    if pod is None and not observed.newly_allocated:
+        return POD_GONE
     if pod is None:
-        return "" if observed.newly_allocated else POD_GONE
+        return SPEC_CHANGED if _has_new_key(observed) else ""
     if pod.gone:
         return "PodDeleted" if pod.deleting else "PodFailed"
     if pod.spec_hash != desired.spec_hash:
-        return "SpecChanged"
+        return SPEC_CHANGED
     return CORDONED if _is_leaving(observed, pod) else ""
+
+
+def _has_new_key(observed: Observed) -> bool:
+    return observed.meter.key_version != observed.meter.epoch_key_version
 
 
 def _is_leaving(observed: Observed, pod: Pod) -> bool:
@@ -82,6 +93,8 @@ def build_plan(observed: Observed, desired: Desired, *, renewal_due: bool = Fals
     reason = _takeover_reason(observed, desired, pod)
     if reason:
         return _allocation(observed, reason)
+    if pod is None and _has_new_key(observed):
+        return Plan(key_version=meter.key_version)
     old = tuple(p for p in observed.pods if p.epoch < meter.epoch and not p.deleting)
     if pod is not None and _replaced(observed, desired, pod):
         old = (*old, pod)

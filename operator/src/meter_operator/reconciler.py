@@ -7,6 +7,7 @@ allocated by this very process is remembered, because only then may a pod be cre
 import logging
 import secrets
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 from meter_wire.names import build_twin_name
@@ -14,7 +15,7 @@ from meter_wire.names import build_twin_name
 from meter_operator import builders, plan
 from meter_operator.cache import Cache
 from meter_operator.cluster import Cluster, ConflictError
-from meter_operator.desired import EPOCHS_KEPT, Desired, Json, Key, Meter, desire
+from meter_operator.desired import EPOCHS_KEPT, Desired, Json, Key, Meter, PreviousEpoch, desire
 from meter_operator.events import Events
 from meter_operator.fleet import Fleet
 from meter_operator.observed import Observed, Pod, Witness
@@ -143,7 +144,12 @@ class Reconciler:
         if steps.allocate_epoch:
             await self._allocate(observed, desired, steps)
             return True
+        if steps.key_version:
+            await self._decide(observed.meter, {"keyVersion": steps.key_version})
+            return True
         if steps.create_pod:
+            if observed.meter.store_claim:  # made again in its epoch, with other keys perhaps
+                await self._publisher.publish(self.messages_of(observed.meter))
             await self._twins.create(observed, desired)
             self._allocated.discard((observed.meter.uid, observed.meter.epoch))
         for old in steps.retire:
@@ -174,20 +180,16 @@ class Reconciler:
         decision: Json = {
             "epoch": epoch,
             "epochId": secrets.token_hex(16),
+            "keyVersion": meter.key_version,
             "highestEpoch": epoch,
             "ownerCounter": steps.owner_counter,
             "previousEpochs": _previous(meter),
             "storeClaim": build_twin_name(meter.device, epoch) if desired.is_persistent else None,
         }
-        try:
-            status = build_decision_status(observed, desired, decision, datetime.now(UTC))
-            body = await self._cluster.write_status(meter, status, decision=True)
-        except ConflictError:
-            fresh = await self._cluster.find_meter(meter.key)
-            if fresh is not None:
-                self._cache.store_meter(fresh)
+        status = build_decision_status(observed, desired, decision, datetime.now(UTC))
+        decided = await self._decide(meter, status)
+        if decided is None:
             return
-        decided = self._cache.store_meter(body)
         self._allocated.add((decided.uid, epoch))
         log.info("epoch decided", extra={"meter": meter.key.name, "epoch": epoch, "reason": reason})
         if meter.epoch:
@@ -195,14 +197,25 @@ class Reconciler:
         overdue = build_overdue_removal(decided)
         await self._publisher.publish([*overdue, *self.messages_of(decided)])
 
+    async def _decide(self, meter: Meter, status: Json) -> Meter | None:
+        """Write a decision; None when the meter was changed since, which is looked at again."""
+        try:
+            body = await self._cluster.write_status(meter, status, decision=True)
+        except ConflictError:
+            fresh = await self._cluster.find_meter(meter.key)
+            if fresh is not None:
+                self._cache.store_meter(fresh)
+            return None
+        return self._cache.store_meter(body)
+
     def messages_of(self, meter: Meter, nonce: bytes = b"") -> list[Message]:
         """Return what the broker has to hold for a meter: owner record and `ctl` of its epochs.
 
         `nonce` is that of the meter's hello; a meter without a record believes nothing else.
         """
         nonce = nonce or self._cache.nonces.get(meter.device, b"")
-        key = self._fleet.meter_key(meter.device, meter.key_version)
-        return build_messages(meter, key, self._publisher.term, nonce)
+        keys = partial(self._fleet.meter_key, meter.device)
+        return build_messages(meter, keys, self._publisher.term, nonce)
 
     async def _say(
         self, observed: Observed, desired: Desired | None, violation: Violation | None
@@ -225,9 +238,12 @@ class Reconciler:
 
 def _previous(meter: Meter) -> list[Json]:
     """Return the epochs that are retired once the meter has the next, the newest first."""
-    known = [(meter.epoch, meter.epoch_id)] if meter.epoch else []
-    kept = [*known, *meter.previous_epochs][:EPOCHS_KEPT]
-    return [{"epoch": epoch, "epochId": epoch_id.hex()} for epoch, epoch_id in kept]
+    active = PreviousEpoch(meter.epoch, meter.epoch_id, meter.epoch_key_version)
+    kept = [*([active] if meter.epoch else []), *meter.previous_epochs][:EPOCHS_KEPT]
+    return [
+        {"epoch": row.epoch, "epochId": row.epoch_id.hex(), "keyVersion": row.key_version}
+        for row in kept
+    ]
 
 
 def _renewal_due(pod: Pod | None) -> bool:

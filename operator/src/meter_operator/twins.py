@@ -68,10 +68,10 @@ class Twins:
             self._namespaces.add(namespace)
 
     def _secret(self, meter: Meter, epoch: int) -> tuple[Json, datetime]:
-        """Return the Secret with a new certificate, and when that ends."""
+        """Return the Secret with the epoch's keys and a new certificate, and when that ends."""
         identity = twin_identity(meter.device, epoch, meter.key.namespace)
         bundle: Bundle = self._fleet.authority.issue(identity, datetime.now(UTC))
-        key = self._fleet.meter_key(meter.device, meter.key_version)
+        key = self._fleet.meter_key(meter.device, meter.epoch_key_version)
         end = x509.load_pem_x509_certificate(bundle.certificate).not_valid_after_utc
         return builders.build_secret(meter, epoch, meter.epoch_id, key, bundle), end
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from meter_operator.cache import Cache
+from meter_operator.cluster import ClusterError
 from meter_operator.desired import Key
 from meter_operator.events import Events
 from meter_operator.fleet import Fleet
@@ -54,6 +55,21 @@ SPEC = {
     "capturePeriodSeconds": 60,
     "reportSpreadSeconds": 0,
 }
+
+
+class Fault:
+    """Fails one write, the n-th, before or after it was done."""
+
+    def __init__(self, number, when):
+        self.number, self.when, self.seen, self.hit = number, when, 0, False
+
+    def __call__(self, when, method, path):
+        if "/events" in path or when != self.when:
+            return
+        self.seen += 1
+        if self.seen == self.number:
+            self.hit = True
+            raise ClusterError(f"{method} {path}", 0, "connection reset")
 
 
 class ListPublisher:

@@ -9,7 +9,7 @@ from meter_operator.observed import TwinState
 from meter_wire.owner_record import parse_owner_record
 from meter_wire.portable.keys import derive_key
 
-from .street import PROFILE, Operator
+from .street import PROFILE, Fault, Operator
 
 STREET = "street"
 
@@ -67,7 +67,7 @@ async def test_a_decision_says_in_the_same_write_that_the_new_twin_starts(operat
     operator.set_pod("house-1-e1")
     await operator.settle()
     operator.delete_pod("house-1-e1")
-    operator.cluster.fault = _Fault(1, "after")
+    operator.cluster.fault = Fault(1, "after")
     with pytest.raises(ClusterError):
         await operator.settle()
     assert operator.status()["epoch"] == 2
@@ -259,21 +259,6 @@ async def test_of_two_resources_for_one_device_the_oldest_wins(operator):
     assert "street/house-1" in operator.condition(name="copy")["message"]
 
 
-class _Fault:
-    """Fails one write, the n-th, before or after it was done."""
-
-    def __init__(self, number, when):
-        self.number, self.when, self.seen, self.hit = number, when, 0, False
-
-    def __call__(self, when, method, path):
-        if "/events" in path or when != self.when:
-            return
-        self.seen += 1
-        if self.seen == self.number:
-            self.hit = True
-            raise ClusterError(f"{method} {path}", 0, "connection reset")
-
-
 @pytest.mark.parametrize("restarts", [False, True], ids=["same process", "process killed"])
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("begin", ["new", "pod deleted", "spec changed"])
@@ -290,7 +275,7 @@ async def test_a_fault_at_any_write_ends_with_one_twin_and_one_owner(
             current.delete_pod("house-1-e1")
         elif begin == "spec changed":
             current.change_meter(capturePeriodSeconds=300)
-        fault = current.cluster.fault = _Fault(number, when)
+        fault = current.cluster.fault = Fault(number, when)
         try:
             await current.settle(catching=() if restarts else (ClusterError,))
         except ClusterError:
@@ -341,10 +326,10 @@ async def test_a_kept_epoch_and_the_decision_are_one_write(operator):
     await operator.settle()
     first = operator.status()["epochId"]
     operator.delete_pod("house-1-e1")
-    operator.cluster.fault = _Fault(1, "after")
+    operator.cluster.fault = Fault(1, "after")
     with pytest.raises(ClusterError):
         await operator.settle()
-    assert operator.status()["previousEpochs"] == [{"epoch": 1, "epochId": first}]
+    assert operator.status()["previousEpochs"] == [{"epoch": 1, "epochId": first, "keyVersion": 1}]
 
 
 async def test_an_epoch_that_status_does_not_know_loses_its_ctl(operator):
