@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from loopback import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "metertwin"
@@ -150,18 +151,12 @@ class Client:
         self.paho.loop_stop()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Broker:
     """Mosquitto with the chart's files, plus a port without rules for the observer."""
 
     def __init__(self, folder: Path, data: dict[str, str]) -> None:
         self.folder = folder
-        self.port, self.open_port, self.constrained_port = (free_port() for _ in range(3))
+        self.port, self.open_port, self.constrained_port = free_ports(3)
         for name in ("config", "tls", "trust", "data", "passwords"):
             (folder / name).mkdir(parents=True)
         self.authority = Authority(folder / "trust")

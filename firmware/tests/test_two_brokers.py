@@ -17,6 +17,7 @@ from hashlib import sha256
 
 import paho.mqtt.client as paho
 import pytest
+from loopback import free_port
 from meter_wire.memory import MemoryTwin
 from meter_wire.owner_record import OwnerRecord, encode_owner_record, parse_owner_hello
 from meter_wire.portable.keys import derive_key
@@ -62,7 +63,7 @@ class Site:
     def __init__(self, folder, *, tls):
         self.folder = folder
         self.tls = tls
-        self.port = broker.free_port()
+        self.port = free_port()
         self.twins = {}
         self.hellos = []
         self.record = None

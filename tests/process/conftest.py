@@ -1,13 +1,9 @@
 """A world of real processes for each test; everything in it ends with the test."""
 
 import pathlib
-import sys
 from collections.abc import Iterator
 
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-
 from harness import World
 
 

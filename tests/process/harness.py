@@ -20,11 +20,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from loopback import free_port, free_ports
 from meter_pki import authority, identities
 from meter_wire.portable.keys import derive_key
 from operator_role import OperatorRole
 from oracle import Contents, Ledger, read_oracle, read_store
-from processes import Process, connects, free_ports, wait_for
+from processes import Process, connects, wait_for
 
 ROOT = pathlib.Path(__file__).parents[2]
 DEVICE = "house-1"
@@ -59,11 +60,11 @@ class World:
     def __init__(self, folder: pathlib.Path) -> None:
         self.folder = folder
         folder.chmod(0o755)
-        self.port = free_ports(1)[0]
+        self.port = free_port()
         self.authority = authority.Authority.create(datetime.now(UTC))
         (folder / "ca.crt").write_bytes(self.authority.certificate_pem)
         self.twins: dict[int, Twin] = {}
-        self.ems_port = free_ports(1)[0]
+        self.ems_port = free_port()
         self._issue("server", identities.broker_identity(NAMESPACE, extra=("localhost",)))
         self._issue("operator", identities.operator_identity())
         self.broker = self._broker()

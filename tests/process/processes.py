@@ -1,4 +1,4 @@
-"""Processes of the tests: started, killed with signal 9, started again; ports; waiting.
+"""Processes of the tests: started, killed with signal 9, started again; waiting.
 
 Neighbour: `harness`, which knows what they are.
 """
@@ -14,15 +14,6 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 Answer = TypeVar("Answer")
-
-
-def free_ports(count: int) -> list[int]:
-    """Return so many ports of loopback that nobody listens on."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 def wait_for(

@@ -17,8 +17,9 @@ from typing import NamedTuple
 import pytest
 from attack import DOWN, NUDGE, OWNER, UP, Attacker, Victims, flip, mutate, start_watched
 from harness import DEVICE, World
+from loopback import free_port
 from oracle import read_store
-from processes import free_ports, wait_for
+from processes import wait_for
 
 pytestmark = pytest.mark.timeout(300)
 ROUNDS = 10
@@ -35,7 +36,7 @@ HELLO, WELCOME, READ = 0x01, 0x81, 0x84
 @pytest.fixture
 def attacker(world: World) -> Iterator[Attacker]:
     """Everything runs, the attacker has seen a session and a command."""
-    port = free_ports(1)[0]
+    port = free_port()
     world.configure_broker(open_port=port)
     start_watched(world)
     made = Attacker(port)

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 from harness import DEVICE, K_METER, ROOT, Twin, World
+from loopback import free_port
 from oracle import read_store
-from processes import Process, free_ports, wait_for
+from processes import Process, wait_for
 
 LEAST_FREE = 3000
 """Bytes that must be free after a collection at any time: a frame in, a frame out, an entry."""
@@ -56,7 +57,7 @@ def has_more_than(twin: Twin, count: int) -> bool:
 
 
 def test_two_epochs_over_a_real_broker_in_the_heap_of_an_esp8266(world: World) -> None:
-    port = free_ports(1)[0]
+    port = free_port()
     world.configure_broker(plain_port=port)
     world.start_broker()
     world.operator.start()

@@ -18,6 +18,7 @@ import time
 import urllib.request
 
 import pytest
+from loopback import free_ports
 from meter_twin.mqtt_shell import BrokerSettings, MqttShell, NotConnectedError, tls_context
 from meter_twin.owner_gate import sign_record
 from meter_wire.memory import MemoryRing
@@ -35,14 +36,6 @@ IMPORT_ENERGY = bytes((1, 0, 1, 8, 0, 255))
 EXPORT_ENERGY = bytes((1, 0, 2, 8, 0, 255))
 VOLTAGE = bytes((1, 0, 32, 7, 0, 255))
 LOAD = 3
-
-
-def free_ports(count):
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 def reading(time_s, energy_wh, status=0, more=()):

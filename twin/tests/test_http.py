@@ -8,6 +8,7 @@ import h11
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from loopback import free_port
 from meter_twin import http_server
 from meter_twin.http_codec import (
     MAX_BODY,
@@ -116,9 +117,9 @@ async def handler(request):
 
 
 @pytest.fixture
-async def port(tools):
+async def port():
     server = HttpServer("test", handler)
-    (chosen,) = tools.free_ports(1)
+    chosen = free_port()
     await server.start("127.0.0.1", chosen)
     yield chosen
     await server.close()

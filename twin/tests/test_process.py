@@ -415,6 +415,7 @@ def test_a_damaged_store_ends_with_3_and_stays_as_it_is(world):
 
 def test_a_taken_port_ends_with_2(world):
     with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the world holds its ports
         taken.bind(("0.0.0.0", world.plain))
         taken.listen()
         twin = world.start_twin()

@@ -10,12 +10,6 @@ import time
 import pytest
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def make_certificates(folder: pathlib.Path) -> None:
     """Write ca.crt and EC certificates of `server` (127.0.0.1) and `meter`, as PEM and DER."""
 

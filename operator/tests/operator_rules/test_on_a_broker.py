@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 import aiomqtt
 import pytest
+from loopback import free_ports
 from meter_operator.broker_errors import RivalError
 from meter_operator.messenger import SHORT_SESSIONS, Messenger, _tls
 from meter_pki.authority import Authority
@@ -60,14 +61,6 @@ async def until(check, seconds=WAIT_S):
             return
         await asyncio.sleep(0.02)
     raise AssertionError(f"not within {seconds} s")
-
-
-def free_ports(count):
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 class Broker:
