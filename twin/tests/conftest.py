@@ -189,6 +189,12 @@ class World:
             await shell.connected.wait()
             await shell.publish(f"mt/{DEVICE}/1/ctl", self.ctl(state, **changes), retain=True)
 
+    async def empty_ctl(self):
+        """Delete the retained control record."""
+        async with self.client("operator", "Operator.metertwin") as shell:
+            await shell.connected.wait()
+            await shell.publish(f"mt/{DEVICE}/1/ctl", b"", retain=True)
+
 
 class TwinProcess:
     """`python -m meter_twin` with its log in a file."""

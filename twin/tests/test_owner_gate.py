@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from meter_twin.control_reading import READ_MS, ControlReading
 from meter_twin.owner_gate import LEASE_MS, GateMemory, OwnerGate, sign_record
 
 KEY = b"k" * 32
@@ -83,6 +84,116 @@ def test_no_other_state_has_authority(gate, state):
     gate.receive(record(state), 0)
     assert not gate.has_authority(0, connected=True)
     assert not gate.is_active
+
+
+class Broker:
+    """A retained `ctl` and a clock; a session that asks for it each second, as the shell does."""
+
+    def __init__(self, gate):
+        self.gate = gate
+        self.now_ms = 0
+        self.connected = True
+        self.retained = b""
+        self.reading = ControlReading(gate, self._subscribe, lambda: self.now_ms)
+
+    async def _subscribe(self):
+        if self.retained:
+            self.reading.receive(self.retained)
+
+    async def publish(self, payload):
+        self.retained = payload
+        if self.connected:
+            self.reading.receive(payload)
+
+    async def wait(self, duration_ms):
+        for _ in range(duration_ms // 1000):
+            self.now_ms += 1000
+            if self.connected:
+                await self.reading.step()
+
+    @property
+    def authority(self):
+        return self.gate.has_authority(self.now_ms, connected=self.connected)
+
+    def lose(self):
+        self.connected = False
+        self.reading.lost()
+
+    async def connect(self):
+        self.connected = True
+        await self._subscribe()
+
+
+@pytest.fixture
+async def broker(gate):
+    made = Broker(gate)
+    await made.publish(record())
+    await made.wait(5 * LEASE_MS)
+    assert made.authority
+    assert not gate.refused
+    return made
+
+
+REMOVED = {"deleted": b"", "unreadable": b"\xff{", "a stranger's": record(key=b"x" * 32)}
+
+
+@pytest.mark.parametrize("payload", REMOVED.values(), ids=REMOVED.keys())
+async def test_authority_ends_a_lease_after_the_last_reading_that_found_active(broker, payload):
+    last_ms = broker.now_ms
+    await broker.wait(READ_MS - 1000)
+    await broker.publish(payload)
+    assert (broker.authority, broker.gate.is_active) == (True, True)
+    await broker.wait(last_ms + LEASE_MS - 1000 - broker.now_ms)
+    assert (broker.authority, broker.gate.is_active) == (True, True)
+    await broker.wait(1000)
+    assert (broker.authority, broker.gate.is_active) == (False, False)
+    assert broker.gate.label == "lapsed"
+    assert broker.gate.refused["missing"] == 2
+    reasons = {b"": "empty", b"\xff{": "malformed"}
+    assert broker.gate.refused[reasons.get(payload, "mac")] >= 1
+
+
+async def test_a_record_that_is_there_again_gives_authority_back(broker):
+    await broker.publish(b"")
+    await broker.wait(2 * LEASE_MS)
+    assert not broker.gate.is_active
+    await broker.publish(record(term=2))
+    assert (broker.authority, broker.gate.label) == (True, "active")
+    await broker.wait(2 * LEASE_MS)
+    assert broker.authority
+
+
+async def test_a_lapsed_lease_is_not_remembered_and_hides_no_other_state(broker):
+    await broker.publish(record("frozen", counter=2))
+    await broker.publish(b"")
+    await broker.wait(2 * LEASE_MS)
+    assert broker.gate.label == broker.gate.memory.state == "frozen"
+
+
+async def test_a_broker_that_is_away_takes_authority_but_leaves_the_twin_ready(broker):
+    broker.lose()
+    await broker.wait(10 * LEASE_MS)
+    assert (broker.authority, broker.gate.is_active) == (False, True)
+    assert not broker.gate.refused
+    broker.lose()
+    await broker.wait(READ_MS + 5000)
+    await broker.connect()
+    assert broker.authority
+    await broker.wait(3 * LEASE_MS)
+    assert broker.authority
+    assert not broker.gate.refused
+
+
+async def test_what_comes_counts_from_before_it_was_asked_for(broker):
+    broker.lose()
+    await broker.wait(5000)
+    await broker.connect()
+    await broker.wait(READ_MS - 5000 - 1000)
+    broker.connected = False
+    await broker.wait(LEASE_MS - READ_MS)
+    assert broker.gate.has_authority(broker.now_ms, connected=True)
+    await broker.wait(1000)
+    assert not broker.gate.has_authority(broker.now_ms, connected=True)
 
 
 @given(st.binary(max_size=1100))

@@ -275,6 +275,33 @@ async def test_a_twin_that_was_not_told_is_not_ready_and_says_why(world, tools):
     )
 
 
+async def test_an_emptied_control_record_is_counted_and_takes_no_authority_by_itself(world, tools):
+    async with running(world, tools) as (twin, _meter):
+        await ready(twin, tools)
+        await world.empty_ctl()
+        refused = {"empty": 1}
+        await tools.eventually(
+            lambda: twin.get("/v1/status")[1]["gateRefused"] == refused, "the count"
+        )
+        _, status = await asyncio.to_thread(twin.get, "/v1/status")
+        assert (status["gate"], status["authority"]) == ("active", True)
+
+
+@pytest.mark.slow
+async def test_a_twin_whose_control_record_is_deleted_loses_authority_after_the_lease(world, tools):
+    async with running(world, tools) as (twin, _meter):
+        await ready(twin, tools)
+        await world.empty_ctl()
+        begun = time.monotonic()
+        await tools.eventually(lambda: not twin.get("/v1/status")[1]["authority"], "no more", 65)
+        assert time.monotonic() - begun > 35
+        await tools.eventually(
+            lambda: twin.get("/readyz", world.plain) == (503, "owner gate is lapsed\n"), "lapsed"
+        )
+        await world.operate("active")
+        await ready(twin, tools)
+
+
 async def test_a_retired_epoch_stores_and_acknowledges_nothing_even_after_a_restart(world, tools):
     async with running(world, tools) as (twin, meter):
         meter.append(tools.reading(1_800_000_000, 1))

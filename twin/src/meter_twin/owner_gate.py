@@ -4,15 +4,21 @@ Pure: records and `now_ms` in, verdicts out. A record counts only with a MAC und
 epoch and its id, and never with a lower term (the operator's Lease transition count) or, within a
 term, a lower counter than one seen before. *Retired* is final. Storing and acknowledging never
 wait for the gate; effects on third parties need `has_authority`: *active*, read within the lease.
+An empty or unreadable record is no word of the operator: it ends nothing, and renews nothing.
+Neighbour: `control_reading`, which asks.
 """
 
 import hmac
 import json
+from collections import Counter
 from typing import Any, NamedTuple
 
 STATES = ("candidate", "active", "frozen", "retired")
 UNKNOWN = "unknown"
+LAPSED = "lapsed"
 LEASE_MS = 60_000
+# Readings follow each other by a third of the lease: a second one in vain is its end.
+MOST_MISSED = 2
 MAX_RECORD = 1024
 
 
@@ -54,7 +60,24 @@ class OwnerGate:
         self._key = key
         self.memory = memory
         self.state = memory.state if memory.state in {"frozen", "retired"} else UNKNOWN
+        self.refused: Counter[str] = Counter()
+        """Records refused, by reason; `missing`: readings that brought none to accept."""
         self._read_ms: int | None = None
+        self._is_open = False
+        self._missed = 0
+
+    def read_again(self) -> bool:
+        """Note that the record is asked for again; True if the last reading ended the lease."""
+        if self._is_open:
+            self.refused["missing"] += 1
+            self._missed += 1
+        ends = self._is_open and self._missed == MOST_MISSED
+        self._is_open = True
+        return ends
+
+    def session_lost(self) -> None:
+        """Note that what was asked will not be answered; a broker that is away says nothing."""
+        self._is_open = False
 
     def receive(self, payload: bytes, now_ms: int) -> Verdict:
         """Judge a message of `ctl`; never raises for what it contains.
@@ -63,6 +86,14 @@ class OwnerGate:
             payload: as received.
             now_ms: monotonic time when the retained copy was asked for (not when it arrived).
         """
+        verdict = self._judge(payload, now_ms)
+        if verdict.accepted:
+            self._is_open, self._missed = False, 0
+        else:
+            self.refused[verdict.reason] += 1
+        return verdict
+
+    def _judge(self, payload: bytes, now_ms: int) -> Verdict:
         record, reason = self._parse(payload)
         if record is None:
             return Verdict(False, reason)
@@ -98,8 +129,19 @@ class OwnerGate:
 
     @property
     def is_active(self) -> bool:
-        """Whether the last record said *active* (readiness; no lease needed)."""
-        return self.state == "active"
+        """Whether the last record said *active* and is still to be read, while there is a broker.
+
+        Readiness: a broker that goes away is no reason to flip a whole fleet, so time alone ends
+        only `has_authority`.
+        """
+        return self.label == "active"
+
+    @property
+    def label(self) -> str:
+        """The state in a word; `lapsed`: *active*, but its record is not to be read any more."""
+        if self.state == "active" and self._missed >= MOST_MISSED:
+            return LAPSED
+        return self.state
 
     @property
     def is_retired(self) -> bool:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import time
+from functools import partial
 from typing import Any
 
 from meter_wire.names import build_topic
@@ -21,13 +22,14 @@ from .api_commands import Commands
 from .application import Context
 from .application_host import ApplicationHost
 from .configuration import Configuration
+from .control_reading import ControlReading
 from .credentials import Credentials
 from .description import Description
 from .export import Exporter
 from .health import Health
 from .link_loop import LinkLoop
 from .mqtt_shell import BrokerSettings, MqttShell, NotConnectedError, RenewedError
-from .owner_gate import LEASE_MS, GateMemory, OwnerGate
+from .owner_gate import GateMemory, OwnerGate
 from .peer_port import PeerPort
 from .ports import Ports
 from .registry import build_applications, build_engines
@@ -101,7 +103,8 @@ class Twin:
         self._broker = self._status.broker = self._build_broker()
         self._ports = self._build_ports()
         self._published: dict[str, Any] | None = None
-        self._asked_ms = 0
+        ask = partial(self._broker.subscribe, self._topics["ctl"])
+        self._reading = ControlReading(self._gate, ask, now_ms)
 
     def _load_gate_memory(self) -> GateMemory:
         find = self._store.find_property
@@ -193,12 +196,8 @@ class Twin:
             self._control(message.payload)
 
     def _control(self, payload: bytes) -> None:
-        verdict = self._gate.receive(payload, self._asked_ms or now_ms())
-        if not verdict.accepted:
-            if payload:
-                log.log("warning", "control record refused", reason=verdict.reason)
-            return
-        if not verdict.changed:
+        verdict = self._reading.receive(payload)
+        if not (verdict.accepted and verdict.changed):
             return
         if self._gate.is_retired:
             self._loop.stop()
@@ -219,7 +218,6 @@ class Twin:
 
     async def _connected(self) -> None:
         self._status.was_connected = True
-        self._asked_ms = now_ms()
         self._published = None
         log.log("info", "broker session up", host=self._configuration.broker_host)
         self._loop.connected()
@@ -227,6 +225,7 @@ class Twin:
 
     def _lost(self, error: Exception) -> None:
         self._loop.disconnected()
+        self._reading.lost()
         if isinstance(error, RenewedError):
             log.log("info", "broker session ended for one with the renewed certificate")
         else:
@@ -249,14 +248,12 @@ class Twin:
             await asyncio.sleep(FEED_PAUSE_S)
 
     async def _housekeeping(self) -> None:
-        """The authority's lease, and the moments at which the state changes by time."""
+        """Read the control record again, and see the moments at which the state changes by time."""
         while True:
             await asyncio.sleep(HOUSEKEEPING_S)
             self._changed.set()
-            if self._broker.connected.is_set() and now_ms() - self._asked_ms > LEASE_MS // 3:
-                self._asked_ms = now_ms()
-                with contextlib.suppress(NotConnectedError, PermissionError):
-                    await self._broker.subscribe(self._topics["ctl"])
+            if self._broker.connected.is_set():
+                await self._reading.step()
 
     async def _renew_certificate(self) -> None:
         """Look for a renewed certificate; it is for new handshakes and a new broker session."""

@@ -86,7 +86,7 @@ class Status:
             return f"store {self._loop.store_fault}"
         if not self.was_connected:
             return "no broker session yet"
-        return "" if self._gate.is_active else f"owner gate is {self._gate.state}"
+        return "" if self._gate.is_active else f"owner gate is {self._gate.label}"
 
     def has_authority(self) -> bool:
         """Return whether this epoch may act on third parties now."""
@@ -118,7 +118,8 @@ class Status:
         return {
             "epoch": self._configuration.epoch,
             "broker": self.is_connected,
-            "gate": self._gate.state,
+            "gate": self._gate.label,
+            "gateRefused": dict(self._gate.refused),
             "authority": self.has_authority(),
             "ready": not self.unready(),
             "meter": contact.describe(int(time.time())),
