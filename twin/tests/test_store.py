@@ -67,15 +67,43 @@ def test_the_same_identity_with_other_bytes_is_quarantined_and_counted(store):
     assert rows == [(b"\x01other",)]
 
 
-def test_the_first_conflicts_of_each_incarnation_are_kept_and_all_are_counted(store):
+def test_the_first_conflicts_of_each_incarnation_are_kept_and_those_are_counted(store):
     for number in range(CONFLICT_ROWS + 20):
-        assert store.quarantine(A, 1, b"%d" % number, 0)
+        assert store.quarantine(A, 1, b"%d" % number, 0) == (number < CONFLICT_ROWS)
     for number in range(3):
         store.quarantine(B, 1, b"%d" % number, 0)
     rows = store.connection.execute("SELECT incarnation, raw FROM conflict").fetchall()
     expected = [(1, b"%d" % number) for number in range(CONFLICT_ROWS)]
     assert set(rows) == {*expected, (2, b"0"), (2, b"1"), (2, b"2")}
-    assert store.find_property("conflicts") == CONFLICT_ROWS + 23
+    assert store.find_property("conflicts") == CONFLICT_ROWS + 3
+    assert store.unkept_conflicts == 20
+
+
+def test_however_often_a_conflict_beyond_the_quarantine_comes_it_is_not_one_more_conflict(path):
+    store = Store(path)
+    store.ingest([batch([1], 1)], 0)
+    for number in range(CONFLICT_ROWS):
+        store.quarantine(A, 1, b"%d" % number, 0)
+    other = Batch(A, [(1, b"\x01other")], (), 1, CHAIN)
+    for _ in range(3):
+        assert store.ingest([other], 0)[0].conflicts == 1
+        assert not store.quarantine(A, 1, b"\x01other", 0)
+        assert not store.quarantine(A, 1, b"0", 0)
+    assert store.find_property("conflicts") == CONFLICT_ROWS
+    assert store.unkept_conflicts == 6
+    store.close()
+    again = Store(path)
+    assert not again.quarantine(A, 1, b"\x01other", 0)
+    assert (again.find_property("conflicts"), again.unkept_conflicts) == (CONFLICT_ROWS, 1)
+    again.close()
+
+
+def test_a_conflict_beyond_the_quarantine_costs_no_write(store):
+    for number in range(CONFLICT_ROWS):
+        store.quarantine(A, 1, b"%d" % number, 0)
+    before = store.connection.total_changes
+    assert not store.quarantine(A, 1, b"\x01other", 0)
+    assert store.connection.total_changes == before
 
 
 def test_a_conflict_that_comes_again_is_not_counted_again(store):

@@ -176,6 +176,7 @@ class Api:
             "entries": count_entries(self._store),
             "holes": len(load_holes(self._store)),
             "conflicts": self._store.find_property("conflicts") or 0,
+            "conflictsUnkept": self._store.unkept_conflicts,
             "chainBreaks": loop.figures.chain_breaks,
             "framesDropped": loop.figures.frames_dropped,
             "refused": dict(loop.link.refused),

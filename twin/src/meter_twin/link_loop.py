@@ -200,8 +200,7 @@ class LinkLoop:
                 self.last_heard_s = now_s
                 batches.append(effect)
             elif isinstance(effect, Quarantine):
-                if self._store.quarantine(*effect, now_s):
-                    log.log("error", "conflicting entry quarantined", seq=effect.seq)
+                self._quarantine(effect, now_s)
             elif isinstance(effect, MeterHello):
                 self._hello(effect, now_s)
             elif isinstance(effect, Answered):
@@ -211,6 +210,13 @@ class LinkLoop:
                     answer.set_result(effect)
             else:
                 self._note(effect)
+
+    def _quarantine(self, entry: Quarantine, now_s: int) -> None:
+        if self._store.quarantine(*entry, now_s):
+            log.log("error", "conflicting entry quarantined", seq=entry.seq)
+        elif self._store.unkept_conflicts and "quarantine" not in self._reported:
+            self._reported.add("quarantine")
+            log.log("error", "quarantine is full: conflicts are counted only", seq=entry.seq)
 
     def _hello(self, hello: MeterHello, now_s: int) -> None:
         self.last_heard_s = now_s

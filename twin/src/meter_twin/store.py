@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from meter_wire.effects import Hole
 from meter_wire.ports import Marks
 
-from .store_conflicts import keep_conflict
+from .store_conflicts import KEPT, UNKEPT, keep_conflict
 from .store_schema import StoreError, map_error, open_database
 
 _TIME = slice(3, 7)
@@ -53,6 +53,8 @@ class Store:
         self.path = path
         self.connection = open_database(path)
         self.store_id: bytes = self.find_property("store_id")
+        self.unkept_conflicts = 0
+        """Entries since the start that the quarantine had no place for, each time one came."""
 
     def close(self) -> None:
         """Close the file; the log is folded into it."""
@@ -101,7 +103,7 @@ class Store:
                 duplicates += 1
             else:
                 conflicts += 1
-                keep_conflict(self.connection, number, seq, raw)
+                self._keep_conflict(number, seq, raw)
         for hole in batch.holes:
             self._add_hole(number, hole, pruned)
         stored = self._advance(number)
@@ -155,10 +157,17 @@ class Store:
         return None if row is None else row[0]
 
     def quarantine(self, incarnation: bytes, seq: int, raw: bytes, now_s: int) -> bool:
-        """Keep and count an entry whose identity belongs to other bytes; False if it is known."""
-        with self.transaction() as connection:
-            number = self._ensure_number(incarnation, now_s)
-            return keep_conflict(connection, number, seq, raw)
+        """Keep and count an entry whose identity belongs to other bytes.
+
+        False if it is kept already, or if there is no place: see `unkept_conflicts`.
+        """
+        with self.transaction():
+            return self._keep_conflict(self._ensure_number(incarnation, now_s), seq, raw)
+
+    def _keep_conflict(self, number: int, seq: int, raw: bytes) -> bool:
+        what = keep_conflict(self.connection, number, seq, raw)
+        self.unkept_conflicts += what == UNKEPT
+        return what == KEPT
 
     def _fill(self, number: int, seq: int) -> None:
         """An entry arrived inside a hole: what is left of the hole are its two sides."""

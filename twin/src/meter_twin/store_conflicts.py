@@ -1,27 +1,36 @@
 """Quarantine: entries whose identity belongs to other bytes, kept beside the stored ones.
 
-The first `CONFLICT_ROWS` of an incarnation are kept whole: they show how it began. Each distinct
-one is counted; one that is kept is not counted again when it is repeated. Neighbour: `store`.
+The first `CONFLICT_ROWS` distinct ones of an incarnation are kept whole: they show how it began.
+Only what is kept can be told from its own repetition, so the count is of those, and of one that
+finds no place it is known only that it came. Neighbour: `store`.
 """
 
 import sqlite3
 
 CONFLICT_ROWS = 100
+KEPT = "kept"
+REPEATED = "repeated"
+UNKEPT = "unkept"
 
 
-def keep_conflict(connection: sqlite3.Connection, number: int, seq: int, raw: bytes) -> bool:
-    """Count and keep an entry inside the caller's transaction; False if it is kept already."""
+def keep_conflict(connection: sqlite3.Connection, number: int, seq: int, raw: bytes) -> str:
+    """Keep and count an entry inside the caller's transaction.
+
+    Returns:
+        KEPT; REPEATED: it is kept already; UNKEPT: no place is left, nothing was written.
+    """
     key = (number, seq, raw)
     if connection.execute(
         "SELECT 1 FROM conflict WHERE incarnation = ? AND seq = ? AND raw = ?", key
     ).fetchone():
-        return False
+        return REPEATED
+    (rows,) = connection.execute(
+        "SELECT count(*) FROM conflict WHERE incarnation = ?", (number,)
+    ).fetchone()
+    if rows >= CONFLICT_ROWS:
+        return UNKEPT
     connection.execute(
         "INSERT INTO property VALUES ('conflicts', 1) ON CONFLICT DO UPDATE SET value = value + 1"
     )
-    connection.execute(
-        "INSERT INTO conflict SELECT ?, ?, ? WHERE"
-        " (SELECT count(*) FROM conflict WHERE incarnation = ?) < ?",
-        (*key, number, CONFLICT_ROWS),
-    )
-    return True
+    connection.execute("INSERT INTO conflict VALUES (?, ?, ?)", key)
+    return KEPT
