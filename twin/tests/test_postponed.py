@@ -1,13 +1,14 @@
 """Modules that cost memory and that a twin does not use stay out of it, and still work if used."""
 
 import json
+import logging
 import subprocess
 import sys
 
 import pytest
 
 LOADED = """
-import sys, json, meter_twin.__main__
+import sys, json, meter_twin.process
 from meter_twin import registry
 for name in registry.APPLICATIONS: registry.find_application(name)
 print(json.dumps([name for name, module in sys.modules.items() if type(module) is type(sys)]))
@@ -19,16 +20,17 @@ for name in {names}:
     assert type(sys.modules[name]) is type(sys), name
 """
 NEVER = (
-    "ast", "calendar", "csv", "ctypes", "dataclasses", "decimal", "dis", "email", "gettext", "http",
-    "importlib.metadata", "inspect", "locale", "nacl", "pathlib", "random", "shutil", "subprocess",
-    "tempfile", "textwrap", "traceback", "urllib.parse", "uuid", "zipfile",
+    "ast", "base64", "calendar", "csv", "ctypes", "dataclasses", "decimal", "dis", "email",
+    "gettext", "http", "importlib.metadata", "inspect", "locale", "logging", "nacl", "pathlib",
+    "random", "shutil", "string", "subprocess", "tempfile", "textwrap", "traceback", "urllib.parse",
+    "uuid", "zipfile",
 )  # fmt: skip
 
 
-def run(code):
+def run(code, stderr=None):
     return subprocess.run(
-        [sys.executable, "-S", "-c", code], check=True, capture_output=True, text=True, timeout=60,
-        env={"PYTHONPATH": ":".join(sys.path)},
+        [sys.executable, "-S", "-c", code], check=True, stdout=subprocess.PIPE, stderr=stderr,
+        text=True, timeout=60, env={"PYTHONPATH": ":".join(sys.path)},
     ).stdout  # fmt: skip
 
 
@@ -48,12 +50,16 @@ def test_a_starting_twin_loads_none_of_the_heavy_modules():
         ("import locale; locale.getpreferredencoding()", ["locale"]),
         ("import subprocess; subprocess.run(['true'], check=True)", ["subprocess"]),
         ("import subprocess; assert subprocess.PIPE == -1; subprocess.Popen", ["subprocess"]),
+        ("import logging.handlers; assert logging.handlers.MemoryHandler", ["logging"]),
+        ("from logging import Logger, getLogger; assert getLogger().level == 30", ["logging"]),
+        ("import logging; assert type(logging.getLogger('x')) is logging.Logger", ["logging"]),
+        ("from base64 import b64encode; assert b64encode(b'a') == b'YQ=='", ["base64"]),
         (
             (
                 "async def f(): await (await asyncio.create_subprocess_exec('true')).wait()\n"
                 "asyncio.run(f(), debug=True)"
             ),
-            ["subprocess", "traceback"],
+            ["logging", "subprocess", "traceback"],
         ),
     ],
 )
@@ -66,3 +72,33 @@ def test_the_constants_given_to_asyncio_are_those_of_the_module():
 
     for name, value in POSTPONED["subprocess"].items():
         assert getattr(subprocess, name) == value
+    assert POSTPONED["logging"]["DEBUG"] == logging.DEBUG
+
+
+CAPTURED = """
+import meter_twin, asyncio, sys
+from meter_twin.log import capture_standard_logging
+{before}
+capture_standard_logging()
+async def report():
+    asyncio.get_running_loop().call_exception_handler({{"message": "secret"}})
+asyncio.run(report())
+"""
+
+
+@pytest.mark.parametrize("before", ["", "import logging; logging.INFO"])
+def test_the_first_line_that_asyncio_logs_is_reduced_whether_logging_was_loaded_or_not(before):
+    (line,) = run(CAPTURED.format(before=before), stderr=subprocess.STDOUT).splitlines()
+    assert json.loads(line)["name"] == "asyncio"
+    assert "secret" not in line
+
+
+ENDED = """
+import gc, meter_twin.__main__ as program
+assert program.main() == 2
+print(gc.isenabled(), gc.get_freeze_count() > 10_000)
+"""
+
+
+def test_garbage_is_collected_once_the_imports_are_done_but_not_what_they_made():
+    assert run(ENDED, stderr=subprocess.DEVNULL) == "True True\n"

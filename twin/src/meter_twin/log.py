@@ -1,15 +1,17 @@
 """Log lines: one JSON object a line on stderr, from a fixed set of fields.
 
 A field that is not in `FIELDS` is a bug and raises, so a register value or a key cannot slip in by
-a convenient f-string; what asyncio itself reports is reduced to exception type and place.
+a convenient f-string; what asyncio itself reports is reduced to exception type and place
+(`standard_logging`).
 """
 
 import json
-import logging
 import sys
 import time
 import traceback
 from typing import TextIO
+
+from .postponed import when_loaded
 
 FIELDS = frozenset(
     (
@@ -56,20 +58,12 @@ def log_exception(what: str, error: BaseException, **fields: str | int | None) -
     log("error", what, error=type(error).__name__, place=place, **fields)
 
 
-class _Reduced(logging.Handler):
-    """Standard logging (asyncio, third-party applications) with messages left out."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        error = record.exc_info[1] if record.exc_info else None
-        place = f"{record.filename}:{record.lineno}"
-        if error is not None:
-            log_exception("internal", error, name=record.name)
-        else:
-            log("warning", "internal", name=record.name, place=place)
-
-
 def capture_standard_logging() -> None:
-    """Route the `logging` module through `log`, from warning on."""
-    root = logging.getLogger()
-    root.handlers[:] = [_Reduced(logging.WARNING)]
-    root.setLevel(logging.WARNING)
+    """Route the `logging` module through `log`, from warning on, as soon as somebody loads it."""
+    when_loaded("logging", _capture)
+
+
+def _capture() -> None:
+    from .standard_logging import capture  # noqa: PLC0415 - most twins never load `logging`
+
+    capture()
