@@ -337,20 +337,74 @@ def test_a_frame_of_an_epoch_that_is_not_the_meters_is_refused(meter):
     assert meter.link.refused["epoch"] == 1
 
 
-def test_a_replayed_nudge_costs_one_hello_in_five_seconds(meter):
+def ask_for_hello(meter):
+    """The twin has lost its session; return its nudge and how many hellos it has heard so far."""
     twin = meter.twin(1)
     meter.now_ms += 60_000
     twin.link._session = None
     twin.act(twin.link.connected(meter.now_ms))
-    nudge = twin.down[0]
+    return twin.down[0], count_hellos(twin)
+
+
+def count_hellos(twin):
+    return len([e for e in twin.effects if isinstance(e, MeterHello)])
+
+
+def test_a_replayed_nudge_is_refused_counted_and_costs_no_hello(meter):
+    twin = meter.twin(1)
+    nudge, hellos = ask_for_hello(meter)
     meter.settle()
-    hellos = len([e for e in twin.effects if isinstance(e, MeterHello)])
+    assert count_hellos(twin) == hellos + 1
     for _ in range(9):
         meter.link.receive(1, nudge, meter.now_ms)
+        meter.run(6)
+    assert count_hellos(twin) == hellos + 1
+    assert meter.link.refused == {"replayed": 9}
+    again, _ = ask_for_hello(meter)
+    meter.settle()
+    assert count_hellos(twin) == hellos + 2
+    assert (again != nudge, meter.link.refused) == (True, {"replayed": 9})
+
+
+def test_a_nudge_that_the_broker_repeats_is_a_duplicate(meter):
+    nudge, _ = ask_for_hello(meter)
+    meter.settle()
+    meter.link.receive(1, nudge, meter.now_ms, False, True)
+    assert meter.link.refused == {"duplicate": 1}
+
+
+def test_a_nudge_is_a_replay_over_a_broker_session_too(meter):
+    twin = meter.twin(1)
+    nudge, hellos = ask_for_hello(meter)
+    meter.settle()
+    meter.link.disconnected()
+    meter.link.connected(meter.now_ms)
+    meter.settle()
+    meter.link.receive(1, nudge, meter.now_ms)
+    assert meter.link.refused == {"replayed": 1}
+    assert count_hellos(twin) == hellos + 2
+
+
+def test_an_older_nudge_costs_one_hello_in_five_seconds(meter):
+    twin = meter.twin(1)
+    older, _ = ask_for_hello(meter)
+    meter.settle()
+    newer, hellos = ask_for_hello(meter)
+    meter.settle()
+    for nudge in (older, newer) * 5:
+        meter.link.receive(1, nudge, meter.now_ms)
         meter.settle()
-    assert len([e for e in twin.effects if isinstance(e, MeterHello)]) == hellos
+    assert count_hellos(twin) == hellos + 1
     meter.run(6)
-    assert len([e for e in twin.effects if isinstance(e, MeterHello)]) == hellos + 1
+    assert count_hellos(twin) == hellos + 2
+
+
+def test_a_nudge_that_is_not_the_twins_is_no_nudge(meter):
+    nudge, _ = ask_for_hello(meter)
+    meter.link.receive(1, nudge[:-1] + bytes([nudge[-1] ^ 1]), meter.now_ms)
+    assert meter.link.refused == {"mac": 1}
+    meter.link.receive(1, nudge, meter.now_ms)
+    assert meter.link.refused == {"mac": 1}
 
 
 def test_a_welcome_offers_the_time_of_the_twin(meter):

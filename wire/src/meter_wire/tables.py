@@ -213,7 +213,9 @@ REFUSALS = (
     Row(0, "oversized", "both", "longer than the frame or item limit"),
     Row(0, "mac", "both", "not authentic in this session"),
     Row(0, "no_session", "both", "no session is open, so it cannot be authentic"),
-    Row(0, "replayed", "both", "counter or hello number not above the last"),
+    Row(
+        0, "replayed", "both", "counter or hello number not above the last, or the last nudge again"
+    ),
     Row(0, "duplicate", "both", "the same with the DUP flag of QoS 1: harmless"),
     Row(0, "retained", "both", "the broker kept it; only owner records may be kept"),
     Row(0, "epoch", "meter", "neither active nor candidate"),

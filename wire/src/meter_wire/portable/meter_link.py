@@ -158,7 +158,7 @@ class MeterLink(MeterEpochs):
     ) -> "tuple[object, ...] | None":
         kind, counter = check_frame(payload, self.info.frame_limit)
         if kind == _FRAME_NUDGE:
-            session.nudge(payload, now_ms)
+            session.nudge(payload, now_ms, dup)
             return None
         if kind == _FRAME_WELCOME:
             return self._welcome(session, payload, counter, now_ms, dup)

@@ -64,6 +64,7 @@ _TRIES = const(3)
 _HELLO_PAUSE_MS = const(5000)
 _MOST_WINDOW = const(8)
 _RECORDS_OVERHEAD = const(90)
+_SMALL = const(0x3FFFFFFF)  # what is no larger takes no memory of its own on a board
 
 
 class MeterSession:
@@ -77,6 +78,7 @@ class MeterSession:
         self.store = b""
         self.hello_ms = -_HELLO_PAUSE_MS
         self.progress_ms = 0
+        self.nudged = -1
         self.reset(0)
 
     def reset(self, due_ms: int) -> None:
@@ -103,14 +105,18 @@ class MeterSession:
         delay_ms: int = _TIMEOUT_MS << min(self.tries, _MOST_DOUBLINGS)
         return delay_ms
 
-    def nudge(self, payload: bytes, now_ms: int) -> None:
+    def nudge(self, payload: bytes, now_ms: int, dup: bool) -> None:
         """Say hello again, at most every five seconds: a twin asks for it.
 
         Raises:
-            RemoteProtocolError: `malformed` or `mac`.
+            RemoteProtocolError: `malformed`, `mac`, or `replayed`: the last one once more.
         """
         twin_nonce = need(fields_of(payload), _TAG_TWIN_NONCE, 8)
         check_mac(self.down, NO_NONCE + twin_nonce, payload)
+        nudge = int.from_bytes(twin_nonce[:4], "big") & _SMALL
+        if nudge == self.nudged:
+            raise RemoteProtocolError("duplicate" if dup else "replayed")
+        self.nudged = nudge
         if self.state == OPEN:
             self.reset(now_ms)
         if self.state != CLOSING:
