@@ -4,6 +4,7 @@ Works on the archive that the image build leaves, unpacked and entered with chro
 cluster nor the street, but root and an image.
 """
 
+import datetime as dt
 import json
 import os
 import pathlib
@@ -11,6 +12,9 @@ import subprocess
 import tarfile
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 ARCHIVE = pathlib.Path(__file__).parents[2] / "build/images/twin.tar"
 CHECK = """
@@ -29,6 +33,35 @@ for name in ENGINES:
     assert nacl.public.SealedBox(key).decrypt(sealed) == b"one reading"
 print(*loaded)
 """
+
+HANDSHAKE = """
+import hashlib, ssl, sys
+key, version = sys.argv[1:]
+limits = dict(minimum_version=ssl.TLSVersion[version], maximum_version=ssl.TLSVersion[version])
+server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+client.load_verify_locations(key)
+server.load_verify_locations(key)
+server.verify_mode = ssl.CERT_REQUIRED
+for context in (server, client):
+    context.load_cert_chain(key)
+    for name, value in limits.items():
+        setattr(context, name, value)
+up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+ends = [server.wrap_bio(up, down, server_side=True), client.wrap_bio(down, up, server_hostname="t")]
+for _ in range(10):
+    for end in ends:
+        try:
+            end.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+print(ends[0].version(), ends[0].getpeercert()["subject"][0][0][1], ends[1].cipher()[0])
+"""
+KEYS = {
+    "P-256": ec.generate_private_key(ec.SECP256R1()),
+    "P-384": ec.generate_private_key(ec.SECP384R1()),
+    "RSA": rsa.generate_private_key(65537, 2048),
+    "Ed25519": ed25519.Ed25519PrivateKey.generate(),
+}
 
 pytestmark = pytest.mark.cluster
 
@@ -103,3 +136,38 @@ def test_the_image_has_bytecode_only_and_writes_none(image):
     assert [path for path in (folder / "app").rglob("*.py") if "meter_" in str(path)] == []
     assert list((folder / "app").rglob("*.pyc"))
     assert "PYTHONDONTWRITEBYTECODE=1" in configuration["Env"]
+
+
+def write_certificate(path, key):
+    """Write key and self-signed certificate of `t` as one PEM file."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "t")])
+    now = dt.datetime.now(dt.UTC)
+    hours = dt.timedelta(hours=1)
+    certificate = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(1).not_valid_before(now - hours).not_valid_after(now + hours)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("t")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
+    )  # fmt: skip
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    private = key.private_bytes(pem, pkcs8, serialization.NoEncryption())
+    path.write_bytes(private + certificate.public_bytes(pem))
+    path.chmod(0o644)
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+@pytest.mark.parametrize("kind", KEYS)
+def test_the_small_openssl_speaks_mutual_tls_with_the_usual_keys(image, kind, version):
+    write_certificate(image[0] / "tmp/key.pem", KEYS[kind])
+    done = run(image, *interpreter(image), "-c", HANDSHAKE, "/tmp/key.pem", version)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[:2] == [version.replace("_", "."), "t"]
+
+
+def test_the_image_has_the_small_openssl(image):
+    ciphers = "import ssl; ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).set_ciphers(%r)"
+    kept = run(image, *interpreter(image), "-c", ciphers % "ECDHE+AESGCM")
+    left_out = run(image, *interpreter(image), "-c", ciphers % "ARIA:CAMELLIA")
+    assert kept.returncode == 0, kept.stderr
+    assert "No cipher can be selected" in left_out.stderr

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from openssl import replace_openssl
 from python_rootfs import PACKAGES, VERSION, build_python, compile_sourceless
 from rootfs import cache, copy_libraries, copy_program, strip, unpacked, write_account
 
@@ -85,6 +86,7 @@ def build_twin(target: Path) -> list[str]:
     copy_packages(target, "twin/src/meter_twin", "wire/src/meter_wire")
     compile_sourceless(app, optimize=2)
     copy_libraries(unpacked(PACKAGES), extensions, target)
+    replace_openssl(target)
     write_account(target)
     # -m would load runpy and pkgutil, without -S site too: 0.2 MiB of private memory a twin; the
     # frozen copies of modules would be 0.3 MiB of resident pages, and are no faster here
