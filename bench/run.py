@@ -20,10 +20,11 @@ import latency
 import memory
 import rollout
 import scale
+import start
 from figure import Figure, circumstances, describe_machine, table
 
 RESULTS = Path(__file__).parent / "results.json"
-GROUPS = ("image", "latency", "twins", "fleet", "rollout", "scale")
+GROUPS = ("image", "start", "latency", "twins", "fleet", "rollout", "scale")
 
 
 class Report:
@@ -58,13 +59,15 @@ def with_twins(report: Report, count: int, wanted: set[str], runs: int) -> None:
     template: list[dict[str, Any]] = []
     times: list[float] = []
 
-    def start() -> list[Figure]:
+    def begin() -> list[Figure]:
         before = memory.settled()
         times.append(rollout.meters(count))
+        found = start.in_pods()
         template.append(cluster.pods("metertwin.io/role%3Dtwin")[0])
-        return memory.marginal(before, memory.settled(), count, "settled, no meter has spoken")
+        marginal = memory.marginal(before, memory.settled(), count, "settled, no meter has spoken")
+        return [*marginal, *found]
 
-    report.measure("twins", start)
+    report.measure("twins", begin)
     report.measure("twins at rest", lambda: memory.of_processes("no meter has spoken"))
     if "fleet" in wanted:
         report.measure("fleet", lambda: with_meters(report, count))
@@ -131,6 +134,8 @@ def main() -> int:
     try:
         if "image" in wanted:
             report.measure("image", image.measure)
+        if "start" in wanted:
+            report.measure("start", start.measure)
         if "latency" in wanted:
             report.measure("latency", latency.measure)
         if wanted & {"twins", "fleet", "rollout", "scale"}:

@@ -31,7 +31,10 @@ def smaps(pid):
 
 
 def load_tools():
-    path = pathlib.Path(__file__).parents[1] / "tests" / "conftest.py"
+    """Return the world of the twin's tests, with the modules that it shares with other suites."""
+    root = pathlib.Path(__file__).parents[2]
+    sys.path.append(str(root / "tests/process"))
+    path = root / "twin/tests/conftest.py"
     spec = importlib.util.spec_from_file_location("twin_world", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
