@@ -9,10 +9,11 @@ from datetime import datetime
 from .application import QueryError
 from .store_queries import START, Position
 
-_AGO = re.compile(r"(\d{1,6})(s|m|h|d)")
+# compiled at the first query: `re` keeps what it has compiled
+_AGO = r"(\d{1,6})(s|m|h|d)"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_CURSOR = re.compile(r"(\d{1,10})-(\d{1,10})")
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)")
+_CURSOR = r"(\d{1,10})-(\d{1,10})"
+_RFC3339 = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)"
 
 
 def parse_time(text: str, field: str, now_s: int) -> int:
@@ -21,11 +22,11 @@ def parse_time(text: str, field: str, now_s: int) -> int:
     Raises:
         QueryError: it is neither.
     """
-    ago = _AGO.fullmatch(text)
+    ago = re.fullmatch(_AGO, text)
     if ago:
         return now_s - int(ago[1]) * _SECONDS[ago[2]]
     # in a query a "+" of the offset arrives as a space
-    absolute = _RFC3339.fullmatch(text.replace(" ", "+"))
+    absolute = re.fullmatch(_RFC3339, text.replace(" ", "+"))
     if absolute:
         try:
             seconds = datetime.fromisoformat(absolute[0]).timestamp()
@@ -68,7 +69,7 @@ def parse_cursor(text: str | None) -> Position | None:
     """
     if text is None:
         return None
-    found = _CURSOR.fullmatch(text)
+    found = re.fullmatch(_CURSOR, text)
     if found is None:
         raise QueryError("after", "is not a cursor", "give `next` of the answer before")
     return Position(int(found[1]), int(found[2]))
