@@ -11,6 +11,7 @@ LOADED = """
 import sys, json, meter_twin.process
 from meter_twin import registry
 for name in registry.APPLICATIONS: registry.find_application(name)
+"broker.example.com".encode("idna")
 print(json.dumps([name for name, module in sys.modules.items() if type(module) is type(sys)]))
 """
 USED = """
@@ -22,8 +23,8 @@ for name in {names}:
 NEVER = (
     "ast", "base64", "calendar", "csv", "ctypes", "dataclasses", "decimal", "dis", "email",
     "gettext", "http", "importlib.metadata", "inspect", "locale", "logging", "nacl", "pathlib",
-    "random", "shutil", "string", "subprocess", "tempfile", "textwrap", "traceback", "urllib.parse",
-    "uuid", "zipfile",
+    "random", "shutil", "string", "stringprep", "subprocess", "tempfile", "textwrap", "traceback",
+    "unicodedata", "urllib.parse", "uuid", "zipfile",
 )  # fmt: skip
 
 
@@ -53,6 +54,14 @@ def test_a_starting_twin_loads_none_of_the_heavy_modules():
         ("import logging.handlers; assert logging.handlers.MemoryHandler", ["logging"]),
         ("from logging import Logger, getLogger; assert getLogger().level == 30", ["logging"]),
         ("import logging; assert type(logging.getLogger('x')) is logging.Logger", ["logging"]),
+        (
+            "assert 'zähler.example'.encode('idna') == b'xn--zhler-gra.example'",
+            ["stringprep", "unicodedata"],
+        ),
+        (
+            r"assert '\N{GREEK SMALL LETTER PI}' == chr(960); import unicodedata; unicodedata.name('a')",
+            ["unicodedata"],
+        ),
         ("from base64 import b64encode; assert b64encode(b'a') == b'YQ=='", ["base64"]),
         (
             (
