@@ -176,7 +176,8 @@ def test_a_lost_flash_state_begins_a_new_incarnation_beside_the_old(world: World
     time.sleep(3)
     assert len(read_store(world.twin.store).raw) == 1, "accepted without an owner record"
     world.operator.start()
-    wait_for(lambda: len(read_store(world.twin.store).raw) == 2, "the new incarnation", 60)
+    # A hello that nobody answered is said again after QUIET_MS, a minute (`meter_epochs`).
+    wait_for(lambda: len(read_store(world.twin.store).raw) == 2, "the new incarnation", 90)
     ledger = settle(world)
     assert len(ledger.raw) == 2
     assert INCARNATION_NEW in event_codes(ledger)
