@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import paho.mqtt.client as paho
-from meter_twin.owner_gate import sign_record
+from meter_wire.control import sign_record
 from meter_wire.owner_record import OwnerHello, OwnerRecord, encode_owner_record, parse_owner_hello
 from meter_wire.portable.keys import derive_key
 from paho.mqtt.enums import CallbackAPIVersion

@@ -20,7 +20,7 @@ import urllib.request
 import pytest
 from loopback import free_ports
 from meter_twin.mqtt_shell import BrokerSettings, MqttShell, NotConnectedError, tls_context
-from meter_twin.owner_gate import sign_record
+from meter_wire.control import sign_record
 from meter_wire.memory import MemoryRing
 from meter_wire.owner_record import OwnerRecord, encode_owner_record, parse_owner_hello
 from meter_wire.portable.entry import encode_event, encode_reading, encode_register

@@ -4,13 +4,13 @@ Both follow from status alone, so a restarted operator publishes the same bytes 
 term, the Lease's transition count, which only grows). Neighbour: `messenger`.
 """
 
-import json
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from meter_wire.control import ControlRecord, encode_control
 from meter_wire.names import build_topic
 from meter_wire.owner_record import OwnerRecord, encode_owner_record
-from meter_wire.portable.keys import derive_key, mac16
+from meter_wire.portable.keys import derive_key
 
 from meter_operator.desired import EPOCHS_KEPT, Meter, PreviousEpoch
 
@@ -54,17 +54,8 @@ def build_ctl_message(
     counter: int,
 ) -> Message:
     """Return the control record of one epoch, with its MAC under K_ctl of that epoch."""
-    record = {
-        "epoch": epoch,
-        "epochId": epoch_id.hex(),
-        "state": state,
-        "term": term,
-        "counter": counter,
-    }
-    canonical = json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
     key = derive_key(meter_key, "ctl", device, epoch, epoch_id)
-    signed = {**record, "mac": mac16(key, canonical).hex()}
-    payload = json.dumps(signed, sort_keys=True, separators=(",", ":")).encode()
+    payload = encode_control(ControlRecord(epoch, epoch_id, state, term, counter), key)
     return Message(build_topic(device, "ctl", epoch), payload)
 
 

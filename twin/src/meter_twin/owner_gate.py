@@ -8,18 +8,17 @@ An empty or unreadable record is no word of the operator: it ends nothing, and r
 Neighbour: `control_reading`, which asks.
 """
 
-import hmac
-import json
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-STATES = ("candidate", "active", "frozen", "retired")
+from meter_wire.control import ControlRecord, parse_control
+from meter_wire.portable.tlv import RemoteProtocolError
+
 UNKNOWN = "unknown"
 LAPSED = "lapsed"
 LEASE_MS = 60_000
 # Readings follow each other by a third of the lease: a second one in vain is its end.
 MOST_MISSED = 2
-MAX_RECORD = 1024
 
 
 class GateMemory(NamedTuple):
@@ -38,28 +37,18 @@ class Verdict(NamedTuple):
     changed: bool = False
 
 
-def encode_canonical(record: dict[str, Any]) -> bytes:
-    """Return the bytes that the MAC covers: the record without `mac`, keys sorted, no spaces."""
-    plain = {name: value for name, value in record.items() if name != "mac"}
-    return json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
-
-
-def sign_record(record: dict[str, Any], key: bytes) -> dict[str, Any]:
-    """Return the record with its `mac`: HMAC-SHA256(K_ctl, canonical)[:16] in hex."""
-    digest = hmac.digest(key, encode_canonical(record), "sha256")[:16]
-    return {**record, "mac": digest.hex()}
-
-
 class OwnerGate:
     """The gate of one epoch."""
 
     def __init__(self, epoch: int, epoch_id: bytes, key: bytes, memory: GateMemory) -> None:
         """Begin with what was remembered; *active* must be read again before it counts."""
         self._epoch = epoch
-        self._epoch_id = epoch_id.hex()
+        self._epoch_id = epoch_id
         self._key = key
         self.memory = memory
         self.state = memory.state if memory.state in {"frozen", "retired"} else UNKNOWN
+        self.record: ControlRecord | None = None
+        """The last record that was accepted since the start."""
         self.refused: Counter[str] = Counter()
         """Records refused, by reason; `missing`: readings that brought none to accept."""
         self._read_ms: int | None = None
@@ -94,38 +83,21 @@ class OwnerGate:
         return verdict
 
     def _judge(self, payload: bytes, now_ms: int) -> Verdict:
-        record, reason = self._parse(payload)
-        if record is None:
-            return Verdict(False, reason)
-        order = (record["term"], record["counter"])
-        if order < (self.memory.term, self.memory.counter):
-            return Verdict(False, "term" if record["term"] < self.memory.term else "counter")
-        if self.state == "retired" and record["state"] != "retired":
-            return Verdict(False, "retired")
-        self.state = record["state"]
-        self._read_ms = now_ms
-        before, self.memory = self.memory, GateMemory(*order, self.state)
-        return Verdict(True, changed=self.memory != before)
-
-    def _parse(self, payload: bytes) -> tuple[dict[str, Any] | None, str]:
-        if not payload:
-            return None, "empty"
-        if len(payload) > MAX_RECORD:
-            return None, "oversized"
         try:
-            record = json.loads(payload)
-            claimed = bytes.fromhex(record["mac"])
-            expected = bytes.fromhex(sign_record(record, self._key)["mac"])
-            if not hmac.compare_digest(claimed, expected):
-                return None, "mac"
-            if record["epoch"] != self._epoch or record["epochId"] != self._epoch_id:
-                return None, "epoch"
-            numbers = (record["term"], record["counter"])
-            if record["state"] not in STATES or any(type(one) is not int for one in numbers):
-                return None, "malformed"
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return None, "malformed"
-        return record, ""
+            record = parse_control(payload, self._key)
+        except RemoteProtocolError as error:
+            return Verdict(False, str(error.args[0]))
+        if (record.epoch, record.epoch_id) != (self._epoch, self._epoch_id):
+            return Verdict(False, "epoch")
+        if record.order < (self.memory.term, self.memory.counter):
+            return Verdict(False, "term" if record.term < self.memory.term else "counter")
+        if self.state == "retired" and record.state != "retired":
+            return Verdict(False, "retired")
+        self.state = record.state
+        self.record = record
+        self._read_ms = now_ms
+        before, self.memory = self.memory, GateMemory(*record.order, self.state)
+        return Verdict(True, changed=self.memory != before)
 
     @property
     def is_active(self) -> bool:

@@ -1,0 +1,135 @@
+"""The control record: the operator's word to one twin, retained on `mt/<device>/<epoch>/ctl`.
+
+JSON with a MAC under K_ctl of the epoch over the canonical form of everything else, so that a
+reader skips fields that it does not know. `order` only grows: a decision raises `counter`, a
+change of the operator's Lease raises `term`. Neighbours: the operator's `owner` writes it, the
+twin's `owner_gate` judges it.
+"""
+
+import hmac
+import json
+from typing import Any, NamedTuple
+
+from meter_wire.names import MAX_EPOCH
+from meter_wire.portable.keys import mac16
+from meter_wire.portable.tlv import RemoteProtocolError
+
+STATES = ("candidate", "active", "frozen", "retired")
+MAX_RECORD = 2048
+MOST_PEERS = 8
+_ID = 16
+_MAX_ADDRESS = 64
+
+
+class Peer(NamedTuple):
+    """Another twin of the same meter; `address` is host:port of its mutual TLS port."""
+
+    epoch: int
+    epoch_id: bytes
+    address: str = ""
+
+
+class ControlRecord(NamedTuple):
+    """What a twin is to be, and whom of its like it may serve and ask.
+
+    `attempt` names the handover under way by its candidate's epoch id (hex), or is empty. `takers`
+    may fetch what this twin has stored; from `donors` this twin fetches.
+    """
+
+    epoch: int
+    epoch_id: bytes
+    state: str
+    term: int
+    counter: int
+    attempt: str = ""
+    takers: tuple[Peer, ...] = ()
+    donors: tuple[Peer, ...] = ()
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """What only grows."""
+        return self.term, self.counter
+
+
+def encode_canonical(record: dict[str, Any]) -> bytes:
+    """Return the bytes that the MAC covers: the record without `mac`, keys sorted, no spaces."""
+    plain = {name: value for name, value in record.items() if name != "mac"}
+    return json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
+
+
+def sign_record(record: dict[str, Any], key: bytes) -> dict[str, Any]:
+    """Return the record with its `mac`: HMAC-SHA256(K_ctl, canonical)[:16] in hex."""
+    return {**record, "mac": mac16(key, encode_canonical(record)).hex()}
+
+
+def encode_control(record: ControlRecord, key: bytes) -> bytes:
+    """Return the payload of a record; fields that say nothing are left out."""
+    document: dict[str, Any] = {
+        "epoch": record.epoch,
+        "epochId": record.epoch_id.hex(),
+        "state": record.state,
+        "term": record.term,
+        "counter": record.counter,
+    }
+    if record.attempt:
+        document["attempt"] = record.attempt
+    for name in ("takers", "donors"):
+        peers = getattr(record, name)
+        if peers:
+            document[name] = [[one.epoch, one.epoch_id.hex(), one.address] for one in peers]
+    signed = sign_record(document, key)
+    return json.dumps(signed, sort_keys=True, separators=(",", ":")).encode()
+
+
+def parse_control(payload: bytes, key: bytes) -> ControlRecord:
+    """Return an authentic record.
+
+    Raises:
+        RemoteProtocolError: `empty`, `oversized`, `mac` or `malformed`.
+    """
+    if not payload:
+        raise RemoteProtocolError("empty")
+    if len(payload) > MAX_RECORD:
+        raise RemoteProtocolError("oversized")
+    try:
+        document = json.loads(payload)
+        claimed = bytes.fromhex(document["mac"])
+        if not hmac.compare_digest(claimed, mac16(key, encode_canonical(document))):
+            raise RemoteProtocolError("mac")
+        return _parse_document(document)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise RemoteProtocolError("malformed") from None
+
+
+def _parse_document(document: dict[str, Any]) -> ControlRecord:
+    if document["state"] not in STATES:
+        raise ValueError(document["state"])
+    attempt = document.get("attempt", "")
+    if not isinstance(attempt, str) or len(attempt) > 2 * _ID:
+        raise ValueError("attempt")
+    return ControlRecord(
+        _number(document["epoch"]),
+        bytes.fromhex(document["epochId"]),
+        document["state"],
+        _number(document["term"]),
+        _number(document["counter"]),
+        attempt,
+        _parse_peers(document.get("takers", [])),
+        _parse_peers(document.get("donors", [])),
+    )
+
+
+def _parse_peers(rows: Any) -> tuple[Peer, ...]:
+    if len(rows) > MOST_PEERS:
+        raise ValueError("too many peers")
+    peers = tuple(Peer(_number(row[0]), bytes.fromhex(row[1]), row[2]) for row in rows)
+    for one in peers:
+        if len(one.epoch_id) != _ID or len(one.address) > _MAX_ADDRESS:
+            raise ValueError("peer")
+    return peers
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_EPOCH:
+        raise ValueError("number")
+    return value
