@@ -72,7 +72,9 @@ def test_what_is_refused_is_counted_and_tried_again_with_the_next_session_only(c
     assert made.describe()["confirmed"]["capturePeriodSeconds"] == 300
 
 
-@pytest.mark.parametrize("code", ["timeout", "absent", "busy", "not_active", "expired"])
+@pytest.mark.parametrize(
+    "code", ["timeout", "meter_offline", "twin_busy", "absent", "busy", "not_active", "expired"]
+)
 def test_what_got_no_answer_is_tried_again_after_a_pause(carrier, code):
     carrier.code = code
     made = settings(carrier)

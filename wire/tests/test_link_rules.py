@@ -31,6 +31,8 @@ from meter_wire.portable.frame import NO_NONCE, seal
 from meter_wire.portable.keys import derive_key
 from meter_wire.portable.meter_link import MeterInfo, MeterLink
 from meter_wire.portable.tlv import number
+from meter_wire.tables import ANSWERS
+from meter_wire.twin_commands import LOCAL_CODES
 
 CODE = b"\x01\x00\x01\x08\x00\xff"
 
@@ -500,13 +502,19 @@ def test_a_command_without_an_answer_ends_with_timeout(meter):
     assert twin.link.next_deadline_ms is None
 
 
-def test_a_command_without_a_session_is_absent_at_once_and_33_are_too_many(meter):
+def test_without_a_session_the_meter_is_offline_at_once_and_33_commands_are_too_many(meter):
     twin = meter.twin(1)
     for _ in range(32):
         issue(meter, Read())
-    assert twin.link.command(Read(), 1, 0)[1][0].code == "busy"
+    assert twin.link.command(Read(), 1, 0)[1][0].code == "twin_busy"
     twin.restart()
-    assert twin.link.command(Read(), 1, 0)[1][0].code == "absent"
+    assert twin.link.command(Read(), 1, 0)[1][0].code == "meter_offline"
+
+
+def test_no_code_of_the_twin_is_one_that_a_meter_may_answer():
+    """Else nobody could tell a meter that answered from one that was not heard."""
+    assert {"timeout", "meter_offline", "twin_busy"} == LOCAL_CODES
+    assert not LOCAL_CODES & {row.name for row in ANSWERS}
 
 
 def test_an_unknown_command_is_answered_unknown(meter):

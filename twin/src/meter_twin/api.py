@@ -114,17 +114,18 @@ class Api:
     async def _registers(self, request: Request) -> Response:
         check_names(request.query, "live timeout code")
         parameters = {name: text for name, text in request.query.items() if name == "code"}
+        live, found = None, None
         if request.query.get("live") in {"1", "true"}:
             timeout_s = parse_integer(request.query, "timeout", 5, 1, 30)
-            live = await self._commands.read_live(parameters.get("code"), timeout_s)
-            if live is not None:
-                return json_response({"device": self._device, **self._select(live, parameters)})
-        response = self._host.answer_or_none("registers", parameters, int(time.time()))
-        if response is None:
+            live, found = await self._commands.read_live(parameters.get("code"), timeout_s)
+        if found is None:
+            found = self._host.answer_or_none("registers", parameters, int(time.time()))
+        if found is None:
             raise ApiError(
                 404, "path", "needs the application metering-data", "select metering-data"
             )
-        return json_response({"device": self._device, **self._select(response, parameters)})
+        shown = self._select(found, parameters)
+        return json_response({"device": self._device, "live": live, **shown})
 
     def _select(self, document: dict[str, Any], parameters: dict[str, str]) -> dict[str, Any]:
         """Leave out registers that are not to be shown, unless one was asked for by its code."""

@@ -14,6 +14,7 @@ from typing import Any
 from meter_wire.commands import Forward, Read, Write
 from meter_wire.entries import status_names
 from meter_wire.obis import parse_code
+from meter_wire.twin_commands import METER_OFFLINE, TIMEOUT
 
 from .application import QueryError
 from .http_server import ApiError, Request, Response, json_response
@@ -42,8 +43,9 @@ _LOAD: Schema = {
 _FORWARD_CODES = {
     "ok": "delivered",
     "absent": "ems_absent",
+    METER_OFFLINE: METER_OFFLINE,
     "expired": "expired",
-    "timeout": "expired",
+    TIMEOUT: "expired",
 }
 
 
@@ -56,8 +58,10 @@ class Commands:
         self._units = units
         self._has_authority = has_authority
 
-    async def read_live(self, code: str | None, timeout_s: int) -> dict[str, Any] | None:
-        """Return the registers that the meter answers, None if it does not.
+    async def read_live(
+        self, code: str | None, timeout_s: int
+    ) -> tuple[str, dict[str, Any] | None]:
+        """Return the code that the command ended with, and the registers if it is `ok`.
 
         Raises:
             QueryError: the code is not an OBIS code.
@@ -71,8 +75,8 @@ class Commands:
             raise QueryError("code", "is unknown to this meter", "see /v1/registers for its codes")
         entry = answered.entry
         if answered.code != "ok" or entry is None:
-            return None
-        return {
+            return ("refused" if answered.code == "ok" else answered.code), None
+        return "ok", {
             "source": "metered",
             "age_seconds": max(0, int(time.time()) - entry.time_s) if entry.time_s else 0,
             "time": format_time(entry.time_s),

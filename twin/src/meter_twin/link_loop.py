@@ -23,6 +23,7 @@ from meter_wire.effects import (
     Send,
     StoreEntries,
 )
+from meter_wire.twin_commands import LOCAL_CODES
 from meter_wire.twin_link import EpochKeys, TwinLink
 
 from . import log
@@ -204,7 +205,8 @@ class LinkLoop:
             elif isinstance(effect, MeterHello):
                 self._hello(effect, now_s)
             elif isinstance(effect, Answered):
-                self.last_heard_s = self.last_heard_s if effect.code == "timeout" else now_s
+                if effect.code not in LOCAL_CODES:
+                    self.last_heard_s = now_s
                 answer = self._answers.get(effect.command)
                 if answer and not answer.done():
                     answer.set_result(effect)

@@ -13,9 +13,15 @@ _TAGS = {row.name: row.number for row in TAGS}
 _GRACE_MS = 5_000
 _MOST_PENDING = 32
 
+TIMEOUT = "timeout"
+METER_OFFLINE = "meter_offline"
+TWIN_BUSY = "twin_busy"
+LOCAL_CODES = frozenset((TIMEOUT, METER_OFFLINE, TWIN_BUSY))
+"""Ends of a command that the meter did not say: none of them shows that it is alive."""
+
 
 class PendingCommands:
-    """At most 32; each ends once: with an answer or with `timeout`."""
+    """At most 32; each ends once: with the meter's answer or with one of `LOCAL_CODES`."""
 
     def __init__(self, last: int) -> None:
         """`last`: a random number, so that ids of another session do not come again."""
@@ -55,4 +61,4 @@ class PendingCommands:
         late = [command for command, at_ms in self.deadlines.items() if at_ms <= now_ms]
         for command in late:
             del self.deadlines[command]
-        return [Answered(command, "timeout") for command in late]
+        return [Answered(command, TIMEOUT) for command in late]

@@ -37,7 +37,7 @@ from meter_wire.portable.frame import (
 from meter_wire.portable.tlv import RemoteProtocolError, field, number, parse_fields
 from meter_wire.ports import Journal, Marks
 from meter_wire.tables import FRAME_TYPES, TAGS
-from meter_wire.twin_commands import PendingCommands
+from meter_wire.twin_commands import METER_OFFLINE, TWIN_BUSY, PendingCommands
 from meter_wire.twin_intake import Intake
 from meter_wire.twin_session import (
     EpochKeys,
@@ -274,7 +274,7 @@ class TwinLink:
 
         Returns:
             (command id, effects); without an open session, or with 32 commands under way, the
-            effects hold `Answered` with code `absent` or `busy` at once.
+            effects hold `Answered` with code `meter_offline` or `twin_busy` at once.
 
         Raises:
             ValueError: a field is out of range.
@@ -282,9 +282,9 @@ class TwinLink:
         kind, body = encode_command(command)
         identity = self._pending.draw()
         if self._session is None:
-            return identity, [Answered(identity, "absent")]
+            return identity, [Answered(identity, METER_OFFLINE)]
         if self._pending.is_full:
-            return identity, [Answered(identity, "busy")]
+            return identity, [Answered(identity, TWIN_BUSY)]
         deadline = max(now_ms + ttl_ms + self._session.uptime_offset_ms, 0)
         head = number(_TAGS["command"], identity) + number(_TAGS["deadline"], deadline)
         frames = self._session.seal(kind, head + body)
