@@ -3,6 +3,9 @@
 Layout: version (1), number of fields (1), each field as LEB128, Fletcher-16 of all before (2).
 A field is only ever appended to `FIELDS`: an older state lacks the last ones (they become 0), a
 newer one has more (ignored), so firmware goes forward and back without losing a register.
+
+Rate 1 of export is not in it: it is the total less rates 2 to 4. A state of firmware that has no
+rates of export therefore puts all of it in rate 1, and the sum holds.
 """
 
 VERSION = 1
@@ -27,8 +30,26 @@ FIELDS = (
     "demand_j",
     "demand_rest",
     "month",
+    "export2_wh",
+    "export3_wh",
+    "export4_wh",
+    "export2_rest",
+    "export3_rest",
+    "export4_rest",
 )
-CUMULATIVE = ("rate1_wh", "rate2_wh", "rate3_wh", "rate4_wh", "export_wh", "varh_in", "varh_out")
+CUMULATIVE = (
+    "rate1_wh",
+    "rate2_wh",
+    "rate3_wh",
+    "rate4_wh",
+    "export_wh",
+    "export1_wh",
+    "export2_wh",
+    "export3_wh",
+    "export4_wh",
+    "varh_in",
+    "varh_out",
+)
 
 
 class StateError(ValueError):
@@ -77,3 +98,18 @@ def decode_state(data: bytes) -> dict[str, int]:
         raise StateError(f"meter state: {len(values)} fields, {data[1]} announced")
     values += [0] * (len(FIELDS) - len(values))
     return dict(zip(FIELDS, values))
+
+
+def load_state(data: bytes) -> dict[str, int]:
+    """Return every value of `Meter.state()`, rate 1 of export included.
+
+    Raises:
+        StateError: as of `decode_state`, or the rates of export exceed their total.
+    """
+    state = decode_state(data)
+    for what in ("wh", "rest"):
+        rest = state[f"export_{what}"] - sum([state[f"export{rate}_{what}"] for rate in (2, 3, 4)])
+        if rest < 0:
+            raise StateError(f"meter state: rates of export_{what} exceed their total")
+        state[f"export1_{what}"] = rest
+    return state

@@ -1,15 +1,15 @@
 """The meter proper: electrical samples in, exact integer registers out. No I/O, no clock.
 
-Energy is the signed sum over phases (16.7.0), counted to import or export in each tick; the total
-1.8.0 *is* the sum of the rate registers, so it equals it always. Neighbours: `counter`, `demand`,
-`tariff`, `utc_ticks` below; the ring and the shell above.
+Energy is the signed sum over phases (16.7.0), counted to import or export in each tick; the totals
+1.8.0 and 2.8.0 *are* the sums of their rate registers, so they equal them always. Neighbours:
+`counter`, `demand`, `tariff`, `utc_ticks` below; the ring and the shell above.
 """
 
 import registers as obis
 from counter import Counter
 from demand import Demand
 from isqrt import isqrt
-from meter_state import CUMULATIVE, StateError, decode_state, encode_state
+from meter_state import CUMULATIVE, StateError, encode_state, load_state
 from tariff import RATES, Calendar
 from utc_ticks import UtcTicks
 
@@ -40,7 +40,7 @@ class Meter:
         self.calendar = calendar or Calendar([], [])
         self.capture_s = capture_s
         self.rates = [Counter() for _ in range(RATES)]
-        self.exported = Counter()
+        self.exports = [Counter() for _ in range(RATES)]
         self.reactive_in = Counter()
         self.reactive_out = Counter()
         self.demand = Demand(demand_s)
@@ -115,7 +115,7 @@ class Meter:
             self.rates[self.rate - 1].add(power_w, duration_ms)
             self.demand.add(power_w, duration_ms)
         else:
-            self.exported.add(-power_w, duration_ms)
+            self.exports[self.rate - 1].add(-power_w, duration_ms)
         if reactive_var >= 0:
             self.reactive_in.add(reactive_var, duration_ms)
         else:
@@ -144,12 +144,12 @@ class Meter:
             (obis.SERIAL, self.serial, None),
             (obis.DISCONNECT_STATE, self.disconnect_state, None),
             (obis.ACTIVE_TARIFF, self.rate, None),
-            (obis.IMPORT_ENERGY, sum([rate.units for rate in self.rates]), None),
         ]
-        for number in range(RATES):
-            rows.append((obis.electricity(1, 8, number + 1), self.rates[number].units, None))
+        for group, rates in ((1, self.rates), (2, self.exports)):
+            rows.append((obis.electricity(group, 8), sum([rate.units for rate in rates]), None))
+            for number in range(RATES):
+                rows.append((obis.electricity(group, 8, number + 1), rates[number].units, None))
         rows += (
-            (obis.EXPORT_ENERGY, self.exported.units, None),
             (obis.REACTIVE_IMPORT, self.reactive_in.units, None),
             (obis.REACTIVE_EXPORT, self.reactive_out.units, None),
             (obis.IMPORT_POWER, max(power_w, 0), None),
@@ -167,8 +167,8 @@ class Meter:
     def state(self) -> dict[str, int]:
         """Return all that must survive a power cut, as non-negative integers."""
         state = {
-            "export_wh": self.exported.units,
-            "export_rest": self.exported.remainder,
+            "export_wh": sum([rate.units for rate in self.exports]),
+            "export_rest": sum([rate.remainder for rate in self.exports]),
             "varh_in": self.reactive_in.units,
             "varh_in_rest": self.reactive_in.remainder,
             "varh_out": self.reactive_out.units,
@@ -183,10 +183,12 @@ class Meter:
         for number in range(RATES):
             state[f"rate{number + 1}_wh"] = self.rates[number].units
             state[f"rate{number + 1}_rest"] = self.rates[number].remainder
+            state[f"export{number + 1}_wh"] = self.exports[number].units
+            state[f"export{number + 1}_rest"] = self.exports[number].remainder
         return state
 
     def save(self) -> bytes:
-        """Encode `state` for the flash store (about 50 octets)."""
+        """Encode `state` for the flash store (about 60 octets)."""
         return encode_state(self.state())
 
     def restore(self, data: bytes) -> None:
@@ -196,7 +198,7 @@ class Meter:
             StateError: corrupted, of another version, or a register would go backwards; nothing
                 has changed then.
         """
-        new = decode_state(data)
+        new = load_state(data)
         old = self.state()
         for name in CUMULATIVE:
             if new[name] < old[name]:
@@ -204,8 +206,8 @@ class Meter:
         for number in range(RATES):
             self.rates[number].units = new[f"rate{number + 1}_wh"]
             self.rates[number].remainder = new[f"rate{number + 1}_rest"]
-        self.exported.units = new["export_wh"]
-        self.exported.remainder = new["export_rest"]
+            self.exports[number].units = new[f"export{number + 1}_wh"]
+            self.exports[number].remainder = new[f"export{number + 1}_rest"]
         self.reactive_in.units = new["varh_in"]
         self.reactive_in.remainder = new["varh_in_rest"]
         self.reactive_out.units = new["varh_out"]

@@ -9,8 +9,10 @@ from tariff import Calendar
 
 T0 = 1795000500
 RATES = [obis.electricity(1, 8, rate) for rate in (1, 2, 3, 4)]
+EXPORT_RATES = [obis.electricity(2, 8, rate) for rate in (1, 2, 3, 4)]
 CUMULATIVE = [
     *RATES,
+    *EXPORT_RATES,
     obis.IMPORT_ENERGY,
     obis.EXPORT_ENERGY,
     obis.REACTIVE_IMPORT,
@@ -60,6 +62,7 @@ def test_rates_add_up_and_nothing_goes_backwards_or_is_lost(steps):
         true["in" if reactive > 0 else "out"] += abs(reactive) * tick_ms
         for now in [values(rows) for _, rows in captures] + [values(meter.snapshot(clock[0]))]:
             assert sum(now[code] for code in RATES) == now[obis.IMPORT_ENERGY]
+            assert sum(now[code] for code in EXPORT_RATES) == now[obis.EXPORT_ENERGY]
             assert all(now[code] >= last[code] for code in CUMULATIVE)
             last = now
     state = meter.state()

@@ -13,7 +13,7 @@ UNITS = {
     "1-0:16.7.0*255": "W", "1-0:13.7.0*255": "", "1-0:14.7.0*255": "Hz", "1-0:3.8.0*255": "varh",
     "1-0:4.8.0*255": "varh", "1-0:31.7.0*255": "A", "1-0:32.7.0*255": "V", "0-0:96.1.0*255": "",
     "0-0:96.14.0*255": "", "0-0:96.3.10*255": "",
-    **{f"1-0:{way}.8.{rate}*255": "Wh" for way in (1, 2) for rate in range(5) if way == 1 or not rate},
+    **{f"1-0:{way}.8.{rate}*255": "Wh" for way in (1, 2) for rate in range(5)},
 }  # fmt: skip
 QUANTUM_WH = 1
 """Each register counts whole watt-hours and drops the rest: less than one at either end."""
@@ -59,8 +59,9 @@ def test_people_read_value_unit_age_and_origin(live):
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_rates_sum_to_the_total(device):
     found = ask_meter("read", device, "--live")
-    rates = [value(found, f"1-0:1.8.{rate}*255") for rate in range(1, 5)]
-    assert sum(rates) == value(found, IMPORT)
+    for way, total in ((1, IMPORT), (2, EXPORT)):
+        rates = [value(found, f"1-0:{way}.8.{rate}*255") for rate in range(1, 5)]
+        assert sum(rates) == value(found, total)
 
 
 def test_readings_are_objects_with_identity_time_status_and_registers():

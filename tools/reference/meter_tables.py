@@ -28,7 +28,10 @@ last sample (about one second); the *maximum* carries the time at which its inte
 REGISTERS_TAIL = """
 Energy is counted from the signed sum of the phases. Fractions of a watt-hour are kept exactly, one
 remainder for each rate, so a rate is at most 1 Wh and the total at most 4 Wh behind what flowed,
-and neither drifts. 1.8.0 is the sum of 1.8.1 to 1.8.4 at every moment.
+and neither drifts. 1.8.0 is the sum of 1.8.1 to 1.8.4 at every moment, 2.8.0 that of 2.8.1 to
+2.8.4. Older firmware has no rates of export: what was exported under it is in rate 1.
+
+The small profile for boards with 38 KB of heap counts pulses: it has 1-0:1.8.0*255 only.
 """
 EVENTS_HEAD = """\
 # Events of the meter

@@ -8,6 +8,11 @@ from tariff import Calendar
 
 T0 = 1795000500  # 2026-11-18T11:15:00Z, a quarter hour
 RATE = [obis.electricity(1, 8, rate) for rate in (1, 2, 3, 4)]
+EXPORT_RATE = [obis.electricity(2, 8, rate) for rate in (1, 2, 3, 4)]
+OLD_STATE = bytes.fromhex(
+    "01141e000000b0ea0100000078c0c17c00c08db70100000000cddd79fecb060082be018687"
+)
+"""Of firmware without rates of export: 30 Wh and 30000 mJ imported, 120 Wh and 2040000 exported."""
 
 
 def sample(*powers, reactive=0):
@@ -63,8 +68,8 @@ def test_reactive_energy_is_counted_by_sign():
 
 def test_a_snapshot_has_every_register_of_a_three_phase_meter_once():
     codes = [row[0] for row in Meter(b"1", 3).snapshot(T0)]
-    assert len(codes) == len(set(codes)) == 24
-    assert len(Meter(b"1", 1).snapshot(T0)) == 20
+    assert len(codes) == len(set(codes)) == 28
+    assert len(Meter(b"1", 1).snapshot(T0)) == 24
 
 
 def test_power_factor_is_p_over_s_and_one_without_load():
@@ -171,6 +176,16 @@ def test_rates_add_up_and_change_at_the_switch():
     assert got[obis.ACTIVE_TARIFF] == 1
 
 
+def test_exported_energy_is_counted_in_the_active_rate_and_the_rates_add_up():
+    meter = Meter(b"1", calendar=Calendar([("1234567", "00:00", 2), ("1234567", "11:15", 1)], []))
+    meter.tick(sample(-3600), 1000, T0 - 9)
+    meter.tick(sample(-3600), 20000, T0 + 11)
+    got = values(meter.snapshot(T0 + 11))
+    assert [got[code] for code in EXPORT_RATE] == [11, 10, 0, 0]
+    assert got[obis.EXPORT_ENERGY] == 21
+    assert [got[code] for code in RATE] == [0, 0, 0, 0]
+
+
 def test_state_survives_and_the_interval_goes_on_after_a_reboot_within_it():
     meter = Meter(b"1")
     for minute in range(7):
@@ -225,8 +240,34 @@ def test_fields_of_an_older_or_newer_firmware_are_tolerated():
         assert decode_state(whole) == {name: state[name] for name in original[:-2]}
     finally:
         meter_state.FIELDS = original
-    assert decode_state(older)["demand_rest"] == 0
+    assert decode_state(older)["export4_rest"] == 0
     assert decode_state(older)["demand_j"] == state["demand_j"]
+
+
+def test_what_older_firmware_exported_is_in_rate_1_and_nothing_is_lost():
+    meter = Meter(b"1", calendar=Calendar([("1234567", "00:00", 2)], []))
+    meter.restore(OLD_STATE)
+    got = values(meter.snapshot(T0))
+    assert (got[obis.IMPORT_ENERGY], got[obis.EXPORT_ENERGY]) == (30, 120)
+    assert [got[code] for code in EXPORT_RATE] == [120, 0, 0, 0]
+    meter.tick(sample(-1000), 1560, T0 + 10)
+    meter.tick(sample(-3600), 1000, T0 + 11)
+    again = Meter(b"1")
+    again.restore(meter.save())
+    got = values(again.snapshot(T0))
+    assert [got[code] for code in EXPORT_RATE] == [120, 1, 0, 0]
+    assert got[obis.EXPORT_ENERGY] == 121
+    assert again.state()["export_rest"] == 2040000 + 1560000
+
+
+def test_a_state_whose_export_rates_exceed_their_total_is_refused():
+    state = dict.fromkeys(FIELDS, 0)
+    state["export_wh"] = 9
+    state["export2_wh"] = 4
+    state["export3_wh"] = 5
+    Meter(b"1").restore(encode_state(state))
+    state["export4_wh"] = 1
+    assert "exceed" in raises(StateError, Meter(b"1").restore, encode_state(state))
 
 
 def test_a_wrong_period_is_refused():
