@@ -173,8 +173,9 @@ def installation() -> Iterator[None]:
         remove_meters()  # those of a run that was killed
         chart = ROOT / "charts/metertwin"
         run("helm", "upgrade", "--install", "metertwin", str(chart), "-n", NAMESPACE,
-            "-f", str(chart / "ci/demo-values.yaml"), "--set", "crds.enabled=false",
-            "--set", "rbac.aggregateToDefaultRoles=false", "--wait", "--timeout", "3m")  # fmt: skip
+            "-f", str(chart / "ci/demo-values.yaml"), "-f", str(ROOT / "build/demo/images.json"),
+            "--set", "crds.enabled=false", "--set", "rbac.aggregateToDefaultRoles=false",
+            "--wait", "--timeout", "3m")  # fmt: skip
         kubectl("apply", "-f", "-", text=json.dumps(twin_profile()))
         yield
     finally:

@@ -1,7 +1,8 @@
 """The meters of the demo street: credentials, one pod of firmware each, and their resources.
 
 A meter is a physical thing; here it is a pod that runs the real firmware on MicroPython's unix
-port, fed by measured profiles. Its twin cannot tell it from a board. Neighbour: ``demo.py``.
+port, fed by measured profiles. Its twin cannot tell it from a board. Neighbours: ``demo.py``,
+``settling.py`` (what runs becomes what was built).
 """
 
 import json
@@ -9,22 +10,15 @@ import subprocess
 import time
 from typing import Any
 
+from images import image_of
 from progress import fail, say
-from target import ROOT, Target, image_tag, registry
+from target import ROOT, Target
 
 STREET = ROOT / "examples/street.yaml"
 ELECTRICITY = ROOT / "examples/street-electricity.json"
 TARIFFS = ROOT / "examples/street-tariffs.json"
 PLUGIN = ROOT / ".venv/bin/kubectl-meter"
 CAPTURE_PERIOD_S = 60
-WAIT_S = 300
-TRY_TO_REACH = """
-import socket
-s = socket.socket()
-s.settimeout(3)
-s.connect(socket.getaddrinfo("{address}", {port})[0][-1])
-print("reached")
-"""
 
 
 def devices() -> list[str]:
@@ -81,13 +75,6 @@ def tariff_of(device: str) -> dict[str, Any]:
         "zone": tariffs["zone"],
         "switches": tariffs["calendars"][tariffs["meters"][device]],
     }
-
-
-def image_of(target: Target) -> str:
-    """Return the firmware image as the cluster knows it."""
-    if target.loader == "registry":
-        return f"{registry()}/{image_tag('firmware')}"
-    return f"localhost/metertwin/{image_tag('firmware')}"
 
 
 def build_meter_pod(device: str, image: str) -> dict[str, Any]:
@@ -157,8 +144,12 @@ def provision(target: Target, namespace: str, device: str, anchor: str) -> None:
         fail(f"while provisioning {device}: {done.stderr.strip() or done.stdout.strip()}")
 
 
-def apply_meters(target: Target, namespace: str) -> None:
-    """Provision the meters that are not there yet and start their pods."""
+def apply_meters(target: Target, namespace: str) -> dict[str, str]:
+    """Provision the meters that are not there yet, start their pods, flash older ones anew.
+
+    Returns:
+        pod → container of those that were flashed; that container has yet to end.
+    """
     secrets = existing(target, namespace, "secrets")
     pods = existing(target, namespace, "pods")
     anchor = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() // 900 * 900))
@@ -166,62 +157,43 @@ def apply_meters(target: Target, namespace: str) -> None:
         if f"meter-{device}" not in secrets:
             provision(target, namespace, device, anchor)
     missing = [device for device in devices() if f"meter-{device}" not in pods]
-    image = image_of(target)
+    image = image_of(target, "firmware")
     manifests = [build_meter_pod(device, image) for device in missing]
     if manifests:
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
         kubectl(target, "apply", "-n", namespace, "-f", "-", text=text)
     flashed = flash(target, namespace, image)
-    running = len(devices()) - len(missing) - flashed
-    say(f"    {len(missing)} meters started, {flashed} flashed anew, {running} were running")
+    running = len(devices()) - len(missing) - len(flashed)
+    say(f"    {len(missing)} meters started, {len(flashed)} flashed anew, {running} were there")
+    return flashed
 
 
-def flash(target: Target, namespace: str, image: str) -> int:
+def flash(target: Target, namespace: str, image: str) -> dict[str, str]:
     """Give meters with other firmware the one that was built, in place: their flash stays."""
-    chosen = ["pods", "-n", namespace, "-l", "metertwin.io/role=meter"]
-    path = r"jsonpath={range .items[*]}{.metadata.name} {.spec.containers[0].image}{'\n'}{end}"
-    lines = kubectl(target, "get", *chosen, "-o", path).splitlines()
-    older = [name for name, used in map(str.split, lines) if used != image]
+    older = {
+        pod["metadata"]["name"]: container_of(pod).get("containerID", "")
+        for pod in pods_of(target, namespace, "meter")
+        if pod["spec"]["containers"][0]["image"] != image
+    }
     for name in older:
         kubectl(target, "set", "image", "-n", namespace, f"pod/{name}", f"meter={image}")
-    return len(older)
+    return older
+
+
+def pods_of(target: Target, namespace: str, role: str) -> list[dict[str, Any]]:
+    """Return the pods of the street's meters or twins that are not about to go."""
+    chosen = f"metertwin.io/role={role},metertwin.io/device in ({','.join(devices())})"
+    listed = kubectl(target, "get", "pods", "-n", namespace, "-l", chosen, "-o", "json")
+    pods: list[dict[str, Any]] = json.loads(listed)["items"]
+    return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+
+def container_of(pod: dict[str, Any]) -> dict[str, Any]:
+    """Return the status of a pod's only container, empty if there is none yet."""
+    rows: list[dict[str, Any]] = pod["status"].get("containerStatuses") or [{}]
+    return rows[0]
 
 
 def apply_street(target: Target, namespace: str) -> None:
     """Apply the SmartMeters of the street."""
     kubectl(target, "apply", "-n", namespace, "-f", str(STREET))
-
-
-def wait_for_street(target: Target, namespace: str) -> None:
-    """Wait until the meters of the street are Ready and connected; others are not our business.
-
-    Raises:
-        SystemExit: they are not, with what each one says of itself.
-    """
-    deadline = time.monotonic() + WAIT_S
-    for condition in ("Ready", "MeterConnected"):
-        left = max(1, int(deadline - time.monotonic()))
-        wait = ["wait", f"--for=condition={condition}", "smartmeters", *devices(), "-n", namespace]
-        try:
-            kubectl(target, *wait, f"--timeout={left}s")
-        except subprocess.CalledProcessError as error:
-            print(kubectl(target, "get", "smartmeters", "-n", namespace, "-o", "wide"))
-            fail(f"not every meter became {condition} within {WAIT_S} s: {error.stderr.strip()}")
-
-
-def network_policies_hold(target: Target, namespace: str) -> bool:
-    """Return whether the network plug-in keeps a meter's pod away from a twin, tried for real.
-
-    The chart's policies let a meter reach the broker only; its pod tries the port of a twin that
-    other twins may reach. A failed try counts as held: the demo does not warn without evidence.
-    """
-    meter = devices()[0]
-    path = "jsonpath={.items[0].status.podIP}"
-    twins = f"metertwin.io/role=twin,metertwin.io/device={meter}"
-    try:
-        address = kubectl(target, "get", "pods", "-n", namespace, "-l", twins, "-o", path)
-        script = TRY_TO_REACH.format(address=address, port=8443)
-        call = ["exec", "-n", namespace, f"meter-{meter}", "--", "micropython", "-c", script]
-        return "reached" not in kubectl(target, *call)
-    except subprocess.CalledProcessError:
-        return True

@@ -1,8 +1,9 @@
-"""Which cluster the demo goes to, and how images get there.
+"""Which cluster the demo goes to.
 
 A given ``KUBECONFIG`` or ``CONTEXT`` is used as it is: kind and k3d load images with their own
 tools, any other cluster pulls from ``REGISTRY``. Without one, the local cluster of
-``tools/cluster`` is brought up. Neighbour: ``demo.py``, which decides the order.
+``tools/cluster`` is brought up. Neighbours: ``demo.py``, which decides the order, and
+``images.py``, which brings images there.
 """
 
 import json
@@ -17,7 +18,6 @@ from progress import fail
 ROOT = Path(__file__).resolve().parents[2]
 CLUSTER = ROOT / "tools/cluster/cluster"
 COPY = ROOT / "build/demo/kubeconfig"
-IMAGES = ("twin", "operator", "mosquitto", "firmware")
 
 
 class Target(NamedTuple):
@@ -127,52 +127,3 @@ def local_kubeconfig() -> str:
         [str(CLUSTER), "kubeconfig"], capture_output=True, text=True, check=False, cwd=ROOT
     )
     return done.stdout.strip()
-
-
-def registry() -> str:
-    """Return REGISTRY without a slash at its end."""
-    return os.environ["REGISTRY"].rstrip("/")
-
-
-def image_content(name: str) -> str:
-    """Return what identifies the content of one built image, 16 characters."""
-    return built(name)["content"][:16]
-
-
-def image_tag(name: str) -> str:
-    """Return the name and tag of one built image, without its registry."""
-    return f"{name}:{built(name)['tag']}"
-
-
-def built(name: str) -> dict[str, str]:
-    """Return what the build wrote down about an image."""
-    record: dict[str, str] = json.loads((ROOT / "build/images" / f"{name}.json").read_text())
-    return record
-
-
-def load_image(target: Target, name: str) -> None:
-    """Bring one built image onto the nodes (or into the registry) of the target."""
-    image = f"localhost/metertwin/{image_tag(name)}"
-    archive = ROOT / "build/images" / f"{name}.tar"
-    source = f"oci-archive:{archive}:{image}"
-    if target.loader == "local":
-        commands = [[str(CLUSTER), "load", str(archive)]]
-    elif target.loader == "registry":
-        push = ["skopeo", "copy", "--quiet", source, f"docker://{registry()}/{image_tag(name)}"]
-        if registry().startswith(("localhost", "127.0.0.1")):
-            push.insert(2, "--dest-tls-verify=false")
-        commands = [push]
-    else:
-        docker = archive.with_suffix(".docker.tar")
-        docker.unlink(missing_ok=True)
-        convert = ["skopeo", "copy", "--quiet", source, f"docker-archive:{docker}:{image}"]
-        commands = [convert, importing(target, docker)]
-    for command in commands:
-        subprocess.run(command, check=True, env=target.environment(), cwd=ROOT)
-
-
-def importing(target: Target, archive: Path) -> list[str]:
-    """Return the command by which kind or k3d takes a docker archive."""
-    if target.loader == "kind":
-        return ["kind", "load", "image-archive", str(archive), "--name", target.name]
-    return ["k3d", "image", "import", str(archive), "-c", target.name]

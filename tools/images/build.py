@@ -7,6 +7,7 @@ import argparse
 import fcntl
 import hashlib
 import json
+import platform
 import shutil
 import subprocess
 import sys
@@ -22,26 +23,29 @@ OUTPUT = ROOT / "build/images"
 SKIPPED = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"}
 
 
+def is_source(path: Path) -> bool:
+    """Return whether a file can change an image: no cache, and not what is said of the tool."""
+    return path.is_file() and SKIPPED.isdisjoint(path.parts) and path.suffix != ".md"
+
+
 def content_hash(sources: tuple[str, ...]) -> str:
     """Return a hash over names and bytes of the sources and of this tool itself."""
     digest = hashlib.sha256()
     for source in (*sources, "tools/images"):
         path = ROOT / source
-        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-        for file in files:
-            if SKIPPED.isdisjoint(file.parts):
-                digest.update(f"{file.relative_to(ROOT)}\0".encode())
-                digest.update(hashlib.sha256(file.read_bytes()).digest())
+        for file in [path] if path.is_file() else sorted(filter(is_source, path.rglob("*"))):
+            digest.update(f"{file.relative_to(ROOT)}\0".encode())
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
 
 
-def tag(name: str, key: str) -> str:
-    """Return an image's tag.
+def tag(key: str) -> str:
+    """Return an image's tag, which names its content.
 
-    The firmware's names its content: a running meter is flashed anew by a change of its pod's
-    image, in place, so that its flash stays. The others are rolled out by the chart.
+    So a changed image is another image to a cluster: nodes fetch it, `helm upgrade` rolls broker
+    and operator, new twins get it, and a running meter is flashed anew in its place.
     """
-    return f"dev-{key[:12]}" if name == "firmware" else "dev"
+    return f"dev-{key[:12]}"
 
 
 def build(name: str, *, force: bool) -> Path:
@@ -61,11 +65,11 @@ def build(name: str, *, force: bool) -> Path:
     target.chmod(0o755)
     try:
         command = recipe.build(target)
-        write_archive(target, archive, f"localhost/metertwin/{name}:{tag(name, key)}", command)
+        write_archive(target, archive, f"localhost/metertwin/{name}:{tag(key)}", command)
         total = size(target)
     finally:
         shutil.rmtree(target)
-    found = {"content": key, "bytes": total, "tag": tag(name, key)}
+    found = {"content": key, "bytes": total, "tag": tag(key)}
     record.write_text(json.dumps(found) + "\n")
     took = time.monotonic() - begun
     print(f"{name}: {total / 1e6:.1f} MB in {took:.0f} s", file=sys.stderr, flush=True)
@@ -81,6 +85,8 @@ def main() -> int:
     unknown = sorted(set(arguments.names) - set(RECIPES))
     if unknown:
         parser.error(f"unknown image {unknown[0]!r}; there are: {', '.join(RECIPES)}")
+    if platform.machine() != "x86_64":
+        parser.error(f"images are for x86-64 and are built on it; this is {platform.machine()}")
     OUTPUT.mkdir(parents=True, exist_ok=True)
     with (OUTPUT / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -13,6 +13,8 @@ from .preconditions import ensure_packages
 from .progress import say
 from .settings import COREDNS_IMAGE, PAUSE_IMAGE, ClusterError, Settings
 
+NAME = "org.opencontainers.image.ref.name"
+
 
 def import_archive(settings: Settings, archive: Path) -> list[str]:
     """Import an OCI archive into both nodes; the names of what it held."""
@@ -25,26 +27,37 @@ def import_archive(settings: Settings, archive: Path) -> list[str]:
     return [line.split()[0] for line in output.splitlines() if line.startswith("localhost/")]
 
 
-def manifest_digest(archive: Path) -> str:
-    """The digest of what an OCI archive holds, or nothing if its index cannot be read."""
+def named_images(archive: Path) -> dict[str, str]:
+    """Name with tag → digest of what an OCI archive holds; nothing if its index cannot be read."""
     try:
         with tarfile.open(archive) as opened:
             index = opened.extractfile("index.json")
             value = json.load(index) if index else {}
+        rows = value.get("manifests", [])
+        return {row["annotations"][NAME]: row["digest"] for row in rows}
     except (KeyError, ValueError, tarfile.TarError):
-        return ""
-    return " ".join(sorted(entry["digest"] for entry in value.get("manifests", [])))
+        return {}
 
 
-def _is_loaded(settings: Settings, archive: Path, digest: str) -> bool:
-    record = settings.state / "loaded" / archive.name
-    return bool(digest) and record.exists() and record.read_text() == digest
+def parse_listing(listing: str) -> dict[str, str]:
+    """Name → digest of the images that ``ctr images ls`` prints."""
+    rows = (line.split() for line in listing.splitlines()[1:])
+    return {name: digest for name, _, digest, *_ in rows}
 
 
-def _remember_loaded(settings: Settings, archive: Path, digest: str) -> None:
-    record = settings.state / "loaded" / archive.name
-    record.parent.mkdir(exist_ok=True)
-    record.write_text(digest)
+def are_held(wanted: dict[str, str], held: dict[str, str]) -> bool:
+    """Whether a node has each image under its very name: a pod asks by name, not by content."""
+    return bool(wanted) and wanted.items() <= held.items()
+
+
+def _is_loaded(settings: Settings, wanted: dict[str, str]) -> bool:
+    for node in settings.nodes:
+        command: list[str | Path] = [bin_folder(settings) / "ctr"]
+        command += ["--address", node.containerd_socket]
+        command += ["-n", "k8s.io", "images", "ls"]
+        if not are_held(wanted, parse_listing(run(command, f"listing images of {node.name}"))):
+            return False
+    return True
 
 
 def _archive_of_program(settings: Settings, reference: str, program: str) -> Path:
@@ -73,12 +86,10 @@ def load_image(settings: Settings, image: str) -> None:
     """
     path = Path(image.removeprefix("oci-archive:"))
     if path.is_file():
-        digest = manifest_digest(path)
-        if _is_loaded(settings, path, digest):
+        if _is_loaded(settings, named_images(path)):
             say(f"{path.name} is on both nodes already")
             return
         names = import_archive(settings, path)
-        _remember_loaded(settings, path, digest)
         say(f"loaded {', '.join(names) or path.name} into both nodes")
         return
     if "/" in image and path.suffix == ".tar":

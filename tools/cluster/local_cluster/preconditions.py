@@ -1,6 +1,7 @@
 """What this machine must have before anything is started, each lack named in one line."""
 
 import os
+import platform
 import re
 import shutil
 import socket
@@ -15,6 +16,7 @@ from .cgroups import cgroup_version
 from .progress import say
 from .settings import ClusterError, Settings
 
+PROCESSOR = "x86_64"
 GO_NEEDED = (1, 26)
 MEMORY_NEEDED_MB = 3_000
 DISK_NEEDED_MB = 3_000
@@ -34,6 +36,7 @@ class Machine:
     """What was found on the machine."""
 
     platform: str
+    processor: str
     user_id: int
     cgroup: str
     memory_mb: int
@@ -52,6 +55,7 @@ def _disk_needed(machine: Machine) -> int:
 
 CHECKS: tuple[tuple[Callable[[Machine], bool], Callable[[Machine], str]], ...] = (
     (lambda m: m.platform == "linux", lambda m: f"needs Linux, this is {m.platform}"),
+    (lambda m: m.processor == PROCESSOR, lambda m: f"needs an x86-64 CPU, this is {m.processor}"),
     (lambda m: m.user_id == 0, lambda _: "needs root: nodes make namespaces, mounts and cgroups"),
     (
         lambda m: m.cgroup != "none",
@@ -135,6 +139,7 @@ def observe_machine(settings: Settings, *, door_is_ours: bool) -> Machine:
     """Look at this machine without changing it."""
     return Machine(
         platform=sys.platform,
+        processor=platform.machine(),
         user_id=os.geteuid(),
         cgroup=cgroup_version(),
         memory_mb=_memory_mb(),

@@ -19,12 +19,13 @@ from local_cluster import (
 
 HERE = settings.load_settings({"METERTWIN_CLUSTER": "t", "METERTWIN_CACHE": "/c"})
 GOOD = preconditions.Machine(
-    platform="linux", user_id=0, cgroup="v1", memory_mb=9_999, disk_mb=99_999, go=(1, 26),
+    platform="linux", processor="x86_64", user_id=0, cgroup="v1", memory_mb=9_999, disk_mb=99_999, go=(1, 26),
     to_build=9, apt=True, packages_missing=("runc",), port_free=True, api_port=16443,
 )  # fmt: skip
 CASES = [
     (GOOD, None),
     (replace(GOOD, platform="darwin"), "Linux"),
+    (replace(GOOD, processor="aarch64"), "x86-64"),
     (replace(GOOD, user_id=1000), "root"),
     (replace(GOOD, cgroup="none"), "cgroups"),
     (replace(GOOD, memory_mb=2_999), "memory"),
@@ -118,14 +119,36 @@ def test_an_archive_is_the_same_for_the_same_content_and_names_its_image(tmp_pat
     assert archive.program_archive("localhost/x:1", program) == first
     path = tmp_path / "image.tar"
     path.write_bytes(first)
-    assert images.manifest_digest(path).startswith("sha256:")
+    assert images.named_images(path)["localhost/x:1"].startswith("sha256:")
     with tarfile.open(fileobj=io.BytesIO(first)) as opened:
         index = opened.extractfile("index.json")
         assert index is not None
         assert b"localhost/x:1" in index.read()
 
 
-def test_a_file_that_is_no_archive_has_no_digest(tmp_path: Path) -> None:
+LISTING = """\
+REF           TYPE                                       DIGEST   SIZE      PLATFORMS   LABELS
+localhost/x:1 application/vnd.oci.image.manifest.v1+json sha256:a 625.4 KiB linux/amd64 a=b
+localhost/y:1 application/vnd.oci.image.manifest.v1+json sha256:b 13.6 MiB  linux/amd64 a=b
+"""
+HELD = [
+    ("the same image", {"localhost/x:1": "sha256:a"}, True),
+    ("the same content under a new tag", {"localhost/x:2": "sha256:a"}, False),
+    ("other content under the same tag", {"localhost/x:1": "sha256:b"}, False),
+    ("one of two is missing", {"localhost/x:1": "sha256:a", "localhost/z:1": "sha256:c"}, False),
+    ("an archive that nobody can read", {}, False),
+]
+
+
+@pytest.mark.parametrize("row", HELD, ids=[row[0] for row in HELD])
+def test_a_node_holds_an_image_only_under_its_very_name(
+    row: tuple[str, dict[str, str], bool],
+) -> None:
+    _, wanted, held = row
+    assert images.are_held(wanted, images.parse_listing(LISTING)) is held
+
+
+def test_a_file_that_is_no_archive_names_no_image(tmp_path: Path) -> None:
     path = tmp_path / "image.tar"
     path.write_bytes(b"no tar")
-    assert images.manifest_digest(path) == ""
+    assert images.named_images(path) == {}
