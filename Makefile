@@ -46,12 +46,16 @@ check: setup ## format, lint, types, layers, generated files
 	echo "==> layers"; $(RUN) lint-imports
 	echo "==> generated files"; $(RUN) python tools/generate.py --check
 
+.PHONY: profiles
+profiles: setup ## the measured household profiles of the simulated meters (a download of 91 MB, once)
+	@$(RUN) python tools/profiles/build.py build/profiles
+
 # The tests wait for processes more than they compute: more workers than cores. Long ones first
 # (conftest.py), then one by one to whoever is free. Programs are had before any clock runs.
 unit: WORKERS := 6
 unit: ARGS :=
 .PHONY: unit
-unit: setup deps ## tests without a cluster, in parallel (ARGS="-x -k clock" WORKERS=6)
+unit: setup deps profiles ## tests without a cluster, in parallel (ARGS="-x -k clock" WORKERS=6)
 	@for arch in amd64 i386; do tools/micropython/install.py --arch $$arch >/dev/null; done
 	tools/chart/helm version --short >/dev/null
 	echo "==> tests without a cluster"
@@ -100,5 +104,5 @@ bench: setup demo ## measure, print a table, write bench/results.json
 	$(RUN) python bench/run.py
 
 .PHONY: nightly
-nightly: setup deps ## the long runs: fuzzers and random kills
+nightly: setup deps profiles ## the long runs: fuzzers and random kills
 	@tools/nightly

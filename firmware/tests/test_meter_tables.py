@@ -1,4 +1,4 @@
-"""The firmware's tables agree with its codes, its snapshots, the wire and the real street."""
+"""The firmware's tables agree with its codes, its snapshots, the wire and the street."""
 
 import json
 from pathlib import Path
@@ -6,12 +6,10 @@ from pathlib import Path
 import event_codes
 import event_table
 import register_table
-from electricity import load_electricity
 from meter_wire import obis as wire_obis
 from metering import Meter
 
 ROOT = Path(__file__).resolve().parents[2]
-PROFILES = ROOT / "build/profiles"
 
 
 def test_every_register_of_a_snapshot_is_in_the_table_once():
@@ -41,14 +39,3 @@ def test_the_street_s_configuration_has_eight_households_and_two_plants():
     houses = street["households"]
     assert len(houses) == 8
     assert sum("pv_profile" in house for house in houses.values()) == 2
-
-
-def test_the_real_street_runs_if_its_profiles_are_built():
-    if not (PROFILES / "NOTICE").exists():
-        return
-    street = json.loads((ROOT / "examples/street-electricity.json").read_text())
-    for name in [*street["households"], None]:
-        electricity = load_electricity({"street": street, "name": name}, str(PROFILES), 1795000000)
-        frequency, phases = electricity.tick(1000)
-        assert 49900 < frequency < 50100
-        assert all(210000 < phase[2] < 250000 for phase in phases)

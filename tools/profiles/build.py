@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import csv
+import fcntl
 import io
+import os
 import shutil
 import struct
 import subprocess
@@ -91,7 +93,7 @@ def download_wheel(folder: Path) -> Path:
     requirements = Path(__file__).with_name("requirements.txt")
     pip = [sys.executable, "-m", "pip"]
     if subprocess.run([*pip, "--version"], capture_output=True, check=False).returncode:
-        pip = [shutil.which("uvx") or "uvx", "pip"]
+        pip = [os.environ.get("UV") or shutil.which("uv") or "uv", "tool", "run", "pip"]
     command = [*pip, "download", "--quiet", "--no-deps", "--disable-pip-version-check"]
     subprocess.run([*command, "--require-hashes", "-r", requirements, "-d", folder], check=True)
     return next(folder.glob("simbench-*.whl"))
@@ -110,17 +112,33 @@ def build(wheel_path: Path, target: Path) -> None:
     (target / "NOTICE").write_text(NOTICE, encoding="utf-8")
 
 
+def ensure(target: Path, wheel: Path | None) -> None:
+    """Build the profiles unless all are there; a second caller waits for the first.
+
+    Args:
+        target: folder to write to.
+        wheel: this one instead of a download.
+
+    Raises:
+        ProfileSourceError: as of `build`.
+        subprocess.CalledProcessError: as of `download_wheel`.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    with (target.parent / f".{target.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (target / "NOTICE").exists():
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            build(wheel or download_wheel(Path(folder)), target)
+
+
 def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description="build household profiles from SimBench (ODbL)")
     parser.add_argument("target", type=Path, help="folder to write to, e.g. build/profiles")
     parser.add_argument("--wheel", type=Path, help="use this wheel instead of downloading it")
     arguments = parser.parse_args()
-    if (arguments.target / "NOTICE").exists():
-        return 0
-    with tempfile.TemporaryDirectory() as folder:
-        wheel = arguments.wheel or download_wheel(Path(folder))
-        build(wheel, arguments.target)
+    ensure(arguments.target, arguments.wheel)
     return 0
 
 

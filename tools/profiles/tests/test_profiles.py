@@ -1,7 +1,10 @@
 """The profile builder against a small imitation of the wheel, read back by the firmware."""
 
+import fcntl
 import importlib.util
 import struct
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -49,6 +52,26 @@ def test_a_built_profile_is_what_the_firmware_reads(tmp_path):
     assert [profile.value(index) for index in (0, 5, 996, 35135, 35136)] == [
         0, 5000, 996000, 35135 % 997 * 1000, 0,
     ]  # fmt: skip
+
+
+def test_profiles_that_are_there_are_not_built_again(tmp_path):
+    write_wheel(tmp_path / "wheel", list(build.local_times()))
+    build.ensure(tmp_path / "out", tmp_path / "wheel")
+    built = (tmp_path / "out/H0-A.bin").stat().st_mtime_ns
+    build.ensure(tmp_path / "out", tmp_path / "no wheel")
+    assert (tmp_path / "out/H0-A.bin").stat().st_mtime_ns == built
+
+
+def test_a_second_builder_waits_for_the_first(tmp_path):
+    write_wheel(tmp_path / "wheel", list(build.local_times()))
+    second = [sys.executable, PATH, tmp_path / "out", "--wheel", tmp_path / "no wheel"]
+    with (tmp_path / ".out.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting = subprocess.Popen(second)
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(1)
+        build.build(tmp_path / "wheel", tmp_path / "out")
+    assert waiting.wait(30) == 0
 
 
 def test_a_gap_in_time_is_refused(tmp_path):
