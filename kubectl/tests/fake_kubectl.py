@@ -1,7 +1,8 @@
 """A kubectl for tests: objects are files of FAKE_CLUSTER, a port-forward is an HTTP server.
 
 `<kind>.<name>.json` are objects, `twin.json` maps request paths to answers, `calls` collects the
-command lines and `created.json` what was written; a file `create is forbidden` (or apply) has it refused.
+command lines and `created.json` what was written; a file `create is forbidden` (or apply) has it
+refused, and with `kubectl says` every call fails with that text.
 """
 
 import http.server
@@ -76,6 +77,8 @@ def main() -> None:
     with (FOLDER / "calls").open("a") as file:
         file.write(" ".join(sys.argv[1:]) + "\n")
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
+    if (FOLDER / "kubectl says").exists():
+        fail((FOLDER / "kubectl says").read_text())
     if words[0] == "port-forward":
         forward()
     elif words[0] == "get":

@@ -3,13 +3,15 @@
 import base64
 import datetime as dt
 import json
+import re
 import stat
+from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from kubectl_meter.settings import zone_offsets
+from kubectl_meter.settings import KNOWN, OURS, zone_offsets
 from meter_wire.fleet_keys import derive_meter_key
 
 pytestmark = pytest.mark.usefixtures("fleet")
@@ -157,8 +159,26 @@ def test_offsets_change_when_the_zone_does():
         (["--out", "out"], ["no device is named"]),
         (["house-9", "--csr", "x", "--secret"], ["--csr"]),
         (["a", "b", "--csr", "x", "--out", "out"], ["one device"]),
-        (["house-9", "--out", "out", "--csr", "missing"], ["missing", "--csr"]),
-        (["house-9", "--out", "out", "--settings", "missing"], ["missing", "--settings"]),
+        (["house-9", "--out", "out", "--csr", "missing"], ["missing", "--csr", "openssl req"]),
+        (
+            ["house-9", "--out", "out", "--settings", "missing"],
+            ["missing", "--settings", "remedy:"],
+        ),
+        (
+            ["house-9", "--out", "out", "--settings", "bad.json"],
+            ["no JSON", "--settings", "remedy:"],
+        ),
+        (["house-9", "--out", "out", "--settings", "odd.json"], ["nonsense", "known are:"]),
+        (["house-9", "--out", "out", "--set", "nonsense=1"], ["nonsense", "known are:"]),
+        (["house-9", "--out", "out", "--set", "nonsense.deep=1"], ["nonsense", "known are:"]),
+        (["house-9", "--out", "out", "--set", "capture_period_s=7"], ["capture_period_s", "900"]),
+        (["house-9", "--out", "out", "--set", "capture_period_s=0"], ["capture_period_s", "900"]),
+        (["house-9", "--out", "out", "--set", "capture_period_s=x"], ["capture_period_s", "900"]),
+        (["house-9", "--out", "out", "--set", "capture_period_s=true"], ["capture_period_s"]),
+        (["house-9", "--out", "out", "--set", "capture_period_s=10080"], ["divide a day"]),
+        (["house-9", "--out", "out", "--set", "report_spread_s=3601"], ["report_spread_s", "3600"]),
+        (["house-9", "--out", "out", "--set", "report_spread_s=-1"], ["report_spread_s", "3600"]),
+        (["house-9", "--out", "out", "--set", "device=house-8"], ["decided by provisioning"]),
         (["house-9", "--out", "out", "--settings", "key.json"], ["key is decided by provisioning"]),
         (["house-8", "--out", "out", "--settings", "many.json"], ["meters.house-8", "house-9"]),
         (["house-9", "--out", "out", "--settings", "zone.json"], ["tariff.zone", "Mars"]),
@@ -171,6 +191,8 @@ def test_offsets_change_when_the_zone_does():
 def test_a_wrong_wish_is_refused_and_writes_nothing(world, arguments, expected):
     (world.folder / "key.json").write_text('{"key": "00"}')
     (world.folder / "many.json").write_text('{"meters": {"house-9": {}}}')
+    (world.folder / "bad.json").write_text("{bad")
+    (world.folder / "odd.json").write_text('{"nonsense": 1}')
     (world.folder / "zone.json").write_text('{"tariff": {"zone": "Mars/Base"}}')
     done = world.run("provision", *arguments)
     assert done.returncode == 1
@@ -179,6 +201,19 @@ def test_a_wrong_wish_is_refused_and_writes_nothing(world, arguments, expected):
     assert "Traceback" not in done.stderr
     assert not (world.folder / "out").exists()
     assert not (world.folder / "created.json").exists()
+
+
+def test_the_settings_that_are_known_are_those_that_the_firmware_reads():
+    source = (Path(__file__).parents[2] / "firmware/src/config.py").read_text()
+    read = set(re.findall(r'_(?:whole|text|flag|table)\(table, "(\w+)"', source))
+    read |= set(re.findall(r'\btable\.get\("(\w+)"', source)) | {"utility_key"}
+    assert read == {*KNOWN, *OURS}
+
+
+@pytest.mark.parametrize("period_s", [1, 5, 60, 300, 900, 3600, 86400])
+def test_a_capture_period_that_the_resource_takes_is_taken(world, period_s):
+    wish = ["--set", f"capture_period_s={period_s}", "--set", "report_spread_s=3600"]
+    assert world.run("provision", "house-9", "--out", "out", *wish).returncode == 0
 
 
 def test_credentials_are_read_from_the_systems_namespace(world):

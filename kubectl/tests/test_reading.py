@@ -21,7 +21,11 @@ REGISTERS = {
         "9-9:9.9.9*9": {"value": -5, "unit": "VA", "time": None},  # only the meter knows it
     },
 }
-LIVE = {**REGISTERS, "source": "metered", "age_seconds": 0, "status": []}
+LIVE = {**REGISTERS, "source": "metered", "age_seconds": 0, "status": [], "live": "ok"}
+EMPTY = {
+    "device": "house-1", "live": None, "source": "cached", "age_seconds": None, "time": None,
+    "incarnation": None, "seq": None, "status": [], "registers": {},
+}  # fmt: skip
 
 
 def reading(seq: int, minute: int) -> dict:
@@ -81,12 +85,54 @@ def test_read_live_asks_the_meter(world, golden):
     golden("read-live.txt", done.stdout)
 
 
-def test_read_live_fails_when_the_answer_is_from_the_cache(world):
-    world.answer({"/v1/registers?live=1&timeout=2": [200, REGISTERS]})
+@pytest.mark.parametrize(
+    ("live", "said", "remedy"),
+    [
+        ("timeout", "the meter did not answer within 2 s", "a longer --timeout"),
+        ("meter_offline", "the meter has no session with its twin", "kubectl meter status house-1"),
+        ("twin_busy", "too many commands wait for the meter", "try again"),
+        ("refused", "the meter answered refused", "kubectl meter status house-1"),
+        (None, "the meter did not answer", "kubectl meter status house-1"),
+    ],
+)
+def test_read_live_fails_with_the_reason_when_the_answer_is_from_the_cache(
+    world, live, said, remedy
+):
+    world.answer({"/v1/registers?live=1&timeout=2": [200, {**REGISTERS, "live": live}]})
     done = world.run("read", "house-1", "--live", "--timeout", "2")
     assert done.returncode == 1
     assert "cached, 12m old" in done.stdout
-    assert "did not answer within 2 s" in done.stderr
+    assert f"{said}: these are its last registers" in done.stderr
+    assert "field:  --live" in done.stderr
+    assert remedy in done.stderr.split("remedy:")[1]
+
+
+def test_a_twin_without_a_reading_says_so_and_prints_no_empty_table(world):
+    world.answer({"/v1/registers": [200, EMPTY]})
+    done = world.run("read", "house-1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no reading of house-1 is stored yet" in done.stderr
+    assert "kubectl meter status house-1" in done.stderr.split("remedy:")[1]
+
+
+def test_an_absent_meter_without_a_reading_has_both_said(world):
+    world.answer({"/v1/registers?live=1&timeout=5": [200, {**EMPTY, "live": "meter_offline"}]})
+    done = world.run("read", "house-1", "--live")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no session with its twin, and no reading of house-1 is stored yet" in done.stderr
+
+
+def test_the_document_of_an_empty_twin_is_printed_as_json_all_the_same(world):
+    world.answer({"/v1/registers": [200, EMPTY]})
+    done = world.run("read", "house-1", "-o", "json")
+    assert (done.returncode, json.loads(done.stdout)) == (1, EMPTY)
+
+
+def test_a_reading_without_a_time_has_an_unknown_age(world):
+    timeless = {"age_seconds": None, "time": None, "status": ["clock_invalid"]}
+    world.answer({"/v1/registers": [200, {**REGISTERS, **timeless}]})
+    (line, *_) = world.run("read", "house-1").stdout.splitlines()
+    assert line == "house-1   at an unknown time   cached   status: clock_invalid"
 
 
 def test_read_json_is_the_twins_document(world):
@@ -232,6 +278,83 @@ def test_an_error_names_field_and_remedy_and_exits_with_1(world, arguments, expe
     for part in expected:
         assert part in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["readings", "events"])
+@pytest.mark.parametrize(
+    "window",
+    [
+        ["--since", "0h"],
+        ["--since", "1h", "--until", "2h"],
+        ["--since", "1h", "--until", "60m"],
+        ["--since", "2026-02-01T00:00:00Z", "--until", "2026-01-01T00:00:00Z"],
+        ["--since", "2026-02-01T00:00:00Z", "--until", "2026-02-01T02:00:00+02:00"],
+        ["--since", "1m", "--until", "2020-01-01T00:00:00Z"],
+    ],
+)
+def test_an_empty_window_is_refused_and_not_an_empty_table(world, command, window):
+    done = world.run(command, "house-1", *window)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "field:  --since" in done.stderr
+    assert "before --until" in done.stderr
+    assert "remedy:" in done.stderr
+    assert world.lines("requests") == []
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        ["--since", "2h", "--until", "1h"],
+        ["--since", "all", "--until", "1h"],
+        ["--since", "2026-01-01T00:00:00Z", "--until", "2026-01-01T00:00:01Z"],
+        ["--since", "2020-01-01T00:00:00Z", "--until", "1m"],
+    ],
+)
+def test_a_window_with_a_second_in_it_is_asked_for(world, window):
+    world.run("readings", "house-1", *window)
+    assert len(world.lines("requests")) == 1
+
+
+@pytest.mark.parametrize("option", ["since", "until", "code", "timeout"])
+def test_a_parameter_of_the_twin_is_called_as_the_option_is(world, option):
+    fault = {"field": option, "message": "is wrong", "remedy": "give another"}
+    world.answer({"/v1/registers": [400, {"error": fault}]})
+    done = world.run("read", "house-1")
+    assert f"--{option} is wrong" in done.stderr
+    assert f"field:  --{option}" in done.stderr
+
+
+REFUSED = "The connection to the server localhost:8080 was refused - did you specify the right host or port?"
+
+
+@pytest.mark.parametrize(
+    ("said", "field", "remedy"),
+    [
+        ('error: context "nope" does not exist', "--context", "config get-contexts"),
+        (
+            "Error in configuration: context was not found for specified context: nope",
+            "--context",
+            "config get-contexts",
+        ),
+        (REFUSED, "KUBECONFIG", "config view"),
+        (
+            'error: error loading config file "/x": yaml: line 1: did not find it',
+            "KUBECONFIG",
+            "config view",
+        ),
+        (
+            "Unable to connect to the server: dial tcp: lookup nowhere: no such host",
+            "KUBECONFIG",
+            "config view",
+        ),
+    ],
+)
+def test_a_cluster_that_cannot_be_used_is_named_with_field_and_remedy(world, said, field, remedy):
+    (world.folder / "kubectl says").write_text(said)
+    done = world.run("read", "house-1", "--context", "nope")
+    assert done.returncode == 1
+    assert f"field:  {field}" in done.stderr
+    assert remedy in done.stderr.split("remedy:")[1]
 
 
 def test_the_twins_own_error_is_passed_on(world):

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -11,6 +12,7 @@ from kubectl_meter import __version__
 from kubectl_meter.cli_provision import provision
 from kubectl_meter.cluster import Cluster
 from kubectl_meter.errors import MeterError
+from kubectl_meter.judgement import check_window, find_fault, has_reading
 from kubectl_meter.options import EPILOG, Program, cluster_options, examples
 from kubectl_meter.status import fleet_table, fleet_view, meter_view, meter_view_text
 from kubectl_meter.tables import (
@@ -88,14 +90,11 @@ def read(
         document = twin.get("/v1/registers", **query)
     if output == "json":
         _print_json(document)
-    else:
+    elif has_reading(document):
         click.echo(registers_table(document))
-    if live and document.get("source") != "metered":
-        raise MeterError(
-            f"the meter did not answer within {timeout} s: these are its last registers",
-            field="--live",
-            remedy="a longer --timeout, or see `kubectl meter status`",
-        )
+    fault = find_fault(document, name, live=live, timeout_s=timeout)
+    if fault is not None:
+        raise fault
 
 
 @program.command(
@@ -160,6 +159,7 @@ def _collect(
     found: list[dict[str, Any]] = []
     progress = sys.stderr.isatty()
     begin = None if since == "all" else since
+    check_window(begin, until, datetime.now(UTC))
     with open_twin(cluster, name) as twin:
         for entry in twin.entries(kind, begin, until):
             found.append(entry)

@@ -103,6 +103,7 @@ def _provision_one(
     found = settings.settings_of(document, device, now)
     for assignment in wish.assignments:
         found = settings.assign(found, assignment)
+    settings.check_settings(found)
     broker = _broker(cluster, wish)
     meter = provisioning.meter_json(issuer, device, wish.key_version, broker, found)
     request = _read_request(wish.csr)
@@ -143,7 +144,9 @@ def _read_request(path: str | None) -> bytes | None:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise MeterError(f"{path}: {error.strerror}", field="--csr") from None
+        raise MeterError(
+            f"{path}: {error.strerror}", field="--csr", remedy=provisioning.CSR_REMEDY
+        ) from None
 
 
 def _broker(cluster: Cluster, wish: Wish) -> tuple[str, int]:

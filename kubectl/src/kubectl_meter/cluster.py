@@ -18,6 +18,12 @@ from kubectl_meter.errors import MeterError
 
 _FORWARDING = re.compile(rb"Forwarding from 127\.0\.0\.1:(\d+) ->")
 _READY_S = 15
+_NO_CLUSTER = (
+    "The connection to the server",
+    "Unable to connect to the server",
+    "error loading config file",
+    "no configuration has been provided",
+)
 
 
 class Cluster(NamedTuple):
@@ -107,13 +113,22 @@ def _no_kubectl(name: str, error: OSError) -> MeterError:
 
 
 def _explain(text: str) -> MeterError:
-    """Return kubectl's last message without its prefix, and what to do about an unknown name."""
+    """Return kubectl's last message without its prefix, and what to do about it if known."""
     lines = [line for line in text.strip().splitlines() if line.strip()]
     last = lines[-1] if lines else "kubectl failed and said nothing"
     said = last.removeprefix("error: ").removeprefix("Error from server ")
     if said.startswith("(NotFound): smartmeters"):
         remedy = "`kubectl get meters` lists the meters of a namespace, -n names another one"
         return MeterError(said, field="NAME", remedy=remedy)
+    if "context" in said and ("does not exist" in said or "was not found" in said):
+        remedy = "`kubectl config get-contexts` lists those of the kubeconfig"
+        return MeterError(said, field="--context", remedy=remedy)
+    if any(words in said for words in _NO_CLUSTER):
+        remedy = (
+            "`kubectl config view` shows what is used; name a kubeconfig in the environment"
+            " variable KUBECONFIG, or a context with --context"
+        )
+        return MeterError(said, field="KUBECONFIG", remedy=remedy)
     return MeterError(said)
 
 

@@ -28,6 +28,10 @@ from kubectl_meter.errors import MeterError
 
 CA_FILE, CERTIFICATE_FILE, KEY_FILE = "ca.der", "meter.crt.der", "meter.key.der"
 _MASTER_BYTES = 32
+CSR_REMEDY = (
+    "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes "
+    "-subj / -keyout meter.key -out meter.csr"
+)
 
 
 class Issuer(NamedTuple):
@@ -127,8 +131,7 @@ def build_bundle(
         raise MeterError(
             str(error),
             field="--csr",
-            remedy="openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes "
-            "-subj / -keyout meter.key -out meter.csr",
+            remedy=CSR_REMEDY,
         ) from None
     files[CERTIFICATE_FILE] = pem_to_der(certificate)
     return files

@@ -14,6 +14,18 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from kubectl_meter.errors import MeterError
 
 OURS = ("device", "key", "tls")
+"""What provisioning decides."""
+# fmt: off
+KNOWN = frozenset((
+    "serial", "broker", "capture_period_s", "report_spread_s", "state_dir", "ring_segments",
+    "ring_bytes", "save_period_s", "tick_ms", "quality", "rtc", "rtc_error_s", "watchdog_s",
+    "oracle_log", "tariff", "electricity", "profiles", "ems", "loads", "supply_relay",
+    "never_disconnect", "utility_key",
+))
+# fmt: on
+"""The rest of what the firmware reads from meter.json."""
+_EXAMPLE = '{"capture_period_s": 900}'
+_DAY_S, _MOST_SPREAD_S = 86400, 3600
 _YEARS_OF_OFFSETS = 10
 
 
@@ -26,9 +38,13 @@ def load_settings(path: str) -> dict[str, Any]:
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise MeterError(f"{path}: {error.strerror}", field="--settings") from None
+        raise MeterError(
+            f"{path}: {error.strerror}", field="--settings", remedy="name a file that you may read"
+        ) from None
     except ValueError as error:
-        raise MeterError(f"{path} is no JSON: {error}", field="--settings") from None
+        raise MeterError(
+            f"{path} is no JSON: {error}", field="--settings", remedy=f"such as {_EXAMPLE}"
+        ) from None
     if not isinstance(document, dict):
         raise MeterError(f"{path} holds no object", field="--settings", remedy="begin it with {")
     return document
@@ -50,16 +66,53 @@ def settings_of(document: dict[str, Any], device: str, now: datetime) -> dict[st
                 remedy=f"known are: {', '.join(sorted(meters))}",
             )
         found = merge(document.get("shared", {}), meters[device])
-    for field in OURS:
-        if field in found:
-            raise MeterError(
-                f"{field} is decided by provisioning", field=field, remedy="leave it out"
-            )
+    check_settings(found)
     tariff = found.get("tariff")
     if isinstance(tariff, dict) and "zone" in tariff:
         rest = {key: value for key, value in tariff.items() if key != "zone"}
         found = {**found, "tariff": {**rest, "offsets": zone_offsets(tariff["zone"], now)}}
     return found
+
+
+def check_settings(settings: dict[str, Any]) -> None:
+    """Refuse what provisioning decides, what no firmware reads, and what it would not start with.
+
+    Raises:
+        MeterError: naming the setting.
+    """
+    for field in settings:
+        if field in OURS:
+            raise MeterError(
+                f"{field} is decided by provisioning", field=field, remedy="leave it out"
+            )
+        if field not in KNOWN:
+            raise MeterError(
+                f"{field} is no setting of a meter",
+                field=field,
+                remedy=f"known are: {', '.join(sorted(KNOWN))}",
+            )
+    period_s = settings.get("capture_period_s", 900)
+    if not _is_whole(period_s, 1, _DAY_S) or not _fits_clock(period_s):
+        raise MeterError(
+            f"a capture period of {json.dumps(period_s)} s does not fit the clock",
+            field="capture_period_s",
+            remedy="must divide a day, and be whole minutes or divide one: 1, 60, 300, 900, 3600",
+        )
+    if not _is_whole(settings.get("report_spread_s", 0), 0, _MOST_SPREAD_S):
+        raise MeterError(
+            f"a spread of {json.dumps(settings['report_spread_s'])} s is out of bounds",
+            field="report_spread_s",
+            remedy=f"give 0 to {_MOST_SPREAD_S}",
+        )
+
+
+def _is_whole(value: Any, lowest: int, highest: int) -> bool:
+    return type(value) is int and lowest <= value <= highest
+
+
+def _fits_clock(period_s: int) -> bool:
+    """Return whether the resource takes it too (spec.capturePeriodSeconds)."""
+    return _DAY_S % period_s == 0 and (60 % period_s == 0 or period_s % 60 == 0)
 
 
 def merge(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

@@ -39,10 +39,8 @@ def format_value(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def format_age(seconds: float | None) -> str:
+def format_age(seconds: float) -> str:
     """Return an age in its largest unit, as kubectl does."""
-    if seconds is None:
-        return "unknown"
     whole = int(seconds)
     for length, unit in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "m")):
         if whole >= length:
@@ -64,7 +62,8 @@ def registers_table(document: dict[str, Any]) -> str:
     if document.get("source") == "metered":
         source = "asked from the meter now"
     else:
-        source = f"cached, {format_age(document.get('age_seconds'))} old"
+        age_s = document.get("age_seconds")
+        source = "cached" if age_s is None else f"cached, {format_age(age_s)} old"
     taken = document.get("time") or "at an unknown time"
     status = ", ".join(document.get("status", [])) or "valid"
     line = f"{document['device']}   {taken}   {source}   status: {status}"

@@ -16,6 +16,8 @@ SMART_METERS = f"smartmeters.{GROUP}"
 API_PORT = 8081
 PAGE = 1000
 TIMEOUT_S = 40
+# Parameters of the twin that a person gave as an option.
+_OPTIONS = {"since", "until", "code", "timeout", "live"}
 
 
 def find_condition(meter: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -77,8 +79,10 @@ class Twin:
             connection.close()
         if status >= http.client.BAD_REQUEST:
             fault = document.get("error", {})
-            message = f"{fault.get('field', '')} {fault.get('message', status)}".strip()
-            raise MeterError(message, field=fault.get("field", ""), remedy=fault.get("remedy", ""))
+            field = str(fault.get("field", ""))
+            field = f"--{field}" if field in _OPTIONS else field
+            message = f"{field} {fault.get('message', status)}".strip()
+            raise MeterError(message, field=field, remedy=fault.get("remedy", ""))
         return document
 
     def entries(self, kind: str, since: str | None, until: str | None) -> Iterator[dict[str, Any]]:
