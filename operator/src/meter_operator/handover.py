@@ -66,6 +66,12 @@ def parse_handover(status: Json) -> Handover | None:
     )
 
 
+def find_open(status: Json) -> Handover | None:
+    """Return the handover under way that can still be withdrawn, None if there is none."""
+    found = parse_handover(status)
+    return found if found is not None and found.is_open else None
+
+
 def encode_handover(handover: Handover) -> Json:
     """Return the form in status."""
     return {

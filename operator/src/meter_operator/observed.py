@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from meter_wire.names import API_VERSION, LABEL_EPOCH, MAX_EPOCH
+from meter_wire.word import NO_WORD, Word, parse_word
 
 from meter_operator.desired import Json, Meter
 
-MOST_STATE_BYTES = 2048
+MOST_STATE_BYTES = 4096
+PEER_PORT = 8443
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Pod:
     message: str
     version_number: int = 0
     meter_uid: str = ""
+    address: str = ""
 
     @property
     def gone(self) -> bool:
@@ -46,6 +49,7 @@ class TwinState:
     meter: str = "never"
     last_seen: str = ""
     version: str = ""
+    word: Word = NO_WORD
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,7 @@ def parse_pod(body: dict[str, Any]) -> Pod:
         message=_waiting(status)[:500],
         version_number=int(metadata.get("resourceVersion") or 0),
         meter_uid=_meter_uid(body),
+        address=f"{status['podIP']}:{PEER_PORT}" if status.get("podIP") else "",
     )
 
 
@@ -168,4 +173,5 @@ def parse_state(epoch: int, payload: bytes) -> TwinState:
         meter=str(found.get("meter", "never"))[:16],
         last_seen=str(found.get("lastSeen") or "")[:32],
         version=str(found.get("version") or "")[:64],
+        word=parse_word(found["handover"]) if "handover" in found else NO_WORD,
     )

@@ -4,15 +4,17 @@ Both follow from status alone, so a restarted operator publishes the same bytes 
 term, the Lease's transition count, which only grows). Neighbour: `messenger`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
-from meter_wire.control import ControlRecord, encode_control
+from meter_wire.control import MOST_PEERS, ControlRecord, Peer, encode_control
 from meter_wire.names import build_topic
 from meter_wire.owner_record import OwnerRecord, encode_owner_record
 from meter_wire.portable.keys import derive_key
 
 from meter_operator.desired import EPOCHS_KEPT, Meter, PreviousEpoch
+from meter_operator.handover import FROZEN, find_open
 
 
 class Message(NamedTuple):
@@ -28,12 +30,13 @@ def build_owner_message(meter: Meter, meter_key: bytes, nonce: bytes = b"") -> M
     Its broker is empty: the meter's first. There is one broker only, and the name by which twins
     know it, inside of the cluster, is not the one that a meter outside can dial.
     """
+    handover = find_open(meter.status)
     record = OwnerRecord(
         device=meter.device,
         active=meter.epoch,
         active_id=meter.epoch_id,
-        candidate=0,
-        candidate_id=b"",
+        candidate=handover.epoch if handover else 0,
+        candidate_id=handover.epoch_id if handover else b"",
         highest=meter.highest_epoch,
         broker="",
         counter=meter.owner_counter,
@@ -43,20 +46,48 @@ def build_owner_message(meter: Meter, meter_key: bytes, nonce: bytes = b"") -> M
     return Message(build_topic(meter.device, "owner"), payload)
 
 
-def build_ctl_message(
-    device: str,
-    epoch: int,
-    epoch_id: bytes,
-    state: str,
-    meter_key: bytes,
-    *,
-    term: int,
-    counter: int,
-) -> Message:
+def build_ctl_message(device: str, record: ControlRecord, meter_key: bytes) -> Message:
     """Return the control record of one epoch, with its MAC under K_ctl of that epoch."""
-    key = derive_key(meter_key, "ctl", device, epoch, epoch_id)
-    payload = encode_control(ControlRecord(epoch, epoch_id, state, term, counter), key)
-    return Message(build_topic(device, "ctl", epoch), payload)
+    key = derive_key(meter_key, "ctl", device, record.epoch, record.epoch_id)
+    return Message(build_topic(device, "ctl", record.epoch), encode_control(record, key))
+
+
+def _build_controls(
+    meter: Meter, term: int, live: Mapping[int, str]
+) -> list[tuple[ControlRecord, int]]:
+    """Return the control record of each epoch that status knows, with its key's version.
+
+    The active twin takes from every older one that is still there; the candidate of a handover
+    takes from the active one.
+    """
+    handover = find_open(meter.status)
+    active = Peer(meter.epoch, meter.epoch_id, live.get(meter.epoch, ""))
+    older = [row for row in sorted(meter.previous_epochs) if row.epoch in live]
+    donors = tuple(Peer(row.epoch, row.epoch_id, live[row.epoch]) for row in older)[-MOST_PEERS:]
+    attempt = handover.attempt if handover else ""
+    frozen = handover is not None and handover.phase == FROZEN
+
+    def build(
+        row: PreviousEpoch, state: str, **peers: tuple[Peer, ...]
+    ) -> tuple[ControlRecord, int]:
+        named = attempt if state != "retired" else ""
+        record = ControlRecord(
+            row.epoch, row.epoch_id, state, term, meter.owner_counter, named, **peers
+        )
+        return record, row.key_version
+
+    found = [
+        build(row, "retired", takers=(active._replace(address=""),) if row.epoch in live else ())
+        for row in sorted(meter.previous_epochs)
+    ]
+    own = PreviousEpoch(meter.epoch, meter.epoch_id, meter.epoch_key_version)
+    takers = (Peer(handover.epoch, handover.epoch_id),) if handover else ()
+    found.append(build(own, "frozen" if frozen else "active", takers=takers, donors=donors))
+    if handover:
+        candidate = PreviousEpoch(handover.epoch, handover.epoch_id, handover.key_version)
+        givers = (active,) if active.address else ()
+        found.append(build(candidate, "candidate", donors=givers))
+    return found
 
 
 def build_ctl_removal(device: str, epochs: Iterable[int]) -> list[Message]:
@@ -65,30 +96,26 @@ def build_ctl_removal(device: str, epochs: Iterable[int]) -> list[Message]:
 
 
 def build_messages(
-    meter: Meter, meter_key: Callable[[int], bytes], term: int, nonce: bytes
+    meter: Meter,
+    meter_key: Callable[[int], bytes],
+    term: int,
+    nonce: bytes,
+    live: Mapping[int, str] = MappingProxyType({}),
 ) -> list[Message]:
     """Return all that the broker has to hold for a meter, the *retired* `ctl` first.
 
     `meter_key` has K_meter of each key version. A twin keeps the keys that it was given, so its
-    `ctl` is under those; the owner record is under the version that the meter is to have.
+    `ctl` is under those; the owner record is under the version that the meter is to have. `live`
+    has the address of each epoch's twin that other twins may ask for what it has stored.
     An epoch right below that status has no id of (burned unseen, or of a cluster before its
     restore) cannot be told that it is retired; its `ctl` is removed.
     """
-    known = sorted(meter.previous_epochs)
+    known = {row.epoch for row in meter.previous_epochs}
     lowest = max(1, meter.epoch - EPOCHS_KEPT)
-    unknown = set(range(lowest, meter.epoch)) - {row.epoch for row in known}
-    active = PreviousEpoch(meter.epoch, meter.epoch_id, meter.epoch_key_version)
+    unknown = set(range(lowest, meter.epoch)) - known
     controls = [
-        build_ctl_message(
-            meter.device,
-            row.epoch,
-            row.epoch_id,
-            "active" if row is active else "retired",
-            meter_key(row.key_version),
-            term=term,
-            counter=meter.owner_counter,
-        )
-        for row in [*known, active]
+        build_ctl_message(meter.device, record, meter_key(version))
+        for record, version in _build_controls(meter, term, live)
     ]
     removals = build_ctl_removal(meter.device, sorted(unknown))
     return [*removals, *controls, build_owner_message(meter, meter_key(meter.key_version), nonce)]

@@ -3,12 +3,26 @@
 One epoch, one store: a pod whose emptyDir is gone is never made again, the meter gets the next
 epoch (a takeover). A pod is created only in the reconcile that follows its own allocation, or when
 its store is a persistent volume that outlives it; status names that volume's claim, which no other
-epoch uses. Neighbours: `policies`, `reconciler`.
+epoch uses. A twin that is to be another one is replaced while it runs where a `Clock` is given, by
+takeover otherwise (ADR 5). Neighbours: `policies`, `handover`, `reconciler`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from meter_operator.desired import Desired
+from meter_operator.handover import (
+    TAKE_OVER,
+    WAIT,
+    Decision,
+    Handover,
+    Patience,
+    Side,
+    decide,
+    is_spent,
+    parse_handover,
+)
 from meter_operator.observed import Observed, Pod
 
 FIRST = "First"
@@ -17,41 +31,68 @@ RESTORED = "RestoredCluster"
 SPEC_CHANGED = "SpecChanged"
 CORDONED = "NodeCordoned"
 STORE_CHANGED = "StoreChanged"
+_USUAL = Patience()
+_NOTHING = Decision(WAIT)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """What a decision about a handover needs of time; seconds on the operator's own clock.
+
+    `phase_s`: how long this operator has seen the phase of the handover; `older_s`: by epoch, how
+    long it has seen a twin that is older than the active one; `may_begin`: whether another
+    handover may be under way now.
+    """
+
+    patience: Patience = _USUAL
+    phase_s: float = 0.0
+    older_s: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
+    may_begin: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The next steps, in this order.
 
-    `key_version` is the version of the device's key that the next pod of the epoch is to have.
+    `key_version` is the version of the device's key that the next pod of the epoch is to have;
+    `begin` the reason for a handover, `decision` what is next in the one under way.
     """
 
     allocate_epoch: int = 0
     owner_counter: int = 0
     takeover_reason: str = ""
     key_version: int = 0
+    begin: str = ""
+    decision: Decision = _NOTHING
+    create_candidate: bool = False
     create_pod: bool = False
     retire: tuple[Pod, ...] = ()
     renew_certificate: bool = False
     clear_states: tuple[int, ...] = ()
 
 
-def _takeover_reason(observed: Observed, desired: Desired, pod: Pod | None) -> str:
+def _find_loss(observed: Observed, desired: Desired, pod: Pod | None) -> str:
+    """Return why the active twin cannot go on, empty if it can."""
     meter = observed.meter
     if observed.highest_witness > meter.highest_epoch:
         return RESTORED
     if observed.highest_counter > meter.owner_counter:
         return RESTORED
-    if bool(meter.store_claim) != desired.is_persistent:
-        return STORE_CHANGED
-    if desired.is_persistent:
+    if meter.store_claim or desired.is_persistent:
         return ""
-    if pod is None and not observed.newly_allocated:
-        return POD_GONE
     if pod is None:
-        return SPEC_CHANGED if _has_new_key(observed) else ""
+        return "" if observed.newly_allocated else POD_GONE
     if pod.gone:
         return "PodDeleted" if pod.deleting else "PodFailed"
+    return ""
+
+
+def _find_change(observed: Observed, desired: Desired, pod: Pod | None) -> str:
+    """Return why the active twin is to be another one, empty if it is as it should be."""
+    if bool(observed.meter.store_claim) != desired.is_persistent:
+        return STORE_CHANGED
+    if pod is None:
+        return SPEC_CHANGED if _has_new_key(observed) and not desired.is_persistent else ""
     if pod.spec_hash != desired.spec_hash:
         return SPEC_CHANGED
     return CORDONED if _is_leaving(observed, pod) else ""
@@ -82,24 +123,105 @@ def _replaced(observed: Observed, desired: Desired, pod: Pod | None) -> bool:
     return (desired.is_persistent and differs) or pod.phase in {"Failed", "Succeeded"}
 
 
-def build_plan(observed: Observed, desired: Desired, *, renewal_due: bool = False) -> Plan:
-    """Return what to do next; an empty plan means that all is as it should be."""
+def build_plan(
+    observed: Observed, desired: Desired, *, renewal_due: bool = False, clock: Clock | None = None
+) -> Plan:
+    """Return what to do next; an empty plan means that all is as it should be.
+
+    Without a `clock` nothing is handed over: a changed twin is taken over.
+    """
     meter = observed.meter
     if meter.deleting:
         return Plan()
     if meter.epoch == 0:
         return _allocation(observed, FIRST)
     pod = observed.find_pod(meter.epoch)
-    reason = _takeover_reason(observed, desired, pod)
-    if reason:
-        return _allocation(observed, reason)
+    loss = _find_loss(observed, desired, pod)
+    handover = parse_handover(meter.status)
+    if handover is not None and handover.is_open and clock is not None and loss != RESTORED:
+        return _plan_open(observed, desired, handover, clock)
+    change = _find_change(observed, desired, pod)
+    if loss:
+        return _allocation(observed, loss)
+    if change and handover is None and clock is not None and pod is not None and pod.ready:
+        change, begin = "", change if clock.may_begin else ""
+    else:
+        begin = ""
+    if change == STORE_CHANGED or (change and not desired.is_persistent and handover is None):
+        return _allocation(observed, change)
     if pod is None and _has_new_key(observed):
         return Plan(key_version=meter.key_version)
-    old = tuple(p for p in observed.pods if p.epoch < meter.epoch and not p.deleting)
-    if pod is not None and _replaced(observed, desired, pod):
+    decision = _NOTHING
+    if handover is not None and clock is not None:
+        sides = (_side(observed, handover.source), _side(observed, handover.epoch))
+        decision = decide(handover, *sides, wanted="", age_s=clock.phase_s, patience=clock.patience)
+    old = _overdue(observed, handover, clock)
+    if clock is None and pod is not None and _replaced(observed, desired, pod):
         old = (*old, pod)
     # The farewell of a twin whose pod is gone: only the operator can remove it from the broker.
-    over = tuple(sorted(e for e in observed.states if e < meter.epoch and not observed.find_pod(e)))
+    gone = (e for e in observed.states if e != meter.epoch and not observed.find_pod(e))
+    over = tuple(sorted(e for e in gone if e < meter.highest_epoch))
     return Plan(
-        create_pod=pod is None, retire=old, renew_certificate=renewal_due, clear_states=over
+        begin=begin,
+        decision=decision,
+        create_pod=pod is None,
+        retire=old,
+        renew_certificate=renewal_due,
+        clear_states=over,
     )
+
+
+def _plan_open(observed: Observed, desired: Desired, handover: Handover, clock: Clock) -> Plan:
+    """Return what is next in a handover that can still be withdrawn."""
+    meter = observed.meter
+    active = _side(observed, handover.source)
+    candidate = _side(observed, handover.epoch)
+    if observed.newly_allocated and observed.find_pod(handover.epoch) is None:
+        return Plan(create_candidate=True)
+    decision = decide(
+        handover,
+        active._replace(exists=True) if meter.store_claim else active,
+        candidate,
+        wanted=desired.spec_hash,
+        age_s=clock.phase_s,
+        patience=clock.patience,
+    )
+    if decision.verb == TAKE_OVER:
+        return _allocation(observed, decision.reason.partition(":")[0])
+    lost = bool(meter.store_claim) and observed.find_pod(meter.epoch) is None
+    return Plan(decision=decision, create_pod=lost, retire=_overdue(observed, handover, clock))
+
+
+def _side(observed: Observed, epoch: int) -> Side:
+    """Return one twin as the cluster and its own word show it."""
+    pod, state = observed.find_pod(epoch), observed.states.get(epoch)
+    exists = pod is not None and not pod.gone
+    trouble = pod.message if pod is not None else ""
+    if state is None:
+        return Side(exists, trouble=trouble)
+    return Side(exists, state.online, trouble, state.word)
+
+
+def _overdue(observed: Observed, handover: Handover | None, clock: Clock | None) -> tuple[Pod, ...]:
+    """Return the older twins that can go: nobody misses what they hold (design rule 7)."""
+    own = observed.meter.epoch
+    if clock is None:
+        return tuple(p for p in observed.pods if p.epoch < own and not p.deleting)
+    kept = {own, handover.source, handover.epoch} if handover is not None else {own}
+    older = [p for p in observed.pods if not p.deleting]
+    active = _side(observed, observed.meter.epoch)
+    return tuple(
+        pod
+        for pod in older
+        if pod.epoch not in kept
+        and (
+            _never_began(observed, pod)
+            or is_spent(pod.epoch, _side(observed, pod.epoch), active)
+            or clock.older_s.get(pod.epoch, 0.0) >= clock.patience.final_s
+        )
+    )
+
+
+def _never_began(observed: Observed, pod: Pod) -> bool:
+    """Whether a twin cannot hold anything: it was never ready, and never spoke to the broker."""
+    return pod.gone or (not pod.ready and pod.epoch not in observed.states)

@@ -6,6 +6,8 @@ allocated by this very process is remembered, because only then may a pod be cre
 
 import logging
 import secrets
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
@@ -15,9 +17,11 @@ from meter_wire.names import build_twin_name
 from meter_operator import builders, plan
 from meter_operator.cache import Cache
 from meter_operator.cluster import Cluster, ConflictError
-from meter_operator.desired import EPOCHS_KEPT, Desired, Json, Key, Meter, PreviousEpoch, desire
+from meter_operator.decisions import build_allocation
+from meter_operator.desired import Desired, Json, Key, Meter, desire
 from meter_operator.events import Events
 from meter_operator.fleet import Fleet
+from meter_operator.handover import Patience, find_open, parse_handover
 from meter_operator.observed import Observed, Pod, Witness
 from meter_operator.owner import (
     Message,
@@ -28,10 +32,12 @@ from meter_operator.owner import (
 from meter_operator.policies import Violation, find_violation
 from meter_operator.settings import Settings
 from meter_operator.status import build_decision_status, build_status, changed
+from meter_operator.succession import Succession, find_addresses
 from meter_operator.twins import Twins
 
 log = logging.getLogger(__name__)
 PUBLIC_KEY_DIGITS = 64
+_USUAL = Patience()
 
 
 class Publisher(Protocol):
@@ -54,8 +60,14 @@ class Reconciler:
         publisher: Publisher,
         settings: Settings,
         events: Events,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+        patience: Patience = _USUAL,
     ) -> None:
-        """Keep the parts; nothing is read yet."""
+        """Keep the parts; nothing is read yet. `clock` in seconds, `random` n → n bytes."""
+        self._time_s = clock
+        self._random = random
         self._events = events
         self._cache = cache
         self._cluster = cluster
@@ -64,6 +76,7 @@ class Reconciler:
         self._settings = settings
         self._twins = Twins(cache, cluster, fleet, settings, events)
         self._allocated: set[tuple[str, int]] = set()
+        self._succession = Succession(self._decide, self._publish, events, random, patience)
 
     async def reconcile(self, key: Key) -> bool:
         """Bring one meter closer to what it should be; True when there is more to do at once.
@@ -76,7 +89,7 @@ class Reconciler:
         """
         again = await self._look(key)
         meter = self._cache.meters.get(key)
-        if again and meter is not None and (meter.uid, meter.epoch) in self._allocated:
+        if again and meter is not None and (meter.uid, _newest(meter)) in self._allocated:
             again = await self._look(key)
         return again
 
@@ -122,7 +135,7 @@ class Reconciler:
             pods=self._cache.pods_of(meter),
             states=dict(self._cache.states.get(meter.device, {})),
             witness=self._cache.witnesses.get(meter.device, Witness()),
-            newly_allocated=(meter.uid, meter.epoch) in self._allocated,
+            newly_allocated=(meter.uid, _newest(meter)) in self._allocated,
             leaving=self._cache.leaving.get(meter.key, ""),
         )
 
@@ -138,7 +151,8 @@ class Reconciler:
 
     async def _act(self, observed: Observed, desired: Desired) -> bool:
         pod = observed.find_pod(observed.meter.epoch)
-        steps = plan.build_plan(observed, desired, renewal_due=_renewal_due(pod))
+        clock = self._clock(observed)
+        steps = plan.build_plan(observed, desired, renewal_due=_renewal_due(pod), clock=clock)
         if steps.takeover_reason == plan.POD_GONE and await self._find_unseen(observed.meter):
             return True
         if steps.allocate_epoch:
@@ -147,19 +161,42 @@ class Reconciler:
         if steps.key_version:
             await self._decide(observed.meter, {"keyVersion": steps.key_version})
             return True
-        if steps.create_pod:
-            if observed.meter.store_claim:  # made again in its epoch, with other keys perhaps
-                await self._publisher.publish(self.messages_of(observed.meter))
-            await self._twins.create(observed, desired)
-            self._allocated.discard((observed.meter.uid, observed.meter.epoch))
+        if steps.begin:
+            decided = await self._succession.begin(observed, desired, steps.begin)
+            if decided is not None:
+                self._allocated.add((decided.uid, _newest(decided)))
+            return True
+        if await self._succession.follow(observed, steps.decision):
+            return True
+        await self._make(observed, desired, steps)
         for old in steps.retire:
-            await self._twins.remove(observed.meter, old)
+            await self._twins.remove(observed.meter, old, with_secret=clock is not None)
         if steps.renew_certificate and pod is not None:
             await self._twins.renew(observed.meter, pod)
         if steps.clear_states:
             device = observed.meter.device
             await self._publisher.publish(build_state_removal(device, steps.clear_states))
         return False
+
+    async def _make(self, observed: Observed, desired: Desired, steps: plan.Plan) -> None:
+        meter = observed.meter
+        handover = parse_handover(meter.status)
+        if steps.create_candidate and handover is not None:
+            await self._twins.create_candidate(observed, desired, handover)
+            self._allocated.discard((meter.uid, handover.epoch))
+        if steps.create_pod:
+            if meter.store_claim:  # made again in its epoch, with other keys perhaps
+                await self._publish(meter)
+            await self._twins.create(observed, desired)
+            self._allocated.discard((meter.uid, meter.epoch))
+
+    def _clock(self, observed: Observed) -> plan.Clock | None:
+        if not self._settings.handover:
+            return None
+        return self._succession.clock(observed, self._time_s())
+
+    async def _publish(self, meter: Meter) -> None:
+        await self._publisher.publish(self.messages_of(meter))
 
     async def _find_unseen(self, meter: Meter) -> bool:
         """Ask the API itself before a takeover: the watch may be behind, or have just begun."""
@@ -177,15 +214,8 @@ class Reconciler:
         """
         meter = observed.meter
         epoch, reason = steps.allocate_epoch, steps.takeover_reason
-        decision: Json = {
-            "epoch": epoch,
-            "epochId": secrets.token_hex(16),
-            "keyVersion": meter.key_version,
-            "highestEpoch": epoch,
-            "ownerCounter": steps.owner_counter,
-            "previousEpochs": _previous(meter),
-            "storeClaim": build_twin_name(meter.device, epoch) if desired.is_persistent else None,
-        }
+        identity = self._random(16).hex()
+        decision = build_allocation(meter, desired, epoch, identity, steps.owner_counter)
         status = build_decision_status(observed, desired, decision, datetime.now(UTC))
         decided = await self._decide(meter, status)
         if decided is None:
@@ -215,7 +245,8 @@ class Reconciler:
         """
         nonce = nonce or self._cache.nonces.get(meter.device, b"")
         keys = partial(self._fleet.meter_key, meter.device)
-        return build_messages(meter, keys, self._publisher.term, nonce)
+        live = find_addresses(self._cache.pods_of(meter)) if self._settings.handover else {}
+        return build_messages(meter, keys, self._publisher.term, nonce, live)
 
     async def _say(
         self, observed: Observed, desired: Desired | None, violation: Violation | None
@@ -236,14 +267,10 @@ class Reconciler:
             self._events.add(meter, ready["reason"], ready["message"], kind)
 
 
-def _previous(meter: Meter) -> list[Json]:
-    """Return the epochs that are retired once the meter has the next, the newest first."""
-    active = PreviousEpoch(meter.epoch, meter.epoch_id, meter.epoch_key_version)
-    kept = [*([active] if meter.epoch else []), *meter.previous_epochs][:EPOCHS_KEPT]
-    return [
-        {"epoch": row.epoch, "epochId": row.epoch_id.hex(), "keyVersion": row.key_version}
-        for row in kept
-    ]
+def _newest(meter: Meter) -> int:
+    """Return the epoch of the twin that was decided on last."""
+    handover = find_open(meter.status)
+    return handover.epoch if handover is not None else meter.epoch
 
 
 def _renewal_due(pod: Pod | None) -> bool:

@@ -3,6 +3,7 @@
 `builders` says what they look like, `plan` when they are due. Neighbour: `reconciler`.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 
@@ -17,6 +18,7 @@ from meter_operator.cluster import Cluster, ClusterError
 from meter_operator.desired import Desired, Json, Meter
 from meter_operator.events import Events
 from meter_operator.fleet import Fleet
+from meter_operator.handover import Handover
 from meter_operator.observed import Observed, Pod
 from meter_operator.settings import Settings
 
@@ -37,13 +39,33 @@ class Twins:
         self._events = events
         self._namespaces: set[str] = set()
 
+    async def create_candidate(
+        self, observed: Observed, desired: Desired, handover: Handover
+    ) -> None:
+        """Make all that the candidate of a handover needs; what the active twin has stays.
+
+        Raises:
+            ClusterError: the API refused; what was made is found again.
+        """
+        status = observed.meter.status | {
+            "epoch": handover.epoch,
+            "epochId": handover.attempt,
+            "keyVersion": handover.key_version,
+            "storeClaim": handover.store_claim or None,
+        }
+        meter = replace(observed.meter, status=status)
+        await self._make(meter, desired)
+
     async def create(self, observed: Observed, desired: Desired) -> None:
         """Make all that the active epoch needs, the pod last.
 
         Raises:
             ClusterError: the API refused; what was made is found again.
         """
-        meter = observed.meter
+        await self._let_go_of_secrets(observed)
+        await self._make(observed.meter, desired)
+
+    async def _make(self, meter: Meter, desired: Desired) -> None:
         namespace = meter.key.namespace
         await self._prepare(namespace)
         if desired.is_persistent:
@@ -55,7 +77,6 @@ class Twins:
         pod = builders.build_pod(
             meter, desired, meter.epoch, not_after=not_after, pull_policy=self._settings.pull_policy
         )
-        await self._let_go_of_secrets(observed)
         created = await self._cluster.create(pod)
         if created is not None:
             self._cache.store_pod(created)
@@ -89,15 +110,20 @@ class Twins:
             if epoch not in pods:
                 await self._cluster.remove("Secret", meter.key.namespace, name)
                 continue
-            body = {"metadata": {"ownerReferences": builders.build_pod_owner(pods[epoch])}}
-            try:
-                await self._cluster.merge("Secret", meter.key.namespace, name, body)
-            except ClusterError as error:
-                if error.status != HTTPStatus.NOT_FOUND:
-                    raise
+            await self._let_go_of_secret(meter, pods[epoch])
 
-    async def remove(self, meter: Meter, pod: Pod) -> None:
-        """Delete a pod; its Secret has been let go of before its successor was made."""
+    async def _let_go_of_secret(self, meter: Meter, pod: Pod) -> None:
+        body = {"metadata": {"ownerReferences": builders.build_pod_owner(pod)}}
+        try:
+            await self._cluster.merge("Secret", meter.key.namespace, pod.name, body)
+        except ClusterError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+
+    async def remove(self, meter: Meter, pod: Pod, *, with_secret: bool = False) -> None:
+        """Delete a pod; `with_secret` if the making of its successor has not let go of that."""
+        if with_secret:
+            await self._let_go_of_secret(meter, pod)
         await self._cluster.remove("Pod", meter.key.namespace, pod.name, pod.uid)
 
     async def renew(self, meter: Meter, pod: Pod) -> None:

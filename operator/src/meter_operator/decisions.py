@@ -1,0 +1,138 @@
+"""What each decision writes to status: one compare-and-swap, and everything else follows. Pure.
+
+The counter of the owner record rises with every decision, so that no party can take an older word
+for a newer one (design rule 1). An epoch that was allocated and not committed is burned: it is
+kept among the previous ones, its twin is a donor like any other. Neighbours: `plan` (which
+decision), `status` (the rest), `reconciler` (who writes).
+"""
+
+from typing import Any
+
+from meter_wire.names import build_twin_name
+
+from meter_operator.desired import EPOCHS_KEPT, Desired, Json, Meter, PreviousEpoch
+from meter_operator.handover import (
+    COMMITTED,
+    PREPARING,
+    Handover,
+    encode_handover,
+    parse_handover,
+)
+
+HANDOVERS_KEPT = 5
+
+
+def build_allocation(
+    meter: Meter, desired: Desired, epoch: int, epoch_id: str, counter: int
+) -> Json:
+    """Return a takeover, or the first epoch: it is active at once."""
+    return {
+        "epoch": epoch,
+        "epochId": epoch_id,
+        "keyVersion": meter.key_version,
+        "highestEpoch": epoch,
+        "ownerCounter": counter,
+        "previousEpochs": _previous(meter, _active(meter), _burned(meter)),
+        "storeClaim": build_twin_name(meter.device, epoch) if desired.is_persistent else None,
+        **_ended(meter, "TakenOver", "", ""),
+    }
+
+
+def build_begin(
+    meter: Meter, desired: Desired, *, epoch: int, epoch_id: bytes, reason: str, now: str
+) -> Json:
+    """Return the decision that a candidate is made."""
+    handover = Handover(
+        phase=PREPARING,
+        epoch=epoch,
+        epoch_id=epoch_id,
+        key_version=meter.key_version,
+        store_claim=build_twin_name(meter.device, epoch) if desired.is_persistent else "",
+        source=meter.epoch,
+        spec_hash=desired.spec_hash,
+        reason=reason,
+        version=desired.version,
+        begun=now,
+    )
+    return {
+        "highestEpoch": epoch,
+        "ownerCounter": meter.owner_counter + 1,
+        "handover": encode_handover(handover),
+    }
+
+
+def build_phase(meter: Meter, handover: Handover, phase: str) -> Json:
+    """Return the decision that a handover is in its next phase."""
+    return {
+        "ownerCounter": meter.owner_counter + 1,
+        "handover": encode_handover(handover._replace(phase=phase)),
+    }
+
+
+def build_commit(meter: Meter, handover: Handover) -> Json:
+    """Return the decision: from now on the candidate is the meter's twin."""
+    return {
+        "epoch": handover.epoch,
+        "epochId": handover.attempt,
+        "keyVersion": handover.key_version,
+        "storeClaim": handover.store_claim or None,
+        "previousEpochs": _previous(meter, _active(meter)),
+        **build_phase(meter, handover, COMMITTED),
+    }
+
+
+def build_abort(meter: Meter, reason: str, now: str) -> Json:
+    """Return the decision that the candidate is given up; its epoch is burned."""
+    return {
+        "ownerCounter": meter.owner_counter + 1,
+        "previousEpochs": _previous(meter, _burned(meter)),
+        **_ended(meter, "Aborted", reason, now),
+    }
+
+
+def build_finish(meter: Meter, reason: str, now: str) -> Json:
+    """Return the end of a handover: the old twin may go."""
+    return _ended(meter, "Lost" if reason.startswith("Lost") else "Done", reason, now)
+
+
+def _ended(meter: Meter, result: str, reason: str, now: str) -> Json:
+    handover = parse_handover(meter.status)
+    if handover is None:
+        return {}
+    row: dict[str, Any] = {
+        "from": handover.source,
+        "to": handover.epoch,
+        "version": handover.version or None,
+        "specHash": handover.spec_hash,
+        "reason": handover.reason,
+        "begunAt": handover.begun,
+        "endedAt": now or handover.begun,
+        "result": result,
+        "message": reason[:300],
+    }
+    row = {name: value for name, value in row.items() if value is not None}
+    kept = [row, *(meter.status.get("handovers") or [])][:HANDOVERS_KEPT]
+    return {"handover": None, "handovers": kept}
+
+
+def _active(meter: Meter) -> PreviousEpoch | None:
+    if not meter.epoch:
+        return None
+    return PreviousEpoch(meter.epoch, meter.epoch_id, meter.epoch_key_version)
+
+
+def _burned(meter: Meter) -> PreviousEpoch | None:
+    handover = parse_handover(meter.status)
+    if handover is None or not handover.is_open:
+        return None
+    return PreviousEpoch(handover.epoch, handover.epoch_id, handover.key_version)
+
+
+def _previous(meter: Meter, *new: PreviousEpoch | None) -> list[Json]:
+    """Return the epochs that are retired after a decision, the highest first."""
+    rows = {row for row in (*new, *meter.previous_epochs) if row is not None}
+    kept = sorted(rows, reverse=True)[:EPOCHS_KEPT]
+    return [
+        {"epoch": row.epoch, "epochId": row.epoch_id.hex(), "keyVersion": row.key_version}
+        for row in kept
+    ]

@@ -1,0 +1,144 @@
+"""Carries out what was decided about handovers, and remembers since when what has been seen.
+
+Deadlines count on this process's own clock: a restart gives every phase its whole time again,
+which costs time and never data. Neighbours: `handover` (what is decided), `decisions` (what is
+written), `reconciler` (who calls).
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
+
+from meter_operator import decisions
+from meter_operator.desired import Desired, Json, Meter
+from meter_operator.events import Events
+from meter_operator.handover import (
+    ABORT,
+    ANNOUNCE,
+    COMMIT,
+    FINISH,
+    FREEZE,
+    FROZEN,
+    Decision,
+    Patience,
+    parse_handover,
+)
+from meter_operator.observed import Observed, Pod
+from meter_operator.plan import Clock
+
+Decide = Callable[[Meter, Json], Awaitable[Meter | None]]
+Publish = Callable[[Meter], Awaitable[None]]
+
+
+class Succession:
+    """The handovers of all meters."""
+
+    def __init__(
+        self,
+        decide: Decide,
+        publish: Publish,
+        events: Events,
+        random: Callable[[int], bytes],
+        patience: Patience,
+    ) -> None:
+        """`decide` writes a decision, None when the meter was changed; `publish` says it."""
+        self._decide = decide
+        self._publish = publish
+        self._events = events
+        self._patience = patience
+        self._random = random
+        self._since: dict[tuple[str, int, str], float] = {}
+        self._announced: set[tuple[str, str]] = set()
+
+    def clock(self, observed: Observed, now_s: float) -> Clock:
+        """Return what a plan needs of time."""
+        meter = observed.meter
+        handover = parse_handover(meter.status)
+        seen = {(meter.uid, pod.epoch, "older") for pod in observed.pods}
+        if handover is not None:
+            seen.add((meter.uid, handover.epoch, handover.phase))
+        for key in [one for one in self._since if one[0] == meter.uid and one not in seen]:
+            del self._since[key]
+        age = {key: now_s - self._since.setdefault(key, now_s) for key in seen}
+        return Clock(
+            patience=self._patience,
+            phase_s=age[meter.uid, handover.epoch, handover.phase] if handover else 0.0,
+            older_s={key[1]: value for key, value in age.items() if key[2] == "older"},
+            may_begin=not self._waits(meter, now_s),
+        )
+
+    def _waits(self, meter: Meter, now_s: float) -> bool:
+        """Whether the last try is too recent for another one: the given-up pod is still there."""
+        rows = meter.status.get("handovers") or []
+        failed = [row for row in rows if row["result"] == "Aborted"]
+        if not rows or rows[0]["result"] != "Aborted":
+            return False
+        pause_s = min(30.0 * 2 ** len(failed), 3600.0)
+        since_s = self._since.get((meter.uid, int(rows[0]["to"]), "older"))
+        return since_s is not None and now_s - since_s < pause_s
+
+    def forget(self, uid: str) -> None:
+        """Forget a meter that is gone."""
+        for key in [one for one in self._since if one[0] == uid]:
+            del self._since[key]
+
+    async def begin(self, observed: Observed, desired: Desired, reason: str) -> Meter | None:
+        """Decide on a candidate; None when the meter was changed meanwhile."""
+        meter = observed.meter
+        status = decisions.build_begin(
+            meter,
+            desired,
+            epoch=observed.highest_witness + 1,
+            epoch_id=self._random(16),
+            reason=reason,
+            now=_stamp(),
+        )
+        decided = await self._decide(meter, status)
+        if decided is not None:
+            text = f"epoch {status['highestEpoch']} is to replace {meter.epoch}: {reason}"
+            self._events.add(decided, "HandoverBegun", text)
+            await self._publish(decided)
+        return decided
+
+    async def follow(self, observed: Observed, decision: Decision) -> bool:
+        """Carry out a decision; whether the meter is to be looked at again at once."""
+        meter = observed.meter
+        handover = parse_handover(meter.status)
+        if handover is None:
+            return False
+        if decision.verb == ANNOUNCE:
+            if (meter.uid, handover.attempt) not in self._announced:
+                self._announced.add((meter.uid, handover.attempt))
+                await self._publish(meter)
+            return False
+        status = {
+            FREEZE: lambda: decisions.build_phase(meter, handover, FROZEN),
+            COMMIT: lambda: decisions.build_commit(meter, handover),
+            ABORT: lambda: decisions.build_abort(meter, decision.reason, _stamp()),
+            FINISH: lambda: decisions.build_finish(meter, decision.reason, _stamp()),
+        }.get(decision.verb)
+        if status is None:
+            return False
+        decided = await self._decide(meter, status())
+        if decided is not None:
+            self._say(decided, decision, handover.source, handover.epoch)
+            await self._publish(decided)
+        return True
+
+    def _say(self, meter: Meter, decision: Decision, source: int, epoch: int) -> None:
+        texts = {
+            FREEZE: ("HandoverFrozen", f"epoch {source} acts on nobody until the decision"),
+            COMMIT: ("HandoverCommitted", f"epoch {epoch} is the meter's twin"),
+            ABORT: ("HandoverAborted", f"epoch {source} goes on: {decision.reason}"),
+            FINISH: ("HandoverDone", f"epoch {epoch} has all that {source} had"),
+        }
+        reason, text = texts[decision.verb]
+        self._events.add(meter, reason, text, "Warning" if decision.verb == ABORT else "Normal")
+
+
+def find_addresses(pods: Iterable[Pod]) -> dict[int, str]:
+    """Return by epoch where twins can be asked for what they hold."""
+    return {pod.epoch: pod.address for pod in pods if pod.address and not pod.gone}
+
+
+def _stamp() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
