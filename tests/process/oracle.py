@@ -11,7 +11,8 @@ import sqlite3
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from meter_wire.portable.entry import chain, chain_hole
+from meter_wire.entries import Entry, parse_entry
+from meter_wire.portable.entry import STATUS_CLOCK_ADJUSTED, chain, chain_hole
 
 
 class Identity(NamedTuple):
@@ -77,6 +78,22 @@ class Ledger:
             first <= identity.seq <= last
             for first, last, _ in self.holes.get(identity.incarnation, ())
         )
+
+    def parsed(self) -> list[tuple[int, Entry]]:
+        """Return (number, entry) of everything, in the order of the numbers."""
+        return [(seq, parse_entry(raw)) for rows in self.raw.values() for seq, raw in rows]
+
+    def event_codes(self) -> set[int]:
+        """Return the codes of all events."""
+        return {entry.event_code for _, entry in self.parsed() if entry.event_code is not None}
+
+    def adjusted(self) -> list[int]:
+        """Return the numbers of the readings in whose interval the clock was stepped."""
+        return [
+            seq
+            for seq, entry in self.parsed()
+            if not entry.is_event and entry.status & STATUS_CLOCK_ADJUSTED
+        ]
 
     def reasons(self) -> set[int]:
         return {reason for rows in self.holes.values() for _, _, reason in rows}

@@ -1,0 +1,114 @@
+"""A clock that was wrong, steps or is missing neither loses nor repeats a reading.
+
+Real processes; the oracle is the firmware's own log. Neighbours: `test_faults`, `wrong_clock`.
+"""
+
+import itertools
+import pathlib
+import sys
+import time
+
+import pytest
+from final_check import settle
+from harness import World
+from oracle import Ledger, read_store
+from processes import wait_for
+
+pytestmark = pytest.mark.timeout(300)
+CLOCK_STEP = 3
+STEP_S = 7
+"""More than is slewed (3 s); there and back it is less than a twin may move in a day (60 s)."""
+AFTER = STEP_S + 3
+"""Readings after each step: those after the step back show every repeated second."""
+
+
+@pytest.mark.parametrize("error_s", [-40, 40], ids=["forward", "back"])
+def test_a_stepped_clock_neither_loses_nor_repeats(world: World, error_s: int) -> None:
+    world.start()
+    world.wait_stored(6)
+    world.firmware.kill()
+    world.configure_meter(rtc_error_s=error_s)
+    world.firmware.start()
+    wait_for(lambda: CLOCK_STEP in read_store(world.twin.store).event_codes(), "a step", 60)
+    wait_for(lambda: read_store(world.twin.store).adjusted(), "a flagged reading")
+    ledger = settle(world)
+    (rows,) = ledger.raw.values()
+    newest_s = int.from_bytes(rows[-1][1][3:7], "big")
+    assert abs(newest_s - time.time()) < 10, "the offset of the clock was kept"
+
+
+def test_without_a_clock_the_meter_counts_on_and_is_set_by_its_twin(world: World) -> None:
+    world.start_broker()
+    world.make_firmware(rtc=False).start()
+    wait_for(lambda: sum(k == 1 for k, _ in world.oracle().values()) >= 2, "readings without time")
+    world.operator.start()
+    world.operator.take_over()
+    world.twin.start()
+    ledger = settle(world)
+    (rows,) = ledger.raw.values()
+    first = next(raw for _, raw in rows if raw[0] == 1)
+    assert int.from_bytes(first[3:7], "big") == 0
+    assert int.from_bytes(first[1:3], "big") & 0x90 == 0x90
+    assert {4} <= ledger.event_codes(), "clock_set"
+
+
+def steps(ledger: Ledger) -> list[tuple[int, int]]:
+    """Return (number, offset in ms) of each step of the clock."""
+    return [
+        (seq, int(entry.arguments[0]))
+        for seq, entry in ledger.parsed()
+        if entry.event_code == CLOCK_STEP
+    ]
+
+
+def readings(ledger: Ledger) -> list[tuple[int, int]]:
+    """Return (number, UTC second) of each reading."""
+    return [(seq, entry.time_s) for seq, entry in ledger.parsed() if not entry.is_event]
+
+
+def restart_twin_with_clock(world: World, shift_s: int) -> None:
+    """Kill the twin; the next one has a wrong clock, which it tells the meter with WELCOME."""
+    world.twin.kill()
+    runner = pathlib.Path(__file__).with_name("wrong_clock.py")
+    world.twin.command = [sys.executable, str(runner), str(shift_s)]
+    world.twin.start()
+
+
+def wait_step(world: World, count: int) -> None:
+    """Wait until so many steps are stored, and some readings after the last."""
+
+    def happened() -> bool:
+        ledger = read_store(world.twin.store)
+        found = steps(ledger)
+        if len(found) < count:
+            return False
+        return len([seq for seq, _ in readings(ledger) if seq > found[-1][0]]) >= AFTER
+
+    wait_for(happened, f"step {count} of the clock and {AFTER} readings", 90, 0.5)
+
+
+def test_a_running_meter_s_clock_steps_both_ways_and_no_interval_is_lost(world: World) -> None:
+    world.start()
+    world.wait_stored(6)
+    process = world.firmware.pid
+    restart_twin_with_clock(world, STEP_S)
+    wait_step(world, 1)
+    restart_twin_with_clock(world, 0)
+    wait_step(world, 2)
+    assert world.firmware.pid == process, "the meter was restarted"
+    world.wait_stored()
+    ledger = world.check()
+    (forth, forth_ms), (back, back_ms) = steps(ledger)
+    assert abs(forth_ms - STEP_S * 1000) < 1000
+    assert abs(back_ms + STEP_S * 1000) < 1000
+    rows = readings(ledger)
+    after = [next(seq for seq, _ in rows if seq > step) for step in (forth, back)]
+    assert ledger.adjusted() == after, "the readings that the steps fell into are flagged"
+    moved = {seq: late - early for (_, early), (seq, late) in itertools.pairwise(rows)}
+    assert {by for seq, by in moved.items() if seq not in after} == {1}, "each second once"
+    assert abs(moved[after[0]] - 1 - STEP_S) <= 1
+    assert abs(moved[after[1]] - 1 + STEP_S) <= 1
+    times = [time_s for _, time_s in rows]
+    assert len(times) - len(set(times)) >= STEP_S - 1, "both readings of a repeated second are kept"
+    assert abs(times[-1] - time.time()) < 10
+    settle(world)
