@@ -64,7 +64,8 @@ def _meter_connected(state: TwinState | None, before: Json | None, *, serving: b
     if state.meter == "silent":
         text = "the meter has been silent; its readings wait in its ring"
         return _condition("MeterConnected", False, "Silent", text)
-    return _condition("MeterConnected", False, "NeverSeen", "the meter has not spoken yet")
+    text = "the meter has not spoken to this twin yet"
+    return _condition("MeterConnected", False, "NeverSeen", text)
 
 
 def coarse(moment: str) -> str:

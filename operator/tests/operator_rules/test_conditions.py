@@ -26,6 +26,17 @@ async def test_a_silent_meter_is_shown(operator):
     assert operator.condition("Ready")["status"] == "True"
 
 
+async def test_a_meter_that_a_new_twin_has_not_heard_is_said_of_this_twin_only(operator):
+    """`lastSeen` of an earlier epoch stands beside it."""
+    await serving(operator)
+    operator.cache.states["house-1"] = {1: TwinState(1, online=True, meter="never")}
+    await operator.settle()
+    assert operator.status()["lastSeen"] == "2026-06-01T10:05:00Z"
+    found = operator.condition("MeterConnected")
+    assert found["reason"] == "NeverSeen"
+    assert found["message"] == "the meter has not spoken to this twin yet"
+
+
 async def test_a_broker_restart_flips_nothing(operator):
     await serving(operator)
     before = operator.cluster.writes
