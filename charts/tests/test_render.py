@@ -274,12 +274,36 @@ def test_the_unencrypted_port_is_off_unless_asked_for(render):
         ("mosqitto.maxConnections=5", "mosqitto"),
         ("operator.replicas=0", "replicas"),
         ("meterNamespaces={A_B}", "meterNamespaces"),
+        ("mosquitto.persistence.size=abc", "size"),
+        ("mosquitto.persistence.size=1GB", "size"),
+        ("mosquitto.persistence.size=-1Gi", "size"),
+        ("mosquitto.persistence.size=0", "size"),
+        ("broker.externalHost=a b", "externalHost"),
+        ("broker.externalHost=mqtt.example.org:8883", "externalHost"),
+        ("broker.externalHost=mqtts://mqtt.example.org", "externalHost"),
+        ("broker.externalHost=-mqtt", "externalHost"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(helm, setting, complaint):
     done = helm("template", "x", str(CHART), "--set", setting)
     assert done.returncode != 0
     assert complaint in done.stderr
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "mosquitto.persistence.size=0.5Gi",
+        "mosquitto.persistence.size=200M",
+        "broker.externalHost=mqtt-1.example.org",
+        "broker.externalHost=192.0.2.1",
+        "broker.externalHost=2001:db8::1",
+        "broker.externalHost=",
+    ],
+)
+def test_a_size_and_a_host_as_kubernetes_takes_them_are_taken(helm, setting):
+    done = helm("template", "x", str(CHART), "--set", setting)
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_old_cluster_is_refused(helm):
