@@ -16,9 +16,17 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session", autouse=True)
 def street():
-    """Every meter is Ready and speaks to its twin before the first test."""
-    for kind in ("Ready", "MeterConnected"):
-        demo.kubectl("wait", f"--for=condition={kind}", "meter", *demo.DEVICES, "--timeout=100s", timeout=120)  # fmt: skip
+    """Every meter runs what was built here and answers before the first test.
+
+    That its condition says so is not enough: it may be older than the meter's pod.
+    """
+    demo.until(demo.runs_what_was_built, "pods run what was built (make demo)", 20)
+    demo.kubectl("wait", "--for=condition=Ready", "meter", *demo.DEVICES, "--timeout=100s", timeout=120)  # fmt: skip
+    pods = [f"pod/meter-{device}" for device in demo.DEVICES]
+    demo.kubectl("wait", "--for=condition=Ready", *pods, "--timeout=100s", timeout=120)
+    for device in demo.DEVICES:
+        demo.until(lambda device=device: demo.answers(device), f"{device} answers", 100)
+    demo.kubectl("wait", "--for=condition=MeterConnected", "meter", *demo.DEVICES, "--timeout=100s", timeout=120)  # fmt: skip
 
 
 @pytest.fixture

@@ -31,13 +31,16 @@ from target import (
 NAMESPACE = "metertwin-demo"
 RELEASE = "metertwin"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-TWIN_OF_HOUSE_2 = "metertwin.io/role=twin,metertwin.io/device=house-2"
+REPLACE_A_TWIN = (
+    "kubectl delete pod -l metertwin.io/role=twin,metertwin.io/device=house-2"
+    " && kubectl wait meter house-2 --for=condition=Ready"
+)
 COMMANDS = (
     ("the registers of a house, from its twin", "kubectl meter read house-1"),
     ("the same, asked from the meter now", "kubectl meter read house-3 --live"),
     ("what the twin has stored", "kubectl meter readings house-1 --since 1h -o json"),
     ("what happened", "kubectl meter events house-1"),
-    ("delete a twin: the next comes, nothing lost", f"kubectl delete pod -l {TWIN_OF_HOUSE_2}"),
+    ("delete a twin and see the next one come; nothing is lost", REPLACE_A_TWIN),
 )
 POLICY_NOTES = {
     "held": "",
@@ -156,7 +159,7 @@ def show(target: Target) -> None:
     print(f"  export KUBECONFIG={target.kubeconfig} PATH={path_of(target)}:$PATH")
     print(f"  kubectl config set-context --current --namespace {NAMESPACE}")
     for what, command in COMMANDS:
-        print(f"  {command:<52} # {what}")
+        print(f"  # {what}\n  {command}")
 
 
 def path_of(target: Target) -> str:

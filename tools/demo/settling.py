@@ -7,7 +7,7 @@ container, and each meter has to answer itself. Neighbours: ``street.py``, ``dem
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -58,9 +58,7 @@ def pinned(target: Target, namespace: str) -> set[str]:
     }
 
 
-def find_older(
-    pods: list[dict[str, Any]], image: str, keep: set[str] | frozenset[str] = frozenset()
-) -> list[str]:
+def find_older(pods: list[dict[str, Any]], image: str, keep: Collection[str]) -> list[str]:
     """Return the pods of twins that run another image than `image`; those of `keep` may."""
     return [
         pod["metadata"]["name"]
@@ -79,22 +77,23 @@ def replace_older_twins(target: Target, namespace: str) -> None:
     """
     image, keep = image_of(target, "twin"), pinned(target, namespace)
 
-    def list_older() -> list[str]:
-        return find_older(pods_of(target, namespace, "twin"), image, keep)
+    def look() -> list[dict[str, Any]]:
+        return pods_of(target, namespace, "twin")
 
     deadline = time.monotonic() + WAIT_S
-    older = list_older()
+    older = find_older(look(), image, keep)
     if older:
         say(f"    {len(older)} twins get the new image, {AT_A_TIME} at a time")
     while older:
+        if time.monotonic() > deadline:
+            fail(f"not within {WAIT_S} s: {', '.join(older)} still run another image")
         kubectl(target, "delete", "pod", "-n", namespace, *older[:AT_A_TIME])
-        wait_until(lambda: find_unready(target, namespace, "twin"), deadline)
-        older = list_older()
+        wait_until(lambda: find_unready(look(), "twin"), deadline)
+        older = find_older(look(), image, keep)
 
 
-def find_unready(target: Target, namespace: str, role: str) -> list[str]:
+def find_unready(pods: list[dict[str, Any]], role: str) -> list[str]:
     """Return what is wrong with the meters or twins of the street: missing or not Ready."""
-    pods = pods_of(target, namespace, role)
     ready = {device_of(pod) for pod in pods if is_ready(pod)}
     reasons = {device_of(pod): reason_of(pod) for pod in pods}
     return [
@@ -104,11 +103,16 @@ def find_unready(target: Target, namespace: str, role: str) -> list[str]:
     ]
 
 
-def find_unflashed(target: Target, namespace: str, flashed: dict[str, str]) -> list[str]:
-    """Return the meters that have not got another container than before the flash."""
+def find_unflashed(pods: list[dict[str, Any]], flashed: dict[str, str]) -> list[str]:
+    """Return the meters that have not got another container than before the flash.
+
+    Args:
+        pods: the meters'.
+        flashed: pod → container before the flash, empty if it had none.
+    """
     return [
         f"{pod['metadata']['name']} has not started its new firmware{reason_of(pod)}"
-        for pod in pods_of(target, namespace, "meter")
+        for pod in pods
         if container_of(pod).get("containerID", "") == flashed.get(pod["metadata"]["name"], "-")
     ]
 
@@ -128,12 +132,21 @@ def answers(target: Target, namespace: str, device: str) -> bool:
     return done.returncode == 0 and '"metered"' in done.stdout
 
 
-def find_silent(target: Target, namespace: str) -> list[str]:
-    """Return the meters that do not answer, a few asked at a time."""
-    with ThreadPoolExecutor(AT_A_TIME) as pool:
-        heard = pool.map(lambda device: answers(target, namespace, device), devices())
-        found = zip(devices(), heard, strict=True)
-        return [f"{device} does not answer" for device, answered in found if not answered]
+def wait_for_answers(target: Target, namespace: str, deadline: float) -> None:
+    """Ask each meter of the street until it has answered once, a few at a time.
+
+    Raises:
+        SystemExit: some have not; they are named.
+    """
+    silent = devices()
+
+    def ask() -> list[str]:
+        with ThreadPoolExecutor(AT_A_TIME) as pool:
+            heard = list(pool.map(lambda device: answers(target, namespace, device), silent))
+        silent[:] = [device for device, yes in zip(silent, heard, strict=True) if not yes]
+        return [f"{device} does not answer" for device in silent]
+
+    wait_until(ask, deadline)
 
 
 def wait_until(complaints: Callable[[], list[str]], deadline: float) -> None:
@@ -160,10 +173,14 @@ def wait_for_street(target: Target, namespace: str, flashed: dict[str, str]) -> 
         SystemExit: it does not, with what each one says of itself.
     """
     deadline = time.monotonic() + WAIT_S
-    wait_until(lambda: find_unflashed(target, namespace, flashed), deadline)
-    wait_until(lambda: find_unready(target, namespace, "meter"), deadline)
+
+    def look() -> list[dict[str, Any]]:
+        return pods_of(target, namespace, "meter")
+
+    wait_until(lambda: find_unflashed(look(), flashed), deadline)
+    wait_until(lambda: find_unready(look(), "meter"), deadline)
     wait_for_condition(target, namespace, "Ready", deadline)
-    wait_until(lambda: find_silent(target, namespace), deadline)
+    wait_for_answers(target, namespace, deadline)
     wait_for_condition(target, namespace, "MeterConnected", deadline)
 
 
