@@ -1,6 +1,8 @@
 """What fails on a real cluster, one house each; the oracle is the firmware's own log."""
 
 import concurrent.futures
+import contextlib
+import pathlib
 import time
 
 import pytest
@@ -25,7 +27,7 @@ from demo import (
 
 pytestmark = [pytest.mark.demo, pytest.mark.timeout(300)]
 ELSEWHERE = "the container runs on another machine: nothing here can kill -9 it"
-BROKER = "metertwin-mosquitto"
+BROKER, OPERATOR = "metertwin-mosquitto", "metertwin-operator"
 SETTLED_S = 15
 """Longer than all that an operator does after its start: it lists, connects and compares."""
 
@@ -169,6 +171,57 @@ def test_a_deleted_operator_restarts_no_twin_and_writes_nothing():
         version_before, seen_before, status_before = meters[name]
         assert status == status_before, name
         assert version == version_before or seen != seen_before, f"{name} was written"
+
+
+def kill_broker(pod_name):
+    """Kill -9 Mosquitto; its pod has one process namespace, so it is not the first in it."""
+    pod = get("pod", pod_name)
+    statuses = pod["status"]["containerStatuses"]
+    (container,) = [row for row in statuses if row["name"] == "mosquitto"]
+    identity = container["containerID"].split("//", 1)[1]
+    for path in pathlib.Path("/proc").glob("[0-9]*/cgroup"):
+        with contextlib.suppress(OSError):
+            if identity in path.read_text():
+                kill(int(path.parent.name))
+                break
+    else:
+        pytest.skip(ELSEWHERE)
+    until(lambda: restarts(get("pod", pod_name)) == restarts(pod) + 1, "it was restarted", 60)
+    until(lambda: is_pod_ready(get("pod", pod_name)), "the broker runs again", 60)
+
+
+def see_pods():
+    """Return {pod: (uid, restarts)} of the street's meters and twins and of the broker."""
+    rows = get("pod", "-l", "metertwin.io/role in (meter, twin)")
+    rows = [row for row in rows if row["metadata"]["labels"]["metertwin.io/device"] in DEVICES]
+    rows += get("pod", "-l", "app.kubernetes.io/component=broker")
+    return {row["metadata"]["name"]: (row["metadata"]["uid"], restarts(row)) for row in rows}
+
+
+def test_what_dies_while_the_operator_is_away_comes_back_without_it(tmp_path):
+    houses = [Record(tmp_path, device) for device in DEVICES]
+    epochs, before = see_epochs(), see_pods()
+    twin = twin_of("house-4")["metadata"]["name"]
+    (broker,) = names("pod", "-l", "app.kubernetes.io/component=broker")
+    try:
+        kubectl("scale", "deployment", OPERATOR, "--replicas=0")
+        until(lambda: not names("pod", "-l", "metertwin.io/role=operator"), "no operator")
+        kill_container(twin)
+        kill_broker(broker)
+        until(lambda: all(side_by_side(answers, DEVICES)), "all meters answer", 150)
+        side_by_side(Record.verify, houses)
+        assert not names("pod", "-l", "metertwin.io/role=operator")
+    finally:
+        kubectl("scale", "deployment", OPERATOR, "--replicas=1")
+    kubectl("rollout", "status", "deployment", OPERATOR, "--timeout=60s", timeout=80)
+    time.sleep(SETTLED_S)
+    until(lambda: all(is_ready(device) for device in DEVICES), "all are Ready", 60)
+    expected = {
+        name: (uid, count + (name in (twin, broker))) for name, (uid, count) in before.items()
+    }
+    assert see_pods() == expected, "the same pods, and only what was killed has restarted"
+    assert see_epochs() == epochs, "no takeover"
+    side_by_side(Record.verify, houses)
 
 
 def test_a_restarted_operator_still_works(extra):
