@@ -6,6 +6,7 @@ tools, any other cluster pulls from ``REGISTRY``. Without one, the local cluster
 ``images.py``, which brings images there.
 """
 
+import functools
 import json
 import os
 import shutil
@@ -36,8 +37,12 @@ class Target(NamedTuple):
         return environment
 
 
+@functools.cache
 def local_binaries() -> str:
-    """Return the folder of kubectl and helm that tools/cluster built, or nothing."""
+    """Return the folder of kubectl and helm that tools/cluster built, or nothing.
+
+    A local cluster is up before this is asked for the first time.
+    """
     done = subprocess.run(
         [str(CLUSTER), "bin"], capture_output=True, text=True, check=False, cwd=ROOT
     )
