@@ -82,7 +82,7 @@ class Described(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """A command's end: `code` of `tables.ANSWERS`, or `timeout` when none came in time."""
+    """A command's end: `code` of `tables.ANSWERS`, or one of `twin_commands.LOCAL_CODES`."""
 
     command: int
     code: str
