@@ -4,8 +4,8 @@ The disruption budget refuses every eviction, so the cordon is the sign to act o
 for with a field selector, every few seconds: as long as none is cordoned the answer is empty,
 however large the cluster. `plan` decides what leaving means for a twin's store. Before another one
 is given up, all that were given up have to be replaced somewhere: that is asked of the pods, which
-an operator that restarts finds as they were (ADR 9). Neighbours: `cache` (which meters leave which
-node), `reconciler`.
+an operator that restarts finds as they were (ADR 9). The first of each node goes alone. Neighbours:
+`cache` (which meters leave which node), `reconciler`.
 """
 
 import asyncio
@@ -57,7 +57,8 @@ class Drain:
         self._look = look
         self._events = events
         self._moves: dict[Key, Move] = {}
-        self._tried: dict[Key, int] = {}
+        # How often each was told to leave which node that is still cordoned.
+        self._tried: dict[tuple[Key, str], int] = {}
         self._said: set[tuple[str, str, str]] = set()
         self._forbidden = False
         self._held_up = 0
@@ -129,17 +130,26 @@ class Drain:
     ) -> list[tuple[Meter, str]]:
         """Return who goes next: as many as there are places, of persistent twins only one.
 
-        The first of a drain goes alone: it costs one store to learn that there is no room. A volume
-        may be bound to its node, which shows when the pod that needs it finds none.
+        The first of a node goes alone: it costs one store to learn that there is no room, and each
+        cordon takes some. A volume may be bound to its node, which shows when the pod that needs it
+        finds none.
         """
         moved = [self._cache.meters[key] for key in self._moves if key in self._cache.meters]
         leaving = any(meter.store_claim and self._node_of(meter) in cordoned for meter in moved)
         free = [row for row in staying if not row[0].store_claim]
         bound = [row for row in staying if row[0].store_claim]
-        tried = [self._cache.meters[key] for key in self._tried if key in self._cache.meters]
-        has_left = any(self._node_of(meter) not in cordoned for meter in tried)
-        places = (MOST_AT_ONCE if has_left else 1) - len(self._moves)
-        return [*free, *bound[: 0 if leaving else 1]][: max(0, places)]
+        rows = [*free, *bound[: 0 if leaving else 1]]
+        left = self._left(cordoned)
+        following = [row for row in rows if row[1] in left]
+        first = [row for row in free if row[1] not in left] or ([] if following else rows)
+        places = (1 if first else MOST_AT_ONCE) - len(self._moves)
+        return (first or following)[: max(0, places)]
+
+    def _left(self, cordoned: set[str]) -> set[str]:
+        """Return the cordoned nodes that a twin was told to leave, and has another node since."""
+        tried = [(self._cache.meters.get(key), node) for key, node in self._tried]
+        now = [(node, self._node_of(meter)) for meter, node in tried if meter is not None]
+        return {node for node, other in now if other and other not in cordoned}
 
     def _forget_arrived(self, cordoned: set[str], now_s: float) -> None:
         """Free the places of twins that are ready elsewhere, were deleted or took too long.
@@ -157,8 +167,7 @@ class Drain:
             if arrived or (late and meter is not None and self._node_of(meter)):
                 del self._moves[key]
         self._said = {row for row in self._said if row[1] in cordoned}
-        if not cordoned:
-            self._tried.clear()
+        self._tried = {row: times for row, times in self._tried.items() if row[1] in cordoned}
 
     def _staying(self, cordoned: set[str]) -> list[tuple[Meter, str]]:
         """Return the meters whose twins are on a cordoned node, those tried least first."""
@@ -173,7 +182,7 @@ class Drain:
             if reason:
                 self._say_why_not([row], f"the twin stays: {reason}")
         found = [row for row in found if not find_violation_reason(row[0])]
-        return sorted(found, key=lambda row: (self._tried.get(row[0].key, 0), row[0].key))
+        return sorted(found, key=lambda row: (self._tried.get((row[0].key, row[1]), 0), row[0].key))
 
     async def _has_taker(self) -> bool:
         nodes, _ = await self._cluster.list_all("Node", "", fields="spec.unschedulable%3Dfalse")
@@ -182,7 +191,7 @@ class Drain:
     def _let_go(self, rows: list[tuple[Meter, str]], now_s: float) -> None:
         for meter, node in rows:
             self._moves[meter.key] = Move(node, now_s + PATIENCE_S)
-            self._tried[meter.key] = self._tried.get(meter.key, 0) + 1
+            self._tried[meter.key, node] = self._tried.get((meter.key, node), 0) + 1
             self._events.add(meter, REASON, f"node {node} is cordoned: the twin moves to another")
 
     def _say_why_not(self, rows: list[tuple[Meter, str]], why: str) -> None:

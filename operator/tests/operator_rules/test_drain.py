@@ -131,6 +131,88 @@ async def test_the_first_of_a_drain_goes_alone_so_that_one_store_finds_out_wheth
     assert await street.poll() == {"house-1", "house-2"}
 
 
+async def test_the_first_of_each_node_goes_alone_while_another_is_still_cordoned(street):
+    street.set_node("node-c")
+    await street.add("first")
+    for number in range(3):
+        await street.add(f"house-{number}", "node-c")
+    await street.begin()
+    assert await street.poll() == set()
+    street.set_node("node-c", cordoned=True)
+    for _ in range(3):
+        assert await street.poll() == {"house-0"}
+    street.run("house-0-e2", "node-b")
+    assert await street.poll() == {"house-1", "house-2"}
+
+
+async def test_of_nodes_that_are_cordoned_together_the_second_begins_when_the_first_has_left(
+    street,
+):
+    street.set_node("node-c", cordoned=True)
+    street.set_node("node-a", cordoned=True)
+    for number in range(4):
+        await street.add(f"house-{number}", "node-c" if number % 2 else "node-a")
+    assert await street.poll() == {"house-0"}
+    street.run("house-0-e2", "node-b")
+    assert await street.poll() == {"house-1"}
+    street.run("house-1-e2", "node-b")
+    assert await street.poll() == {"house-2", "house-3"}
+
+
+async def test_the_first_of_another_node_waits_until_nothing_is_under_way(street):
+    street.set_node("node-c")
+    await street.add("first")
+    for number in range(MOST_AT_ONCE + 1):
+        await street.add(f"house-{number}")
+    await street.add("house-9", "node-c")
+    await street.begin()
+    assert len(await street.poll()) == MOST_AT_ONCE
+    street.set_node("node-c", cordoned=True)
+    for number in range(MOST_AT_ONCE):
+        street.schedule(f"house-{number}-e2", "node-b")
+    street.run("house-0-e2", "node-b")
+    assert not await street.poll() & {f"house-{MOST_AT_ONCE}", "house-9"}
+    for number in range(1, MOST_AT_ONCE):
+        street.run(f"house-{number}-e2", "node-b")
+    assert await street.poll() == {"house-9"}
+    street.run("house-9-e2", "node-b")
+    assert await street.poll() == {f"house-{MOST_AT_ONCE}"}
+
+
+async def test_one_that_left_for_a_node_that_is_cordoned_since_does_not_show_room(street):
+    await street.add("first")
+    await street.begin()
+    assert await street.poll() == set()
+    for number in range(3):
+        await street.add(f"house-{number}")
+    street.set_node("node-b", cordoned=True)
+    street.set_node("node-c")
+    assert await street.poll() == {"first"}
+
+
+async def test_a_persistent_twin_that_was_told_to_leave_and_has_no_pod_shows_no_room(street):
+    for number in range(3):
+        await street.add(f"house-{number}", twin={"version": "", "store": STORE})
+    street.set_node("node-a", cordoned=True)
+    await street.poll()
+    cordoned = {"node-a"}
+    assert street.drain._left(cordoned) == set()
+    street.run("house-0-e1", "node-b")
+    assert street.drain._left(cordoned) == {"node-a"}
+
+
+async def test_a_node_that_is_cordoned_again_begins_with_one_again(street):
+    street.set_node("node-c", cordoned=True)
+    await street.add("first")
+    for number in range(3):
+        await street.add(f"house-{number}")
+    await street.begin()
+    street.set_node("node-a")
+    assert await street.poll() == set()
+    street.set_node("node-a", cordoned=True)
+    assert await street.poll() == {"house-0"}
+
+
 async def test_nobody_follows_the_first_before_it_has_left(street):
     for number in range(3):
         await street.add(f"house-{number}")
