@@ -92,11 +92,14 @@ def with_meters(report: Report, count: int) -> list[Figure]:
 
 def rollouts(template: dict[str, Any], count: int, times: list[float], runs: int) -> list[Figure]:
     """Return rollouts of twins (the first one is known) and of bare pods, in alternating order."""
+    rollout.settle()
     without = [rollout.bare(template, count)]
     for _ in range(1, runs):
-        without.append(rollout.bare(template, count))
+        rollout.settle()
         times.append(rollout.meters(count))
         cluster.remove_meters()
+        rollout.settle()
+        without.append(rollout.bare(template, count))
     return rollout.figures(count, times, without)
 
 
