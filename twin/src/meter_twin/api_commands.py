@@ -14,7 +14,6 @@ from typing import Any
 from meter_wire.commands import Forward, Read, Write
 from meter_wire.entries import status_names
 from meter_wire.obis import parse_code
-from meter_wire.twin_commands import METER_OFFLINE, TIMEOUT
 
 from .application import QueryError
 from .http_server import ApiError, Request, Response, json_response
@@ -40,13 +39,8 @@ _LOAD: Schema = {
         "seconds": {"type": "integer", "minimum": 1, "maximum": 86400},
     },
 }
-_FORWARD_CODES = {
-    "ok": "delivered",
-    "absent": "ems_absent",
-    METER_OFFLINE: METER_OFFLINE,
-    "expired": "expired",
-    TIMEOUT: "expired",
-}
+_FORWARD_CODES = {"ok": "delivered", "absent": "ems_absent"}
+"""What else a command may end with has the same name here; docs/reference/ems-port.md has all."""
 
 
 class Commands:
@@ -95,7 +89,7 @@ class Commands:
         except (binascii.Error, ValueError) as error:
             raise ApiError(400, "body.data", "is not base64", "encode the bytes") from error
         answered = await self._command(Forward(data), body["ttl_seconds"] * 1000)
-        code = _FORWARD_CODES.get(answered.code, "refused")
+        code = _FORWARD_CODES.get(answered.code, answered.code)
         reply = base64.b64encode(answered.data).decode() if answered.data else None
         return json_response({"code": code, "data": reply})
 
