@@ -2,7 +2,8 @@
 
 The story: preconditions, a cluster, images, the chart, the meters' credentials, the street, the
 table. Every step may be repeated. Neighbours: ``target.py`` (which cluster), ``street.py`` (the
-meters), ``settling.py`` (waiting), ``images.py``, ``progress.py`` (what the reader sees).
+meters), ``settling.py`` (waiting), ``policies.py`` (what the network does), ``images.py``,
+``progress.py`` (what the reader sees).
 """
 
 import argparse
@@ -14,8 +15,9 @@ import sys
 from pathlib import Path
 
 from images import IMAGES, load_image, write_values
+from policies import NOTES, try_network_policies
 from progress import fail, say, step
-from settling import replace_older_twins, try_network_policies, wait_for_street
+from settling import replace_older_twins, wait_for_street
 from street import apply_meters, apply_street, devices
 from target import (
     CLUSTER,
@@ -35,25 +37,14 @@ REPLACE_A_TWIN = (
     "kubectl delete pod -l metertwin.io/role=twin,metertwin.io/device=house-2"
     " && kubectl wait meter house-2 --for=condition=Ready"
 )
+REPLACING = "delete a twin; the next one has all that the meter's ring still holds"
 COMMANDS = (
     ("the registers of a house, from its twin", "kubectl meter read house-1"),
     ("the same, asked from the meter now", "kubectl meter read house-3 --live"),
     ("what the twin has stored", "kubectl meter readings house-1 --since 1h -o json"),
     ("what happened", "kubectl meter events house-1"),
-    ("delete a twin and see the next one come; nothing is lost", REPLACE_A_TWIN),
+    (REPLACING, REPLACE_A_TWIN),
 )
-POLICY_NOTES = {
-    "held": "",
-    "reached": """
-Note: the network plug-in of this cluster does not enforce NetworkPolicies
-(a meter's pod reached a twin's port). They are defence in depth: mutual TLS
-and the broker's access rules hold without them; Calico and Cilium enforce them.
-""",
-    "untried": """
-Note: whether this cluster enforces NetworkPolicies could not be tried
-(no command runs in a meter's pod).
-""",
-}
 
 
 def check_preconditions() -> None:
@@ -154,7 +145,7 @@ def show(target: Target) -> None:
     environment = target.environment()
     print()
     subprocess.run(["kubectl", "get", "meters", "-n", NAMESPACE], check=False, env=environment)
-    print(POLICY_NOTES[try_network_policies(target, NAMESPACE)], end="")
+    print(NOTES[try_network_policies(target, NAMESPACE)], end="")
     print("\nTry:")
     print(f"  export KUBECONFIG={target.kubeconfig} PATH={path_of(target)}:$PATH")
     print(f"  kubectl config set-context --current --namespace {NAMESPACE}")

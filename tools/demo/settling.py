@@ -18,16 +18,6 @@ from target import Target
 
 WAIT_S = 300
 AT_A_TIME = 3
-TRY_TO_REACH = """
-import socket
-s = socket.socket()
-s.settimeout(3)
-try:
-    s.connect(socket.getaddrinfo("{address}", {port})[0][-1])
-    print("reached")
-except OSError:
-    print("held")
-"""
 
 
 def device_of(pod: dict[str, Any]) -> str:
@@ -67,6 +57,11 @@ def find_older(pods: list[dict[str, Any]], image: str, keep: Collection[str]) ->
     ]
 
 
+def deletion(namespace: str, pods: list[str]) -> list[str]:
+    """Return the arguments of kubectl that delete pods; one that went meanwhile is no failure."""
+    return ["delete", "pod", "-n", namespace, "--ignore-not-found", *pods]
+
+
 def replace_older_twins(target: Target, namespace: str) -> None:
     """Replace the street's twins that run another image than the built one, a few at a time.
 
@@ -87,7 +82,7 @@ def replace_older_twins(target: Target, namespace: str) -> None:
     while older:
         if time.monotonic() > deadline:
             fail(f"not within {WAIT_S} s: {', '.join(older)} still run another image")
-        kubectl(target, "delete", "pod", "-n", namespace, *older[:AT_A_TIME])
+        kubectl(target, *deletion(namespace, older[:AT_A_TIME]))
         wait_until(lambda: find_unready(look(), "twin"), deadline)
         older = find_older(look(), image, keep)
 
@@ -197,21 +192,3 @@ def wait_for_condition(target: Target, namespace: str, condition: str, deadline:
     except subprocess.CalledProcessError as error:
         print(kubectl(target, "get", "smartmeters", "-n", namespace, "-o", "wide"))
         fail(f"not every meter became {condition} within {WAIT_S} s: {error.stderr.strip()}")
-
-
-def try_network_policies(target: Target, namespace: str) -> str:
-    """Return what happens when a meter's pod tries the port of a twin: reached, held or untried.
-
-    The chart's policies let a meter reach the broker only; other twins may reach that port.
-    """
-    meter = devices()[0]
-    path = "jsonpath={.items[0].status.podIP}"
-    twins = f"metertwin.io/role=twin,metertwin.io/device={meter}"
-    try:
-        address = kubectl(target, "get", "pods", "-n", namespace, "-l", twins, "-o", path)
-        script = TRY_TO_REACH.format(address=address, port=8443)
-        call = ["exec", "-n", namespace, f"meter-{meter}", "--", "micropython", "-c", script]
-        said = kubectl(target, *call).strip()
-    except subprocess.CalledProcessError:
-        return "untried"
-    return said if said in ("reached", "held") else "untried"

@@ -81,3 +81,9 @@ def test_a_meter_whose_container_runs_is_ready() -> None:
     assert not any(
         "house-1 " in line for line in ask("find_unready", [pod("house-1", ready=True)], "meter")
     )
+
+
+@pytest.mark.cluster
+def test_a_twin_that_went_meanwhile_is_no_failure_to_delete() -> None:
+    arguments = ask("deletion", "default", ["went-meanwhile"])
+    subprocess.run(["kubectl", *arguments], check=True, timeout=60)
