@@ -7,6 +7,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+import built
 import demo
 
 
@@ -20,7 +21,7 @@ def street():
 
     That its condition says so is not enough: it may be older than the meter's pod.
     """
-    demo.until(demo.runs_what_was_built, "pods run what was built (make demo)", 20)
+    demo.until(built.runs_what_was_built, "pods run what was built (make demo)", 20)
     demo.kubectl("wait", "--for=condition=Ready", "meter", *demo.DEVICES, "--timeout=100s", timeout=120)  # fmt: skip
     pods = [f"pod/meter-{device}" for device in demo.DEVICES]
     demo.kubectl("wait", "--for=condition=Ready", *pods, "--timeout=100s", timeout=120)

@@ -97,25 +97,6 @@ def answers(device):
     return done.returncode == 0 and '"metered"' in done.stdout
 
 
-def runs_what_was_built():
-    """Whether the street's meters and twins are of the images built here, if any were.
-
-    Raises:
-        AssertionError: some are not; they are named.
-    """
-    outdated = {}
-    for role, image in (("meter", "firmware"), ("twin", "twin")):
-        record = ROOT / "build/images" / f"{image}.json"
-        tag = json.loads(record.read_text())["tag"] if record.exists() else None
-        chosen = f"metertwin.io/role={role},metertwin.io/device in ({','.join(DEVICES)})"
-        for pod in get("pod", "-l", chosen):
-            used = pod["spec"]["containers"][0]["image"]
-            if tag and not used.endswith(f"/{image}:{tag}"):
-                outdated[pod["metadata"]["name"]] = used
-    assert not outdated, outdated
-    return True
-
-
 def ask_meter(command, device, *arguments):
     return json.loads(meter(command, device, *arguments, "-o", "json").stdout)
 
