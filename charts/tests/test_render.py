@@ -262,6 +262,12 @@ def test_the_unencrypted_port_is_off_unless_asked_for(render):
     assert "1883" in json.dumps(render("constrained"))
 
 
+def flag_of(setting: str) -> str:
+    """`--set` makes a number of `0`, which is refused for its type and tells nothing of its text."""
+    texts = ("mosquitto.persistence.size", "broker.externalHost", "operator.image.")
+    return "--set-string" if setting.startswith(texts) else "--set"
+
+
 @pytest.mark.parametrize(
     ("setting", "complaint"),
     [
@@ -277,14 +283,26 @@ def test_the_unencrypted_port_is_off_unless_asked_for(render):
         ("mosquitto.persistence.size=1GB", "size"),
         ("mosquitto.persistence.size=-1Gi", "size"),
         ("mosquitto.persistence.size=0", "size"),
+        ("mosquitto.persistence.size=0Gi", "size"),
+        ("mosquitto.persistence.size=0.0Gi", "size"),
+        ("mosquitto.persistence.size=00", "size"),
+        ("mosquitto.persistence.size=.5Gi", "size"),
         ("broker.externalHost=a b", "externalHost"),
         ("broker.externalHost=mqtt.example.org:8883", "externalHost"),
         ("broker.externalHost=mqtts://mqtt.example.org", "externalHost"),
         ("broker.externalHost=-mqtt", "externalHost"),
+        ("broker.externalHost=mqtt.-example.org", "externalHost"),
+        ("broker.externalHost=a..b", "externalHost"),
+        ("broker.externalHost=mqtt.", "externalHost"),
+        ("broker.externalHost=ab:8883", "externalHost"),
+        ("broker.externalHost=ab:8883:", "externalHost"),
+        ("broker.externalHost=192.0.2.1:8883", "externalHost"),
+        ("broker.externalHost=1::2::3", "externalHost"),
+        ("broker.externalHost=1:2:3:4:5:6:7:8:9", "externalHost"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(helm, setting, complaint):
-    done = helm("template", "x", str(CHART), "--set", setting)
+    done = helm("template", "x", str(CHART), flag_of(setting), setting)
     assert done.returncode != 0
     assert complaint in done.stderr
 
@@ -293,15 +311,23 @@ def test_a_wrong_value_is_refused_by_name(helm, setting, complaint):
     "setting",
     [
         "mosquitto.persistence.size=0.5Gi",
+        "mosquitto.persistence.size=1Gi",
+        "mosquitto.persistence.size=10.0Gi",
+        "mosquitto.persistence.size=1000000000",
         "mosquitto.persistence.size=200M",
         "broker.externalHost=mqtt-1.example.org",
         "broker.externalHost=192.0.2.1",
         "broker.externalHost=2001:db8::1",
+        "broker.externalHost=2001:db8:0:0:0:0:0:1",
+        "broker.externalHost=fe80::1:2",
+        "broker.externalHost=::1",
+        "broker.externalHost=::ffff:192.0.2.1",
+        "broker.externalHost=mqtt",
         "broker.externalHost=",
     ],
 )
 def test_a_size_and_a_host_as_kubernetes_takes_them_are_taken(helm, setting):
-    done = helm("template", "x", str(CHART), "--set", setting)
+    done = helm("template", "x", str(CHART), flag_of(setting), setting)
     assert done.returncode == 0, done.stderr
 
 
