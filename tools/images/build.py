@@ -1,6 +1,7 @@
-"""Build the images whose sources changed: ``tools/images/build [--force] [NAME …]``.
+"""Build the images whose content changed: ``tools/images/build [--force] [NAME …]``.
 
-Prints the path of each archive. Neighbours: ``recipes.py`` (what), ``archive.py`` (how).
+Content is our sources, this tool and the versions of Debian's packages. Prints the path of each
+archive. Neighbours: ``recipes.py`` (what), ``debian.py`` (versions), ``archive.py`` (how).
 """
 
 import argparse
@@ -16,21 +17,28 @@ import time
 from pathlib import Path
 
 from archive import write_archive
-from recipes import RECIPES, ROOT
-from rootfs import cache, size
+from debian import DebianError, cache, refresh
+from recipes import RECIPES, ROOT, debian_parts
+from rootfs import size
 
+FORCE = "build even if nothing changed, and ask Debian anew, which else happens once a day"
 OUTPUT = ROOT / "build/images"
-SKIPPED = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"}
+SKIPPED = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", "tests"}
 
 
 def is_source(path: Path) -> bool:
-    """Return whether a file can change an image: no cache, and not what is said of the tool."""
+    """Return whether a file can change an image: no cache, no test, not what is said of it."""
     return path.is_file() and SKIPPED.isdisjoint(path.parts) and path.suffix != ".md"
 
 
-def content_hash(sources: tuple[str, ...]) -> str:
-    """Return a hash over names and bytes of the sources and of this tool itself."""
-    digest = hashlib.sha256()
+def content_hash(sources: tuple[str, ...], parts: list[str]) -> str:
+    """Return a hash over names and bytes of the sources and of this tool, and over Debian's part.
+
+    Args:
+        sources: paths in the repository.
+        parts: `package=version` of what Debian gives.
+    """
+    digest = hashlib.sha256("\n".join(parts).encode())
     for source in (*sources, "tools/images"):
         path = ROOT / source
         for file in [path] if path.is_file() else sorted(filter(is_source, path.rglob("*"))):
@@ -53,7 +61,8 @@ def build(name: str, *, force: bool) -> Path:
     recipe = RECIPES[name]
     archive = OUTPUT / f"{name}.tar"
     record = OUTPUT / f"{name}.json"
-    key = content_hash(recipe.sources)
+    parts = debian_parts(recipe)
+    key = content_hash(recipe.sources, parts)
     known = json.loads(record.read_text())["content"] if record.exists() else ""
     if not force and archive.exists() and known == key:
         print(f"{name}: unchanged", file=sys.stderr, flush=True)
@@ -69,7 +78,7 @@ def build(name: str, *, force: bool) -> Path:
         total = size(target)
     finally:
         shutil.rmtree(target)
-    found = {"content": key, "bytes": total, "tag": tag(key)}
+    found = {"content": key, "bytes": total, "tag": tag(key), "debian": parts}
     record.write_text(json.dumps(found) + "\n")
     took = time.monotonic() - begun
     print(f"{name}: {total / 1e6:.1f} MB in {took:.0f} s", file=sys.stderr, flush=True)
@@ -80,7 +89,7 @@ def main() -> int:
     """Return 0 when every image was built."""
     parser = argparse.ArgumentParser(prog="tools/images/build", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(RECIPES))
-    parser.add_argument("--force", action="store_true", help="build even if nothing changed")
+    parser.add_argument("--force", action="store_true", help=FORCE)
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.names) - set(RECIPES))
     if unknown:
@@ -91,10 +100,15 @@ def main() -> int:
     with (OUTPUT / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
+            if arguments.force:
+                refresh()
             for name in arguments.names or RECIPES:
                 print(build(name, force=arguments.force), flush=True)
         except subprocess.CalledProcessError as error:
             print(f"error: {error.cmd[0]} failed with status {error.returncode}", file=sys.stderr)
+            return 1
+        except DebianError as error:
+            print(f"error: {error}", file=sys.stderr)
             return 1
     return 0
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from rootfs import LIBRARY_FOLDERS, LOADER, copy_program, unpacked
 
 VERSION = "3.13"
-PACKAGES = ("libgcc-s1", "python3", "tzdata")
 UNUSED = (
     "test", "idlelib", "tkinter", "turtledemo", "ensurepip", "pydoc_data", "lib2to3", "curses",
     "venv", "_pyrepl", "site-packages", "dist-packages", "config-3.13-x86_64-linux-gnu", "dbm",
@@ -41,7 +40,7 @@ def build_python(target: Path, keep: tuple[str, ...] = (), optimize: int = 0) ->
 
     `optimize` as in `compile_sourceless`.
     """
-    tree = unpacked(PACKAGES)
+    tree = unpacked("python")
     library = target / f"usr/lib/python{VERSION}"
     source = tree / f"usr/lib/python{VERSION}"
     unused = [name for name in UNUSED if name not in keep]
@@ -68,7 +67,7 @@ def compile_sourceless(folder: Path, optimize: int = 0) -> None:
     Raises:
         subprocess.CalledProcessError: a module does not compile.
     """
-    tree = unpacked(PACKAGES)
+    tree = unpacked("python")
     command = [*interpreter(tree), "-m", "compileall", "-q", "-b", "-o", str(optimize)]
     command += ["--invalidation-mode", "unchecked-hash", "-s", str(folder), str(folder)]
     environment = {"PYTHONHOME": str(tree / "usr"), "PATH": "/usr/bin:/bin"}

@@ -12,18 +12,32 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from openssl import replace_openssl
-from python_rootfs import PACKAGES, VERSION, build_python, compile_sourceless
-from rootfs import cache, copy_libraries, copy_program, strip, unpacked, write_account
+from debian import cache, versions
+from openssl import openssl_parts, replace_openssl
+from python_rootfs import VERSION, build_python, compile_sourceless
+from rootfs import copy_libraries, copy_program, strip, unpacked, write_account
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 class Recipe(NamedTuple):
-    """An image: the sources it is made of (paths in the repository) and its builder."""
+    """An image: its sources (paths in the repository), Debian's part (sets), and its builder."""
 
     sources: tuple[str, ...]
+    debian: tuple[str, ...]
     build: Callable[[Path], list[str]]
+
+
+def debian_parts(recipe: Recipe) -> list[str]:
+    """Return `package=version` of all that Debian gives to an image.
+
+    Raises:
+        DebianError: Debian does not answer, and no older answer is kept.
+    """
+    found = []
+    for name in recipe.debian:
+        found += openssl_parts() if name == "openssl" else versions(name)
+    return sorted(set(found))
 
 
 def uv() -> str:
@@ -85,7 +99,7 @@ def build_twin(target: Path) -> list[str]:
     strip(extensions)
     copy_packages(target, "twin/src/meter_twin", "wire/src/meter_wire")
     compile_sourceless(app, optimize=2)
-    copy_libraries(unpacked(PACKAGES), extensions, target)
+    copy_libraries(unpacked("python"), extensions, target)
     replace_openssl(target)
     write_account(target)
     # -m would load runpy and pkgutil, without -S site too: 0.2 MiB of private memory a twin; the
@@ -101,21 +115,21 @@ def build_operator(target: Path) -> list[str]:
     install_wheels("metertwin-operator", app)
     copy_packages(target, "operator/src/meter_operator", "pki/src/meter_pki", "wire/src/meter_wire")
     compile_sourceless(app)
-    copy_libraries(unpacked(PACKAGES), sorted(app.rglob("*.so")), target)
+    copy_libraries(unpacked("python"), sorted(app.rglob("*.so")), target)
     write_account(target)
     return ["python3", "-m", "meter_operator"]
 
 
 def build_mosquitto(target: Path) -> list[str]:
     """Write Debian's Mosquitto broker."""
-    copy_program(unpacked(("mosquitto",)), "usr/sbin/mosquitto", target)
+    copy_program(unpacked("mosquitto"), "usr/sbin/mosquitto", target)
     write_account(target)
     return ["/usr/sbin/mosquitto", "-c", "/mosquitto/config/mosquitto.conf"]
 
 
 def build_firmware(target: Path) -> list[str]:
     """Write MicroPython's unix port, the firmware and the measured household profiles."""
-    copy_program(unpacked(("micropython",)), "usr/bin/micropython", target)
+    copy_program(unpacked("micropython"), "usr/bin/micropython", target)
     app = target / "app"
     ignored = shutil.ignore_patterns("__pycache__", "*.pyc", ".*cache")
     shutil.copytree(ROOT / "firmware/src", app, ignore=ignored)
@@ -131,11 +145,18 @@ def build_firmware(target: Path) -> list[str]:
 
 
 RECIPES: dict[str, Recipe] = {
-    "twin": Recipe(("twin/src", "wire/src", "uv.lock", "twin/pyproject.toml"), build_twin),
+    "twin": Recipe(
+        ("twin/src", "wire/src", "uv.lock", "twin/pyproject.toml"),
+        ("python", "strip", "openssl"),
+        build_twin,
+    ),
     "operator": Recipe(
         ("operator/src", "pki/src", "wire/src", "uv.lock", "operator/pyproject.toml"),
+        ("python",),
         build_operator,
     ),
-    "mosquitto": Recipe((), build_mosquitto),
-    "firmware": Recipe(("firmware/src", "wire/src", "tools/profiles"), build_firmware),
+    "mosquitto": Recipe((), ("mosquitto",), build_mosquitto),
+    "firmware": Recipe(
+        ("firmware/src", "wire/src", "tools/profiles"), ("micropython",), build_firmware
+    ),
 }

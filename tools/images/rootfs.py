@@ -2,7 +2,8 @@
 
 Packages are unpacked by mmdebstrap (``--variant=extract``: no maintainer script runs, the host's
 apt is untouched); programs and their library closure are copied out of the unpacked tree. The
-closure comes from the tree's own dynamic loader. Neighbour: ``recipes.py``.
+closure comes from the tree's own dynamic loader. Neighbours: ``debian.py`` (which packages),
+``recipes.py``.
 """
 
 import fcntl
@@ -11,29 +12,23 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
+
+from debian import SUITE, DebianError, cache, mmdebstrap, versions
 
 LOADER = "usr/lib64/ld-linux-x86-64.so.2"
 LIBRARY_FOLDERS = ("usr/lib/x86_64-linux-gnu",)
-SUITE = "trixie"
 
 
-def cache() -> Path:
-    """Return the cache folder, outside the tree."""
-    base = os.environ.get("METERTWIN_CACHE")
-    if base:
-        return Path(base)
-    return Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))) / "metertwin"
-
-
-def unpacked(packages: Sequence[str]) -> Path:
-    """Return a tree with the packages and what they depend on, unpacked once.
+def unpacked(name: str) -> Path:
+    """Return a tree with a set of packages and what they depend on, each version unpacked once.
 
     Raises:
-        subprocess.CalledProcessError: mmdebstrap failed; its own message is on stderr.
+        DebianError: mmdebstrap failed; its own message is on stderr.
     """
-    key = hashlib.sha256(" ".join([SUITE, *sorted(packages)]).encode()).hexdigest()[:16]
+    packages = versions(name)
+    key = hashlib.sha256(" ".join([SUITE, *packages]).encode()).hexdigest()[:16]
     tree = cache() / "rootfs" / key
     if (tree / ".complete").exists():
         return tree
@@ -43,9 +38,12 @@ def unpacked(packages: Sequence[str]) -> Path:
         if (tree / ".complete").exists():
             return tree
         shutil.rmtree(tree, ignore_errors=True)
-        command = ["mmdebstrap", "--quiet", "--variant=extract", "--architectures=amd64"]
-        command += [f"--include={','.join(packages)}", SUITE, str(tree)]
-        subprocess.run(command, check=True, stdout=sys.stderr)
+        command = [*mmdebstrap(packages), SUITE, str(tree)]
+        if subprocess.run(command, check=False, stdout=sys.stderr).returncode != 0:
+            raise DebianError(
+                f"the packages of {name} could not be unpacked; if Debian has newer versions by"
+                " now, tools/images/build --force takes those"
+            )
         (tree / ".complete").touch()
     return tree
 
@@ -100,7 +98,7 @@ def strip(libraries: Iterable[Path]) -> None:
     Raises:
         subprocess.CalledProcessError: strip refused a file; its own message is on stderr.
     """
-    tree = unpacked(("binutils",))
+    tree = unpacked("strip")
     search = ":".join(str(tree / folder) for folder in LIBRARY_FOLDERS)
     command = [str(tree / LOADER), "--library-path", search, str(tree / "usr/bin/strip")]
     subprocess.run([*command, "--strip-unneeded", *map(str, libraries)], check=True)
