@@ -22,6 +22,7 @@ from loopback import free_ports
 from meter_twin.mqtt_shell import BrokerSettings, MqttShell, NotConnectedError, tls_context
 from meter_wire.control import sign_record
 from meter_wire.memory import MemoryRing
+from meter_wire.names import build_twin_host, build_twin_uri
 from meter_wire.owner_record import OwnerRecord, encode_owner_record, parse_owner_hello
 from meter_wire.portable.entry import encode_event, encode_reading, encode_register
 from meter_wire.portable.keys import derive_key
@@ -47,6 +48,11 @@ def event(time_s, code, arguments, status=0):
     return encode_event(status, time_s, time_s & 0xFFFF, 1, code, arguments)
 
 
+def of_epoch(name, epoch):
+    """The name of a file or folder of a twin: that of the first has no number."""
+    return name if epoch == 1 else f"{name}-{epoch}"
+
+
 class World:
     """Files, ports and processes of one test; all processes end with it."""
 
@@ -68,7 +74,12 @@ class World:
         self.issue("server", "metertwin-mosquitto", "IP:127.0.0.1")
         self.issue("meter", DEVICE, f"URI:urn:metertwin:meter:{DEVICE}")
         self.issue("operator", "Operator.metertwin", "URI:urn:metertwin:operator")
-        self.issue("tls", f"{DEVICE}/1", f"URI:urn:metertwin:twin:{DEVICE}:1")
+        self.issue_twin(1)
+
+    def issue_twin(self, epoch):
+        host = build_twin_host(DEVICE, epoch, "default")
+        uri = f"URI:{build_twin_uri(DEVICE, epoch)},DNS:{host}"
+        self.issue(of_epoch("tls", epoch), f"{DEVICE}/{epoch}", uri)
 
     def issue(self, name, common_name, alternative):
         subject = "/CN=" + common_name.replace("/", "\\/")
@@ -83,20 +94,20 @@ class World:
         folder = self.folder
         return tls_context(folder / "ca.crt", folder / f"{name}.crt", folder / f"{name}.key")
 
-    def configuration(self, **changes):
-        identity = self.folder / "identity"
+    def configuration(self, *, epoch=1, epoch_id=EPOCH_ID, **changes):
+        identity = self.folder / of_epoch("identity", epoch)
         identity.mkdir(exist_ok=True)
-        for name in ("tls.crt", "tls.key"):
-            shutil.copy(self.folder / name, identity / name)
+        for name in ("crt", "key"):
+            shutil.copy(self.folder / f"{of_epoch('tls', epoch)}.{name}", identity / f"tls.{name}")
         keys = {
-            label: derive_key(K_METER, label, DEVICE, 1, EPOCH_ID).hex()
+            label: derive_key(K_METER, label, DEVICE, epoch, epoch_id).hex()
             for label in ("up", "down", "ctl")
         }
-        document = {"device": DEVICE, "epoch": 1, "epochId": EPOCH_ID.hex(), **keys}
+        document = {"device": DEVICE, "epoch": epoch, "epochId": epoch_id.hex(), **keys}
         (identity / "keys.json").write_text(json.dumps(document))
         return {
             "device": DEVICE,
-            "epoch": 1,
+            "epoch": epoch,
             "meteringPoint": "541448860000000001",
             "broker": {"host": "127.0.0.1", "port": self.broker_port},
             "capturePeriodSeconds": 60,

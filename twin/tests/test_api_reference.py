@@ -51,7 +51,7 @@ def test_every_path_of_the_twin_is_documented_and_no_other():
     local = {("8081", *route) for route in api._routes}
     for kind in filter(None, map(find_application, APPLICATIONS)):
         local |= {("8081", "GET", f"/v1/{name}") for name in kind.queries}
-    peer = PeerPort(configuration, None, {}, dict)
+    peer = PeerPort(configuration, None, {}, dict, None)
     paths = {*peer._reads, "/v1/identity"}
     plain = {("8080", "GET", path) for path in ("/healthz", "/readyz", "/metrics")}
     assert set(ROUTES) == local | plain | {("8443", "GET", path) for path in paths}

@@ -337,6 +337,7 @@ async def test_state_is_retained_and_the_last_will_says_offline(world, tools):
         )
         assert set(seen[-1]) == {
             "online", "epoch", "store", "version", "meter", "lastSeen", "ready", "term",
+            "handover",
         }  # fmt: skip
         count = len(seen)
         await asyncio.sleep(2.5)

@@ -24,7 +24,7 @@ peers = st.lists(
 ).map(tuple)
 records = st.builds(
     ControlRecord, numbers, ids, st.sampled_from(STATES), numbers, numbers,
-    ids.map(bytes.hex) | st.just(""), peers, peers,
+    ids.map(bytes.hex) | st.just(""), peers, peers, numbers,
 )  # fmt: skip
 
 

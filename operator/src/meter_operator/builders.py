@@ -170,6 +170,8 @@ def build_pod(
         ANNOTATION_TEMPLATE_HASH: template_hash(desired),
         "metertwin.io/spec-hash": desired.spec_hash,
         "metertwin.io/twin-version": desired.version,
+        "metertwin.io/epoch-id": meter.epoch_id.hex(),
+        "metertwin.io/key-version": str(meter.epoch_key_version),
         "metertwin.io/certificate-not-after": not_after.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     name = metadata["name"]

@@ -6,6 +6,7 @@ kept among the previous ones, its twin is a donor like any other. Neighbours: `p
 decision), `status` (the rest), `reconciler` (who writes).
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from meter_wire.names import build_twin_name
@@ -18,21 +19,35 @@ from meter_operator.handover import (
     encode_handover,
     parse_handover,
 )
+from meter_operator.observed import Pod
 
 HANDOVERS_KEPT = 5
+AUTHORITY_WAIT_S = 120
+"""Twice the lease of authority: the twin before may act for so long after it was taken over."""
 
 
 def build_allocation(
-    meter: Meter, desired: Desired, epoch: int, epoch_id: str, counter: int
+    meter: Meter, desired: Desired, epoch: int, epoch_id: str, counter: int, pods: Iterable[Pod]
 ) -> Json:
-    """Return a takeover, or the first epoch: it is active at once."""
+    """Return a takeover, or the first epoch: it is active at once.
+
+    `pods`: the meter's; one of an epoch that status does not know (a restored cluster) has its
+    identity from when it was made, and is a donor like any other.
+    """
+    known = {meter.epoch, *(row.epoch for row in meter.previous_epochs)}
+    unknown = (
+        PreviousEpoch(pod.epoch, pod.epoch_id, pod.key_version or meter.epoch_key_version)
+        for pod in pods
+        if pod.epoch_id and pod.epoch not in known
+    )
     return {
         "epoch": epoch,
         "epochId": epoch_id,
         "keyVersion": meter.key_version,
         "highestEpoch": epoch,
         "ownerCounter": counter,
-        "previousEpochs": _previous(meter, _active(meter), _burned(meter)),
+        "previousEpochs": _previous(meter, _active(meter), _burned(meter), *unknown),
+        "authorityWaitSeconds": AUTHORITY_WAIT_S if meter.epoch else None,
         "storeClaim": build_twin_name(meter.device, epoch) if desired.is_persistent else None,
         **_ended(meter, "TakenOver", "", ""),
     }
@@ -76,6 +91,7 @@ def build_commit(meter: Meter, handover: Handover) -> Json:
         "epochId": handover.attempt,
         "keyVersion": handover.key_version,
         "storeClaim": handover.store_claim or None,
+        "authorityWaitSeconds": None,
         "previousEpochs": _previous(meter, _active(meter)),
         **build_phase(meter, handover, COMMITTED),
     }

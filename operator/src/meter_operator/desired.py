@@ -89,6 +89,11 @@ class Meter:
         return str(self.status.get("storeClaim") or "")
 
     @property
+    def authority_wait_s(self) -> int:
+        """How long the active twin waits before it acts on others, because it took over."""
+        return int(self.status.get("authorityWaitSeconds") or 0)
+
+    @property
     def owner_counter(self) -> int:
         """Counter of the owner record."""
         return int(self.status.get("ownerCounter", 0))

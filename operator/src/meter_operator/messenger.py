@@ -71,8 +71,12 @@ class Messenger:
         self._pace = hellos.HelloPace()
 
     async def publish(self, messages: list[Message]) -> None:
-        """Hand retained messages to the connection; the newest of a topic wins."""
+        """Hand retained messages to the connection; the newest of a topic wins.
+
+        They go in the order in which they were handed over last: *retired* before *active*.
+        """
         for message in messages:
+            self._pending.pop(message.topic, None)
             self._pending[message.topic] = message.payload
         self._wake.set()
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from meter_wire.names import API_VERSION, LABEL_EPOCH, MAX_EPOCH
-from meter_wire.word import NO_WORD, Word, parse_word
+from meter_wire.word import NO_WORD, Word
 
 from meter_operator.desired import Json, Meter
 
@@ -33,6 +33,8 @@ class Pod:
     version_number: int = 0
     meter_uid: str = ""
     address: str = ""
+    epoch_id: bytes = b""
+    key_version: int = 0
 
     @property
     def gone(self) -> bool:
@@ -42,13 +44,18 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class TwinState:
-    """The retained `state` of one epoch."""
+    """The retained `state` of one epoch.
+
+    `said` is what it says about a handover, as it came; `word` the same once it is known to be
+    authentic (`words`).
+    """
 
     epoch: int
     online: bool
     meter: str = "never"
     last_seen: str = ""
     version: str = ""
+    said: Json | None = None
     word: Word = NO_WORD
 
 
@@ -125,6 +132,10 @@ def _epoch(label: str) -> int:
     return found if found <= MAX_EPOCH else 0
 
 
+def _epoch_id(text: str) -> bytes:
+    return bytes.fromhex(text) if re.fullmatch("[0-9a-f]{32}", text) else b""
+
+
 def parse_pod(body: dict[str, Any]) -> Pod:
     """Return a twin pod from its API form.
 
@@ -150,6 +161,8 @@ def parse_pod(body: dict[str, Any]) -> Pod:
         version_number=int(metadata.get("resourceVersion") or 0),
         meter_uid=_meter_uid(body),
         address=f"{status['podIP']}:{PEER_PORT}" if status.get("podIP") else "",
+        epoch_id=_epoch_id(notes.get("metertwin.io/epoch-id", "")),
+        key_version=_epoch(notes.get("metertwin.io/key-version", "")),
     )
 
 
@@ -173,5 +186,5 @@ def parse_state(epoch: int, payload: bytes) -> TwinState:
         meter=str(found.get("meter", "never"))[:16],
         last_seen=str(found.get("lastSeen") or "")[:32],
         version=str(found.get("version") or "")[:64],
-        word=parse_word(found["handover"]) if "handover" in found else NO_WORD,
+        said=found.get("handover"),
     )

@@ -68,11 +68,13 @@ def _build_controls(
     frozen = handover is not None and handover.phase == FROZEN
 
     def build(
-        row: PreviousEpoch, state: str, **peers: tuple[Peer, ...]
+        row: PreviousEpoch, state: str, takers: tuple[Peer, ...] = (), donors: tuple[Peer, ...] = ()
     ) -> tuple[ControlRecord, int]:
         named = attempt if state != "retired" else ""
+        wait_s = meter.authority_wait_s if state == "active" else 0
         record = ControlRecord(
-            row.epoch, row.epoch_id, state, term, meter.owner_counter, named, **peers
+            *(row.epoch, row.epoch_id, state, term, meter.owner_counter),
+            *(named, takers, donors, wait_s),
         )
         return record, row.key_version
 

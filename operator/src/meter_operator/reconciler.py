@@ -34,6 +34,7 @@ from meter_operator.settings import Settings
 from meter_operator.status import build_decision_status, build_status, changed
 from meter_operator.succession import Succession, find_addresses
 from meter_operator.twins import Twins
+from meter_operator.words import open_words
 
 log = logging.getLogger(__name__)
 PUBLIC_KEY_DIGITS = 64
@@ -133,7 +134,11 @@ class Reconciler:
             older_twins_of_device=tuple(older),
             missing_secrets=tuple(name for name in wanted if name not in public_keys),
             pods=self._cache.pods_of(meter),
-            states=dict(self._cache.states.get(meter.device, {})),
+            states=open_words(
+                meter,
+                self._cache.states.get(meter.device, {}),
+                partial(self._fleet.meter_key, meter.device),
+            ),
             witness=self._cache.witnesses.get(meter.device, Witness()),
             newly_allocated=(meter.uid, _newest(meter)) in self._allocated,
             leaving=self._cache.leaving.get(meter.key, ""),
@@ -168,15 +173,22 @@ class Reconciler:
             return True
         if await self._succession.follow(observed, steps.decision):
             return True
+        if clock is not None and self._succession.has_moved(observed):
+            await self._publish(observed.meter)
         await self._make(observed, desired, steps)
+        await self._tidy(observed, steps)
+        return False
+
+    async def _tidy(self, observed: Observed, steps: plan.Plan) -> None:
+        """Do what is left to do about twins that are there."""
+        pod = observed.find_pod(observed.meter.epoch)
         for old in steps.retire:
-            await self._twins.remove(observed.meter, old, with_secret=clock is not None)
+            await self._twins.remove(observed.meter, old, with_secret=self._settings.handover)
         if steps.renew_certificate and pod is not None:
             await self._twins.renew(observed.meter, pod)
         if steps.clear_states:
             device = observed.meter.device
             await self._publisher.publish(build_state_removal(device, steps.clear_states))
-        return False
 
     async def _make(self, observed: Observed, desired: Desired, steps: plan.Plan) -> None:
         meter = observed.meter
@@ -215,7 +227,9 @@ class Reconciler:
         meter = observed.meter
         epoch, reason = steps.allocate_epoch, steps.takeover_reason
         identity = self._random(16).hex()
-        decision = build_allocation(meter, desired, epoch, identity, steps.owner_counter)
+        decision = build_allocation(
+            meter, desired, epoch, identity, steps.owner_counter, observed.pods
+        )
         status = build_decision_status(observed, desired, decision, datetime.now(UTC))
         decided = await self._decide(meter, status)
         if decided is None:

@@ -48,6 +48,7 @@ class Succession:
         self._random = random
         self._since: dict[tuple[str, int, str], float] = {}
         self._announced: set[tuple[str, str]] = set()
+        self._addresses: dict[str, dict[int, str]] = {}
 
     def clock(self, observed: Observed, now_s: float) -> Clock:
         """Return what a plan needs of time."""
@@ -78,8 +79,21 @@ class Succession:
 
     def forget(self, uid: str) -> None:
         """Forget a meter that is gone."""
+        self._addresses.pop(uid, None)
+        self._announced = {one for one in self._announced if one[0] != uid}
         for key in [one for one in self._since if one[0] == uid]:
             del self._since[key]
+
+    def has_moved(self, observed: Observed) -> bool:
+        """Whether a twin that others ask has another address than when this was asked last."""
+        addresses = find_addresses(observed.pods)
+        uid = observed.meter.uid
+        if len(addresses) < 2:  # noqa: PLR2004 - nobody to ask
+            self._addresses.pop(uid, None)
+            return False
+        before = self._addresses.get(uid)
+        self._addresses[uid] = addresses
+        return before != addresses
 
     async def begin(self, observed: Observed, desired: Desired, reason: str) -> Meter | None:
         """Decide on a candidate; None when the meter was changed meanwhile."""

@@ -85,6 +85,49 @@ class ApplicationHost:
         """Names of applications that were stopped."""
         return [running.name for running in self._running if running.failed]
 
+    @property
+    def beginners(self) -> list[str]:
+        """Names of applications that have not seen an entry."""
+        return [running.name for running in self._running if running.position == START]
+
+    @property
+    def state_versions(self) -> dict[str, list[int]]:
+        """By application that runs, the versions in which its state can be written and read."""
+        return {one.name: list(one.kind.state_versions) for one in self._running if not one.failed}
+
+    def export(self, name: str, version: int) -> tuple[SavedState, bytes]:
+        """Return the state of an application now, and the incarnation of its place.
+
+        Raises:
+            LookupError: it does not run here.
+            ValueError: it does not write this version.
+        """
+        running = self._find(name)
+        state = running.application.export_state(version)
+        incarnation = self._store.find_incarnation(running.position.incarnation)
+        return SavedState(version, state, running.position), incarnation
+
+    def adopt(self, name: str, saved: SavedState) -> None:
+        """Go on from the state of another twin's application.
+
+        Raises:
+            LookupError: it does not run here.
+            ValueError: it does not read this state, and is as it was.
+            StoreError: nothing was written.
+        """
+        running = self._find(name)
+        running.application.import_state(saved.version, saved.state)
+        version = running.kind.state_versions[0]
+        state = running.application.export_state(version)
+        save_progress(self._store, name, SavedState(version, state, saved.position), ())
+        running.position = saved.position
+
+    def _find(self, name: str) -> _Running:
+        for running in self._running:
+            if running.name == name and not running.failed:
+                return running
+        raise LookupError(name)
+
     def step(self, now_s: int) -> bool:
         """Feed each application at most `STEP_ENTRIES` entries; return whether there is more.
 

@@ -112,6 +112,11 @@ class LinkLoop:
         self.stopped = True
         self._waiting.clear()
 
+    def imported(self) -> None:
+        """Another twin brought entries into the store: the meter need not send them."""
+        self._perform(self.link.imported(), [])
+        self._on_stored()
+
     async def command(self, command: Command, ttl_ms: int) -> Answered:
         """Issue a command and wait for its end; the link bounds the wait.
 

@@ -22,11 +22,15 @@ MOST_MISSED = 2
 
 
 class GateMemory(NamedTuple):
-    """What outlives a restart: highest term and counter accepted, and frozen or retired."""
+    """What outlives a restart: highest term and counter accepted, and frozen or retired.
+
+    `waited`: what a twin that took over has to wait before it acts on others is over.
+    """
 
     term: int = 0
     counter: int = 0
     state: str = UNKNOWN
+    waited: bool = False
 
 
 class Verdict(NamedTuple):
@@ -52,6 +56,7 @@ class OwnerGate:
         self.refused: Counter[str] = Counter()
         """Records refused, by reason; `missing`: readings that brought none to accept."""
         self._read_ms: int | None = None
+        self._act_from_ms: int | None = None
         self._is_open = False
         self._missed = 0
 
@@ -96,7 +101,10 @@ class OwnerGate:
         self.state = record.state
         self.record = record
         self._read_ms = now_ms
-        before, self.memory = self.memory, GateMemory(*record.order, self.state)
+        if record.state == "active" and self._act_from_ms is None:
+            self._act_from_ms = now_ms + (0 if self.memory.waited else record.wait_s * 1000)
+        before = self.memory
+        self.memory = before._replace(term=record.term, counter=record.counter, state=self.state)
         return Verdict(True, changed=self.memory != before)
 
     @property
@@ -120,8 +128,24 @@ class OwnerGate:
         """Whether this epoch must store and acknowledge nothing more."""
         return self.state == "retired"
 
+    def end_wait(self, now_ms: int) -> bool:
+        """Whether the wait of a twin that took over ends now: memory is to be saved."""
+        if self.memory.waited or self._act_from_ms is None or now_ms < self._act_from_ms:
+            return False
+        self.memory = self.memory._replace(waited=True)
+        return True
+
     def has_authority(self, now_ms: int, *, connected: bool) -> bool:
-        """Whether effects on third parties are allowed: *active*, connected, within the lease."""
+        """Whether effects on third parties are allowed: they cannot tell an old epoch from a new.
+
+        *Active*, connected, within the lease, and long enough after a takeover.
+        """
+        return self.may_command(now_ms, connected=connected) and (
+            self._act_from_ms is not None and now_ms >= self._act_from_ms
+        )
+
+    def may_command(self, now_ms: int, *, connected: bool) -> bool:
+        """Whether the meter may be told something: it knows its epoch and refuses another's."""
         return (
             self.is_active
             and connected

@@ -5,6 +5,7 @@ The private CA has signed every certificate that gets here; what it may ask depe
 - the operator and any twin: `/v1/identity`;
 - `urn:metertwin:reader:<name>`: everything, if `<name>` is a recipient of the data policy;
 - a twin: everything, if `twin:<device>` is one, whatever its epoch;
+- a twin of the same device that may take over from this one: `/v1/handover/…` (`giving`);
 - all others, meters too: nothing. A refusal is counted.
 
 What leaves here is at the resolution of the data policy and never finer, and nothing reaches the
@@ -23,6 +24,7 @@ from meter_wire.portable.tlv import RemoteProtocolError
 
 from .application import QueryError
 from .configuration import Configuration
+from .giving import PREFIX, Giver
 from .http_server import ApiError, Request, Response, json_response
 from .listing import list_entries
 from .presentation import format_entry
@@ -44,8 +46,10 @@ class PeerPort:
         store: Store,
         units: Units,
         identity: Callable[[], dict[str, Any]],
+        giver: Giver,
     ) -> None:
         """`identity`: what the twin says about itself; `units`: as the meter described them."""
+        self._giver = giver
         self._device = configuration.device
         self._shown = configuration.registers
         self._step_s = configuration.resolution_s
@@ -55,7 +59,7 @@ class PeerPort:
         self._identity = identity
         self._reads = {"/v1/registers": self._registers, "/v1/readings": self._readings}
         self.refused: Counter[str] = Counter()
-        """Refused requests by path, those to unknown paths as `other`."""
+        """Refused requests by path, those to unknown paths as `other`, of no taker `handover`."""
 
     async def handle(self, request: Request) -> Response:
         """Answer a client whose certificate the private CA signed; others never get here.
@@ -63,6 +67,21 @@ class PeerPort:
         Raises:
             ApiError: the error body that the client gets.
         """
+        try:
+            if request.path.startswith(PREFIX):
+                return self._give(request)
+            return self._answer(request)
+        except QueryError as error:
+            raise ApiError(400, error.field, error.message, error.remedy) from error
+
+    def _give(self, request: Request) -> Response:
+        try:
+            return self._giver.answer(request)
+        except ApiError as error:
+            self.refused["handover"] += error.status == 403  # noqa: PLR2004 - Forbidden
+            raise
+
+    def _answer(self, request: Request) -> Response:
         may_read = reads(request.peer, self._recipients)
         knows = may_read or any(
             name == OPERATOR_URI or name.startswith(TWIN_URI) for name in request.peer
@@ -79,10 +98,7 @@ class PeerPort:
         if read is None:
             paths = ", ".join(("/v1/identity", *self._reads))
             raise ApiError(404, "path", "is unknown on this port", f"there are: {paths}")
-        try:
-            return read(request.query, int(time.time()))
-        except QueryError as error:
-            raise ApiError(400, error.field, error.message, error.remedy) from error
+        return read(request.query, int(time.time()))
 
     def _registers(self, query: dict[str, str], now_s: int) -> Response:
         """The newest reading at the resolution of the data policy."""

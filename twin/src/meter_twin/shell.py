@@ -26,17 +26,23 @@ from .control_reading import ControlReading
 from .credentials import Credentials
 from .description import Description
 from .export import Exporter
+from .gate_memory import load_gate_memory, save_gate_memory
+from .giving import Giver
 from .health import Health
 from .link_loop import LinkLoop
 from .mqtt_shell import BrokerSettings, MqttShell, NotConnectedError, RenewedError
-from .owner_gate import GateMemory, OwnerGate
+from .owner_gate import OwnerGate
+from .peer_client import PeerClient
 from .peer_port import PeerPort
 from .ports import Ports
 from .registry import build_applications, build_engines
 from .status import Status, now_ms
 from .store import Store
+from .store_coverage import StoreShelf
 from .store_keeper import StoreKeeper
 from .store_schema import StoreError
+from .succession import Succession
+from .successor import Successor
 from .twin_state import encode_state
 
 KEEP_ALIVE_S = 30
@@ -80,11 +86,13 @@ class Twin:
             configuration.epoch,
             configuration.keys.epoch_id,
             configuration.keys.ctl,
-            self._load_gate_memory(),
+            load_gate_memory(self._store),
         )
         keys = EpochKeys(configuration.epoch, configuration.keys.up, configuration.keys.down)
         self._feed = asyncio.Event()
         self._changed = asyncio.Event()
+        self._shelf = StoreShelf(self._store)
+        self._succession = Succession(self._store.store_id, self._shelf)
         self._loop = LinkLoop(
             *(configuration.device, keys, self._store, self._publish_down, self._feed.set),
             self._description,
@@ -98,19 +106,17 @@ class Twin:
             channel: build_topic(configuration.device, channel, configuration.epoch)
             for channel in ("up", "down", "ctl", "state")
         }
-        self._status = Status(configuration, self._store, self._gate, self._loop, self._keeper)
+        self._status = Status(
+            configuration, self._store, self._gate, self._loop, self._keeper, self._succession
+        )
         self._credentials = self._status.credentials = Credentials(configuration)
         self._broker = self._status.broker = self._build_broker()
+        self._successor = self._build_successor()
         self._ports = self._build_ports()
         self._published: dict[str, Any] | None = None
+        self._is_durable = True
         ask = partial(self._broker.subscribe, self._topics["ctl"])
         self._reading = ControlReading(self._gate, ask, now_ms)
-
-    def _load_gate_memory(self) -> GateMemory:
-        find = self._store.find_property
-        return GateMemory(
-            find("gate_term") or 0, find("gate_counter") or 0, find("gate_state") or "unknown"
-        )
 
     def _build_broker(self) -> MqttShell:
         configuration = self._configuration
@@ -127,6 +133,17 @@ class Twin:
             lambda error, _: self._lost(error),
         )
 
+    def _build_successor(self) -> Successor:
+        configuration, credentials = self._configuration, self._credentials
+        client = PeerClient(
+            configuration.device, configuration.namespace, lambda: credentials.contexts.client
+        )
+        return Successor(
+            *(self._succession, self._store, self._gate, self._loop, self._host, client),
+            self._changed.set,
+            now_ms,
+        )
+
     def _build_ports(self) -> Ports:
         configuration, units = self._configuration, self._description.units
         commands = Commands(self._loop, self._status.has_authority, units)
@@ -136,7 +153,11 @@ class Twin:
             units,
         )
         health = Health(self._status.unready, self._status.series)
-        peers = PeerPort(configuration, self._store, units, self._status.identity)
+        giver = Giver(
+            *(configuration.device, self._store, self._shelf, self._succession, self._host),
+            self._changed.set,
+        )
+        peers = PeerPort(configuration, self._store, units, self._status.identity, giver)
         tls = self._credentials.contexts.server
         ports = Ports(health.handle, api.handle, peers.handle, tls)
         self._status.peer_refused = (peers.refused, ports.peer_refused)
@@ -169,6 +190,7 @@ class Twin:
                 tasks.create_task(self._status.settings.run())
                 tasks.create_task(self._publish_state())
                 tasks.create_task(self._renew_certificate())
+                tasks.create_task(self._successor.run())
         finally:
             await self._close()
 
@@ -197,23 +219,19 @@ class Twin:
 
     def _control(self, payload: bytes) -> None:
         verdict = self._reading.receive(payload)
-        if not (verdict.accepted and verdict.changed):
+        if not verdict.accepted:
             return
         if self._gate.is_retired:
             self._loop.stop()
-        memory = self._gate.memory
-        try:
-            self._store.save_properties(
-                {
-                    "gate_term": memory.term,
-                    "gate_counter": memory.counter,
-                    "gate_state": memory.state,
-                }
-            )
-        except StoreError as error:
-            # it holds while the process lives; the retained copy comes again after a restart
-            log.log("error", "control record is not durable", message=str(error))
-        log.log("info", "control record", state=memory.state, term=memory.term)
+        if verdict.changed:
+            memory = self._gate.memory
+            log.log("info", "control record", state=memory.state, term=memory.term)
+        if verdict.changed or not self._is_durable:
+            self._is_durable = save_gate_memory(self._store, self._gate.memory)
+        if self._is_durable and self._gate.record is not None:
+            self._succession.control(self._gate.record)
+            self._successor.control()
+            self._feed.set()
         self._changed.set()
 
     async def _connected(self) -> None:
@@ -241,7 +259,7 @@ class Twin:
             await self._feed.wait()
             self._feed.clear()
             try:
-                while self._host.step(int(time.time())):  # noqa: ASYNC110 - yields
+                while self._successor.may_feed and self._host.step(int(time.time())):  # noqa: ASYNC110 - yields
                     await asyncio.sleep(0)
             except StoreError as error:
                 log.log("error", "applications wait for the store", message=str(error))
@@ -252,6 +270,8 @@ class Twin:
         while True:
             await asyncio.sleep(HOUSEKEEPING_S)
             self._changed.set()
+            if self._gate.end_wait(now_ms()):
+                self._is_durable = save_gate_memory(self._store, self._gate.memory)
             if self._broker.connected.is_set():
                 await self._reading.step()
 

@@ -8,6 +8,8 @@ import time
 from collections import Counter
 from typing import Any
 
+from meter_wire.word import sign_word
+
 from . import __version__
 from .configuration import Configuration
 from .credentials import Credentials
@@ -19,6 +21,7 @@ from .owner_gate import OwnerGate
 from .presentation import format_time
 from .store import Store
 from .store_keeper import StoreKeeper
+from .succession import Succession
 from .twin_state import MeterContact, build_state, silence_after_s
 
 
@@ -37,15 +40,17 @@ class Status:
         gate: OwnerGate,
         loop: LinkLoop,
         keeper: StoreKeeper,
+        succession: Succession,
     ) -> None:
         """Look at these."""
+        self._succession = succession
         self._configuration = configuration
         self._store = store
         self._gate = gate
         self._loop = loop
         self._keeper = keeper
         self.settings = MeterSettings(
-            loop, self.has_authority, configuration.capture_period_s, configuration.report_spread_s
+            loop, self.may_command, configuration.capture_period_s, configuration.report_spread_s
         )
         self.broker: MqttShell | None = None
         self.credentials: Credentials | None = None
@@ -68,7 +73,13 @@ class Status:
             term=self._gate.memory.term,
             now_s=int(time.time()),
             online=online,
+            handover=self._word() if online else None,
         )
+
+    def _word(self) -> dict[str, Any]:
+        """Return what this twin says about a handover, with its MAC."""
+        word = self._succession.word(joined=self._loop.link.is_open)
+        return sign_word(word, self._configuration.epoch, self._configuration.keys.ctl)
 
     def _contact(self) -> MeterContact:
         configuration = self._configuration
@@ -91,6 +102,10 @@ class Status:
     def has_authority(self) -> bool:
         """Return whether this epoch may act on third parties now."""
         return self._gate.has_authority(now_ms(), connected=self.is_connected)
+
+    def may_command(self) -> bool:
+        """Return whether this epoch may tell the meter something now."""
+        return self._gate.may_command(now_ms(), connected=self.is_connected)
 
     def series(self) -> Series:
         """Return the metrics, at most ten, none of them a register value."""

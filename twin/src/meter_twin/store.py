@@ -41,6 +41,10 @@ class Ingested(NamedTuple):
     stored: int
 
 
+NUMBER_STEP = 1024
+"""Between two incarnations in the order of first sight: older ones of another store fit in."""
+
+
 class Store:
     """SQLite store of entries; every method is short and is called from the one event loop."""
 
@@ -88,9 +92,10 @@ class Store:
             StoreFullError, StoreError: nothing was stored; do not acknowledge.
         """
         with self.transaction():
-            return [self._ingest(batch, now_s) for batch in batches]
+            return [self.ingest_within(batch, now_s) for batch in batches]
 
-    def _ingest(self, batch: Batch, now_s: int) -> Ingested:
+    def ingest_within(self, batch: Batch, now_s: int) -> Ingested:
+        """Store a batch inside of a transaction of the caller's; otherwise as `ingest`."""
         number = self._ensure_number(batch.incarnation, now_s)
         new = duplicates = conflicts = 0
         pruned = self._marks_of(number)[2]
@@ -120,19 +125,28 @@ class Store:
 
     def _ensure_number(self, incarnation: bytes, now_s: int) -> int:
         self.connection.execute(
-            "INSERT INTO incarnation (id, first_seen_s) VALUES (?, ?) ON CONFLICT DO NOTHING",
-            (incarnation, now_s),
+            "INSERT INTO incarnation (number, id, first_seen_s)"
+            " SELECT ifnull(max(number), 0) + ?, ?, ? FROM incarnation WHERE true"
+            " ON CONFLICT (id) DO NOTHING",
+            (NUMBER_STEP, incarnation, now_s),
         )
         number = self.find_number(incarnation)
         assert number is not None
         return number
 
     def find_number(self, incarnation: bytes) -> int | None:
-        """Return the place of an incarnation in the order of first sight, None if unknown."""
+        """Return the place of an incarnation in the order of their lives, None if unknown."""
         row = self.connection.execute(
             "SELECT number FROM incarnation WHERE id = ?", (incarnation,)
         ).fetchone()
         return None if row is None else int(row[0])
+
+    def find_incarnation(self, number: int) -> bytes:
+        """Return the identity of an incarnation, b"" if there is none of this number."""
+        row = self.connection.execute(
+            "SELECT id FROM incarnation WHERE number = ?", (number,)
+        ).fetchone()
+        return b"" if row is None else bytes(row[0])
 
     def _marks_of(self, number: int) -> tuple[int, int, int]:
         row: tuple[int, int, int] = self.connection.execute(

@@ -80,11 +80,43 @@ def load_records(store: Store, application: str, wanted: RecordRange) -> list[di
     return [json.loads(row[0]) for row in rows]
 
 
+def load_record_page(
+    store: Store, application: str, after: tuple[str, int], limit: int
+) -> list[list[Any]]:
+    """Return rows of (series, UTC seconds, JSON text) after a key, in the order of keys."""
+    rows = store.connection.execute(
+        "SELECT series, time_s, body FROM record WHERE application = ?"
+        " AND (series, time_s) > (?, ?) ORDER BY series, time_s LIMIT ?",
+        (application, *after, limit),
+    ).fetchall()
+    return [list(row) for row in rows]
+
+
+def save_record_page(store: Store, application: str, rows: Iterable[Iterable[Any]]) -> None:
+    """Keep rows of `load_record_page` in one transaction.
+
+    Raises:
+        ValueError: a body is no JSON object. StoreError: nothing of it was written.
+    """
+    checked: list[tuple[str, str, int, str]] = []
+    for series, time_s, body in rows:
+        if not isinstance(json.loads(body), dict):
+            raise ValueError(f"record of {application}: no object")  # noqa: TRY004 - bad input
+        checked.append((application, str(series), int(time_s), body))
+    with store.transaction() as connection:
+        connection.executemany(
+            "INSERT INTO record VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET body = excluded.body",
+            checked,
+        )
+
+
 __all__ = [
     "START",
     "SavedState",
     "find_state",
     "forget_application",
+    "load_record_page",
     "load_records",
     "save_progress",
+    "save_record_page",
 ]

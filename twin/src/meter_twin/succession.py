@@ -73,9 +73,18 @@ class Succession:
         Raises:
             NotATakerError: the operator has not named that epoch.
         """
-        takers = self._record.takers if self._record else ()
-        if all(one.epoch != epoch for one in takers):
+        if epoch not in self.takers:
             raise NotATakerError(f"epoch {epoch} is no taker of this twin")
+
+    @property
+    def takers(self) -> tuple[int, ...]:
+        """Epochs of the twins that may ask us."""
+        return tuple(one.epoch for one in self._record.takers) if self._record else ()
+
+    @property
+    def donors(self) -> list[Donor]:
+        """The older twins that we ask."""
+        return [Donor(*one) for one in self._record.donors] if self._record else []
 
     @property
     def frozen(self) -> str:

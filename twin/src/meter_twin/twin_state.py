@@ -32,11 +32,11 @@ def silence_after_s(capture_period_s: int, report_spread_s: int) -> int:
 
 def build_state(
     *, epoch: int, store_id: bytes, version: str, contact: MeterContact, ready: bool, term: int,
-    now_s: int, online: bool = True,
+    now_s: int, online: bool = True, handover: dict[str, Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Return the document of docs/reference/contracts.md."""
+    """Return the document of docs/reference/contracts.md; `handover`: a signed word."""
     last_s = contact.last_s
-    return {
+    document: dict[str, Any] = {
         "online": online,
         "epoch": epoch,
         "store": store_id.hex(),
@@ -46,6 +46,9 @@ def build_state(
         "ready": ready,
         "term": term,
     }
+    if handover is not None:
+        document["handover"] = handover
+    return document
 
 
 def encode_state(document: dict[str, Any]) -> bytes:

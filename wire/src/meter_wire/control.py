@@ -33,7 +33,8 @@ class ControlRecord(NamedTuple):
     """What a twin is to be, and whom of its like it may serve and ask.
 
     `attempt` names the handover under way by its candidate's epoch id (hex), or is empty. `takers`
-    may fetch what this twin has stored; from `donors` this twin fetches.
+    may fetch what this twin has stored; from `donors` this twin fetches. `wait_s`: so long a twin
+    that took over acts on nobody, because the one before may not know yet that it is retired.
     """
 
     epoch: int
@@ -44,6 +45,7 @@ class ControlRecord(NamedTuple):
     attempt: str = ""
     takers: tuple[Peer, ...] = ()
     donors: tuple[Peer, ...] = ()
+    wait_s: int = 0
 
     @property
     def order(self) -> tuple[int, int]:
@@ -73,6 +75,8 @@ def encode_control(record: ControlRecord, key: bytes) -> bytes:
     }
     if record.attempt:
         document["attempt"] = record.attempt
+    if record.wait_s:
+        document["wait"] = record.wait_s
     for name in ("takers", "donors"):
         peers = getattr(record, name)
         if peers:
@@ -97,7 +101,7 @@ def parse_control(payload: bytes, key: bytes) -> ControlRecord:
         if not hmac.compare_digest(claimed, mac16(key, encode_canonical(document))):
             raise RemoteProtocolError("mac")
         return _parse_document(document)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise RemoteProtocolError("malformed") from None
 
 
@@ -116,6 +120,7 @@ def _parse_document(document: dict[str, Any]) -> ControlRecord:
         attempt,
         _parse_peers(document.get("takers", [])),
         _parse_peers(document.get("donors", [])),
+        _number(document.get("wait", 0)),
     )
 
 

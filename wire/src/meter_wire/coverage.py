@@ -70,12 +70,33 @@ def first_of(seq: int) -> int:
     return (seq - 1) // BLOCK * BLOCK + 1
 
 
+def encode_entries(entries: Iterable[Numbered]) -> bytes:
+    """Return entries as one twin sends them to another: seq u32, length u16, bytes, big-endian."""
+    return b"".join(
+        seq.to_bytes(4, "big") + len(raw).to_bytes(2, "big") + raw for seq, raw in entries
+    )
+
+
+def parse_entries(data: bytes) -> list[Numbered]:
+    """Return the entries of `encode_entries`.
+
+    Raises:
+        ValueError: the last one is cut off.
+    """
+    entries: list[Numbered] = []
+    place = 0
+    while place < len(data):
+        end = place + 6 + int.from_bytes(data[place + 4 : place + 6], "big")
+        if end > len(data) or place + 6 > len(data):
+            raise ValueError("entries: the last one is cut off")
+        entries.append((int.from_bytes(data[place : place + 4], "big"), data[place + 6 : end]))
+        place = end
+    return entries
+
+
 def digest_entries(entries: Iterable[Numbered]) -> bytes:
     """Return the digest of entries in rising order of their numbers."""
-    digest = hashlib.sha256()
-    for seq, raw in entries:
-        digest.update(seq.to_bytes(4, "big") + len(raw).to_bytes(2, "big") + raw)
-    return digest.digest()[:_DIGEST]
+    return hashlib.sha256(encode_entries(entries)).digest()[:_DIGEST]
 
 
 def sum_up(incarnation: bytes, entries: Iterable[Numbered]) -> Iterator[Block]:

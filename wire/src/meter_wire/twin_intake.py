@@ -44,6 +44,17 @@ class Intake:
         self._waiting.clear()
         self._pending.clear()
 
+    def catch_up(self, marks: Marks) -> bool:
+        """Note that the store got entries from elsewhere; whether the mark has moved.
+
+        While a batch waits for its commit nothing changes: what it brings again is known by then.
+        """
+        if self._waiting or marks.stored <= self.stored:
+            return False
+        self.stored = self.accepted = marks.stored
+        self._stored_chain = self._chain = marks.chain
+        return True
+
     def committed(self, batch: int) -> bool:
         """Note that a batch is durable; False if it is not the next one expected."""
         if not self._waiting or self._waiting[0].batch != batch:

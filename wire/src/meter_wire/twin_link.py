@@ -247,13 +247,17 @@ class TwinLink:
         return [Send(frame) for frame in self._session.seal(_FRAMES["ack"], body)]
 
     def stored(self, batch: int) -> list[Effect]:
-        """Acknowledge: the StoreEntries of `batch` is durable (batches in their order).
-
-        A batch of an incarnation that has ended meanwhile is noted by nobody: nothing to send.
-        """
+        """Acknowledge: the StoreEntries of `batch` is durable; of an ended incarnation, nothing."""
         if self._intake is None or not self._intake.committed(batch):
             return []
         return self._ack()
+
+    def imported(self) -> list[Effect]:
+        """Acknowledge what another twin brought into the store: the meter need not send it."""
+        if self._intake is None:
+            return []
+        marks = self._journal.marks().get(self._intake.incarnation, Marks())
+        return self._ack() if self._intake.catch_up(marks) else []
 
     def failed(self) -> None:
         """Forget what was not stored, and the session: the meter sends it again."""

@@ -5,7 +5,11 @@ decision that rests on it is worth a second lock. Neighbours: `control` (the ope
 twin), the operator's `handover` (what is decided from it).
 """
 
+import hmac
 from typing import Any, NamedTuple
+
+from meter_wire.control import sign_record
+from meter_wire.names import MAX_EPOCH
 
 MOST_COVERS = 8
 
@@ -47,7 +51,7 @@ def parse_word(document: Any) -> Word:
     """
     try:
         covers = {
-            int(row[0]): Cover(_text(row[1]), _text(row[2]), row[3] is True)
+            _epoch(row[0]): Cover(_text(row[1]), _text(row[2]), row[3] is True)
             for row in document.get("covers", [])[:MOST_COVERS]
         }
         return Word(
@@ -59,8 +63,8 @@ def parse_word(document: Any) -> Word:
             covers=covers,
             refuses=_text(document.get("refuses", ""), 200),
         )
-    except (TypeError, IndexError, AttributeError) as error:
-        raise ValueError(f"state.handover: {error}") from error
+    except (TypeError, LookupError, AttributeError) as error:
+        raise ValueError(f"state.handover: {type(error).__name__}") from error
 
 
 def encode_word(word: Word) -> dict[str, Any]:
@@ -74,6 +78,34 @@ def encode_word(word: Word) -> dict[str, Any]:
         "covers": [[epoch, *cover] for epoch, cover in sorted(word.covers.items())],
         "refuses": word.refuses,
     }
+
+
+def sign_word(word: Word, epoch: int, key: bytes) -> dict[str, Any]:
+    """Return the JSON form with its MAC under K_ctl of the epoch, which it covers."""
+    document = encode_word(word)
+    mac = sign_record({**document, "epoch": epoch}, key)["mac"]
+    return {**document, "mac": mac}
+
+
+def open_word(document: Any, epoch: int, key: bytes) -> Word:
+    """Return an authentic word.
+
+    Raises:
+        ValueError: it is none, or its MAC is not that of the epoch.
+    """
+    if not isinstance(document, dict):
+        raise ValueError("state.handover: no object")  # noqa: TRY004 - one error for bad input
+    plain = {name: value for name, value in document.items() if name != "mac"}
+    expected = sign_record({**plain, "epoch": epoch}, key)["mac"]
+    if not hmac.compare_digest(str(document.get("mac", "")).encode(), expected.encode()):
+        raise ValueError("state.handover: its MAC is wrong")
+    return parse_word(plain)
+
+
+def _epoch(value: Any) -> int:
+    if type(value) is not int or not 0 < value <= MAX_EPOCH:
+        raise ValueError("state.handover: an epoch is a number")
+    return value
 
 
 def _text(value: Any, most: int = 32) -> str:

@@ -1,0 +1,110 @@
+"""The states of applications, taken over from the twin before: they do not begin anew.
+
+A state is written by the donor at the highest version that both know, with the place in the entries
+that it has reached; records follow page by page, the state last. What an application derives twice
+because it went on meanwhile is the same again. One without a common version begins anew where there
+is no way back (a takeover), and refuses where there is one. Neighbours: `successor` (when),
+`application_host` (the applications), `giving` (the donor).
+"""
+
+from typing import Any
+
+from . import log
+from .application_host import ApplicationHost
+from .peer_client import PeerClient, PeerError
+from .store import Store
+from .store_queries import Position
+from .store_records import SavedState, save_record_page
+from .taking import Donor
+
+_MOST_TRIES = 5
+_PAGE = 500
+_ROW = 3  # series, time, body
+
+
+class Inheritance:
+    """Of one twin, once in its life."""
+
+    def __init__(self, host: ApplicationHost, store: Store, client: PeerClient) -> None:
+        """Applications that have a state of their own inherit nothing."""
+        self._host = host
+        self._store = store
+        self._client = client
+        self._wanted = list(host.beginners)
+        self._tries = 0
+        self.is_checked = not self._wanted
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every application has what it is going to get."""
+        return not self._wanted
+
+    async def check(self, donor: Donor) -> str:
+        """Return why the donor's states cannot be read, empty if they can.
+
+        Raises:
+            PeerError: it does not answer; ask again.
+        """
+        theirs = await self._versions(donor)
+        self.is_checked = True
+        ours = self._host.state_versions
+        for name in self._wanted:
+            if name in theirs and not set(theirs[name]) & set(ours[name]):
+                return (
+                    f"application {name}: the twin before writes state versions {theirs[name]}, "
+                    f"this one reads {ours[name]}"
+                )
+        return ""
+
+    async def _versions(self, donor: Donor) -> dict[str, list[int]]:
+        document = await self._client.get_json(donor, "/v1/handover/versions")
+        if not isinstance(document, dict):
+            raise PeerError("versions: no object")
+        return {str(name): [int(one) for one in row] for name, row in document.items()}
+
+    async def take(self, donor: Donor | None) -> None:
+        """Take all that is wanted; what fails too often is derived anew from the entries."""
+        if donor is None:
+            self._wanted.clear()
+            return
+        try:
+            theirs = await self._versions(donor)
+            while self._wanted:
+                name = self._wanted[0]
+                both = set(theirs.get(name, [])) & set(self._host.state_versions[name])
+                if both:
+                    await self._take_one(donor, name, max(both))
+                self._wanted.pop(0)
+        except (PeerError, ValueError, KeyError, TypeError) as error:
+            self._tries += 1
+            if self._tries >= _MOST_TRIES:
+                names = " ".join(self._wanted)
+                log.log("warning", "applications begin anew: their states did not come",
+                        message=str(error), application=names)  # fmt: skip
+                self._wanted.clear()
+
+    async def _take_one(self, donor: Donor, name: str, version: int) -> None:
+        path = f"/v1/handover/state?application={name}&version={version}"
+        document: dict[str, Any] = await self._client.get_json(donor, path)
+        incarnation = bytes.fromhex(document["incarnation"])
+        number = self._store.find_number(incarnation) if incarnation else 0
+        if number is None:
+            raise PeerError(f"state of {name}: is of an incarnation that has not come yet")
+        await self._take_records(donor, name)
+        position = Position(number, int(document["seq"]))
+        state = bytes.fromhex(document["state"])
+        self._host.adopt(name, SavedState(int(document["version"]), state, position))
+        log.log("info", "application state taken over", application=name, version=version)
+
+    async def _take_records(self, donor: Donor, name: str) -> None:
+        series, time_s = "", 0
+        while True:
+            quoted = "".join(f"%{octet:02x}" for octet in series.encode())
+            path = f"/v1/handover/records?application={name}&series={quoted}&time={time_s}"
+            rows = await self._client.get_json(donor, f"{path}&limit={_PAGE}")
+            if not isinstance(rows, list) or any(len(row) != _ROW for row in rows):
+                raise PeerError(f"records of {name}: no rows of three")
+            save_record_page(self._store, name, rows)
+            if len(rows) < _PAGE:
+                return
+            series, time_s = str(rows[-1][0]), int(rows[-1][1])

@@ -1,0 +1,28 @@
+"""What may be logged is a fixed set of fields, in every call there is."""
+
+import ast
+import pathlib
+
+import meter_twin
+from meter_twin.log import FIELDS
+
+SOURCES = sorted(pathlib.Path(meter_twin.__file__).parent.rglob("*.py"))
+
+
+def calls(tree):
+    """Yield the calls of `log.log` and `log.log_exception`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner = node.func.value
+            if isinstance(owner, ast.Name) and owner.id == "log":
+                yield node
+
+
+def test_every_call_uses_known_fields_only():
+    seen = 0
+    for path in SOURCES:
+        for call in calls(ast.parse(path.read_text())):
+            seen += 1
+            names = {keyword.arg for keyword in call.keywords}
+            assert names <= FIELDS, f"{path.name}:{call.lineno}: {names - FIELDS}"
+    assert seen > 20

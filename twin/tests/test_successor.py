@@ -1,0 +1,216 @@
+"""A twin takes over from an older one: two real processes, mutual TLS, the real store."""
+
+import asyncio
+import contextlib
+import http.client
+import json
+import sqlite3
+
+import pytest
+from loopback import free_ports
+from meter_twin.inheritance import Inheritance
+from meter_wire.control import ControlRecord, Peer, encode_control
+from meter_wire.portable.keys import derive_key
+from meter_wire.word import open_word
+
+READINGS = 1300
+SECOND_ID = bytes(range(16, 32))
+_TIMEOUT_S = 40
+
+
+class Pair:
+    """Two twins of one meter; the first has what the meter sent."""
+
+    def __init__(self, world, tools):
+        self.world, self.tools = world, tools
+        self.ids = {1: tools.EPOCH_ID, 2: SECOND_ID}
+        self.states = {}
+        self.ports = free_ports(3)
+        world.issue_twin(2)
+
+    def key(self, epoch):
+        return derive_key(self.tools.K_METER, "ctl", self.tools.DEVICE, epoch, self.ids[epoch])
+
+    def start(self, **changes):
+        """Start the second twin with a store of its own."""
+        world = self.world
+        configuration = world.configuration(epoch=2, epoch_id=SECOND_ID, **changes)
+        configuration["ports"] = dict(zip(("plain", "local", "peer"), self.ports, strict=True))
+        configuration["paths"]["store"] = str(world.folder / "second" / "twin.db")
+        return world.start_twin(configuration)
+
+    @contextlib.asynccontextmanager
+    async def operator(self):
+        """A session of the operator; it hears the twins' states."""
+
+        async def note(message):
+            if message.payload:
+                self.states[int(message.topic.split("/")[2])] = json.loads(message.payload)
+
+        filters = ("mt/+/+/state",)
+        async with self.world.client("operator", "Operator.metertwin", note, filters) as shell:
+            await shell.connected.wait()
+            self.shell = shell
+            yield
+
+    async def tell(self, epoch, state, counter, **peers):
+        record = ControlRecord(epoch, self.ids[epoch], state, 1, counter, **peers)
+        payload = encode_control(record, self.key(epoch))
+        await self.shell.publish(f"mt/{self.tools.DEVICE}/{epoch}/ctl", payload, retain=True)
+
+    def peer(self, epoch):
+        port = {1: self.world.peer, 2: self.ports[2]}[epoch]
+        return Peer(epoch, self.ids[epoch], f"127.0.0.1:{port}")
+
+    def word(self, epoch):
+        said = self.states.get(epoch, {}).get("handover")
+        return open_word(said, epoch, self.key(epoch)) if said else None
+
+    def has_taken(self, **wanted):
+        """Whether the second twin has said that it holds all of the first."""
+        first, second = self.word(1), self.word(2)
+        if first is None or second is None or 1 not in second.covers:
+            return False
+        cover = second.covers[1]
+        return cover.root == first.root and all(getattr(cover, k) == v for k, v in wanted.items())
+
+    def rows(self, name, query="SELECT i.id, seq, raw FROM entry JOIN incarnation i"
+             " ON number = incarnation ORDER BY seq"):  # fmt: skip
+        path = self.world.folder / name / "twin.db"
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            return connection.execute(query).fetchall()
+
+
+@pytest.fixture
+async def pair(world, tools):
+    """The first twin holds READINGS readings of a meter that is away since."""
+    world.start_broker()
+    first = world.start_twin()
+    await asyncio.to_thread(first.wait_serving)
+    await world.operate("active")
+    meter = tools.Meter(world)
+    meter.power_on()
+    for number in range(READINGS):
+        meter.append(tools.reading(1_800_000_000 + 60 * number, number))
+    await tools.eventually(lambda: meter.ring.stored == READINGS, "everything is stored", 60)
+    made = Pair(world, tools)
+    made.meter, made.first = meter, first
+    yield made
+    await meter.power_off()
+
+
+async def test_a_successor_gets_every_entry_and_says_so(pair, tools):
+    await pair.meter.power_off()
+    second = pair.start()
+    async with pair.operator():
+        await pair.tell(1, "retired", 2, takers=(pair.peer(2),))
+        await pair.tell(2, "active", 2, donors=(pair.peer(1),))
+        await tools.eventually(lambda: pair.has_taken(final=True), "all is taken", _TIMEOUT_S)
+    assert pair.rows("second") == pair.rows("store")
+    assert len(pair.rows("second")) == READINGS
+    pair.meter.power_on()
+    records = "SELECT * FROM record ORDER BY 1, 2, 3"
+    assert pair.rows("second", records) == pair.rows("store", records)
+    assert "application state taken over" in second.log
+
+
+async def test_a_tail_goes_on_until_the_donor_is_frozen(pair, tools):
+    attempt = SECOND_ID.hex()
+    pair.start()
+    async with pair.operator():
+        await pair.tell(1, "active", 2, attempt=attempt, takers=(pair.peer(2),))
+        await pair.tell(2, "candidate", 2, attempt=attempt, donors=(pair.peer(1),))
+        await tools.eventually(pair.has_taken, "the snapshot", _TIMEOUT_S)
+        for number in range(5):
+            pair.meter.append(tools.reading(1_900_000_000 + number, number))
+        await tools.eventually(lambda: len(pair.rows("second")) == READINGS + 5, "the tail")
+        assert not pair.has_taken(frozen=attempt)
+        await pair.tell(1, "frozen", 3, attempt=attempt, takers=(pair.peer(2),))
+        await tools.eventually(lambda: pair.word(1).frozen == attempt, "the donor is frozen")
+        pair.meter.append(tools.reading(1_900_000_010, 10))
+        await tools.eventually(lambda: pair.has_taken(frozen=attempt), "the proof")
+    assert pair.rows("second") == pair.rows("store")
+    assert len(pair.rows("store")) == READINGS + 6, "a frozen twin goes on storing"
+
+
+async def test_a_successor_killed_in_the_middle_goes_on_where_it_was(pair, tools):
+    second = pair.start()
+    async with pair.operator():
+        await pair.tell(1, "retired", 2, takers=(pair.peer(2),))
+        await pair.tell(2, "active", 2, donors=(pair.peer(1),))
+        await tools.eventually((pair.world.folder / "second" / "twin.db").exists, "file")
+        await tools.eventually(lambda: "broker session up" in second.log, "a session")
+        second.kill()
+        pair.start()
+        await tools.eventually(lambda: pair.has_taken(final=True), "all is taken", _TIMEOUT_S)
+    assert pair.rows("second") == pair.rows("store")
+
+
+def ask(pair, name, path, port):
+    """Return the status of a GET under a certificate."""
+    context = pair.world.context(name)
+    context.check_hostname = False
+    connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=10)
+    with contextlib.closing(connection):
+        connection.request("GET", path)
+        return connection.getresponse().status
+
+
+async def test_nobody_but_a_named_taker_gets_entries(pair, tools):
+    world = pair.world
+    world.issue_twin(3)
+    world.issue("other", "house-2/2", "URI:urn:metertwin:twin:house-2:2")
+    async with pair.operator():
+        await pair.tell(1, "active", 2, takers=(pair.peer(2),))
+        await tools.eventually(
+            lambda: ask(pair, "tls-2", "/v1/handover/coverage", world.peer) == 200, "the taker"
+        )
+        for name in ("tls", "tls-3", "other", "operator", "meter"):
+            for path in ("coverage", "entries?first=1", "versions", "state", "records"):
+                status = await asyncio.to_thread(
+                    ask, pair, name, f"/v1/handover/{path}", world.peer
+                )
+                assert status == 403, (name, path)
+        await pair.tell(1, "active", 3)
+        await tools.eventually(
+            lambda: ask(pair, "tls-2", "/v1/handover/coverage", world.peer) == 403, "no taker more"
+        )
+
+
+async def test_a_donor_with_another_name_is_refused(pair, tools):
+    second = pair.start()
+    async with pair.operator():
+        await pair.tell(1, "retired", 2, takers=(pair.peer(2),))
+        wrong = Peer(7, bytes(16), pair.peer(1).address)
+        await pair.tell(2, "active", 2, donors=(wrong,))
+        await tools.eventually(lambda: "does not answer" in second.log, "the refusal")
+        await asyncio.sleep(1)
+    assert not pair.rows("second")
+
+
+class Versions:
+    """A host and a client that know some versions of one state."""
+
+    def __init__(self, ours, theirs):
+        self.state_versions, self.beginners = {"quality": ours}, ["quality"]
+        self.theirs = theirs
+
+    async def get_json(self, _donor, path):
+        assert path == "/v1/handover/versions"
+        return self.theirs
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "refuses"),
+    [
+        ([2, 1], {"quality": [1]}, False),
+        ([2], {"quality": [1]}, True),
+        ([2], {"another": [1]}, False),
+        ([1], {"quality": [2, 1]}, False),
+    ],
+)
+async def test_a_state_that_cannot_be_read_is_a_reason_to_refuse(ours, theirs, refuses):
+    known = Versions(ours, theirs)
+    said = await Inheritance(known, None, known).check(None)
+    assert bool(said) == refuses
+    assert ("quality" in said) == refuses
