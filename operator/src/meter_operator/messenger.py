@@ -187,6 +187,9 @@ class Messenger:
                 await self._hear(str(message.topic), payload)
             except (ValueError, RecursionError, RemoteProtocolError) as error:
                 self._refuse(error)
+            except Exception as error:  # noqa: BLE001 - a fault in reading one ends no operator
+                self._refuse(error)
+                log.error("a message was refused: %s", type(error).__name__)  # never its text
 
     async def _hear(self, topic: str, payload: bytes) -> None:
         found = parse_topic(topic)

@@ -96,7 +96,10 @@ def open_word(document: Any, epoch: int, key: bytes) -> Word:
     if not isinstance(document, dict):
         raise ValueError("state.handover: no object")  # noqa: TRY004 - one error for bad input
     plain = {name: value for name, value in document.items() if name != "mac"}
-    expected = sign_record({**plain, "epoch": epoch}, key)["mac"]
+    try:
+        expected = sign_record({**plain, "epoch": epoch}, key)["mac"]
+    except RecursionError:
+        raise ValueError("state.handover: is nested too deeply") from None
     if not hmac.compare_digest(str(document.get("mac", "")).encode(), expected.encode()):
         raise ValueError("state.handover: its MAC is wrong")
     return parse_word(plain)
