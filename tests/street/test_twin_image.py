@@ -56,6 +56,27 @@ for _ in range(10):
             pass
 print(ends[0].version(), ends[0].getpeercert()["subject"][0][0][1], ends[1].cipher()[0])
 """
+STORE = """
+from meter_twin.store_schema import open_database
+own = open_database("/tmp/store.db")
+mode, sync = (
+    own.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")
+)
+own.execute("CREATE TABLE t (a INTEGER, b INTEGER, c TEXT, PRIMARY KEY (a, b)) WITHOUT ROWID")
+own.execute("CREATE INDEX by_c ON t (c)")
+for text in ("first", "a reading of yesterday"):
+    upsert = "INSERT INTO t VALUES (1, 2, ?) ON CONFLICT (a, b) DO UPDATE SET c = excluded.c"
+    own.execute(upsert, (text,))
+found = own.execute("SELECT c FROM t INDEXED BY by_c WHERE (a, b) >= (1, 2) AND c > ''").fetchone()
+own.execute("DELETE FROM t")
+own.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+own.close()
+own = open_database("/tmp/store.db")
+with open("/tmp/store.db", "rb") as file:
+    gone = b"of yesterday" not in file.read()
+options = {name for (name,) in own.execute("PRAGMA compile_options")}
+print(mode, sync, found[0] == text, gone, *options & {"THREADSAFE=1", "ENABLE_FTS3"})
+"""
 KEYS = {
     "P-256": ec.generate_private_key(ec.SECP256R1()),
     "P-384": ec.generate_private_key(ec.SECP384R1()),
@@ -173,3 +194,18 @@ def test_the_image_has_the_openssl_that_its_record_names(image):
     left_out = run(image, *interpreter(image), "-c", ciphers % "ARIA:CAMELLIA")
     assert kept.returncode == 0, kept.stderr
     assert ("No cipher can be selected" in left_out.stderr) == is_small
+
+
+def test_the_image_has_the_sqlite_that_its_record_names(image):
+    parts = json.loads(ARCHIVE.with_suffix(".json").read_text())["debian"]
+    is_small = any(part.startswith("src:sqlite3=") for part in parts)  # else Debian's own (ADR 11)
+    done = run(image, *interpreter(image), "-c", STORE)
+    assert done.returncode == 0, done.stderr
+    mode, sync, found, gone, *options = done.stdout.split()
+    assert (mode, sync, found) == ("wal", "2", "True")
+    assert gone == "True", "a deleted reading is still in the file"
+    assert set(options) == {"THREADSAFE=1"} | (set() if is_small else {"ENABLE_FTS3"})
+
+
+def test_the_heap_of_the_image_grows_and_shrinks_by_little(image):
+    assert {"MALLOC_TOP_PAD_=4096", "MALLOC_TRIM_THRESHOLD_=65536"} <= set(image[1]["Env"])

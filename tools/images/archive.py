@@ -24,14 +24,20 @@ def buildah(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def write_archive(rootfs: Path, archive: Path, image: str, command: list[str]) -> None:
-    """Write an OCI archive of `rootfs`, user 65532, entry point `command`, tagged `image`."""
+def write_archive(
+    rootfs: Path, archive: Path, image: str, command: list[str], environment: tuple[str, ...]
+) -> None:
+    """Write an OCI archive of `rootfs`, user 65532, entry point `command`, tagged `image`.
+
+    `environment`: `NAME=value` besides what all images have.
+    """
     container = buildah("from", "scratch")
     try:
         buildah("copy", "--quiet", container, str(rootfs), "/")
         settings = ["--user", "65532:65532", "--workingdir", "/", "--env", "LANG=C.UTF-8"]
         settings += ["--env", "PYTHONUNBUFFERED=1", "--env", "PYTHONDONTWRITEBYTECODE=1"]
         settings += ["--env", "PYTHONPATH=/app"]
+        settings += [f"--env={pair}" for pair in environment]
         entry = "[" + ",".join(f'"{part}"' for part in command) + "]"
         buildah("config", *settings, "--entrypoint", entry, container)
         archive.parent.mkdir(parents=True, exist_ok=True)

@@ -74,7 +74,8 @@ def build(name: str, *, force: bool) -> Path:
     target.chmod(0o755)
     try:
         command = recipe.build(target)
-        write_archive(target, archive, f"localhost/metertwin/{name}:{tag(key)}", command)
+        image = f"localhost/metertwin/{name}:{tag(key)}"
+        write_archive(target, archive, image, command, recipe.environment)
         total = size(target)
     finally:
         shutil.rmtree(target)

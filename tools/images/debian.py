@@ -3,7 +3,7 @@
 Debian's lists are read once a day for all images; the answer stays in the cache. The versions are
 part of the images' keys (``build.py``), and exactly they are unpacked (``rootfs.py``), so that an
 update makes another image and one tag never names two contents. Neighbours: ``rootfs.py``,
-``openssl.py``.
+``libraries.py``.
 """
 
 import fcntl
@@ -29,10 +29,10 @@ SETS: dict[str, tuple[str, ...]] = {
     "strip": ("binutils",),
     "compiler": (
         "base-files", "coreutils", "dash", "diffutils", "dpkg-dev", "findutils", "gcc", "grep",
-        "gzip", "libc6-dev", "make", "mawk", "perl", "sed", "xz-utils",
+        "gzip", "libc6-dev", "make", "mawk", "perl", "sed", "tcl8.6", "xz-utils",
     ),
 }  # fmt: skip
-SOURCES = ("openssl",)
+SOURCES = ("openssl", "sqlite3")
 DAY_S = 24 * 3600
 WAIT_S = 300
 

@@ -19,6 +19,7 @@ import json, build, recipes
 print(json.dumps({name: build.content_hash(recipe.sources, recipes.debian_parts(recipe))
                   for name, recipe in recipes.RECIPES.items()}))
 """
+SETTINGS = {"openssl": "METERTWIN_OPENSSL", "sqlite3": "METERTWIN_SQLITE"}
 IMAGES = {"twin", "operator", "mosquitto", "firmware"}
 PLAYED = """#!/bin/sh
 echo "$*" >> "$PLAYED/calls"
@@ -30,6 +31,7 @@ done
 case "$last" in "$PLAYED"/*) mkdir "$last" ;; esac
 """
 ANSWER = """# python
+Inst libsqlite3-0 (3.46.1-7+deb13u2 Debian:13.7/stable [amd64])
 Inst libssl3t64 (3.5.7-1~deb13u3 Debian-Security:13/stable-security [amd64])
 Inst python3 (3.13.5-1 Debian:13.7/stable [amd64]) []
 # mosquitto
@@ -43,6 +45,8 @@ Inst gcc (4:14.2.0-1 Debian:13.7/stable [amd64])
 # openssl
 Have 3.5.7-1~deb13u2
 Have 3.5.7-1~deb13u3
+# sqlite3
+Have 3.46.1-7+deb13u2
 """
 
 
@@ -83,7 +87,7 @@ class Debian:
             "PYTHONPATH": str(TOOL),
             "PYTHONDONTWRITEBYTECODE": "1",
             "METERTWIN_CACHE": str(self.folder / "cache"),
-            "METERTWIN_OPENSSL": "",
+            **dict.fromkeys(SETTINGS.values(), ""),
             "PLAYED": str(self.folder),
             "PATH": f"{self.folder}/bin:{os.environ['PATH']}",
         }
@@ -117,7 +121,8 @@ def debian(tmp_path: Path) -> Debian:
         pytest.param("(3.13.5-1 ", "(3.13.5-2 ", {"twin", "operator"}, id="Python"),
         pytest.param("mosquitto (2.0.21-1", "mosquitto (2.0.21-2", {"mosquitto"}, id="Mosquitto"),
         pytest.param("(1.25.0-1 ", "(1.25.0-2 ", {"firmware"}, id="MicroPython"),
-        pytest.param("Have 3.5.7-1~deb13u3", "Have 3.5.7-1~deb13u4", {"twin"}, id="source"),
+        pytest.param("Have 3.5.7-1~deb13u3", "Have 3.5.7-1~deb13u4", {"twin"}, id="a source"),
+        pytest.param("Have 3.46.1-7+deb13u2", "Have 3.46.1-8", {"twin"}, id="another source"),
         pytest.param("gcc (4:14.2.0-1", "gcc (4:14.2.0-2", {"twin"}, id="the twin's compiler"),
         pytest.param("binutils (2.44-3", "binutils (2.44-4", {"twin"}, id="the twin's strip"),
         pytest.param("# strip", "Inst libnew (1 D)\n# strip", {"firmware"}, id="one package more"),
@@ -188,7 +193,10 @@ def test_without_debian_and_without_an_answer_the_build_ends_in_one_line(debian:
 
 def test_exactly_the_versions_of_the_key_are_unpacked(debian: Debian) -> None:
     debian.ask("import rootfs; rootfs.unpacked('python')")
-    assert "--include=libssl3t64=3.5.7-1~deb13u3,python3=3.13.5-1 " in debian.calls[-1]
+    assert (
+        "--include=libsqlite3-0=3.46.1-7+deb13u2,libssl3t64=3.5.7-1~deb13u3,python3=3.13.5-1 "
+        in debian.calls[-1]
+    )
 
 
 def test_another_version_is_another_tree_and_the_same_one_is_unpacked_once(debian: Debian) -> None:
@@ -202,35 +210,38 @@ def test_another_version_is_another_tree_and_the_same_one_is_unpacked_once(debia
 
 
 @pytest.mark.parametrize(
+    ("source", "own"), [("openssl", "3.5.7-1~deb13u3"), ("sqlite3", "3.46.1-7+deb13u2")]
+)
+@pytest.mark.parametrize(
     ("had", "setting", "chosen", "said"),
     [
-        pytest.param(
-            ["3.5.7-1~deb13u2", "3.5.7-1~deb13u3"], "", "3.5.7-1~deb13u3", "", id="newest"
-        ),
-        pytest.param(["3.5.9-1", "3.5.10-1"], "", "3.5.10-1", "", id="by Debian's order, not ABC"),
-        pytest.param(["3.5.7-1~deb13u2"], "", "", "keep Debian's", id="older: Debian's own stays"),
-        pytest.param(
-            ["3.5.7-1~deb13u2"], "older", "3.5.7-1~deb13u2", "lack", id="older and wanted"
-        ),
+        pytest.param(["older", "own"], "", "own", "", id="newest"),
+        pytest.param(["99.9-1", "99.10-1"], "", "99.10-1", "", id="by Debian's order, not ABC"),
+        pytest.param(["older"], "", "", "keep Debian's", id="older: Debian's own stays"),
+        pytest.param(["older"], "older", "older", "lack", id="older and wanted"),
         pytest.param([], "older", "", "keep Debian's", id="none"),
     ],
 )
-def test_openssl_is_never_built_from_an_older_source_than_debians_own(
-    debian: Debian, had: list[str], setting: str, chosen: str, said: str
+def test_a_library_is_never_built_from_an_older_source_than_debians_own(
+    debian: Debian, source: str, own: str, had: list[str], setting: str, chosen: str, said: str
 ) -> None:
-    debian.says(
-        ANSWER.split("# openssl", maxsplit=1)[0]
-        + "# openssl\n"
-        + "".join(f"Have {v}\n" for v in had)
-    )
-    code = "import openssl; print(openssl.source_version())"
-    done = debian.run(code, METERTWIN_OPENSSL=setting)
-    assert done.stdout.strip() == chosen, done.stderr
+    versions = {"own": own, "older": f"{own}~1", "": ""}
+    rows = "".join(f"Have {versions.get(one, one)}\n" for one in had)
+    sections = {"openssl": "Have 3.5.7-1~deb13u3\n", "sqlite3": "Have 3.46.1-7+deb13u2\n"}
+    sections[source] = rows
+    answer = ANSWER.split("# openssl", maxsplit=1)[0]
+    debian.says(answer + "".join(f"# {name}\n{text}" for name, text in sections.items()))
+    code = "import libraries; print(*map(libraries.source_version, libraries.LIBRARIES), sep=',')"
+    done = debian.run(code, **{SETTINGS[source]: setting})
+    built = dict(zip(("openssl", "sqlite3"), done.stdout.strip().split(","), strict=True))
+    assert built.pop(source) == versions.get(chosen, chosen), done.stderr
+    assert all(built.values()), "one library's source says nothing of the other"
     warned = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
     assert len(warned) == bool(said)
-    assert all(said in line and "3.5.7-1~deb13u3" in line for line in warned)
+    assert all(said in line and own in line for line in warned)
 
 
 def test_a_rebuild_of_debians_library_is_of_the_same_source(debian: Debian) -> None:
-    code = "import openssl; print(openssl.own_version(['libssl3t64=3.5.7-1~deb13u3+b1']))"
+    code = "from libraries import LIBRARIES, own_version\n"
+    code += "print(own_version(LIBRARIES[0], ['libssl3t64=3.5.7-1~deb13u3+b1']))"
     assert debian.ask(code) == "3.5.7-1~deb13u3"
