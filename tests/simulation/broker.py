@@ -44,7 +44,8 @@ class Session:
             if self.is_open:
                 action()
 
-        world.after(self._last_ms - world.now_ms, act)
+        for _ in range(2 if world.chance(2) else 1):  # at least once
+            world.after(self._last_ms - world.now_ms, act)
 
     def end(self) -> None:
         """End the session; the client learns of it a little later."""

@@ -7,7 +7,7 @@ from .world import World
 NAMES = (
     "operator_killed", "leader_paused", "twin_killed", "broker_killed", "broker_emptied",
     "meter_rebooted", "meter_offline", "api_away", "pod_deleted", "twin_cut_off", "spec_changed",
-    "spec_changed_back",
+    "spec_changed_back", "node_lost", "status_restored",
 )  # fmt: skip
 
 
@@ -82,6 +82,17 @@ class Faults:
         pods = [row for row in self.world.cluster.objects if row[0] == "pods"]
         if pods:
             self.world.lose_store(self.world.scheduler.random.choice(sorted(pods))[2])
+
+    def node_lost(self) -> None:
+        """A twin's node is cut off from the API server; the twin still reaches the broker."""
+        pods = [row for row in self.world.cluster.objects if row[0] == "pods"]
+        if pods:
+            pod = self.world.scheduler.random.choice(sorted(pods))[2]
+            self.world.lose_store(pod, after_s=self.world.scheduler.random.randint(5, 150))
+
+    def status_restored(self) -> None:
+        """Somebody restores an older copy of the status."""
+        self.world.restore_status()
 
     def twin_cut_off(self) -> None:
         """A twin's node loses the way to the broker for a while."""

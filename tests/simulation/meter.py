@@ -11,7 +11,7 @@ from .broker import Broker, Session
 from .scheduler import Scheduler
 
 TICK_MS = 500
-PERIOD_MS = 5_000
+PERIODS_MS = (2_000, 5_000)
 
 
 class Meter:
@@ -28,6 +28,7 @@ class Meter:
         self.boot = 0
         self.offline_until_ms = 0
         self.measures = True
+        self._period_ms = scheduler.random.choice(PERIODS_MS)
         self._session: Session | None = None
         self._topics: set[str] = set()
         self._next_ms = 0
@@ -68,7 +69,7 @@ class Meter:
 
     def _tick(self) -> None:
         if self.measures and self.scheduler.now_ms >= self._next_ms:
-            self._next_ms = self.scheduler.now_ms + PERIOD_MS
+            self._next_ms = self.scheduler.now_ms + self._period_ms
             self._measure()
         if self._session is None and self.scheduler.now_ms >= self.offline_until_ms:
             self._connect()

@@ -61,7 +61,7 @@ class SlowCluster(MemoryCluster):
         for row, body in list(self.objects.items()):
             if before.get(row) != body["metadata"]["resourceVersion"]:
                 self._later(row[0], body, gone=False)
-        for row in set(before) - set(self.objects):
+        for row in sorted(set(before) - set(self.objects)):
             self._later(row[0], {"metadata": {"name": row[2], "namespace": row[1]}}, gone=True)
 
     def change(self, change: Callable[[], None]) -> None:
@@ -232,7 +232,8 @@ class OperatorProcess:
                 self._look(key)
                 await pause(LOOK_MS)
         for key in list(self.cache.meters):
-            self._look(key)
+            if self.reconciler.pause_s(key) is not None:
+                self._look(key)
 
     # ---- broker
 
@@ -302,6 +303,7 @@ class OperatorProcess:
         elif payload:
             record = hellos.open_record(self.fleet, meter.device, meter.key_version, payload)
             seen = Witness(record.highest, record.counter)
+            self.cache.raise_witness(meter.device, seen.epoch, seen.counter)
             if (record.active, record.counter) == (meter.epoch, meter.owner_counter):
                 return
         else:

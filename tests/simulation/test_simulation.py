@@ -23,7 +23,8 @@ def simulate(seed, folder):
     faults = Faults(world)
     world.run(60)
     faults.plan(world.scheduler.random.randint(1, 8), 0, 240)
-    world.scheduler.after(world.scheduler.random.randint(0, 60_000), world.upgrade)
+    for _ in range(2):
+        world.scheduler.after(world.scheduler.random.randint(0, 200_000), world.upgrade)
     try:
         world.run(300)
         world.run(500)

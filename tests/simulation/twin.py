@@ -42,9 +42,16 @@ class Twin:
         self.path = folder / f"{self.device}-e{self.epoch}-{scheduler.random.getrandbits(32)}.db"
         self.effects: list[tuple[int, int]] = []
         self.reaches_broker = True
+        self._rate = scheduler.random.choice((0.99, 1.0, 1.01))
+        self._offset_ms = scheduler.random.randint(0, 10**9)
         self.alive = False
         self.generation = 0
         self.store: Store | None = None
+
+    @property
+    def now_ms(self) -> int:
+        """The clock of its node, which runs a little wrong."""
+        return int(self.scheduler.now_ms * self._rate) + self._offset_ms
 
     # ---- life
 
@@ -112,7 +119,7 @@ class Twin:
     def _tick(self, generation: int) -> None:
         if not self.alive or generation != self.generation:
             return
-        now = self.scheduler.now_ms
+        now = self.now_ms
         if self._session is None and self.reaches_broker:
             self._connect(generation)
         elif self._session is not None and now - self._asked_ms >= READ_MS:
@@ -126,10 +133,10 @@ class Twin:
 
     def _act(self) -> None:
         """Something that third parties see, as often as we may."""
-        if self.gate.end_wait(self.scheduler.now_ms):
+        if self.gate.end_wait(self.now_ms):
             assert self.store is not None
             save_gate_memory(self.store, self.gate.memory)
-        if self.gate.has_authority(self.scheduler.now_ms, connected=self._session is not None):
+        if self.gate.has_authority(self.now_ms, connected=self._session is not None):
             self.effects.append((self.scheduler.now_ms, self.epoch))
 
     def _connect(self, generation: int) -> None:
@@ -153,17 +160,17 @@ class Twin:
             return
         made.append(session)
         self._session = session
-        self._asked_ms = self.scheduler.now_ms
+        self._asked_ms = self.now_ms
         self._published = b""
         session.subscribe(self._topic("up"))
         session.subscribe(self._topic("ctl"))
-        self._perform(self.link.connected(self.scheduler.now_ms))
+        self._perform(self.link.connected(self.now_ms))
 
     def _hear(self, topic: str, payload: bytes, retained: bool) -> None:
         if topic.endswith("/ctl"):
             self._control(payload)
         elif not self.gate.is_retired:
-            now = self.scheduler.now_ms
+            now = self.now_ms
             self._perform(self.link.receive(payload, now, None, retained=retained))
         self._say()
 
@@ -187,12 +194,10 @@ class Twin:
                         effect.incarnation, effect.entries, effect.holes, effect.stored,
                         effect.chain,
                     )  # fmt: skip
-                    self.store.ingest([batch], self.scheduler.now_ms // 1000)
+                    self.store.ingest([batch], self.now_ms // 1000)
                     self._perform(self.link.stored(effect.batch))
                 case MeterHello():
-                    self.store.save_hello(
-                        effect.incarnation, effect.number, self.scheduler.now_ms // 1000
-                    )
+                    self.store.save_hello(effect.incarnation, effect.number, self.now_ms // 1000)
                 case Quarantine():
                     raise AssertionError(f"conflict at {effect.seq}")
                 case _:
@@ -213,7 +218,7 @@ class Twin:
     # ---- other twins
 
     def _take(self) -> None:
-        request = self.succession.taker.next_request(self.scheduler.now_ms)
+        request = self.succession.taker.next_request(self.now_ms)
         if request is None:
             return
         generation = self.generation
@@ -234,7 +239,7 @@ class Twin:
         self._call(request.donor.address, ask, answered)
 
     def _taken(self, request: Request, answer: object | None) -> None:
-        taker, now = self.succession.taker, self.scheduler.now_ms
+        taker, now = self.succession.taker, self.now_ms
         if answer is None or self.gate.is_retired:
             taker.failed(request, now)
             return
@@ -254,7 +259,7 @@ class Twin:
         assert self.store is not None
         while imports:
             (one,) = imports
-            now = self.scheduler.now_ms
+            now = self.now_ms
             import_entries(self.store, one.incarnation, one.entries, one.holes, now // 1000)
             self._perform(self.link.imported())
             imports = self.succession.taker.imported(now)

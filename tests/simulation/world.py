@@ -6,6 +6,7 @@ world.calm(seconds)                 # no more faults
 world.check()                       # raises Broken with what is wrong
 """
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -67,10 +68,13 @@ class World:
         self.addresses: dict[str, Twin] = {}
         self.dead: list[Twin] = []
         self._declare()
-        capacity = self.scheduler.random.choice((40, 40, 1000))
+        capacity = self.scheduler.random.choice((12, 30, 400))
         key = fleet.meter_key(DEVICE, 1)
         self.meter = Meter(self.scheduler, self.broker, DEVICE, key, capacity)
         self.excused: set[tuple[bytes, int]] = set()
+        self._faulted: set[int] = set()
+        self._partitioned: dict[int, int] = {}
+        self._backup: dict[str, Any] = {}
         settings = Settings(
             namespace=NAMESPACE, watch_namespaces=(NAMESPACE,), broker_host="broker",
             broker_port=8883, twin_image="localhost/twin:1", identity=Path("/nowhere"),
@@ -93,6 +97,7 @@ class World:
         for operator in self.operators:
             operator.start()
         self._poll()
+        self.remember_status()
 
     def _declare(self) -> None:
         spec = {
@@ -200,22 +205,48 @@ class World:
         self.scheduler.after(1000, self._poll)
 
     def _end(self, twin: Twin) -> None:
-        """The pod is gone from the API; the process a little later."""
+        """The pod is gone from the API; the process a little later.
+
+        What a fault has taken is excused, as far as nobody else holds it.
+        """
+        after_s = self._partitioned.get(id(twin), 0)
 
         def destroy() -> None:
+            if id(twin) in self._faulted:
+                others = [one.holds for one in self.twins.values() if one is not twin]
+                self.excused |= twin.holds.difference(*others)
             twin.destroy()
             self.dead.append(twin)
 
-        self.scheduler.after(self.scheduler.random.randint(10, 4000), destroy)
+        self.scheduler.after(after_s * 1000 + self.scheduler.random.randint(10, 4000), destroy)
 
-    def lose_store(self, pod: str) -> None:
-        """A fault takes a pod and its emptyDir: what nobody else holds is excused."""
+    def lose_store(self, pod: str, after_s: int = 0) -> None:
+        """A fault takes a pod and its emptyDir.
+
+        With `after_s` its node is cut off from the API server for so long, nothing else: the twin
+        goes on, with nobody to tell it but the broker.
+        """
         uid = self.cluster.objects["pods", NAMESPACE, pod]["metadata"]["uid"]
         lost = self.twins.get(uid)
-        if lost is not None and lost.holds:
-            others = [twin.holds for twin in self.twins.values() if twin is not lost]
-            self.excused |= lost.holds.difference(*others)
+        if lost is not None:
+            self._faulted.add(id(lost))
+            self._partitioned[id(lost)] = after_s
         self.cluster.change(lambda: self.cluster.objects.pop(("pods", NAMESPACE, pod)))
+
+    def remember_status(self) -> None:
+        """Keep a backup of what the API server has, as administrators do."""
+        self._backup = copy.deepcopy(self.status)
+        self.scheduler.after(40_000, self.remember_status)
+
+    def restore_status(self) -> None:
+        """Put the backup back."""
+        backup = copy.deepcopy(self._backup)
+
+        def change() -> None:
+            self.resource["status"] = backup
+            self.cluster.touch(self.resource)
+
+        self.cluster.change(change)
 
     def _call(
         self, address: str, ask: Callable[[Twin], object], answered: Callable[[object | None], None]

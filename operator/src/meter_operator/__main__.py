@@ -164,6 +164,9 @@ class Process:
             again = await self.reconciler.reconcile(key)
             if self._waits_for_a_secret(key):
                 self.queue.add_later(key, SECRET_WAIT_S)
+            pause_s = self.reconciler.pause_s(key)
+            if pause_s is not None:
+                self.queue.add_later(key, pause_s)
             result = "requeue" if again else "success"
         except ConflictError:
             fresh = await self.cluster.find_meter(key)

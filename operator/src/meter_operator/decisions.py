@@ -84,14 +84,17 @@ def build_phase(meter: Meter, handover: Handover, phase: str) -> Json:
     }
 
 
-def build_commit(meter: Meter, handover: Handover) -> Json:
-    """Return the decision: from now on the candidate is the meter's twin."""
+def build_commit(meter: Meter, handover: Handover, *, proved: bool) -> Json:
+    """Return the decision: from now on the candidate is the meter's twin.
+
+    `proved`: the twin before was frozen; else it may still act on others, as after a takeover.
+    """
     return {
         "epoch": handover.epoch,
         "epochId": handover.attempt,
         "keyVersion": handover.key_version,
         "storeClaim": handover.store_claim or None,
-        "authorityWaitSeconds": None,
+        "authorityWaitSeconds": None if proved else AUTHORITY_WAIT_S,
         "previousEpochs": _previous(meter, _active(meter)),
         **build_phase(meter, handover, COMMITTED),
     }

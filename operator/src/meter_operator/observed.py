@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from meter_wire.names import API_VERSION, LABEL_EPOCH, MAX_EPOCH
@@ -11,6 +12,7 @@ from meter_wire.word import NO_WORD, Word
 from meter_operator.desired import Json, Meter
 
 MOST_STATE_BYTES = 4096
+RENEWAL_LEFT_S = 10 * 86400
 PEER_PORT = 8443
 
 
@@ -40,6 +42,13 @@ class Pod:
     def gone(self) -> bool:
         """Whether its store is lost or about to be: finished, evicted or being deleted."""
         return self.deleting or self.phase in {"Failed", "Succeeded"}
+
+    def is_renewal_due(self, now: datetime) -> bool:
+        """Whether its certificate ends soon."""
+        if not self.certificate_not_after:
+            return False
+        end = datetime.fromisoformat(self.certificate_not_after)
+        return (end - now).total_seconds() <= RENEWAL_LEFT_S
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,13 +215,18 @@ def _overdue(observed: Observed, handover: Handover | None, clock: Clock | None)
         for pod in older
         if pod.epoch not in kept
         and (
-            _never_began(observed, pod)
+            _never_began(observed, pod, clock)
             or is_spent(pod.epoch, _side(observed, pod.epoch), active)
             or clock.older_s.get(pod.epoch, 0.0) >= clock.patience.final_s
         )
     )
 
 
-def _never_began(observed: Observed, pod: Pod) -> bool:
-    """Whether a twin cannot hold anything: it was never ready, and never spoke to the broker."""
-    return pod.gone or (not pod.ready and pod.epoch not in observed.states)
+def _never_began(observed: Observed, pod: Pod, clock: Clock) -> bool:
+    """Whether a twin cannot hold anything: it was never ready, and never spoke to the broker.
+
+    One that has just taken its first entries may not have been heard yet.
+    """
+    age_s = clock.older_s.get(pod.epoch, 0.0)
+    unheard = not pod.ready and pod.epoch not in observed.states
+    return pod.gone or (unheard and age_s >= clock.patience.frozen_s)

@@ -22,7 +22,7 @@ from meter_operator.desired import Desired, Json, Key, Meter, desire
 from meter_operator.events import Events
 from meter_operator.fleet import Fleet
 from meter_operator.handover import Patience, find_open, parse_handover
-from meter_operator.observed import Observed, Pod, Witness
+from meter_operator.observed import Observed, Witness
 from meter_operator.owner import (
     Message,
     build_messages,
@@ -38,6 +38,7 @@ from meter_operator.words import open_words
 
 log = logging.getLogger(__name__)
 PUBLIC_KEY_DIGITS = 64
+LOOK_S = 1.0
 _USUAL = Patience()
 
 
@@ -93,6 +94,14 @@ class Reconciler:
         if again and meter is not None and (meter.uid, _newest(meter)) in self._allocated:
             again = await self._look(key)
         return again
+
+    def pause_s(self, key: Key) -> float | None:
+        """Return when to look again though nothing happens: deadlines pass by themselves."""
+        meter = self._cache.meters.get(key)
+        if meter is None or not self._settings.handover:
+            return None
+        busy = meter.status.get("handover") or len(self._cache.pods_of(meter)) > 1
+        return LOOK_S if busy else None
 
     async def _look(self, key: Key) -> bool:
         meter = self._cache.meters.get(key)
@@ -157,7 +166,8 @@ class Reconciler:
     async def _act(self, observed: Observed, desired: Desired) -> bool:
         pod = observed.find_pod(observed.meter.epoch)
         clock = self._clock(observed)
-        steps = plan.build_plan(observed, desired, renewal_due=_renewal_due(pod), clock=clock)
+        due = pod is not None and pod.is_renewal_due(datetime.now(UTC))
+        steps = plan.build_plan(observed, desired, renewal_due=due, clock=clock)
         if steps.takeover_reason == plan.POD_GONE and await self._find_unseen(observed.meter):
             return True
         if steps.allocate_epoch:
@@ -250,7 +260,10 @@ class Reconciler:
             if fresh is not None:
                 self._cache.store_meter(fresh)
             return None
-        return self._cache.store_meter(body)
+        decided = self._cache.store_meter(body)
+        # A status that is put back below this is known at once, before anybody else tells.
+        self._cache.raise_witness(decided.device, decided.highest_epoch, decided.owner_counter)
+        return decided
 
     def messages_of(self, meter: Meter, nonce: bytes = b"") -> list[Message]:
         """Return what the broker has to hold for a meter: owner record and `ctl` of its epochs.
@@ -285,13 +298,3 @@ def _newest(meter: Meter) -> int:
     """Return the epoch of the twin that was decided on last."""
     handover = find_open(meter.status)
     return handover.epoch if handover is not None else meter.epoch
-
-
-def _renewal_due(pod: Pod | None) -> bool:
-    if pod is None or not pod.certificate_not_after:
-        return False
-    end = datetime.fromisoformat(pod.certificate_not_after)
-    return (end - datetime.now(UTC)).total_seconds() <= RENEWAL_LEFT_S
-
-
-RENEWAL_LEFT_S = 10 * 86400

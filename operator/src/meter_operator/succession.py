@@ -54,7 +54,9 @@ class Succession:
         """Return what a plan needs of time."""
         meter = observed.meter
         handover = parse_handover(meter.status)
-        seen = {(meter.uid, pod.epoch, "older") for pod in observed.pods}
+        # The time of an older twin begins when it is one, not when its pod was first seen.
+        needed = {meter.epoch, *((handover.epoch, handover.source) if handover else ())}
+        seen = {(meter.uid, p.epoch, "older") for p in observed.pods if p.epoch not in needed}
         if handover is not None:
             seen.add((meter.uid, handover.epoch, handover.phase))
         for key in [one for one in self._since if one[0] == meter.uid and one not in seen]:
@@ -126,7 +128,7 @@ class Succession:
             return False
         status = {
             FREEZE: lambda: decisions.build_phase(meter, handover, FROZEN),
-            COMMIT: lambda: decisions.build_commit(meter, handover),
+            COMMIT: lambda: decisions.build_commit(meter, handover, proved=not decision.reason),
             ABORT: lambda: decisions.build_abort(meter, decision.reason, _stamp()),
             FINISH: lambda: decisions.build_finish(meter, decision.reason, _stamp()),
         }.get(decision.verb)

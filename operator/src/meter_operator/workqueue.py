@@ -24,6 +24,7 @@ class WorkQueue:
         self._working: set[Key] = set()
         self._dirty: set[Key] = set()
         self._failures: dict[Key, int] = {}
+        self._later: dict[Key, asyncio.TimerHandle] = {}
 
     def __len__(self) -> int:
         """Return how many wait."""
@@ -38,8 +39,18 @@ class WorkQueue:
             self._queue.put_nowait(key)
 
     def add_later(self, key: Key, delay_s: float) -> None:
-        """Ask for a look after a while."""
-        asyncio.get_running_loop().call_later(delay_s, self.add, key)
+        """Ask for a look after a while; of several only the earliest comes."""
+        loop = asyncio.get_running_loop()
+        known = self._later.get(key)
+        if known is not None and known.when() <= loop.time() + delay_s:
+            return
+        if known is not None:
+            known.cancel()
+        self._later[key] = loop.call_later(delay_s, self._add_now, key)
+
+    def _add_now(self, key: Key) -> None:
+        self._later.pop(key, None)
+        self.add(key)
 
     async def work(self, look: Callable[[Key], Awaitable[bool]]) -> None:
         """Look at keys for ever; `look` says whether there is more to do, or raises."""

@@ -66,7 +66,7 @@ async def test_a_write_is_counted_once_however_many_look_at_the_same_time():
         await asyncio.sleep(0.01)
         return False
 
-    process.reconciler = SimpleNamespace(reconcile=reconcile)
+    process.reconciler = SimpleNamespace(reconcile=reconcile, pause_s=lambda _key: None)
     before = http_server.API_WRITES._value.get()
     await asyncio.gather(*(process._look(Key("street", f"house-{n}")) for n in range(8)))
     assert http_server.API_WRITES._value.get() - before == 8
