@@ -10,6 +10,7 @@ import yaml
 from meter_operator.desired import Key
 from meter_operator.hellos import ANSWER_S, TAKEOVER_S, FarAheadError
 from meter_operator.messenger import Messenger
+from meter_operator.observed import Witness
 from meter_wire.owner_record import OwnerRecord, encode_owner_record, parse_owner_record
 from meter_wire.portable.keys import derive_key
 from meter_wire.portable.owner import encode_owner_hello
@@ -17,6 +18,9 @@ from meter_wire.portable.tlv import RemoteProtocolError
 
 NONCE = b"12345678"
 INCARNATION = b"abcdefgh"
+
+DECIDED = {"house-1": Witness(1, 1)}
+"""What the operator itself decided, and nobody else."""
 
 
 class Current:
@@ -86,7 +90,7 @@ async def test_a_forged_hello_changes_nothing(pair):
     with pytest.raises(RemoteProtocolError):
         await messenger._hear("mt/house-1/hello", bytes(forged))
     assert not looked
-    assert not operator.cache.witnesses
+    assert operator.cache.witnesses == DECIDED
 
 
 async def test_the_hello_of_another_device_changes_nothing(pair):
@@ -124,7 +128,7 @@ async def test_a_forged_record_is_no_witness(pair):
     operator, messenger, _ = pair
     with pytest.raises(RemoteProtocolError):
         await messenger._hear("mt/house-1/owner", record(operator, 8, 20)[:-1] + b"\0")
-    assert not operator.cache.witnesses
+    assert operator.cache.witnesses == DECIDED
 
 
 async def test_the_retained_topics_of_an_unknown_device_are_removed(pair):
@@ -230,7 +234,7 @@ async def test_a_hello_far_above_status_is_refused_and_the_meter_stays_as_it_is(
     with pytest.raises(FarAheadError):
         await messenger._hear("mt/house-1/hello", hello(operator, Current(1, highest, counter)))
     assert not looked
-    assert not operator.cache.witnesses
+    assert operator.cache.witnesses == DECIDED
     await operator.settle()
     assert operator.status()["ownerCounter"] == operator.status()["epoch"] == 1
 
@@ -247,7 +251,7 @@ async def test_a_record_far_above_status_is_refused(pair):
     with pytest.raises(FarAheadError):
         await messenger._hear("mt/house-1/owner", record(operator, 1, HIGHEST))
     assert not looked
-    assert not operator.cache.witnesses
+    assert operator.cache.witnesses == DECIDED
 
 
 async def test_a_deleted_devices_record_far_above_is_removed_and_no_floor(pair):
