@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from meter_twin.api_commands import Commands
-from meter_twin.http_server import Request
+from meter_twin.http_server import ApiError, Request
 from meter_wire.commands import Read
 from meter_wire.effects import Answered
 from meter_wire.memory import MemoryMeter
@@ -60,7 +60,7 @@ def meter():
 
 
 async def forward(line):
-    answer = await Commands(line, lambda: True, {}).forward(REQUEST)
+    answer = await Commands(line, lambda: True, lambda: True, {}).forward(REQUEST)
     assert answer.status == 200
     return json.loads(answer.body)["code"]
 
@@ -110,3 +110,13 @@ def documented():
     row = re.search(r"^\| `code` \|(.*)\|$", api, re.MULTILINE)[1]
     assert set(re.findall(r"`(\w+)`", row)) == found
     return found
+
+
+async def test_a_twin_that_took_over_forwards_nothing_yet_but_limits_loads(meter):
+    commands = Commands(Line(meter), lambda: True, lambda: False, {})
+    with pytest.raises(ApiError) as caught:
+        await commands.forward(REQUEST)
+    assert caught.value.document["error"]["remedy"] == "try again in two minutes"
+    body = json.dumps({"limit_w": 0, "seconds": 60}).encode()
+    answer = await commands.load(Request("POST", "/v1/load", {}, body, ()))
+    assert json.loads(answer.body)["code"] != "not_active"

@@ -80,6 +80,27 @@ def test_authority_needs_active_a_session_and_a_fresh_reading(gate):
     assert gate.has_authority(1000 + LEASE_MS, connected=True)
 
 
+def test_a_twin_that_took_over_waits_before_it_acts_on_others(gate):
+    gate.receive(record(wait=120), 0)
+    gate.receive(record(counter=2, wait=120), 100_000)
+    assert gate.may_command(100_001, connected=True)
+    assert not gate.has_authority(119_999, connected=True)
+    assert gate.has_authority(120_000, connected=True)
+
+
+def test_the_wait_is_over_once_and_for_a_restarted_twin_too(gate):
+    gate.receive(record(wait=120), 0)
+    assert not gate.end_wait(119_999)
+    again = OwnerGate(1, ID, KEY, gate.memory)
+    again.receive(record(wait=120), 50_000)
+    assert not again.has_authority(60_000, connected=True), "killed meanwhile: it waits anew"
+    assert again.end_wait(170_000)
+    assert not again.end_wait(170_001)
+    later = OwnerGate(1, ID, KEY, again.memory)
+    later.receive(record(wait=120), 200_000)
+    assert later.has_authority(200_001, connected=True)
+
+
 @pytest.mark.parametrize("state", ["candidate", "frozen", "retired"])
 def test_no_other_state_has_authority(gate, state):
     gate.receive(record(state), 0)

@@ -46,8 +46,18 @@ _FORWARD_CODES = {"ok": "delivered", "absent": "ems_absent"}
 class Commands:
     """What a client of the local port may ask of the meter."""
 
-    def __init__(self, loop: LinkLoop, has_authority: Callable[[], bool], units: Units) -> None:
-        """`has_authority`: whether this epoch may act on third parties; `units`: as described."""
+    def __init__(
+        self,
+        loop: LinkLoop,
+        may_command: Callable[[], bool],
+        has_authority: Callable[[], bool],
+        units: Units,
+    ) -> None:
+        """Ask whether this epoch may tell its meter something, and act on third parties.
+
+        `units`: as the meter described them.
+        """
+        self._may_command = may_command
         self._loop = loop
         self._units = units
         self._has_authority = has_authority
@@ -95,7 +105,7 @@ class Commands:
 
     async def load(self, request: Request) -> Response:
         """POST /v1/load: limit a load for a time; it returns to its safe state by itself."""
-        self._check_authority()
+        self._check_epoch()
         body = _parse(request.body, _LOAD)
         command = Write("load", body["limit_w"], index=body["load"], seconds=body["seconds"])
         answered = await self._command(command, 10_000)
@@ -108,7 +118,18 @@ class Commands:
             raise ApiError(400, "body", "is out of range", "see the reference") from error
 
     def _check_authority(self) -> None:
+        """Let only pass what is long enough the only twin: an EMS knows no epochs."""
+        self._check_epoch()
         if not self._has_authority():
+            raise ApiError(
+                409,
+                "epoch",
+                "this twin took over, and the one before may not know it yet",
+                "try again in two minutes",
+            )
+
+    def _check_epoch(self) -> None:
+        if not self._may_command():
             raise ApiError(
                 409,
                 "epoch",

@@ -146,7 +146,8 @@ class Twin:
 
     def _build_ports(self) -> Ports:
         configuration, units = self._configuration, self._description.units
-        commands = Commands(self._loop, self._status.has_authority, units)
+        rights = self._status.may_command, self._status.has_authority
+        commands = Commands(self._loop, *rights, units)
         api = Api(
             *(configuration, self._store, self._host, self._loop, commands, self._exporter),
             self._status.describe,
