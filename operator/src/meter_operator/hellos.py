@@ -6,6 +6,7 @@ No I/O; time is an argument. Neighbour: `messenger`, which hears and answers.
 """
 
 import contextlib
+from dataclasses import replace
 from typing import NamedTuple
 
 from meter_wire.owner_record import (
@@ -47,6 +48,9 @@ def check_near(device: str, meter: Meter | None, epoch: int, counter: int) -> No
 def open_hello(fleet: Fleet, meter: Meter, payload: bytes) -> OwnerHello:
     """Return a meter's hello.
 
+    A meter that knows the counter of status, but other epochs, heard a decision that status has
+    lost (design rule 4). It refuses another record of that counter, so its hello names the next.
+
     Raises:
         ValueError: it names another device.
         RemoteProtocolError: it is not authentic.
@@ -54,7 +58,11 @@ def open_hello(fleet: Fleet, meter: Meter, payload: bytes) -> OwnerHello:
     if claimed_device(payload) != meter.device:
         raise ValueError("hello: names another device")
     key = fleet.meter_key(meter.device, meter.key_version)
-    return parse_owner_hello(payload, derive_key(key, "hello", meter.device))
+    hello = parse_owner_hello(payload, derive_key(key, "hello", meter.device))
+    known = (meter.owner_counter, meter.epoch, meter.highest_epoch)
+    if hello.owner_counter == known[0] > 0 and (hello.floor, hello.highest) != known[1:]:
+        return replace(hello, owner_counter=hello.owner_counter + 1)
+    return hello
 
 
 def open_record(fleet: Fleet, device: str, key_version: int, payload: bytes) -> OwnerRecord:

@@ -83,6 +83,19 @@ async def test_a_hello_that_knows_more_leads_to_a_takeover_above_it(pair):
     assert parse_owner_record(answer, key(operator, "owner")).nonce == NONCE
 
 
+async def test_a_hello_with_our_counter_and_other_epochs_leads_to_a_takeover(pair):
+    operator, messenger, looked = pair
+    await messenger._hear("mt/house-1/hello", hello(operator, Current(1, 1, 1)))
+    assert "house-1" not in {key.name for key in looked}
+    await asyncio.sleep(0)
+    messenger._clock = lambda: 10_000.0
+    await messenger._hear("mt/house-1/hello", hello(operator, Current(1, 2, 1), nonce=b"87654321"))
+    assert operator.cache.witnesses["house-1"] == Witness(2, 2)
+    await operator.settle()
+    status = operator.status()
+    assert (status["epoch"], status["ownerCounter"]) == (3, 3)
+
+
 async def test_a_forged_hello_changes_nothing(pair):
     operator, messenger, looked = pair
     forged = bytearray(hello(operator, Current(4, 5, 9)))
