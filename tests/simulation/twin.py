@@ -207,7 +207,9 @@ class Twin:
         if self._session is None:
             return
         word = sign_word(
-            self.succession.word(joined=self.link.is_open), self.epoch, self._keys["ctl"]
+            self.succession.word(joined=self.link.is_open, waits=self.gate.waits(self.now_ms)),
+            self.epoch,
+            self._keys["ctl"],
         )
         document = {"online": True, "epoch": self.epoch, "handover": word}
         payload = json.dumps(document).encode()

@@ -84,17 +84,18 @@ def build_phase(meter: Meter, handover: Handover, phase: str) -> Json:
     }
 
 
-def build_commit(meter: Meter, handover: Handover, *, proved: bool) -> Json:
+def build_commit(meter: Meter, handover: Handover, *, waits: bool) -> Json:
     """Return the decision: from now on the candidate is the meter's twin.
 
-    `proved`: the twin before was frozen; else it may still act on others, as after a takeover.
+    `waits`: an older twin may still act on others, because the one before was not frozen, or has
+    not waited itself to the end.
     """
     return {
         "epoch": handover.epoch,
         "epochId": handover.attempt,
         "keyVersion": handover.key_version,
         "storeClaim": handover.store_claim or None,
-        "authorityWaitSeconds": None if proved else AUTHORITY_WAIT_S,
+        "authorityWaitSeconds": AUTHORITY_WAIT_S if waits else None,
         "previousEpochs": _previous(meter, _active(meter)),
         **build_phase(meter, handover, COMMITTED),
     }

@@ -126,9 +126,11 @@ class Succession:
                 self._announced.add((meter.uid, handover.attempt))
                 await self._publish(meter)
             return False
+        before = observed.states.get(handover.source)
+        waits = bool(decision.reason) or before is None or before.word.waits
         status = {
             FREEZE: lambda: decisions.build_phase(meter, handover, FROZEN),
-            COMMIT: lambda: decisions.build_commit(meter, handover, proved=not decision.reason),
+            COMMIT: lambda: decisions.build_commit(meter, handover, waits=waits),
             ABORT: lambda: decisions.build_abort(meter, decision.reason, _stamp()),
             FINISH: lambda: decisions.build_finish(meter, decision.reason, _stamp()),
         }.get(decision.verb)

@@ -128,6 +128,10 @@ class OwnerGate:
         """Whether this epoch must store and acknowledge nothing more."""
         return self.state == "retired"
 
+    def waits(self, now_ms: int) -> bool:
+        """Whether a twin before this one may still act on others."""
+        return self._act_from_ms is not None and now_ms < self._act_from_ms
+
     def end_wait(self, now_ms: int) -> bool:
         """Whether the wait of a twin that took over ends now: memory is to be saved."""
         if self.memory.waited or self._act_from_ms is None or now_ms < self._act_from_ms:

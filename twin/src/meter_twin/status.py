@@ -78,7 +78,9 @@ class Status:
 
     def _word(self) -> dict[str, Any]:
         """Return what this twin says about a handover, with its MAC."""
-        word = self._succession.word(joined=self._loop.link.is_open)
+        word = self._succession.word(
+            joined=self._loop.link.is_open, waits=self._gate.waits(now_ms())
+        )
         return sign_word(word, self._configuration.epoch, self._configuration.keys.ctl)
 
     def _contact(self) -> MeterContact:

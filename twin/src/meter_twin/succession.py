@@ -3,7 +3,7 @@
     succession = Succession(epoch, store_id, shelf)
     succession.control(record)            # the gate has accepted it and memory is durable
     told = succession.tell(peer_epoch)    # a taker asks what we hold
-    word = succession.word(joined=…)      # for the retained state
+    word = succession.word(joined=…, waits=…)   # for the retained state
 
 What is decided elsewhere is only obeyed here: a frozen twin goes on storing and acknowledging but
 acts on nobody; a retired one stores nothing more, so that what it says it holds is final. Neither
@@ -106,8 +106,11 @@ class Succession:
         """
         return self._record is not None and self.taker.is_settled
 
-    def word(self, *, joined: bool) -> Word:
-        """Return this twin's word; `joined`: it has a session with the meter."""
+    def word(self, *, joined: bool, waits: bool) -> Word:
+        """Return this twin's word; `joined`: it has a session with the meter.
+
+        `waits`: the time after a takeover is not over (`owner_gate`).
+        """
         covers = {
             epoch: Cover(one.root.hex(), one.frozen, one.final)
             for epoch, one in self.taker.covered.items()
@@ -120,4 +123,5 @@ class Succession:
             joined=joined,
             covers=covers,
             refuses=self.refuses,
+            waits=waits,
         )

@@ -28,7 +28,7 @@ class Word(NamedTuple):
     `store`: identity of its store; `root`: stands for what it holds, as of its last coverage;
     `frozen`: the attempt it is frozen for; `retired`: it stores nothing more; `joined`: it has a
     session with the meter; `covers`: by epoch of the older twin; `refuses`: why it cannot take
-    over.
+    over; `waits`: it took over, and one before it may still act on others.
     """
 
     store: str = ""
@@ -38,6 +38,7 @@ class Word(NamedTuple):
     joined: bool = False
     covers: dict[int, Cover] = {}  # noqa: RUF012 - never changed
     refuses: str = ""
+    waits: bool = False
 
 
 NO_WORD = Word()
@@ -62,6 +63,7 @@ def parse_word(document: Any) -> Word:
             joined=document.get("joined") is True,
             covers=covers,
             refuses=_text(document.get("refuses", ""), 200),
+            waits=document.get("waits") is True,
         )
     except (TypeError, LookupError, AttributeError) as error:
         raise ValueError(f"state.handover: {type(error).__name__}") from error
@@ -77,6 +79,7 @@ def encode_word(word: Word) -> dict[str, Any]:
         "joined": word.joined,
         "covers": [[epoch, *cover] for epoch, cover in sorted(word.covers.items())],
         "refuses": word.refuses,
+        "waits": word.waits,
     }
 
 
