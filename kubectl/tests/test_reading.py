@@ -385,7 +385,36 @@ def test_wrong_usage_exits_with_2(world, arguments):
     assert world.run(*arguments).returncode == 2
 
 
-@pytest.mark.parametrize("command", ["read", "readings", "events", "status", "provision"])
+HANDOVERS = {
+    "handover": {
+        "phase": "Preparing", "epoch": 4, "source": 3, "reason": "SpecChanged", "version": "0.2.0",
+        "begunAt": "2026-01-31T13:00:00Z",
+    },
+    "handovers": [
+        {
+            "from": 2, "to": 3, "version": "0.1.1", "reason": "SpecChanged", "result": "Done",
+            "begunAt": "2026-01-31T12:00:00Z", "endedAt": "2026-01-31T12:00:38Z",
+        },
+        {
+            "from": 1, "to": 2, "reason": "NodeCordoned", "result": "Aborted",
+            "begunAt": "2026-01-31T11:00:00Z", "endedAt": "2026-01-31T11:10:00Z",
+            "message": "DeadlineExceeded: the candidate has not connected yet",
+        },
+    ],
+}  # fmt: skip
+
+
+def test_handovers_lists_the_last_and_the_one_under_way(world, golden):
+    world.put("smartmeters", "moved", {"metadata": {"name": "moved"}, "spec": {}, "status": HANDOVERS})  # fmt: skip
+    golden("handovers.txt", world.run("handovers", "moved").stdout)
+    rows = json.loads(world.run("handovers", "moved", "-o", "json").stdout)
+    assert [row["seconds"] for row in rows] == [None, 38, 600]
+    assert world.run("handovers", "house-2").stdout == "No handover yet.\n"
+
+
+@pytest.mark.parametrize(
+    "command", ["read", "readings", "events", "status", "handovers", "provision"]
+)
 def test_help_teaches_with_examples(world, command):
     text = world.run(command, "--help").stdout
     assert f"kubectl meter {command}" in text.split("Examples:")[1]

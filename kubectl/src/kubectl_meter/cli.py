@@ -12,6 +12,7 @@ from kubectl_meter import __version__
 from kubectl_meter.cli_provision import provision
 from kubectl_meter.cluster import Cluster
 from kubectl_meter.errors import MeterError
+from kubectl_meter.handovers import handovers_table, handovers_view
 from kubectl_meter.judgement import check_window, find_fault, has_reading
 from kubectl_meter.options import EPILOG, Program, cluster_options, examples
 from kubectl_meter.status import fleet_table, fleet_view, meter_view, meter_view_text
@@ -196,6 +197,19 @@ def status(cluster: Cluster, *, name: str | None, all_namespaces: bool, output: 
         _print_json(view)
     else:
         click.echo(meter_view_text(view))
+
+
+@program.command(epilog=examples("handovers house-1", "handovers house-1 -o json"))
+@click.argument("name")
+@_output("table", "json")
+@cluster_options
+def handovers(cluster: Cluster, *, name: str, output: str) -> None:
+    """List how a meter's twin was replaced: the last five times, and the one under way."""
+    rows = handovers_view(cluster.get(SMART_METERS, name))
+    if output == "json":
+        _print_json(rows)
+    else:
+        click.echo(handovers_table(rows))
 
 
 program.add_command(provision)
