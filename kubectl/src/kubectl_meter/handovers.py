@@ -21,7 +21,7 @@ def handovers_view(meter: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _row(found: dict[str, Any], result: str) -> dict[str, Any]:
     names = ("from", "to", "version", "reason", "begunAt", "endedAt", "message")
-    row = {name: found.get(name) for name in names}
+    row: dict[str, Any] = {name: found.get(name) for name in names}
     seconds = None
     if row["endedAt"]:
         lasted = datetime.fromisoformat(row["endedAt"]) - datetime.fromisoformat(row["begunAt"])
