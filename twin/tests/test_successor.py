@@ -5,11 +5,18 @@ import contextlib
 import http.client
 import json
 import sqlite3
+from types import SimpleNamespace
 
 import pytest
 from loopback import free_ports
+from meter_twin.giving import Giver
+from meter_twin.http_codec import unquote
+from meter_twin.http_server import Request
 from meter_twin.inheritance import Inheritance
+from meter_twin.store import Store
+from meter_twin.store_records import save_record_page
 from meter_wire.control import ControlRecord, Peer, encode_control
+from meter_wire.names import build_twin_uri
 from meter_wire.portable.keys import derive_key
 from meter_wire.word import open_word
 
@@ -214,3 +221,36 @@ async def test_a_state_that_cannot_be_read_is_a_reason_to_refuse(ours, theirs, r
     said = await Inheritance(known, None, known).check(None)
     assert bool(said) == refuses
     assert ("quality" in said) == refuses
+
+
+class Direct:
+    """A client that asks a donor's `Giver` without a network."""
+
+    def __init__(self, giver, peer):
+        self.giver, self.peer, self.asked = giver, peer, []
+
+    async def get_json(self, _donor, path):
+        self.asked.append(path)
+        target, _, query = path.partition("?")
+        pairs = dict(pair.split("=") for pair in query.split("&"))
+        query = {name: unquote(value) for name, value in pairs.items()}
+        return json.loads(self.giver.answer(Request("GET", target, query, b"", self.peer)).body)
+
+
+async def test_records_of_months_come_page_by_page(tmp_path, tools):
+    donor, taker = Store(str(tmp_path / "donor.db")), Store(str(tmp_path / "taker.db"))
+    rows = [
+        [series, 1_800_000_000 + 900 * number, json.dumps({"wh": number})]
+        for series in ("profile", "a week & more")
+        for number in range(600)
+    ]
+    save_record_page(donor, "metering-data", rows)
+    succession = SimpleNamespace(takers=(2,))
+    giver = Giver(tools.DEVICE, donor, None, succession, None, lambda: None)
+    client = Direct(giver, (build_twin_uri(tools.DEVICE, 2),))
+    host = SimpleNamespace(beginners=[])
+    await Inheritance(host, taker, client)._take_records(None, "metering-data")
+    everything = "SELECT * FROM record ORDER BY 1, 2, 3"
+    found = taker.connection.execute(everything).fetchall()
+    assert found == donor.connection.execute(everything).fetchall()
+    assert (len(found), len(client.asked)) == (1200, 3)

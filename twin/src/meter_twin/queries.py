@@ -56,7 +56,8 @@ def parse_integer(
     text = parameters.get(field)
     if text is None:
         return default
-    if not re.fullmatch(r"\d{1,9}", text) or not lowest <= int(text) <= highest:
+    digits = max(9, len(str(highest)))
+    if not re.fullmatch(rf"\d{{1,{digits}}}", text) or not lowest <= int(text) <= highest:
         raise QueryError(field, "is out of bounds", f"give {lowest} to {highest}")
     return int(text)
 
