@@ -293,7 +293,7 @@ class Twin:
             if document == self._published or not self._broker.connected.is_set():
                 continue
             try:
-                payload = encode_state(document)
+                payload = encode_state(self._status.sign(document))
                 await self._broker.publish(self._topics["state"], payload, retain=True)
             except NotConnectedError:
                 continue

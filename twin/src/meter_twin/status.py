@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from meter_wire.word import sign_word
+from meter_wire.word import Word, sign_word
 
 from . import __version__
 from .configuration import Configuration
@@ -76,12 +76,20 @@ class Status:
             handover=self._word() if online else None,
         )
 
-    def _word(self) -> dict[str, Any]:
-        """Return what this twin says about a handover, with its MAC."""
-        word = self._succession.word(
+    def _word(self) -> Word:
+        """Return what this twin says about a handover."""
+        return self._succession.word(
             joined=self._loop.link.is_open, waits=self._gate.waits(now_ms())
         )
-        return sign_word(word, self._configuration.epoch, self._configuration.keys.ctl)
+
+    def sign(self, document: dict[str, Any]) -> dict[str, Any]:
+        """Return the state as it is sent: the word with its MAC.
+
+        Only what is sent is signed: every second the state is made and, as a rule, is the same.
+        """
+        word: Word = document["handover"]
+        signed = sign_word(word, self._configuration.epoch, self._configuration.keys.ctl)
+        return {**document, "handover": signed}
 
     def _contact(self) -> MeterContact:
         configuration = self._configuration

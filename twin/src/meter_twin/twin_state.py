@@ -7,6 +7,8 @@ time and the status of thousands does not flicker. Neighbour: `link_loop` publis
 import json
 from typing import Any, NamedTuple
 
+from meter_wire.word import Word
+
 from .presentation import format_time
 
 COARSE_S = 300
@@ -32,9 +34,9 @@ def silence_after_s(capture_period_s: int, report_spread_s: int) -> int:
 
 def build_state(
     *, epoch: int, store_id: bytes, version: str, contact: MeterContact, ready: bool, term: int,
-    now_s: int, online: bool = True, handover: dict[str, Any] | None = None,
+    now_s: int, online: bool = True, handover: Word | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Return the document of docs/reference/contracts.md; `handover`: a signed word."""
+    """Return the document of docs/reference/contracts.md; `handover`: what the twin says of one."""
     last_s = contact.last_s
     document: dict[str, Any] = {
         "online": online,
