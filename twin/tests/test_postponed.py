@@ -27,6 +27,12 @@ NEVER = (
     "unicodedata", "urllib.parse", "uuid", "zipfile",
 )  # fmt: skip
 
+HANDOVER = tuple(
+    f"meter_twin.{name}"
+    for name in ("giving", "inheritance", "peer_client", "store_coverage", "succession",
+                 "successor", "taking")
+) + ("meter_wire.coverage",)  # fmt: skip
+
 
 def run(code, stderr=None):
     return subprocess.run(
@@ -37,6 +43,10 @@ def run(code, stderr=None):
 
 def test_a_starting_twin_loads_none_of_the_heavy_modules():
     assert sorted(set(json.loads(run(LOADED))) & set(NEVER)) == []
+
+
+def test_a_twin_that_is_alone_with_its_meter_loads_nothing_of_a_handover():
+    assert sorted(set(json.loads(run(LOADED))) & set(HANDOVER)) == []
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,8 @@ async def test_nobody_but_a_named_taker_gets_entries(pair, tools):
     world.issue_twin(3)
     world.issue("other", "house-2/2", "URI:urn:metertwin:twin:house-2:2")
     async with pair.operator():
+        status = await asyncio.to_thread(ask, pair, "tls-2", "/v1/handover/coverage", world.peer)
+        assert status == 403, "before the operator has named anybody"
         await pair.tell(1, "active", 2, takers=(pair.peer(2),))
         await tools.eventually(
             lambda: ask(pair, "tls-2", "/v1/handover/coverage", world.peer) == 200, "the taker"

@@ -18,6 +18,7 @@ from meter_wire.coverage import encode_coverage, encode_entries
 from meter_wire.names import build_twin_uri
 
 from .application_host import ApplicationHost
+from .handover import PREFIX, not_a_taker
 from .http_server import ApiError, Request, Response, json_response
 from .queries import check_names, parse_integer
 from .store import Store
@@ -25,9 +26,7 @@ from .store_coverage import StoreShelf
 from .store_records import load_record_page
 from .succession import NotATakerError, Succession
 
-PREFIX = "/v1/handover/"
 _MAX = 999_999_999
-_REMEDY = "the operator names the twins that may take over from this one"
 
 
 class Giver:
@@ -52,11 +51,6 @@ class Giver:
             "records": self._records,
         }
 
-    @property
-    def paths(self) -> list[str]:
-        """What there is."""
-        return [PREFIX + name for name in self._routes]
-
     def answer(self, request: Request) -> Response:
         """Answer a taker.
 
@@ -79,14 +73,14 @@ class Giver:
         for epoch in self._succession.takers:
             if build_twin_uri(self._device, epoch) in names:
                 return epoch
-        raise ApiError(403, "certificate", "is of no twin that may take over", _REMEDY)
+        raise not_a_taker()
 
     def _coverage(self, epoch: int, query: dict[str, str]) -> Response:
         check_names(query, "")
         try:
             told = self._succession.tell(epoch)
         except NotATakerError as error:
-            raise ApiError(403, "certificate", str(error), _REMEDY) from error
+            raise not_a_taker() from error
         self._told()
         document = {"frozen": told.frozen, "final": told.final, **encode_coverage(told.coverage)}
         return json_response(document)

@@ -24,7 +24,7 @@ from meter_wire.portable.tlv import RemoteProtocolError
 
 from .application import QueryError
 from .configuration import Configuration
-from .giving import PREFIX, Giver
+from .handover import PREFIX, Handover
 from .http_server import ApiError, Request, Response, json_response
 from .listing import list_entries
 from .presentation import format_entry
@@ -46,10 +46,10 @@ class PeerPort:
         store: Store,
         units: Units,
         identity: Callable[[], dict[str, Any]],
-        giver: Giver,
+        handover: Handover,
     ) -> None:
         """`identity`: what the twin says about itself; `units`: as the meter described them."""
-        self._giver = giver
+        self._handover = handover
         self._device = configuration.device
         self._shown = configuration.registers
         self._step_s = configuration.resolution_s
@@ -76,7 +76,7 @@ class PeerPort:
 
     def _give(self, request: Request) -> Response:
         try:
-            return self._giver.answer(request)
+            return self._handover.answer(request)
         except ApiError as error:
             self.refused["handover"] += error.status == 403  # noqa: PLR2004 - Forbidden
             raise

@@ -27,22 +27,18 @@ from .credentials import Credentials
 from .description import Description
 from .export import Exporter
 from .gate_memory import load_gate_memory, save_gate_memory
-from .giving import Giver
+from .handover import Handover, Parties
 from .health import Health
 from .link_loop import LinkLoop
 from .mqtt_shell import BrokerSettings, MqttShell, NotConnectedError, RenewedError
 from .owner_gate import OwnerGate
-from .peer_client import PeerClient
 from .peer_port import PeerPort
 from .ports import Ports
 from .registry import build_applications, build_engines
 from .status import Status, now_ms
 from .store import Store
-from .store_coverage import StoreShelf
 from .store_keeper import StoreKeeper
 from .store_schema import StoreError
-from .succession import Succession
-from .successor import Successor
 from .twin_state import encode_state
 
 KEEP_ALIVE_S = 30
@@ -91,8 +87,6 @@ class Twin:
         keys = EpochKeys(configuration.epoch, configuration.keys.up, configuration.keys.down)
         self._feed = asyncio.Event()
         self._changed = asyncio.Event()
-        self._shelf = StoreShelf(self._store)
-        self._succession = Succession(self._store.store_id, self._shelf)
         self._loop = LinkLoop(
             *(configuration.device, keys, self._store, self._publish_down, self._feed.set),
             self._description,
@@ -106,12 +100,13 @@ class Twin:
             channel: build_topic(configuration.device, channel, configuration.epoch)
             for channel in ("up", "down", "ctl", "state")
         }
+        self._credentials = Credentials(configuration)
+        self._handover = self._build_handover()
         self._status = Status(
-            configuration, self._store, self._gate, self._loop, self._keeper, self._succession
+            configuration, self._store, self._gate, self._loop, self._keeper, self._handover
         )
-        self._credentials = self._status.credentials = Credentials(configuration)
+        self._status.credentials = self._credentials
         self._broker = self._status.broker = self._build_broker()
-        self._successor = self._build_successor()
         self._ports = self._build_ports()
         self._published: dict[str, Any] | None = None
         self._is_durable = True
@@ -133,13 +128,11 @@ class Twin:
             lambda error, _: self._lost(error),
         )
 
-    def _build_successor(self) -> Successor:
-        configuration, credentials = self._configuration, self._credentials
-        client = PeerClient(
-            configuration.device, configuration.namespace, lambda: credentials.contexts.client
-        )
-        return Successor(
-            *(self._succession, self._store, self._gate, self._loop, self._host, client),
+    def _build_handover(self) -> Handover:
+        device, namespace = self._configuration.device, self._configuration.namespace
+        return Handover(
+            Parties(device, namespace, self._store, self._gate, self._loop, self._host),
+            lambda: self._credentials.contexts.client,
             self._changed.set,
             now_ms,
         )
@@ -154,11 +147,8 @@ class Twin:
             units,
         )
         health = Health(self._status.unready, self._status.series)
-        giver = Giver(
-            *(configuration.device, self._store, self._shelf, self._succession, self._host),
-            self._changed.set,
-        )
-        peers = PeerPort(configuration, self._store, units, self._status.identity, giver)
+        identity = self._status.identity
+        peers = PeerPort(configuration, self._store, units, identity, self._handover)
         tls = self._credentials.contexts.server
         ports = Ports(health.handle, api.handle, peers.handle, tls)
         self._status.peer_refused = (peers.refused, ports.peer_refused)
@@ -191,7 +181,7 @@ class Twin:
                 tasks.create_task(self._status.settings.run())
                 tasks.create_task(self._publish_state())
                 tasks.create_task(self._renew_certificate())
-                tasks.create_task(self._successor.run())
+                tasks.create_task(self._handover.run())
         finally:
             await self._close()
 
@@ -230,8 +220,7 @@ class Twin:
         if verdict.changed or not self._is_durable:
             self._is_durable = save_gate_memory(self._store, self._gate.memory)
         if self._is_durable and self._gate.record is not None:
-            self._succession.control(self._gate.record)
-            self._successor.control()
+            self._handover.control(self._gate.record)
             self._feed.set()
         self._changed.set()
 
@@ -260,7 +249,7 @@ class Twin:
             await self._feed.wait()
             self._feed.clear()
             try:
-                while self._successor.may_feed and self._host.step(int(time.time())):  # noqa: ASYNC110 - yields
+                while self._handover.may_feed and self._host.step(int(time.time())):  # noqa: ASYNC110 - yields
                     await asyncio.sleep(0)
             except StoreError as error:
                 log.log("error", "applications wait for the store", message=str(error))

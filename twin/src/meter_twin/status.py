@@ -13,6 +13,7 @@ from meter_wire.word import Word, sign_word
 from . import __version__
 from .configuration import Configuration
 from .credentials import Credentials
+from .handover import Handover
 from .health import Series
 from .link_loop import LinkLoop
 from .meter_settings import MeterSettings
@@ -21,7 +22,6 @@ from .owner_gate import OwnerGate
 from .presentation import format_time
 from .store import Store
 from .store_keeper import StoreKeeper
-from .succession import Succession
 from .twin_state import MeterContact, build_state, silence_after_s
 
 
@@ -40,10 +40,10 @@ class Status:
         gate: OwnerGate,
         loop: LinkLoop,
         keeper: StoreKeeper,
-        succession: Succession,
+        handover: Handover,
     ) -> None:
         """Look at these."""
-        self._succession = succession
+        self._handover = handover
         self._configuration = configuration
         self._store = store
         self._gate = gate
@@ -78,9 +78,7 @@ class Status:
 
     def _word(self) -> Word:
         """Return what this twin says about a handover."""
-        return self._succession.word(
-            joined=self._loop.link.is_open, waits=self._gate.waits(now_ms())
-        )
+        return self._handover.word(joined=self._loop.link.is_open, waits=self._gate.waits(now_ms()))
 
     def sign(self, document: dict[str, Any]) -> dict[str, Any]:
         """Return the state as it is sent: the word with its MAC.
