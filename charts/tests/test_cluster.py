@@ -28,9 +28,9 @@ def test_the_api_server_accepts_every_object(render, case):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(700)
 def test_helm_test_declares_a_meter_that_becomes_ready(helm):
-    done = helm("test", "metertwin", "-n", "metertwin-demo", "--logs", "--timeout", "300s")
+    done = helm("test", "metertwin", "-n", "metertwin-demo", "--logs", "--timeout", "600s")
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -21,13 +21,13 @@ def street():
 
     That its condition says so is not enough: it may be older than the meter's pod.
     """
-    demo.until(built.runs_what_was_built, "pods run what was built (make demo)", 20)
-    demo.kubectl("wait", "--for=condition=Ready", "meter", *demo.DEVICES, "--timeout=100s", timeout=120)  # fmt: skip
+    demo.until(built.runs_what_was_built, "pods run what was built (make demo)", 60)
+    demo.kubectl("wait", "--for=condition=Ready", "meter", *demo.DEVICES, "--timeout=200s")  # fmt: skip
     pods = [f"pod/meter-{device}" for device in demo.DEVICES]
-    demo.kubectl("wait", "--for=condition=Ready", *pods, "--timeout=100s", timeout=120)
+    demo.kubectl("wait", "--for=condition=Ready", *pods, "--timeout=200s")
     for device in demo.DEVICES:
-        demo.until(lambda device=device: demo.answers(device), f"{device} answers", 100)
-    demo.kubectl("wait", "--for=condition=MeterConnected", "meter", *demo.DEVICES, "--timeout=100s", timeout=120)  # fmt: skip
+        demo.until(lambda device=device: demo.answers(device), f"{device} answers")
+    demo.kubectl("wait", "--for=condition=MeterConnected", "meter", *demo.DEVICES, "--timeout=200s")  # fmt: skip
 
 
 @pytest.fixture

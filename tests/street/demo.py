@@ -47,8 +47,8 @@ def environment():
     return found
 
 
-def run(*command, text=None, check=True, binary=False, timeout=60):
-    """Run a program; its output is text unless `binary`.
+def run(*command, text=None, check=True, binary=False, timeout=240):
+    """Run a program; its output is text unless `binary`. `timeout` only ends what hangs.
 
     Raises:
         AssertionError: it failed, with what it said.
@@ -93,7 +93,7 @@ def meter(command, *arguments, **options):
 
 def answers(device):
     """Whether the meter itself answers through its twin."""
-    done = meter("read", device, "--live", "-o", "json", check=False, timeout=40)
+    done = meter("read", device, "--live", "-o", "json", check=False, timeout=90)
     return done.returncode == 0 and '"metered"' in done.stdout
 
 
@@ -101,11 +101,18 @@ def ask_meter(command, device, *arguments):
     return json.loads(meter(command, device, *arguments, "-o", "json").stdout)
 
 
-def until(question, what, timeout_s=60, period_s=0.5):
+def read_live(device):
+    """Return what the meter itself answers; one that was too slow is asked again."""
+    return until(lambda: ask_meter("read", device, "--live"), f"{device} answers itself")
+
+
+def until(question, what, timeout_s=180, period_s=0.5):
     """Ask until the answer is true and return it; an assertion that fails asks again.
 
+    The time is no requirement: it ends a wait that would last for ever.
+
     Raises:
-        AssertionError: it never was, with the last reason.
+        AssertionError: it never was, with the last answer or reason.
     """
     deadline = time.monotonic() + timeout_s
     while True:
@@ -116,7 +123,8 @@ def until(question, what, timeout_s=60, period_s=0.5):
             answer, reason = None, str(error)
         if answer:
             return answer
-        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what} {reason}"
+        last = reason or repr(answer)
+        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}, last {last}"
         time.sleep(period_s)
 
 
@@ -229,7 +237,7 @@ class Record:
         copy[18:20] = b"\x01\x01"  # no write-ahead log beside the copy
         self._store.write_bytes(copy)
 
-    def verify(self, timeout_s=60):
+    def verify(self, timeout_s=180):
         """Everything logged until now reaches the store: once, in order, unchanged, nothing more.
 
         The plugin lists the same: readings and events together are every stored number.

@@ -3,7 +3,7 @@
 import pytest
 from demo import DEVICES, Record, answers, get, is_ready, run, twin_of, until
 
-pytestmark = [pytest.mark.demo, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.demo, pytest.mark.timeout(900)]
 
 
 def is_usable(node):
@@ -24,12 +24,17 @@ def node():
 def test_a_drain_ends_by_itself_and_every_twin_serves_elsewhere(node, tmp_path):
     there = [device for device in DEVICES if twin_of(device)["spec"]["nodeName"] == node]
     epochs = {device: get("smartmeter", device)["status"]["epoch"] for device in DEVICES}
-    options = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=150s")
+    options = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=300s")
     only = "--pod-selector=metertwin.io/role=twin"
-    run("kubectl", "drain", node, *options, only, timeout=180)
-    for device in DEVICES:
-        until(lambda device=device: is_ready(device), f"{device} is Ready", 120)
+    run("kubectl", "drain", node, *options, only, timeout=330)
+
+    def serves_elsewhere(device):
+        assert is_ready(device)
         assert twin_of(device)["spec"]["nodeName"] != node
+        return True
+
+    for device in DEVICES:
+        until(lambda device=device: serves_elsewhere(device), f"{device} serves elsewhere")
         moved = get("smartmeter", device)["status"]["epoch"] - epochs[device]
         assert moved == (1 if device in there else 0), device
     until(lambda: answers("house-5"), "the meter answers its new twin")

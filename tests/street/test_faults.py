@@ -25,7 +25,7 @@ from demo import (
     until,
 )
 
-pytestmark = [pytest.mark.demo, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.demo, pytest.mark.timeout(900)]
 ELSEWHERE = "the container runs on another machine: nothing here can kill -9 it"
 BROKER, OPERATOR = "metertwin-mosquitto", "metertwin-operator"
 SETTLED_S = 15
@@ -45,7 +45,7 @@ def kill_container(pod_name):
         assert now["metadata"]["uid"] == pod["metadata"]["uid"]
         return restarts(now) == restarts(pod) + 1 and is_pod_ready(now)
 
-    until(restarted, f"{pod_name} runs again", 120)
+    until(restarted, f"{pod_name} runs again")
 
 
 def test_a_killed_twin_goes_on_with_its_store_and_epoch(record):
@@ -68,7 +68,7 @@ def test_a_twin_without_its_store_is_followed_by_the_next_epoch(record):
         status = get("smartmeter", "house-2")["status"]
         return status["epoch"] == before["epoch"] + 1 and is_ready("house-2")
 
-    until(followed, "the next epoch is Ready", 90)
+    until(followed, "the next epoch is Ready")
     after = get("smartmeter", "house-2")["status"]
     assert after["epochId"] != before["epochId"]
     assert after["ownerCounter"] > before["ownerCounter"]
@@ -77,8 +77,14 @@ def test_a_twin_without_its_store_is_followed_by_the_next_epoch(record):
     selector = "metertwin.io/device=house-2,metertwin.io/role=twin"
     until(lambda: names("pod", "-l", selector) == {after["twin"]["pod"]}, "one twin")
     until(lambda: pod not in names("secret"), "the old identity is removed")
-    changes = [row for row in ask_meter("events", "house-2") if row["code"] == "owner_change"]
-    assert changes[-1]["arguments"]["active_epoch"] == after["epoch"]
+
+    def told():
+        changes = [row for row in ask_meter("events", "house-2") if row["code"] == "owner_change"]
+        assert changes, "no owner_change"
+        assert changes[-1]["arguments"]["active_epoch"] == after["epoch"], changes[-1]
+        return True
+
+    until(told, "the meter's own event of the new owner is stored")
 
 
 def test_a_killed_meter_reports_its_boot_and_loses_nothing(record):
@@ -100,15 +106,14 @@ def test_a_deleted_broker_comes_back_to_all_meters_and_nothing_is_lost(tmp_path)
     # The broker is away at the turn of a minute, when every meter writes a reading.
     time.sleep((48 - time.time()) % 60)
     epochs = see_epochs()
-    turn = time.time() // 60 * 60 + 60
     try:
         kubectl("scale", "deployment", BROKER, "--replicas=0")
         until(lambda: not names("pod", "-l", "app.kubernetes.io/component=broker"), "no broker")
-        assert time.time() < turn
+        turn = time.time() // 60 * 60 + 60  # the next one, if its pod ended slowly
         time.sleep(turn + 2 - time.time())
     finally:
         kubectl("scale", "deployment", BROKER, "--replicas=1")
-    until(lambda: all(side_by_side(answers, DEVICES)), "all meters answer", 150)
+    until(lambda: all(side_by_side(answers, DEVICES)), "all meters answer", 300)
     side_by_side(Record.verify, houses)
     for device in DEVICES:
         assert any(row["time"] == stamp(turn) for row in ask_meter("readings", device)), device
@@ -153,8 +158,18 @@ def see_meters():
     return found
 
 
+def has_settled():
+    """All meters serve, and for a while nothing is written to what a restart must not touch."""
+    assert all(is_ready(device, kind) for device in DEVICES for kind in ("Ready", "MeterConnected"))
+    before = see_world(), {name: status for name, (_, _, status) in see_meters().items()}
+    time.sleep(SETTLED_S)
+    assert before == (see_world(), {name: status for name, (_, _, status) in see_meters().items()})
+    return True
+
+
 def test_a_deleted_operator_restarts_no_twin_and_writes_nothing():
     time.sleep(max(0, SETTLED_S - (time.time() % 300)))  # the coarse time turns every five minutes
+    until(has_settled, "what the tests before have changed is written", 300)
     world, meters = see_world(), see_meters()
     pod = names("pod", "-l", "metertwin.io/role=operator")
     kubectl("delete", "pod", *pod, "--wait=false", "--grace-period=0", "--force")
@@ -164,7 +179,7 @@ def test_a_deleted_operator_restarts_no_twin_and_writes_nothing():
         fresh = [row for row in rows if row["metadata"]["name"] not in pod]
         return fresh and is_pod_ready(fresh[0])
 
-    until(back, "the operator is back", 60)
+    until(back, "the operator is back", 300)
     time.sleep(SETTLED_S)
     assert see_world() == world
     for name, (version, seen, status) in see_meters().items():
@@ -186,8 +201,8 @@ def kill_broker(pod_name):
                 break
     else:
         pytest.skip(ELSEWHERE)
-    until(lambda: restarts(get("pod", pod_name)) == restarts(pod) + 1, "it was restarted", 60)
-    until(lambda: is_pod_ready(get("pod", pod_name)), "the broker runs again", 60)
+    until(lambda: restarts(get("pod", pod_name)) == restarts(pod) + 1, "it was restarted")
+    until(lambda: is_pod_ready(get("pod", pod_name)), "the broker runs again")
 
 
 def see_pods():
@@ -208,14 +223,14 @@ def test_what_dies_while_the_operator_is_away_comes_back_without_it(tmp_path):
         until(lambda: not names("pod", "-l", "metertwin.io/role=operator"), "no operator")
         kill_container(twin)
         kill_broker(broker)
-        until(lambda: all(side_by_side(answers, DEVICES)), "all meters answer", 150)
+        until(lambda: all(side_by_side(answers, DEVICES)), "all meters answer", 300)
         side_by_side(Record.verify, houses)
         assert not names("pod", "-l", "metertwin.io/role=operator")
     finally:
         kubectl("scale", "deployment", OPERATOR, "--replicas=1")
-    kubectl("rollout", "status", "deployment", OPERATOR, "--timeout=60s", timeout=80)
+    kubectl("rollout", "status", "deployment", OPERATOR, "--timeout=200s")
     time.sleep(SETTLED_S)
-    until(lambda: all(is_ready(device) for device in DEVICES), "all are Ready", 60)
+    until(lambda: all(is_ready(device) for device in DEVICES), "all are Ready")
     expected = {
         name: (uid, count + (name in (twin, broker))) for name, (uid, count) in before.items()
     }
@@ -227,4 +242,4 @@ def test_what_dies_while_the_operator_is_away_comes_back_without_it(tmp_path):
 def test_a_restarted_operator_still_works(extra):
     """The counterpart: what wrote nothing above would have written."""
     extra(build_manifest("extra-9"))
-    until(lambda: condition(get("smartmeter", "extra-9")), "a condition", 60)
+    until(lambda: condition(get("smartmeter", "extra-9")), "a condition")

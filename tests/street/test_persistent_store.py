@@ -5,9 +5,9 @@ import pathlib
 import shutil
 
 import pytest
-from demo import Record, answers, get, is_ready, kubectl, names, run, until
+from demo import Record, answers, get, is_pod_ready, is_ready, kubectl, names, run, twin_of, until
 
-pytestmark = [pytest.mark.demo, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.demo, pytest.mark.timeout(900)]
 HOUSE = "house-8"
 CLASS = "street-by-hand"
 
@@ -50,13 +50,14 @@ def house():
     yield HOUSE
     change({"type": "EmptyDir", "size": None, "storageClassName": None})
     kubectl("delete", "pvc", "-l", f"metertwin.io/device={HOUSE}", "--wait=false")
+    until(lambda: answers(HOUSE), "the meter answers the last twin, as the next tests expect")
 
 
 def change(store):
     """Change where the store is; return the epoch that serves with it."""
     patch = {"spec": {"twin": {"store": store}}}
     kubectl("patch", "smartmeter", HOUSE, "--type", "merge", "-p", json.dumps(patch))
-    until(lambda: is_ready(HOUSE), "the twin with the other store is Ready", 120)
+    until(lambda: is_ready(HOUSE), "the twin with the other store is Ready")
     return get("smartmeter", HOUSE)["status"]["epoch"]
 
 
@@ -77,8 +78,15 @@ def test_a_persistent_store_outlives_its_pod_and_a_new_store_is_a_new_epoch(
     name, stored = record.store_id(), record.stored().entries
     assert stored
 
-    kubectl("delete", "pod", get("smartmeter", house)["status"]["twin"]["pod"])
-    until(lambda: is_ready(house), "the pod is back", 120)
+    twin = twin_of(house)
+    kubectl("delete", "pod", twin["metadata"]["name"])
+
+    def back():
+        pod = twin_of(house)
+        assert pod["metadata"]["uid"] != twin["metadata"]["uid"]
+        return is_pod_ready(pod) and is_ready(house)
+
+    until(back, "another pod is Ready")  # Ready alone may still be that of the deleted one
     assert get("smartmeter", house)["status"]["epoch"] == epoch, "the same store is the same epoch"
     until(lambda: answers(house), "the meter answers")
     assert record.store_id() == name, "the store is the one from before"

@@ -1,11 +1,12 @@
 import datetime as dt
 import itertools
 import re
+import time
 
 import pytest
-from demo import DEVICES, FEEDER, HOUSES, ask_meter, meter, until
+from demo import DEVICES, FEEDER, HOUSES, ask_meter, meter, read_live, until
 
-pytestmark = pytest.mark.demo
+pytestmark = [pytest.mark.demo, pytest.mark.timeout(600)]
 IMPORT, EXPORT = "1-0:1.8.0*255", "1-0:2.8.0*255"
 RFC3339 = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 UNITS = {
@@ -28,28 +29,40 @@ def value(reading, code):
 
 
 def test_a_cached_read_says_so_and_is_at_most_a_capture_period_old():
-    found = ask_meter("read", "house-1")
-    assert found["source"] == "cached"
-    assert 0 <= found["age_seconds"] <= 60 + 20
-    assert found["device"] == "house-1"
+    def is_young():
+        found = ask_meter("read", "house-1")
+        assert found["source"] == "cached"
+        assert found["device"] == "house-1"
+        assert 0 <= found["age_seconds"] <= 60 + 20, found["age_seconds"]
+        return True
+
+    until(is_young, "a reading on its way arrives, however busy the machine is", 30)
 
 
 def test_a_live_read_is_asked_from_the_meter_now():
-    found = ask_meter("read", "house-1", "--live")
-    assert found["source"] == "metered"
-    assert found["age_seconds"] <= 5
-    assert value(found, "0-0:96.1.0*255") == "house-1"
+    def is_fresh():
+        found = read_live("house-1")
+        assert found["source"] == "metered"
+        assert value(found, "0-0:96.1.0*255") == "house-1"
+        assert found["age_seconds"] <= 5, found["age_seconds"]
+        return True
+
+    # Asked in the middle of a minute, so that no cached reading is that young.
+    if not 10 <= time.time() % 60 < 35:
+        time.sleep((10 - time.time()) % 60)
+    until(is_fresh, "an answer of now", 20)
 
 
 @pytest.mark.parametrize("live", [[], ["--live"]])
 def test_every_register_has_its_unit(live):
-    registers = ask_meter("read", "house-1", *live)["registers"]
+    found = read_live("house-1") if live else ask_meter("read", "house-1")
+    registers = found["registers"]
     assert {code: registers[code]["unit"] for code in UNITS} == UNITS
 
 
 @pytest.mark.parametrize("live", [[], ["--live"]])
 def test_people_read_value_unit_age_and_origin(live):
-    text = meter("read", "house-2", *live).stdout
+    text = until(lambda: meter("read", "house-2", *live).stdout, "the meter answers")
     assert re.search(r"^REGISTER +VALUE +UNIT +NAME$", text, re.MULTILINE)
     assert re.search(r"^1-0:1\.8\.0\*255 +[\d ]*\d +Wh +Active energy import", text, re.MULTILINE)
     assert re.search(r"^1-0:32\.7\.0\*255 +\d{3}\.\d+ +V ", text, re.MULTILINE)
@@ -58,7 +71,7 @@ def test_people_read_value_unit_age_and_origin(live):
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_rates_sum_to_the_total(device):
-    found = ask_meter("read", device, "--live")
+    found = read_live(device)
     for way, total in ((1, IMPORT), (2, EXPORT)):
         rates = [value(found, f"1-0:{way}.8.{rate}*255") for rate in range(1, 5)]
         assert sum(rates) == value(found, total)
@@ -82,8 +95,12 @@ def test_readings_are_objects_with_identity_time_status_and_registers():
 
 
 def test_a_period_is_cut_at_its_ends():
-    rows = ask_meter("readings", "house-1", "--since", "1h")
-    assert len(rows) >= 2
+
+    def two():
+        found = ask_meter("readings", "house-1", "--since", "1h")
+        return found if len(found) >= 2 else None
+
+    rows = until(two, "two readings, one a minute")
     times = [row["time"] for row in rows]
     some = ask_meter("readings", "house-1", "--since", times[0], "--until", times[-1])
     assert [row["time"] for row in some] == times[:-1]
@@ -122,9 +139,8 @@ def find_undisturbed_run():
     return tables, best if len(best) >= 3 else []
 
 
-@pytest.mark.timeout(200)
 def test_the_feeder_measures_the_sum_of_its_houses():
-    tables, run = until(lambda: (found := find_undisturbed_run())[1] and found, "three minutes", 190, 10)  # fmt: skip
+    tables, run = until(lambda: (found := find_undisturbed_run())[1] and found, "three minutes", 400, 10)  # fmt: skip
     first, last = run[0], run[-1]
 
     def net(device):
@@ -136,8 +152,8 @@ def test_the_feeder_measures_the_sum_of_its_houses():
     tolerance = 2 * QUANTUM_WH * len(DEVICES)
     # The two ends of the run each fall within SAMPLE_S of the minute, at the power of that moment.
     for table in tables.values():
-        for time in (first, last):
-            power = abs(value(table[time], "1-0:16.7.0*255"))
+        for end in (first, last):
+            power = abs(value(table[end], "1-0:16.7.0*255"))
             assert power < PEAK_W
             tolerance += power * SAMPLE_S / 3600
     seconds = (dt.datetime.fromisoformat(last) - dt.datetime.fromisoformat(first)).seconds

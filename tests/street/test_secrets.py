@@ -4,10 +4,10 @@ import base64
 import json
 
 import pytest
-from demo import DEVICES, ask_meter, get, kubectl, meter, names, secret, twin_of
+from demo import DEVICES, ask_meter, get, kubectl, meter, names, read_live, secret, twin_of, until
 from leaks import find_keys, find_unknown_series, find_values, parse_registers
 
-pytestmark = pytest.mark.demo
+pytestmark = [pytest.mark.demo, pytest.mark.timeout(900)]
 
 
 def list_keys():
@@ -36,10 +36,25 @@ def list_registers():
     rows = []
     for device in DEVICES:
         rows += ask_meter("readings", device, "--since", "20m")
-        rows.append(ask_meter("read", device, "--live"))
+        rows.append(read_live(device))
     found = parse_registers(rows)
     assert len(found) > 10 * len(DEVICES)
     return found
+
+
+def ask_pod(pod, *command):
+    """Return what kubectl says of a pod, or nothing if it went meanwhile.
+
+    One that starts or ends now, as a twin that another test replaced, cannot be asked: until it
+    can, or is gone, it is asked again.
+    """
+
+    def answer():
+        done = kubectl(*command, check=False)
+        assert done.returncode == 0 or pod not in names("pod"), done.stderr
+        return [done.stdout if done.returncode == 0 else None]
+
+    return until(answer, f"{pod} is asked")[0]
 
 
 def list_metrics():
@@ -47,17 +62,20 @@ def list_metrics():
     for role in ("twin", "operator"):
         for pod in names("pod", "-l", f"metertwin.io/role={role}"):
             path = f"/api/v1/namespaces/metertwin-demo/pods/{pod}:8080/proxy/metrics"
-            found[f"metrics of {pod}"] = kubectl("get", "--raw", path).stdout
-    return found
+            found[f"metrics of {pod}"] = ask_pod(pod, "get", "--raw", path)
+    return {what: text for what, text in found.items() if text is not None}
 
 
 def list_public_texts():
     """Return {what it is: text} of everything that is not meant for secrets."""
     found = list_metrics()
-    assert found
+    serving = [twin_of(device)["metadata"]["name"] for device in DEVICES]
+    assert {f"metrics of {pod}" for pod in serving} <= found.keys()
     for pod in names("pod"):
         if "pki" not in pod:
-            found[f"log of {pod}"] = kubectl("logs", pod, "--all-containers").stdout
+            text = ask_pod(pod, "logs", pod, "--all-containers")
+            if text is not None:
+                found[f"log of {pod}"] = text
     for row in get("smartmeters"):
         name = row["metadata"]["name"]
         found[f"status of {name}"] = json.dumps(row.get("status"))
