@@ -27,11 +27,14 @@ NEVER = (
     "unicodedata", "urllib.parse", "uuid", "zipfile",
 )  # fmt: skip
 
-HANDOVER = tuple(
-    f"meter_twin.{name}"
-    for name in ("giving", "inheritance", "peer_client", "store_coverage", "succession",
-                 "successor", "taking")
-) + ("meter_wire.coverage",)  # fmt: skip
+HANDOVER = (
+    *(
+        f"meter_twin.{name}"
+        for name in ("giving", "inheritance", "peer_client", "store_coverage", "succession",
+                     "successor", "taking")
+    ),
+    "meter_wire.coverage",
+)  # fmt: skip
 
 
 def run(code, stderr=None):
