@@ -66,7 +66,7 @@ def check_preconditions() -> None:
 
 
 def build_images() -> None:
-    """Build the four images; unchanged ones take no time.
+    """Build the images; unchanged ones take no time.
 
     Raises:
         SystemExit: a build failed; its own output stands above.

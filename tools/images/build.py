@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from archive import write_archive
+from archive import add_name, write_archive
 from debian import DebianError, cache, refresh
 from recipes import RECIPES, ROOT, debian_parts
 from rootfs import size
@@ -47,13 +47,13 @@ def content_hash(sources: tuple[str, ...], parts: list[str]) -> str:
     return digest.hexdigest()
 
 
-def tag(key: str) -> str:
+def tag(key: str, version: str = "dev") -> str:
     """Return an image's tag, which names its content.
 
     So a changed image is another image to a cluster: nodes fetch it, `helm upgrade` rolls broker
     and operator, new twins get it, and a running meter is flashed anew in its place.
     """
-    return f"dev-{key[:12]}"
+    return f"{version}-{key[:12]}"
 
 
 def build(name: str, *, force: bool) -> Path:
@@ -67,6 +67,7 @@ def build(name: str, *, force: bool) -> Path:
     if not force and archive.exists() and known == key:
         print(f"{name}: unchanged", file=sys.stderr, flush=True)
         return archive
+    base = build(recipe.base, force=False) if recipe.base else None
     begun = time.monotonic()
     work = cache() / "work"
     work.mkdir(parents=True, exist_ok=True)
@@ -74,12 +75,17 @@ def build(name: str, *, force: bool) -> Path:
     target.chmod(0o755)
     try:
         command = recipe.build(target)
-        image = f"localhost/metertwin/{name}:{tag(key)}"
-        write_archive(target, archive, image, command, recipe.environment)
+        repository = f"localhost/metertwin/{recipe.base or name}"
+        image = f"{repository}:{tag(key, recipe.version)}"
+        write_archive(target, archive, image, command, recipe.environment, base)
+        if recipe.base:
+            add_name(archive, f"{repository}:{recipe.version}")
         total = size(target)
     finally:
         shutil.rmtree(target)
-    found = {"content": key, "bytes": total, "tag": tag(key), "debian": parts}
+    found = {"content": key, "bytes": total, "tag": tag(key, recipe.version), "debian": parts}
+    if recipe.base:
+        found |= {"base": recipe.base, "version": recipe.version}
     record.write_text(json.dumps(found) + "\n")
     took = time.monotonic() - begun
     print(f"{name}: {total / 1e6:.1f} MB in {took:.0f} s", file=sys.stderr, flush=True)

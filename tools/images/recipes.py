@@ -21,12 +21,18 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Recipe(NamedTuple):
-    """An image: sources (paths in the repository), Debian's part (sets), builder, environment."""
+    """An image: sources (paths in the repository), Debian's part (sets), builder, environment.
+
+    One that lies over another image (`base`) has that one's sources, parts and environment too, and
+    its files and name: it is another version of it, called `version`.
+    """
 
     sources: tuple[str, ...]
     debian: tuple[str, ...]
     build: Callable[[Path], list[str]]
     environment: tuple[str, ...] = ()
+    base: str = ""
+    version: str = "dev"
 
 
 def debian_parts(recipe: Recipe) -> list[str]:
@@ -103,10 +109,24 @@ def build_twin(target: Path) -> list[str]:
     copy_libraries(unpacked("python"), extensions, target)
     replace_libraries(target)
     write_account(target)
-    # -m would load runpy and pkgutil, without -S site too: 0.2 MiB of private memory a twin; the
-    # frozen copies of modules would be 0.3 MiB of resident pages, and are no faster here
-    start = "import sys; from meter_twin.__main__ import main; sys.exit(main())"
+    return twin_command("meter_twin")
+
+
+def twin_command(package: str) -> list[str]:
+    """Return the entry point of a twin whose start is in this package.
+
+    `-m` would load runpy and pkgutil, without `-S` site too: 0.2 MiB of private memory a twin; the
+    frozen copies of modules would be 0.3 MiB of resident pages, and are no faster here.
+    """
+    start = f"import sys; from {package}.__main__ import main; sys.exit(main())"
     return ["python3", "-OO", "-S", "-P", "-X", "frozen_modules=off", "-c", start]
+
+
+def build_twin_next(target: Path) -> list[str]:
+    """Write what the next version of the twin has over the stock one."""
+    copy_packages(target, "examples/next-twin/src/meter_twin_next")
+    compile_sourceless(target / "app", optimize=2)
+    return twin_command("meter_twin_next")
 
 
 def build_operator(target: Path) -> list[str]:
@@ -145,13 +165,20 @@ def build_firmware(target: Path) -> list[str]:
     return ["/usr/bin/micropython", "/app/main.py", "--config", "/etc/meter/meter.json"]
 
 
+TWIN = Recipe(
+    ("twin/src", "wire/src", "uv.lock", "twin/pyproject.toml"),
+    ("python", "strip", "libraries"),
+    build_twin,
+    # glibc: the heap grows and shrinks by less, 0.2 MiB less of it a twin
+    ("MALLOC_TOP_PAD_=4096", "MALLOC_TRIM_THRESHOLD_=65536"),
+)
 RECIPES: dict[str, Recipe] = {
-    "twin": Recipe(
-        ("twin/src", "wire/src", "uv.lock", "twin/pyproject.toml"),
-        ("python", "strip", "libraries"),
-        build_twin,
-        # glibc: the heap grows and shrinks by less, 0.2 MiB less of it a twin
-        ("MALLOC_TOP_PAD_=4096", "MALLOC_TRIM_THRESHOLD_=65536"),
+    "twin": TWIN,
+    "twin-next": TWIN._replace(
+        sources=(*TWIN.sources, "examples/next-twin/src"),
+        build=build_twin_next,
+        base="twin",
+        version="next",
     ),
     "operator": Recipe(
         ("operator/src", "pki/src", "wire/src", "uv.lock", "operator/pyproject.toml"),

@@ -54,8 +54,8 @@ class MeteringData:
             }
         },
     }
-    state_versions = (1,)
-    queries = ("registers", "profile", "gaps")
+    state_versions: tuple[int, ...] = (1,)
+    queries: tuple[str, ...] = ("registers", "profile", "gaps")
 
     def __init__(self, options: dict[str, Any], context: Context) -> None:
         """Begin without a reading."""
