@@ -39,15 +39,20 @@ class Attacker:
         self._client.on_message = self._message
         self._client.on_subscribe = lambda *_: subscribed.set()
         self._client.subscribe(f"mt/{DEVICE}/#", 1)
-        assert subscribed.wait(10)
+        assert subscribed.wait(60), "no subscription"
 
     def _connect(self, client_id: str) -> paho.Client:
         connected = threading.Event()
-        client = paho.Client(CallbackAPIVersion.VERSION2, client_id, clean_session=True)
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id,
+            clean_session=True,
+            reconnect_on_failure=False,  # whose id was taken comes back: one kick, no contest
+        )
         client.on_connect = lambda *_: connected.set()
         client.connect("127.0.0.1", self._port)
         client.loop_start()
-        assert connected.wait(10)
+        assert connected.wait(60), "no connection"
         return client
 
     def _message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
@@ -65,12 +70,12 @@ class Attacker:
             self._own.add(payload)
             sent.append(self._client.publish(topic, payload, qos))
         for one in sent:
-            one.wait_for_publish(30)
+            one.wait_for_publish(60)
 
     def leave(self, topic: str, payload: bytes) -> None:
         """Leave a retained message; an empty one takes it away."""
         self._own.add(payload)
-        self._client.publish(topic, payload, 1, retain=True).wait_for_publish(10)
+        self._client.publish(topic, payload, 1, retain=True).wait_for_publish(60)
 
     def kick(self, client_id: str) -> None:
         """End the session of a client by taking its id."""
@@ -80,6 +85,7 @@ class Attacker:
     def _end(client: paho.Client) -> None:
         client.disconnect()
         client.loop_stop()
+        client._reset_sockets()  # else left to the garbage collector, which warns in another test
 
     def close(self) -> None:
         self._end(self._client)
@@ -130,7 +136,7 @@ class Victims:
         assert status == 200
         found = Counter[str](document["refused"])
         url = f"http://127.0.0.1:{self._world.twin.plain}/metrics"
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             rows = [row for row in answer.read().decode().splitlines() if "frames_refused" in row]
         assert float(rows[-1].split()[1]) >= found.total()
         return found

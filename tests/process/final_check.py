@@ -10,7 +10,7 @@ from oracle import Ledger
 from processes import wait_for
 
 
-def settle(world: World, allowed_reasons: Iterable[int] = (), timeout_s: float = 90) -> Ledger:
+def settle(world: World, allowed_reasons: Iterable[int] = (), timeout_s: float = 180) -> Ledger:
     """Kill and start the meter once more, wait until everything is stored, compare."""
     world.firmware.kill()
     world.firmware.start()

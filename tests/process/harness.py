@@ -8,6 +8,7 @@ record and `ctl` retained, again at each reconnect and for each owner hello.
 Neighbours: `processes`, `oracle` (the comparison), `operator_role` (the operator).
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -24,7 +25,7 @@ from loopback import free_port, free_ports
 from meter_pki import authority, identities
 from meter_wire.portable.keys import derive_key
 from operator_role import OperatorRole
-from oracle import Contents, Ledger, read_oracle, read_store
+from oracle import Contents, Identity, Ledger, read_oracle, read_store
 from processes import Process, connects, wait_for
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -246,7 +247,7 @@ class World:
         url = f"http://127.0.0.1:{self.twin.local}{path}"
         request = urllib.request.Request(url, data, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=15) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
@@ -262,20 +263,28 @@ class World:
         self.twin.start()
         self.make_firmware(**changes).start()
 
-    def wait_stored(self, count: int = 1, timeout_s: float = 60) -> None:
+    def wait_stored(self, count: int = 1, timeout_s: float = 120) -> None:
         """Wait until the active twin has stored everything logged, at least `count` entries."""
 
         def arrived() -> bool:
             logged = self.oracle()
-            ledger = read_store(self.twin.store)
-            missing = [one for one in logged if one not in ledger.entries and one not in ledger]
-            return len(logged) >= count and not missing
+            return len(logged) >= count and not self._missing(logged)
 
         wait_for(arrived, "every entry of the oracle is stored or declared", timeout_s, 0.25)
 
+    def _missing(self, logged: Contents) -> list[Identity]:
+        """Return what the active twin has neither stored nor declared as a hole."""
+        ledger = read_store(self.twin.store)
+        return [one for one in logged if one not in ledger.entries and one not in ledger]
+
     def check(self, allowed_reasons: Iterable[int] = ()) -> Ledger:
-        """Compare the oracle with the active twin's store; return the store's ledger."""
+        """Compare the oracle with the active twin's store; return the store's ledger.
+
+        An entry that was logged a moment ago may still be on its way to the twin.
+        """
         logged = self.oracle()
+        with contextlib.suppress(AssertionError):  # what never arrives is named below
+            wait_for(lambda: not self._missing(logged), "the last entries are stored", 60, 0.25)
         ledger = read_store(self.twin.store)
         ledger.verify(logged, self.oracle(), allowed_reasons)
         return ledger

@@ -54,6 +54,7 @@ class OperatorRole:
         if self._client is not None:
             self._client.disconnect()
             self._client.loop_stop()
+            self._client._reset_sockets()  # else left to the garbage collector, which warns
             self._client = None
 
     def _connected(

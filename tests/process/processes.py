@@ -17,16 +17,20 @@ Answer = TypeVar("Answer")
 
 
 def wait_for(
-    condition: Callable[[], Answer], what: str, timeout_s: float = 30, period_s: float = 0.1
+    condition: Callable[[], Answer], what: str, timeout_s: float = 120, period_s: float = 0.1
 ) -> Answer:
-    """Wait until `condition()` is true; return what it returned."""
+    """Wait until `condition()` is true; return what it returned.
+
+    The time is no requirement: it ends a wait that would last for ever.
+    """
     end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
+    while True:
         result = condition()
         if result:
             return result
+        if time.monotonic() >= end:
+            raise AssertionError(f"not within {timeout_s} s: {what}, last {result!r}")
         time.sleep(period_s)
-    raise AssertionError(f"not within {timeout_s} s: {what}")
 
 
 def connects(port: int) -> bool:

@@ -11,14 +11,14 @@ import pytest
 from harness import MICROPYTHON, World
 from processes import connects, wait_for
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(600)
 
 
 class Ems:
     """A home energy management system: reads lines, answers what is forwarded."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), 5)
+        self.socket = socket.create_connection(("127.0.0.1", port), 60)
         self.data = b""
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()
@@ -57,7 +57,7 @@ def test_the_ems_port_pushes_telegrams_while_twin_and_broker_are_absent(world: W
     world.make_firmware().start()
     wait_for(lambda: connects(world.ems_port), "the EMS port listens")
     ems = Ems(world.ems_port)
-    wait_for(lambda: ems.data.count(b"!") >= 3, "three telegrams", 10)
+    wait_for(lambda: ems.data.count(b"!") >= 3, "three telegrams")
     telegram = re.search(rb"(/MTW5.*?!)([0-9A-F]{4})\r\n", ems.data, re.DOTALL)
     assert telegram
     body, crc = telegram.groups()
@@ -72,7 +72,7 @@ def test_forward_reaches_the_ems_and_its_answer_the_twin(world: World) -> None:
     body = {"data": "aGVsbG8=", "ttl_seconds": 20}
     assert world.ask("POST", "/v1/forward", body)[1]["code"] == "ems_absent"
     ems = Ems(world.ems_port)
-    time.sleep(0.5)
+    wait_for(lambda: ems.data, "the meter serves the EMS: a telegram came")
     status, document = world.ask("POST", "/v1/forward", body)
     assert (status, document) == (200, {"code": "delivered", "data": "b2s="})
     assert b"FORWARD 1 68656c6c6f\r\n" in ems.data
@@ -83,19 +83,42 @@ def test_greedy_clients_cost_one_bounded_buffer(world: World) -> None:
     world.make_firmware().start()
     wait_for(lambda: connects(world.ems_port), "the EMS port listens")
     time.sleep(1.5)
-    flood = socket.create_connection(("127.0.0.1", world.ems_port), 5)
-    flood.settimeout(10)
-    with pytest.raises(OSError):  # noqa: PT011, PT012
-        for _ in range(100):
-            flood.sendall(b"x" * 1000)
-            time.sleep(0.02)
-    flood.close()
-    time.sleep(1.5)
-    clients = [Ems(world.ems_port) for _ in range(5)]
-    wait_for(lambda: sum(bool(one.data) for one in clients) == 2, "two of five are served", 10)
+    wait_for(lambda: is_dropped(world.ems_port), "the greedy one is dropped")
+    wait_for(lambda: count_served(world.ems_port) == 2, "two of five are served", period_s=1)
     assert world.firmware.runs
-    for one in clients:
-        one.close()
+
+
+def is_dropped(port: int) -> bool:
+    """Whether the meter closes a connection that sends without an end."""
+    with socket.create_connection(("127.0.0.1", port), 60) as flood:
+        for _ in range(1000):
+            try:
+                flood.sendall(b"x" * 1000)
+            except ConnectionError:
+                return True
+            time.sleep(0.02)
+    return False
+
+
+def count_served(port: int) -> int:
+    """Return how many of five clients get telegrams; never more than two.
+
+    There may be fewer while the meter has not seen that an earlier client has gone.
+    """
+    clients = [Ems(port) for _ in range(5)]
+    end = time.monotonic() + 10
+    try:
+        while True:
+            served = sum(bool(one.data) for one in clients)
+            assert served <= 2
+            if time.monotonic() > end:
+                return served
+            if served == 2:
+                end = min(end, time.monotonic() + 1.5)  # a telegram a second: none for a third
+            time.sleep(0.1)
+    finally:
+        for one in clients:
+            one.close()
 
 
 def test_a_wrong_configuration_names_field_and_remedy(world: World) -> None:

@@ -81,6 +81,7 @@ def list_retained(folder, device):
         finally:
             client.disconnect()
             client.loop_stop()
+            client._reset_sockets()  # else left to the garbage collector, which warns elsewhere
     return found
 
 
