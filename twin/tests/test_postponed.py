@@ -24,7 +24,7 @@ NEVER = (
     "ast", "base64", "calendar", "csv", "ctypes", "dataclasses", "decimal", "dis", "email",
     "gettext", "http", "importlib.metadata", "inspect", "locale", "logging", "nacl", "pathlib",
     "random", "shutil", "string", "stringprep", "subprocess", "tempfile", "textwrap", "traceback",
-    "unicodedata", "urllib.parse", "uuid", "zipfile",
+    "typing", "unicodedata", "urllib.parse", "uuid", "zipfile",
 )  # fmt: skip
 
 HANDOVER = (
@@ -75,6 +75,14 @@ def test_a_twin_that_is_alone_with_its_meter_loads_nothing_of_a_handover():
             r"assert '\N{GREEK SMALL LETTER PI}' == chr(960); import unicodedata; unicodedata.name('a')",
             ["unicodedata"],
         ),
+        (
+            "from typing import TypedDict; assert TypedDict('T', {'a': int})(a=1) == {'a': 1}",
+            ["typing"],
+        ),
+        (
+            "from typing import ClassVar; import typing; assert ClassVar is typing.ClassVar",
+            ["typing"],
+        ),
         ("from base64 import b64encode; assert b64encode(b'a') == b'YQ=='", ["base64"]),
         (
             (
@@ -87,6 +95,36 @@ def test_a_twin_that_is_alone_with_its_meter_loads_nothing_of_a_handover():
 )
 def test_a_postponed_module_is_there_when_it_is_used(code, names):
     run(USED.format(code=code, names=names))
+
+
+NAMED = """
+from {module} import NamedTuple
+class Pair(NamedTuple):
+    "Two."
+    first: int
+    second: str = "b"
+    @property
+    def both(self):
+        return f"{{self.first}}{{self.second}}"
+    def swap(self):
+        return self._replace(first=2)
+"""
+
+
+def test_the_named_tuple_without_typing_is_that_of_typing():
+    made = []
+    for module in ("typing", "meter_twin.light_typing"):
+        space = {"__name__": "here"}
+        exec(NAMED.format(module=module), space)
+        made.append(space["Pair"])
+    right, light = made
+    for name in ("__doc__", "__name__", "__qualname__", "__module__", "_fields", "_field_defaults",
+                 "__annotations__", "__bases__"):  # fmt: skip
+        assert getattr(light, name) == getattr(right, name), name
+    assert repr(light(1).swap()) == repr(right(1).swap()) == "Pair(first=2, second='b')"
+    assert light(1).both == "1b"
+    with pytest.raises(TypeError):
+        light()
 
 
 def test_the_constants_given_to_asyncio_are_those_of_the_module():

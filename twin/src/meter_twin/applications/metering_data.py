@@ -7,7 +7,7 @@ and gaps is always what the register moved. Neighbour: `quarter_hours` holds tha
 """
 
 import json
-from typing import Any, ClassVar
+from typing import Any
 
 from meter_wire.entries import RegisterValue, status_names
 from meter_wire.obis import find_register, format_code, parse_code
@@ -42,7 +42,7 @@ class MeteringData:
 
     name = "metering-data"
     summary = "Current registers, quarter-hour profile, on-demand read, gaps"
-    option_schema: ClassVar[Schema] = {
+    option_schema: Schema = {  # noqa: RUF012 - never changed
         "type": "object",
         "properties": {
             "retentionDays": {

@@ -8,7 +8,7 @@ says by the voltages among its registers how many phases must fail for an interr
 """
 
 import json
-from typing import Any, ClassVar
+from typing import Any
 
 from meter_wire.event_names import get_event_code
 
@@ -45,7 +45,7 @@ class PowerQuality:
 
     name = "power-quality"
     summary = "Dips, swells, interruptions and weekly voltage index in the manner of EN 50160"
-    option_schema: ClassVar[Schema] = {
+    option_schema: Schema = {  # noqa: RUF012 - never changed
         "type": "object",
         "properties": {
             "nominalVolts": {
