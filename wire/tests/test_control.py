@@ -65,7 +65,8 @@ def test_a_field_of_a_newer_operator_is_skipped():
     [
         {"state": "owner"}, {"counter": -1}, {"term": True}, {"epoch": 2**32}, {"attempt": 7},
         {"attempt": "0" * 33}, {"donors": [[1, "00" * 16, "a"]] * 9}, {"donors": [[1, "00", "a"]]},
-        {"takers": [[1, "00" * 16, "a" * 65]]}, {"takers": 5}, {"epochId": "zz"},
+        {"takers": [[1, "00" * 16, "a" * 65]]}, {"takers": 5}, {"epochId": "zz"}, {"epochId": ""},
+        {"takers": {}}, {"donors": ""}, {"donors": [[1, "00" * 16, []]]}, {"donors": [[1]]},
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_malformed_even_with_a_mac(change):

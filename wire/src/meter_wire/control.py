@@ -113,7 +113,7 @@ def _parse_document(document: dict[str, Any]) -> ControlRecord:
         raise ValueError("attempt")
     return ControlRecord(
         _number(document["epoch"]),
-        bytes.fromhex(document["epochId"]),
+        _identity(document["epochId"]),
         document["state"],
         _number(document["term"]),
         _number(document["counter"]),
@@ -125,13 +125,22 @@ def _parse_document(document: dict[str, Any]) -> ControlRecord:
 
 
 def _parse_peers(rows: Any) -> tuple[Peer, ...]:
-    if len(rows) > MOST_PEERS:
-        raise ValueError("too many peers")
-    peers = tuple(Peer(_number(row[0]), bytes.fromhex(row[1]), row[2]) for row in rows)
-    for one in peers:
-        if len(one.epoch_id) != _ID or len(one.address) > _MAX_ADDRESS:
-            raise ValueError("peer")
-    return peers
+    if not isinstance(rows, list) or len(rows) > MOST_PEERS:
+        raise ValueError("peers")
+    return tuple(_parse_peer(*row) for row in rows)
+
+
+def _parse_peer(epoch: Any, epoch_id: Any, address: Any) -> Peer:
+    if not isinstance(address, str) or len(address) > _MAX_ADDRESS:
+        raise ValueError("address")
+    return Peer(_number(epoch), _identity(epoch_id), address)
+
+
+def _identity(text: Any) -> bytes:
+    found = bytes.fromhex(text)
+    if len(found) != _ID:
+        raise ValueError("epoch id")
+    return found
 
 
 def _number(value: Any) -> int:
