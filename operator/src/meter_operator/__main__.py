@@ -24,6 +24,7 @@ from meter_operator.messenger import Messenger
 from meter_operator.owner import Message
 from meter_operator.reconciler import Reconciler
 from meter_operator.relist import relist
+from meter_operator.rollouts import Rollouts
 from meter_operator.settings import Settings, SettingsError, load_settings
 from meter_operator.trust import ensure_trust
 from meter_operator.watches import Watches, build_kopf_settings
@@ -89,8 +90,16 @@ class Process:
             lease.confirm,
         )
         events = self.events = Events(cluster)
+        rollouts = Rollouts(self.cache, cluster, self.queue.add)
+        self.rollouts = rollouts if self.settings.handover else None
         self.reconciler = Reconciler(
-            self.cache, cluster, fleet, self.messenger, self.settings, events
+            self.cache,
+            cluster,
+            fleet,
+            self.messenger,
+            self.settings,
+            events,
+            rollouts=self.rollouts,
         )
         self.watches = Watches(self.cache, self.queue, self.messenger)
         self.acting = True
@@ -124,6 +133,8 @@ class Process:
             if self.settings.watch_nodes:
                 drain = Drain(self.cluster, self.cache, self.queue.add, self.events)
                 group.create_task(drain.run())
+            if self.rollouts is not None:
+                group.create_task(self.rollouts.run())
             for _ in range(WORKERS):
                 group.create_task(self.queue.work(self._look))
 

@@ -22,11 +22,11 @@ from meter_wire.names import (
 from meter_wire.portable.keys import derive_key
 
 from meter_operator.desired import Desired, Json, Meter
-from meter_operator.observed import Pod
+from meter_operator.observed import ANNOTATION_PROFILE_HASH, Pod
 from meter_operator.volume import EMPTY_DIR_SIZE
 
 # Raise it when the pod's template below changes: running twins keep theirs, new epochs get this.
-TEMPLATE_REVISION = 2
+TEMPLATE_REVISION = 3
 USER = 65532
 MANAGER = "metertwin-operator"
 TWIN_ACCOUNT = "metertwin-twin"
@@ -169,6 +169,7 @@ def build_pod(
     metadata["annotations"] = {
         ANNOTATION_TEMPLATE_HASH: template_hash(desired),
         "metertwin.io/spec-hash": desired.spec_hash,
+        ANNOTATION_PROFILE_HASH: desired.profile_hash,
         "metertwin.io/twin-version": desired.version,
         "metertwin.io/epoch-id": meter.epoch_id.hex(),
         "metertwin.io/key-version": str(meter.epoch_key_version),

@@ -11,10 +11,14 @@ from meter_operator.observed import Pod, TwinState, Witness, parse_pod
 
 @dataclass
 class Cache:
-    """The last known form of meters, profiles, twin pods and states; who leaves which node."""
+    """The last known form of meters, profiles, twin pods and states; who leaves which node.
+
+    `profiles` are specs, `profile_bodies` the whole resources with their status.
+    """
 
     meters: dict[Key, Meter] = field(default_factory=dict)
     profiles: dict[Key, Json] = field(default_factory=dict)
+    profile_bodies: dict[Key, Json] = field(default_factory=dict)
     pods: dict[Key, dict[str, Pod]] = field(default_factory=dict)
     states: dict[str, dict[int, TwinState]] = field(default_factory=dict)
     witnesses: dict[str, Witness] = field(default_factory=dict)
@@ -60,6 +64,26 @@ class Cache:
         """Return the resource that a device belongs to."""
         found = self.meters_of(device)
         return found[0] if found else None
+
+    def store_profile(self, body: Json) -> bool:
+        """Keep a profile unless a newer one is known; whether what it says is new.
+
+        The spec stays the same object while it says the same: who compares it need not read it.
+        """
+        key = Key(body["metadata"]["namespace"], body["metadata"]["name"])
+        known = self.profile_bodies.get(key)
+        if known is not None and _number(known) > _number(body):
+            return False
+        self.profile_bodies[key] = body
+        if self.profiles.get(key) == body["spec"]:
+            return False
+        self.profiles[key] = body["spec"]
+        return True
+
+    def drop_profile(self, key: Key) -> None:
+        """Forget a profile."""
+        self.profiles.pop(key, None)
+        self.profile_bodies.pop(key, None)
 
     def store_pod(self, body: dict[str, Any], *, deleted: bool = False) -> Key | None:
         """Keep or forget a twin pod; return the meter of its device.
@@ -107,6 +131,11 @@ class Cache:
         pods = self.pods.get(Key(meter.key.namespace, meter.device), {}).values()
         own = (pod for pod in pods if pod.meter_uid == meter.uid)
         return tuple(sorted(own, key=lambda pod: pod.epoch))
+
+
+def _number(body: Json) -> int:
+    text = str(body["metadata"].get("resourceVersion") or "")
+    return int(text) if text.isdigit() else 0
 
 
 def _version(meter: Meter) -> int:

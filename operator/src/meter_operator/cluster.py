@@ -196,6 +196,12 @@ class Cluster:
         doing = f"writing status of {key.namespace}/{key.name}"
         return await self._call("PATCH", path, doing, body, MERGE)
 
+    async def write_profile_status(self, key: Key, status: Json) -> Json:
+        """Write fields of a profile's status; nothing is decided by it, so the last writer wins."""
+        path = PATHS["TwinProfile"].format(namespace=key.namespace) + f"/{key.name}/status"
+        doing = f"writing status of TwinProfile {key.namespace}/{key.name}"
+        return await self._call("PATCH", path, doing, {"status": status}, MERGE)
+
     async def find_meter(self, key: Key) -> Json | None:
         """Return a SmartMeter, or None when it is gone."""
         return await self.find("SmartMeter", key.namespace, key.name)

@@ -47,7 +47,8 @@ def build_allocation(
         "highestEpoch": epoch,
         "ownerCounter": counter,
         "previousEpochs": _previous(meter, _active(meter), _burned(meter), *unknown),
-        "authorityWaitSeconds": AUTHORITY_WAIT_S if meter.epoch else None,
+        # Above 1 somebody has seen another epoch, also where status knows of none (restored).
+        "authorityWaitSeconds": AUTHORITY_WAIT_S if epoch > 1 else None,
         "storeClaim": build_twin_name(meter.device, epoch) if desired.is_persistent else None,
         **_ended(meter, "TakenOver", "", ""),
     }
@@ -68,6 +69,8 @@ def build_begin(
         reason=reason,
         version=desired.version,
         begun=now,
+        from_version=str((meter.status.get("twin") or {}).get("version") or ""),
+        profile_hash=desired.profile_hash,
     )
     return {
         "highestEpoch": epoch,
@@ -123,7 +126,9 @@ def _ended(meter: Meter, result: str, reason: str, now: str) -> Json:
         "from": handover.source,
         "to": handover.epoch,
         "version": handover.version or None,
+        "fromVersion": handover.from_version or None,
         "specHash": handover.spec_hash,
+        "profileHash": handover.profile_hash or None,
         "reason": handover.reason,
         "begunAt": handover.begun,
         "endedAt": now or handover.begun,

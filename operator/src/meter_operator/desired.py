@@ -1,7 +1,7 @@
 """What a SmartMeter wants, joined with what its TwinProfile offers. Pure.
 
 The API server has checked types and CEL rules already; here is what needs a second object.
-Neighbour: `policies`, which turns a `SelectionError` into a condition.
+Neighbour: `selection`, which joins applications and engines.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from meter_wire.names import ANNOTATION_PAUSED
 
+from meter_operator.selection import select_applications, select_engines
 from meter_operator.volume import store_limit_bytes
 
 Json = dict[str, Any]
@@ -22,15 +23,6 @@ class Key(NamedTuple):
 
     namespace: str
     name: str
-
-
-class SelectionError(ValueError):
-    """The meter selects what its profile does not offer; `field` is the path in the spec."""
-
-    def __init__(self, field: str, message: str) -> None:
-        """Keep the path apart from the text."""
-        super().__init__(f"{field}: {message}")
-        self.field = field
 
 
 class PreviousEpoch(NamedTuple):
@@ -139,6 +131,7 @@ class Desired:
     feeder: str
     recipients: tuple[str, ...]
     spec_hash: str
+    profile_hash: str
 
     @property
     def is_persistent(self) -> bool:
@@ -160,11 +153,33 @@ def hash_json(value: Any) -> str:
 def hash_spec(spec: Json) -> str:
     """Return the hash of what the meter itself asks for; another one means another epoch.
 
-    Neither the profile's content nor the operator's settings are in it: a changed profile or a
-    newer operator never replaces a running twin, it applies to the next epoch. Only listed fields
-    count, because a newer CRD adds fields with defaults to every resource.
+    Neither the profile's content (`hash_profile`) nor the operator's settings are in it: a newer
+    operator never replaces a running twin, it applies to the next epoch. Only listed fields count,
+    because a newer CRD adds fields with defaults to every resource.
     """
     return hash_json({name: spec[name] for name in HASHED_FIELDS if name in spec})
+
+
+def hash_profile(spec: Json, profile: Json) -> str:
+    """Return the hash of what the meter's twin has from its profile (ADR 13).
+
+    What the meter selects itself is not in it, nor are the operator's own settings: where the
+    profile leaves the version to the operator, a newer operator replaces no twin.
+
+    Raises:
+        SelectionError: the meter selects what is not offered.
+    """
+    twin = profile.get("twin") or {}
+    pinned = (spec.get("twin") or {}).get("version")
+    return hash_json(
+        [
+            "" if pinned else twin.get("version") or "",
+            twin.get("image") or "",
+            twin.get("resources") or {},
+            select_applications(spec, profile),
+            select_engines(spec, profile),
+        ]
+    )
 
 
 # A field that joins later must be left out of the hash while it has its default.
@@ -172,73 +187,6 @@ HASHED_FIELDS = (
     "device", "protocol", "keyVersion", "meteringPoint", "profile", "twin", "capturePeriodSeconds",
     "reportSpreadSeconds", "registers", "applications", "engines", "dataPolicy",
 )  # fmt: skip
-
-
-def _checked(value: Any, option: Json, path: str) -> Any:
-    kinds = {"Integer": int, "String": str, "Boolean": bool}
-    kind = kinds[option["type"]]
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise SelectionError(path, f"must be of type {option['type']}")
-    if "minimum" in option and value < option["minimum"]:
-        raise SelectionError(path, f"must be at least {option['minimum']}")
-    if "maximum" in option and value > option["maximum"]:
-        raise SelectionError(path, f"must be at most {option['maximum']}")
-    if "allowed" in option and value not in option["allowed"]:
-        raise SelectionError(path, f"must be one of {', '.join(option['allowed'])}")
-    return value
-
-
-def _options(name: str, chosen: Json, offered: Json) -> Json:
-    known = {option["name"]: option for option in offered.get("options", [])}
-    for option in chosen:
-        if option not in known:
-            path = f"spec.applications.{name}.options.{option}"
-            raise SelectionError(path, f"is not offered; offered: {', '.join(known) or 'none'}")
-    found: Json = {}
-    for option, rule in known.items():
-        if option in chosen:
-            path = f"spec.applications.{name}.options.{option}"
-            found[option] = _checked(chosen[option], rule, path)
-        elif "default" in rule:
-            found[option] = rule["default"]
-    return found
-
-
-def select_applications(spec: Json, profile: Json) -> Json:
-    """Return application → options, from what the profile offers.
-
-    Raises:
-        SelectionError: an application or option is not offered, or out of bounds.
-    """
-    offered = {row["name"]: row for row in profile["applications"]["offered"]}
-    chosen = spec.get("applications")
-    if chosen is None:
-        chosen = {name: {} for name in profile["applications"].get("default", [])}
-    for name in chosen:
-        if name not in offered:
-            raise SelectionError(
-                f"spec.applications.{name}", f"is not offered; offered: {', '.join(offered)}"
-            )
-    return {
-        name: _options(name, (wish or {}).get("options", {}), offered[name])
-        for name, wish in sorted(chosen.items())
-    }
-
-
-def select_engines(spec: Json, profile: Json) -> Json:
-    """Return port → engine, from what the profile offers.
-
-    Raises:
-        SelectionError: an engine is not offered for its port.
-    """
-    engines = profile.get("engines") or {}
-    offered = engines.get("offered") or {}
-    chosen = {**(engines.get("default") or {}), **(spec.get("engines") or {})}
-    for port, engine in chosen.items():
-        if engine not in offered.get(port, []):
-            known = ", ".join(offered.get(port, [])) or "none"
-            raise SelectionError(f"spec.engines.{port}", f"is not offered; offered: {known}")
-    return dict(sorted(chosen.items()))
 
 
 def desire(
@@ -301,4 +249,5 @@ def desire(
         feeder=point.get("feeder", ""),
         recipients=tuple(row["publicKeySecret"] for row in recipients),
         spec_hash=hash_spec(spec),
+        profile_hash=hash_profile(spec, profile),
     )

@@ -8,7 +8,7 @@ can be withdrawn, after it only forward. Neighbours: `plan` (which asks), `meter
 twins say).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from meter_wire.word import NO_WORD, Word
@@ -17,12 +17,15 @@ from meter_operator.desired import Json
 
 PREPARING, FROZEN, COMMITTED = "Preparing", "Frozen", "Committed"
 PHASES = (PREPARING, FROZEN, COMMITTED)
+SUPERSEDED, METER_OFFLINE, OVERDUE = "Superseded", "MeterOffline", "DeadlineExceeded"
 
 
 class Handover(NamedTuple):
     """What status says of a handover; `epoch` is the candidate's, the new one's after the commit.
 
-    `source` is the epoch that it began from, `spec_hash` what the candidate was made for.
+    `source` is the epoch that it began from and `from_version` its version; `spec_hash` and
+    `profile_hash` say what the candidate was made for, the latter nothing in one that an older
+    operator began.
     """
 
     phase: str
@@ -35,6 +38,8 @@ class Handover(NamedTuple):
     reason: str
     version: str
     begun: str
+    from_version: str = ""
+    profile_hash: str = ""
 
     @property
     def attempt(self) -> str:
@@ -63,6 +68,8 @@ def parse_handover(status: Json) -> Handover | None:
         reason=str(row["reason"]),
         version=str(row.get("version") or ""),
         begun=str(row["begunAt"]),
+        from_version=str(row.get("fromVersion") or ""),
+        profile_hash=str(row.get("profileHash") or ""),
     )
 
 
@@ -85,6 +92,8 @@ def encode_handover(handover: Handover) -> Json:
         "reason": handover.reason,
         "version": handover.version or None,
         "begunAt": handover.begun,
+        "fromVersion": handover.from_version or None,
+        "profileHash": handover.profile_hash or None,
     }
 
 
@@ -96,6 +105,15 @@ class Patience:
     frozen_s: float = 60.0
     soak_s: float = 30.0
     final_s: float = 600.0
+
+
+def adapt_patience(patience: Patience, rollout: Json) -> Patience:
+    """Return the deadlines with those that the meter's profile has of its own."""
+    return replace(
+        patience,
+        progress_s=float(rollout.get("progressDeadlineSeconds", patience.progress_s)),
+        soak_s=float(rollout.get("soakSeconds", patience.soak_s)),
+    )
 
 
 class Side(NamedTuple):
@@ -132,6 +150,7 @@ def decide(
     age_s: float,
     patience: Patience,
     offline_commits: bool = False,
+    meter_silent: bool = False,
 ) -> Decision:
     """Return the next decision about a handover under way.
 
@@ -143,6 +162,7 @@ def decide(
         age_s: how long this operator has seen this phase.
         patience: the deadlines.
         offline_commits: a meter that does not speak is no reason to wait.
+        meter_silent: it does not speak to the active twin either, so the candidate is not to blame.
     """
     if handover.phase == COMMITTED:
         return _finish(handover, active, candidate, age_s, patience)
@@ -157,13 +177,14 @@ def decide(
     decision = steps(handover, active, candidate, offline_commits=offline_commits)
     limit_s = patience.progress_s if handover.phase == PREPARING else patience.frozen_s
     if decision.verb in {WAIT, ANNOUNCE} and age_s >= limit_s:
-        return Decision(ABORT, f"DeadlineExceeded: {decision.reason}")
+        silent = decision.verb == ANNOUNCE and meter_silent
+        return Decision(ABORT, f"{METER_OFFLINE if silent else OVERDUE}: {decision.reason}")
     return decision
 
 
 def _fault(handover: Handover, candidate: Side, wanted: str) -> str:
     if handover.spec_hash != wanted:
-        return "Superseded: the meter is to have another twin by now"
+        return f"{SUPERSEDED}: the meter is to have another twin by now"
     if not candidate.exists:
         return "CandidateLost: its pod is gone"
     if candidate.word.refuses:

@@ -14,6 +14,7 @@ from meter_operator.desired import Json, Meter
 MOST_STATE_BYTES = 4096
 RENEWAL_LEFT_S = 10 * 86400
 PEER_PORT = 8443
+ANNOTATION_PROFILE_HASH = "metertwin.io/profile-hash"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Pod:
     address: str = ""
     epoch_id: bytes = b""
     key_version: int = 0
+    profile_hash: str = ""
 
     @property
     def gone(self) -> bool:
@@ -56,7 +58,7 @@ class TwinState:
     """The retained `state` of one epoch.
 
     `said` is what it says about a handover, as it came; `word` the same once it is known to be
-    authentic (`words`).
+    authentic (`words`); `term` the highest that its operator has had.
     """
 
     epoch: int
@@ -66,6 +68,7 @@ class TwinState:
     version: str = ""
     said: Json | None = None
     word: Word = NO_WORD
+    term: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,10 @@ def _epoch(label: str) -> int:
     return found if found <= MAX_EPOCH else 0
 
 
+def _number(value: Any) -> int:
+    return value if type(value) is int and 0 <= value <= MAX_EPOCH else 0
+
+
 def _epoch_id(text: str) -> bytes:
     return bytes.fromhex(text) if re.fullmatch("[0-9a-f]{32}", text) else b""
 
@@ -172,6 +179,7 @@ def parse_pod(body: dict[str, Any]) -> Pod:
         address=f"{status['podIP']}:{PEER_PORT}" if status.get("podIP") else "",
         epoch_id=_epoch_id(notes.get("metertwin.io/epoch-id", "")),
         key_version=_epoch(notes.get("metertwin.io/key-version", "")),
+        profile_hash=notes.get(ANNOTATION_PROFILE_HASH, ""),
     )
 
 
@@ -196,4 +204,5 @@ def parse_state(epoch: int, payload: bytes) -> TwinState:
         last_seen=str(found.get("lastSeen") or "")[:32],
         version=str(found.get("version") or "")[:64],
         said=found.get("handover"),
+        term=_number(found.get("term")),
     )

@@ -8,7 +8,7 @@ takeover otherwise (ADR 5). Neighbours: `policies`, `handover`, `reconciler`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from meter_operator.desired import Desired
@@ -24,6 +24,7 @@ from meter_operator.handover import (
     parse_handover,
 )
 from meter_operator.observed import Observed, Pod
+from meter_operator.rollout import HANDOVER, REPLACE
 
 FIRST = "First"
 POD_GONE = "PodGone"
@@ -31,6 +32,7 @@ RESTORED = "RestoredCluster"
 SPEC_CHANGED = "SpecChanged"
 CORDONED = "NodeCordoned"
 STORE_CHANGED = "StoreChanged"
+PROFILE_CHANGED = "ProfileChanged"
 _USUAL = Patience()
 _NOTHING = Decision(WAIT)
 
@@ -41,13 +43,16 @@ class Clock:
 
     `phase_s`: how long this operator has seen the phase of the handover; `older_s`: by epoch, how
     long it has seen a twin that is older than the active one; `may_begin`: whether another
-    handover may be under way now.
+    handover may be under way now; `permit`: how the rollout of its profile lets the meter begin;
+    `offline_commits`: whether a meter that is offline is no reason to wait.
     """
 
     patience: Patience = _USUAL
     phase_s: float = 0.0
     older_s: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
     may_begin: bool = True
+    permit: str = ""
+    offline_commits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,8 @@ class Plan:
     """The next steps, in this order.
 
     `key_version` is the version of the device's key that the next pod of the epoch is to have;
-    `begin` the reason for a handover, `decision` what is next in the one under way.
+    `begin` the reason for a handover, `decision` what is next in the one under way; `is_rollout`:
+    the rollout's permit is used.
     """
 
     allocate_epoch: int = 0
@@ -69,6 +75,7 @@ class Plan:
     retire: tuple[Pod, ...] = ()
     renew_certificate: bool = False
     clear_states: tuple[int, ...] = ()
+    is_rollout: bool = False
 
 
 def _find_loss(observed: Observed, desired: Desired, pod: Pod | None) -> str:
@@ -151,24 +158,53 @@ def build_plan(
         return _allocation(observed, change)
     if pod is None and _has_new_key(observed):
         return Plan(key_version=meter.key_version)
-    decision = _NOTHING
-    if handover is not None and clock is not None:
-        sides = (_side(observed, handover.source), _side(observed, handover.epoch))
-        decision = decide(handover, *sides, wanted="", age_s=clock.phase_s, patience=clock.patience)
+    rolled = _roll(observed, desired, clock) if handover is None and not begin else None
+    if rolled is not None:
+        return rolled
     old = _overdue(observed, handover, clock)
     if clock is None and pod is not None and _replaced(observed, desired, pod):
         old = (*old, pod)
-    # The farewell of a twin whose pod is gone: only the operator can remove it from the broker.
-    gone = (e for e in observed.states if e != meter.epoch and not observed.find_pod(e))
-    over = tuple(sorted(e for e in gone if e < meter.highest_epoch))
     return Plan(
         begin=begin,
-        decision=decision,
+        decision=_decide_end(observed, handover, clock),
         create_pod=pod is None,
         retire=old,
         renew_certificate=renewal_due,
-        clear_states=over,
+        clear_states=_find_over(observed),
     )
+
+
+def _decide_end(observed: Observed, handover: Handover | None, clock: Clock | None) -> Decision:
+    """Return what is next in a handover that is committed."""
+    if handover is None or clock is None:
+        return _NOTHING
+    sides = (_side(observed, handover.source), _side(observed, handover.epoch))
+    return decide(handover, *sides, wanted="", age_s=clock.phase_s, patience=clock.patience)
+
+
+def _find_over(observed: Observed) -> tuple[int, ...]:
+    """Return the epochs whose twins said farewell: only the operator can clear the broker of it."""
+    meter = observed.meter
+    gone = (e for e in observed.states if e != meter.epoch and not observed.find_pod(e))
+    return tuple(sorted(e for e in gone if e < meter.highest_epoch))
+
+
+def _roll(observed: Observed, desired: Desired, clock: Clock | None) -> Plan | None:
+    """Return how a twin gets what its profile says now, as the rollout permits.
+
+    One that serves is handed over, never taken over. One that has not been ready for a while is
+    replaced: on a persistent volume its pod is made again, as it was before there were handovers.
+    """
+    pod = observed.find_pod(observed.meter.epoch)
+    if clock is None or pod is None or pod.profile_hash == desired.profile_hash:
+        return None
+    if clock.permit == HANDOVER and pod.ready and clock.may_begin:
+        return Plan(begin=PROFILE_CHANGED, is_rollout=True)
+    if clock.permit != REPLACE or pod.ready or pod.deleting:
+        return None
+    if desired.is_persistent:
+        return Plan(retire=(pod,), is_rollout=True)
+    return replace(_allocation(observed, PROFILE_CHANGED), is_rollout=True)
 
 
 def _plan_open(observed: Observed, desired: Desired, handover: Handover, clock: Clock) -> Plan:
@@ -182,14 +218,27 @@ def _plan_open(observed: Observed, desired: Desired, handover: Handover, clock: 
         handover,
         active._replace(exists=True) if meter.store_claim else active,
         candidate,
-        wanted=desired.spec_hash,
+        wanted=desired.spec_hash if _is_wanted(handover, desired) else "",
         age_s=clock.phase_s,
         patience=clock.patience,
+        offline_commits=clock.offline_commits and _is_silent(observed),
+        meter_silent=_is_silent(observed),
     )
     if decision.verb == TAKE_OVER:
         return _allocation(observed, decision.reason.partition(":")[0])
     lost = bool(meter.store_claim) and observed.find_pod(meter.epoch) is None
     return Plan(decision=decision, create_pod=lost, retire=_overdue(observed, handover, clock))
+
+
+def _is_wanted(handover: Handover, desired: Desired) -> bool:
+    """Whether the profile says what it said when the candidate was made."""
+    return handover.profile_hash in {"", desired.profile_hash}
+
+
+def _is_silent(observed: Observed) -> bool:
+    """Whether the active twin, which is connected, does not hear the meter."""
+    state = observed.states.get(observed.meter.epoch)
+    return state is not None and state.online and state.meter != "connected"
 
 
 def _side(observed: Observed, epoch: int) -> Side:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 from zoneinfo import available_timezones
 
-from meter_operator.desired import SelectionError, select_applications, select_engines
 from meter_operator.observed import Observed
+from meter_operator.selection import SelectionError, select_applications, select_engines
 
 ZONES = frozenset(available_timezones())
 

@@ -18,11 +18,12 @@ from meter_operator import builders, plan
 from meter_operator.cache import Cache
 from meter_operator.cluster import Cluster, ConflictError
 from meter_operator.decisions import build_allocation
-from meter_operator.desired import Desired, Json, Key, Meter, desire
+from meter_operator.desired import Desired, Json, Key, Meter, desire, parse_meter
 from meter_operator.events import Events
 from meter_operator.fleet import Fleet
-from meter_operator.handover import Patience, find_open, parse_handover
-from meter_operator.observed import Observed, Witness
+from meter_operator.handover import Patience, parse_handover
+from meter_operator.observed import Observed
+from meter_operator.observer import Observer, find_newest
 from meter_operator.owner import (
     Message,
     build_messages,
@@ -34,10 +35,8 @@ from meter_operator.settings import Settings
 from meter_operator.status import build_decision_status, build_status, changed
 from meter_operator.succession import Succession, find_addresses
 from meter_operator.twins import Twins
-from meter_operator.words import open_words
 
 log = logging.getLogger(__name__)
-PUBLIC_KEY_DIGITS = 64
 LOOK_S = 1.0
 _USUAL = Patience()
 
@@ -49,6 +48,16 @@ class Publisher(Protocol):
 
     async def publish(self, messages: list[Message]) -> None:
         """Keep these retained messages on the broker, now or when it is back."""
+
+
+class Permits(Protocol):
+    """Who says which meters may get what their profile says now (`rollouts`)."""
+
+    def permit(self, meter: Meter) -> str:
+        """Return how a meter may begin; empty if it has to wait."""
+
+    def reserve(self, meter: Meter) -> None:
+        """Note that it begins."""
 
 
 class Reconciler:
@@ -66,8 +75,14 @@ class Reconciler:
         clock: Callable[[], float] = time.monotonic,
         random: Callable[[int], bytes] = secrets.token_bytes,
         patience: Patience = _USUAL,
+        rollouts: Permits | None = None,
     ) -> None:
-        """Keep the parts; nothing is read yet. `clock` in seconds, `random` n → n bytes."""
+        """Keep the parts; nothing is read yet. `clock` in seconds, `random` n → n bytes.
+
+        Without `rollouts` a changed profile replaces no twin.
+        """
+        self._rollouts = rollouts
+        self._observer = Observer(cache, cluster, fleet)
         self._time_s = clock
         self._random = random
         self._events = events
@@ -91,7 +106,7 @@ class Reconciler:
         """
         again = await self._look(key)
         meter = self._cache.meters.get(key)
-        if again and meter is not None and (meter.uid, _newest(meter)) in self._allocated:
+        if again and meter is not None and (meter.uid, find_newest(meter)) in self._allocated:
             again = await self._look(key)
         return again
 
@@ -107,8 +122,9 @@ class Reconciler:
         meter = self._cache.meters.get(key)
         if meter is None or meter.deleting:
             return False
-        public_keys = await self._public_keys(meter)
-        observed = self._observe(meter, public_keys)
+        public_keys = await self._observer.read_public_keys(meter)
+        new = (meter.uid, find_newest(meter)) in self._allocated
+        observed = self._observer.observe(meter, public_keys, newly_allocated=new)
         violation = find_violation(observed)
         if violation or observed.profile is None:
             await self._say(observed, None, violation)
@@ -128,46 +144,13 @@ class Reconciler:
             await self._say(observed, desired, None)
         return again
 
-    def _observe(self, meter: Meter, public_keys: dict[str, str]) -> Observed:
-        older = []
-        for other in self._cache.meters_of(meter.device):
-            if other.uid == meter.uid:
-                break
-            older.append(f"{other.key.namespace}/{other.key.name}")
-        policy = meter.spec.get("dataPolicy") or {}
-        wanted = [row["publicKeySecret"] for row in policy.get("recipients") or []]
-        profile = self._cache.profiles.get(Key(meter.key.namespace, meter.spec["profile"]))
-        return Observed(
-            meter=meter,
-            profile=profile,
-            older_twins_of_device=tuple(older),
-            missing_secrets=tuple(name for name in wanted if name not in public_keys),
-            pods=self._cache.pods_of(meter),
-            states=open_words(
-                meter,
-                self._cache.states.get(meter.device, {}),
-                partial(self._fleet.meter_key, meter.device),
-            ),
-            witness=self._cache.witnesses.get(meter.device, Witness()),
-            newly_allocated=(meter.uid, _newest(meter)) in self._allocated,
-            leaving=self._cache.leaving.get(meter.key, ""),
-        )
-
-    async def _public_keys(self, meter: Meter) -> dict[str, str]:
-        found = {}
-        for row in (meter.spec.get("dataPolicy") or {}).get("recipients") or []:
-            name = row["publicKeySecret"]
-            data = await self._cluster.read_secret(meter.key.namespace, name) or {}
-            text = data.get("publicKey", b"").decode(errors="replace").strip().lower()
-            if len(text) == PUBLIC_KEY_DIGITS and not set(text) - set("0123456789abcdef"):
-                found[name] = text
-        return found
-
     async def _act(self, observed: Observed, desired: Desired) -> bool:
         pod = observed.find_pod(observed.meter.epoch)
         clock = self._clock(observed)
         due = pod is not None and pod.is_renewal_due(datetime.now(UTC))
         steps = plan.build_plan(observed, desired, renewal_due=due, clock=clock)
+        if self._rollouts is not None and steps.is_rollout:
+            self._rollouts.reserve(observed.meter)
         if steps.takeover_reason == plan.POD_GONE and await self._find_unseen(observed.meter):
             return True
         if steps.allocate_epoch:
@@ -179,7 +162,7 @@ class Reconciler:
         if steps.begin:
             decided = await self._succession.begin(observed, desired, steps.begin)
             if decided is not None:
-                self._allocated.add((decided.uid, _newest(decided)))
+                self._allocated.add((decided.uid, find_newest(decided)))
             return True
         if await self._succession.follow(observed, steps.decision):
             return True
@@ -193,7 +176,9 @@ class Reconciler:
         """Do what is left to do about twins that are there."""
         pod = observed.find_pod(observed.meter.epoch)
         for old in steps.retire:
-            await self._twins.remove(observed.meter, old, with_secret=self._settings.handover)
+            # One that is made again in its epoch keeps its Secret.
+            passed = self._settings.handover and old.epoch != observed.meter.epoch
+            await self._twins.remove(observed.meter, old, with_secret=passed)
         if steps.renew_certificate and pod is not None:
             await self._twins.renew(observed.meter, pod)
         if steps.clear_states:
@@ -215,7 +200,8 @@ class Reconciler:
     def _clock(self, observed: Observed) -> plan.Clock | None:
         if not self._settings.handover:
             return None
-        return self._succession.clock(observed, self._time_s())
+        permit = self._rollouts.permit(observed.meter) if self._rollouts else ""
+        return self._succession.clock(observed, self._time_s(), permit)
 
     async def _publish(self, meter: Meter) -> None:
         await self._publisher.publish(self.messages_of(meter))
@@ -260,7 +246,10 @@ class Reconciler:
             if fresh is not None:
                 self._cache.store_meter(fresh)
             return None
-        decided = self._cache.store_meter(body)
+        decided = parse_meter(body)
+        known = self._cache.store_meter(body)
+        if known.owner_counter >= decided.owner_counter:
+            decided = known  # changed again, upon our decision
         # A status that is put back below this is known at once, before anybody else tells.
         self._cache.raise_witness(decided.device, decided.highest_epoch, decided.owner_counter)
         return decided
@@ -292,9 +281,3 @@ class Reconciler:
         if old is None or (old["status"], old["reason"]) != (ready["status"], ready["reason"]):
             kind = "Normal" if ready["status"] == "True" or violation is None else "Warning"
             self._events.add(meter, ready["reason"], ready["message"], kind)
-
-
-def _newest(meter: Meter) -> int:
-    """Return the epoch of the twin that was decided on last."""
-    handover = find_open(meter.status)
-    return handover.epoch if handover is not None else meter.epoch

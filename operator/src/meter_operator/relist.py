@@ -11,7 +11,7 @@ from meter_wire.names import LABEL_ROLE, ROLE_TWIN
 
 from meter_operator.cache import Cache
 from meter_operator.cluster import Cluster
-from meter_operator.desired import Json, Key, Meter
+from meter_operator.desired import Json, Meter
 
 SELECTOR = f"{LABEL_ROLE}%3D{ROLE_TWIN}"
 
@@ -42,11 +42,10 @@ async def relist(
         pods, pods_version = await cluster.list_all("Pod", namespace, SELECTOR)
         meters, version = await cluster.list_all("SmartMeter", namespace)
         for body in profiles:
-            key = Key(namespace, body["metadata"]["name"])
-            cache.profiles[key] = body["spec"]
+            cache.store_profile(body)
         for key in [k for k in cache.profiles if k.namespace == namespace]:
             if key.name not in _names(profiles):
-                del cache.profiles[key]
+                cache.drop_profile(key)
         for body in pods:
             cache.store_pod(body)
         cache.drop_pods(namespace, _names(pods), pods_version)

@@ -20,6 +20,7 @@ from meter_operator.handover import (
     FROZEN,
     Decision,
     Patience,
+    adapt_patience,
     parse_handover,
 )
 from meter_operator.observed import Observed, Pod
@@ -50,23 +51,30 @@ class Succession:
         self._announced: set[tuple[str, str]] = set()
         self._addresses: dict[str, dict[int, str]] = {}
 
-    def clock(self, observed: Observed, now_s: float) -> Clock:
-        """Return what a plan needs of time."""
+    def clock(self, observed: Observed, now_s: float, permit: str = "") -> Clock:
+        """Return what a plan needs of time; `permit`: how the rollout lets the meter begin."""
         meter = observed.meter
         handover = parse_handover(meter.status)
         # The time of an older twin begins when it is one, not when its pod was first seen.
         needed = {meter.epoch, *((handover.epoch, handover.source) if handover else ())}
-        seen = {(meter.uid, p.epoch, "older") for p in observed.pods if p.epoch not in needed}
+        older = [pod.epoch for pod in observed.pods if pod.epoch not in needed]
+        # Its time to give runs only while there is somebody who takes.
+        state = observed.states.get(meter.epoch)
+        kinds = ("older", "donor") if state is not None and state.online else ("older",)
+        seen = {(meter.uid, epoch, kind) for epoch in older for kind in kinds}
         if handover is not None:
             seen.add((meter.uid, handover.epoch, handover.phase))
         for key in [one for one in self._since if one[0] == meter.uid and one not in seen]:
             del self._since[key]
         age = {key: now_s - self._since.setdefault(key, now_s) for key in seen}
+        rollout = (observed.profile or {}).get("rollout") or {}
         return Clock(
-            patience=self._patience,
+            patience=adapt_patience(self._patience, rollout),
             phase_s=age[meter.uid, handover.epoch, handover.phase] if handover else 0.0,
-            older_s={key[1]: value for key, value in age.items() if key[2] == "older"},
+            older_s={key[1]: value for key, value in age.items() if key[2] == "donor"},
             may_begin=not self._waits(meter, now_s),
+            permit=permit,
+            offline_commits=rollout.get("offlineMeters") == "Commit",
         )
 
     def _waits(self, meter: Meter, now_s: float) -> bool:

@@ -71,13 +71,13 @@ class Watches:
             self._queue.add(other.key)
 
     async def on_profile(self, event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
-        """Note a TwinProfile and look at the meters that use it."""
+        """Note a TwinProfile and look at the meters that use it, if it says something new."""
         self.last_event = time.monotonic()
         key = Key(body.metadata["namespace"], body.metadata["name"])
         if event["type"] == "DELETED":
-            self._cache.profiles.pop(key, None)
-        else:
-            self._cache.profiles[key] = dict(body["spec"])
+            self._cache.drop_profile(key)
+        elif not self._cache.store_profile(dict(body)):
+            return
         for meter in self._cache.meters.values():
             if meter.key.namespace == key.namespace and meter.spec.get("profile") == key.name:
                 self._queue.add(meter.key)

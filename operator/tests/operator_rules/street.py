@@ -124,7 +124,7 @@ class Operator:
             if kind == "smartmeters":
                 self.cache.store_meter(body)
             elif kind == "twinprofiles":
-                self.cache.profiles[Key(NAMESPACE, name)] = body["spec"]
+                self.cache.store_profile(body)
             elif kind == "pods":
                 pods.add(name)
                 self.cache.store_pod(body)

@@ -1,0 +1,166 @@
+"""What each meter is to the rollout of its profile, read from its status and its pod. Pure.
+
+Failures and proofs are read from `status.handovers`, so an operator that restarts knows them too.
+Neighbours: `rollout` (which decides from it), `rollouts` (which keeps what did not change).
+"""
+
+import math
+import zlib
+from typing import NamedTuple
+
+from meter_wire.names import build_twin_name
+
+from meter_operator.cache import Cache
+from meter_operator.desired import Json, Key, Meter, hash_json, hash_profile
+from meter_operator.handover import METER_OFFLINE, SUPERSEDED, parse_handover
+from meter_operator.observed import Pod, TwinState
+from meter_operator.plan import PROFILE_CHANGED
+from meter_operator.rollout import Member, parse_moment
+from meter_operator.selection import SelectionError
+from meter_operator.status import find_violation_reason
+
+FIRST_RETRY_S, LAST_RETRY_S = 30.0, 3600.0
+CONTENT_FIELDS = ("applications", "engines")
+TWIN_FIELDS = ("version", "image", "resources")
+
+
+def hash_content(profile: Json) -> str:
+    """Return the hash of all in a profile's spec that any twin may have from it."""
+    twin = profile.get("twin") or {}
+    listed = {name: profile[name] for name in CONTENT_FIELDS if profile.get(name)}
+    return hash_json([listed, {name: twin[name] for name in TWIN_FIELDS if twin.get(name)}])
+
+
+class Target(NamedTuple):
+    """What a profile says now: its content, and what twins of unknown content count as.
+
+    `baseline` is the content when an operator first saw the profile: a pod without a hash, made by
+    an operator that wrote none, has that.
+    """
+
+    profile: Json
+    content: str
+    baseline: str
+
+
+class Members:
+    """The members of one profile; a meter is read again only when it or its twin has changed."""
+
+    def __init__(self, target: Target) -> None:
+        """Begin with none."""
+        self.target = target
+        self._known: dict[Key, tuple[Meter, Pod | None, TwinState | None, Member]] = {}
+        self._hashes: dict[tuple[str, str, bool], str | SelectionError] = {}
+
+    def read(self, cache: Cache, meters: list[Meter]) -> list[Member]:
+        """Return the members for the meters of the profile."""
+        known, self._known = self._known, {}
+        found = []
+        for meter in meters:
+            pod, state = _find_pod(cache, meter), _find_state(cache, meter)
+            row = known.get(meter.key)
+            if row is None or row[0] is not meter or row[1] is not pod or row[2] is not state:
+                row = (meter, pod, state, self._parse(meter, pod, state))
+            self._known[meter.key] = row
+            found.append(row[3])
+        return found
+
+    def _parse(self, meter: Meter, pod: Pod | None, state: TwinState | None) -> Member:
+        wanted = self._hash(meter)
+        if isinstance(wanted, SelectionError):
+            return Member(meter.key, current=True, held=str(wanted))
+        return parse_member(meter, pod, state, wanted, self.target)
+
+    def _hash(self, meter: Meter) -> str | SelectionError:
+        """Return the profile's hash for a meter; those that select the same have the same."""
+        spec = meter.spec
+        pinned = bool((spec.get("twin") or {}).get("version"))
+        selected = (repr(spec.get("applications")), repr(spec.get("engines")), pinned)
+        if selected not in self._hashes:
+            try:
+                self._hashes[selected] = hash_profile(spec, self.target.profile)
+            except SelectionError as error:
+                self._hashes[selected] = error
+        return self._hashes[selected]
+
+
+def _find_pod(cache: Cache, meter: Meter) -> Pod | None:
+    pods = cache.pods.get(Key(meter.key.namespace, meter.device))
+    pod = pods.get(build_twin_name(meter.device, meter.epoch)) if pods else None
+    return pod if pod is not None and pod.meter_uid == meter.uid else None
+
+
+def _find_state(cache: Cache, meter: Meter) -> TwinState | None:
+    states = cache.states.get(meter.device)
+    return states.get(meter.epoch) if states else None
+
+
+def parse_member(
+    meter: Meter, pod: Pod | None, state: TwinState | None, wanted: str, target: Target
+) -> Member:
+    """Return what a meter is to the rollout of its profile.
+
+    Args:
+        meter: its resource.
+        pod: the pod of the active epoch; without one it will be made from what the profile says.
+        state: what the active twin says.
+        wanted: hash of what its twin has to have from the profile.
+        target: the profile.
+    """
+    handover = parse_handover(meter.status)
+    ready = pod is not None and pod.ready and not pod.gone
+    rows = meter.status.get("handovers") or []
+    ours = [row for row in rows if _is_of(row, wanted)]
+    failed = [row for row in ours if row["result"] == "Aborted" and not is_excused(row)]
+    moved = [row for row in ours if row["result"] in {"Done", "Lost"}]
+    return Member(
+        key=meter.key,
+        current=_is_current(pod, wanted, target),
+        held=find_violation_reason(meter),
+        busy=handover is not None,
+        rolling=handover is not None and handover.reason == PROFILE_CHANGED,
+        ready=ready,
+        since_s=_since(meter, ready=ready),
+        moved_s=parse_moment(moved[0]["endedAt"]) if moved else math.inf,
+        failed=tuple(parse_moment(row["endedAt"]) for row in failed),
+        retry_s=_retry_s(rows),
+        online=state is not None and state.online,
+        speaks=state is not None and state.meter == "connected",
+        order=zlib.crc32(f"{target.content}/{meter.device}".encode()),
+        trouble=str(failed[0].get("message") or "no reason known") if failed else "",
+    )
+
+
+def _is_of(row: Json, wanted: str) -> bool:
+    return bool(row["reason"] == PROFILE_CHANGED and row.get("profileHash") == wanted)
+
+
+def is_excused(row: Json) -> bool:
+    """Whether an aborted handover is no failure of what was rolled out."""
+    return str(row.get("message") or "").startswith((SUPERSEDED, METER_OFFLINE))
+
+
+def _is_current(pod: Pod | None, wanted: str, target: Target) -> bool:
+    if pod is None:
+        return True
+    if not pod.profile_hash:
+        return target.content == target.baseline
+    return pod.profile_hash == wanted
+
+
+def _since(meter: Meter, *, ready: bool) -> float:
+    """Return since when the twin is ready or not; far ahead, so no time at all, if unknown."""
+    rows = meter.status.get("conditions") or []
+    found = next((row for row in rows if row["type"] == "TwinReady"), None)
+    if found is None or (found["status"] == "True") != ready:
+        return math.inf
+    return parse_moment(found["lastTransitionTime"]) or math.inf
+
+
+def _retry_s(rows: list[Json]) -> float:
+    """Return when the next try may begin: later with each that failed."""
+    if not rows or rows[0]["result"] != "Aborted":
+        return 0.0
+    failed = sum(row["result"] == "Aborted" for row in rows)
+    pause_s = min(FIRST_RETRY_S * 2**failed, LAST_RETRY_S)
+    return float(parse_moment(rows[0]["endedAt"]) + pause_s)
