@@ -101,7 +101,7 @@ def readable(who: str) -> set[str]:
 def test_statistics_of_the_broker_reach_no_certificate(broker):
     observer = broker.observer()
     observer.subscribe("$SYS/#")
-    observer.messages.get(timeout=10)  # there are some
+    observer.messages.get(timeout=100)  # there are some
     clients = [broker.connected(who) for who in (METER, TWIN, OPERATOR)]
     for client in clients:
         client.subscribe("$SYS/#", "$SYS/broker/uptime", "#")
@@ -173,7 +173,7 @@ def test_messages_queued_for_another_are_neither_taken_nor_lost(broker):
 def test_a_second_connection_of_one_certificate_ends_the_first(broker):
     first = broker.connected(METER, client_id="one")
     broker.connected(METER, client_id="two")
-    first.lost.get(timeout=10)
+    first.lost.get(timeout=100)
 
 
 @pytest.mark.parametrize("name", ["+", "#", "+/+", "house-2/+", "house-2/#"])

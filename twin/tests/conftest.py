@@ -242,7 +242,7 @@ class TwinProcess:
 
     def terminate(self):
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(5)
+        return self.process.wait(60)
 
     def get(self, path, port=None):
         """Return (status, JSON or text); never raises for a status."""
@@ -256,7 +256,7 @@ def http(method, url, body=None):
     data = json.dumps(body).encode() if body is not None else None
     request = urllib.request.Request(url, data, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             text, status, kind = answer.read(), answer.status, answer.headers["content-type"]
     except urllib.error.HTTPError as error:
         with error:
@@ -270,7 +270,7 @@ def connects(port):
     return False
 
 
-def wait_for(condition, what, twin=None, timeout_s=15):
+def wait_for(condition, what, twin=None, timeout_s=60):
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
         if condition():
@@ -281,14 +281,19 @@ def wait_for(condition, what, twin=None, timeout_s=15):
     raise AssertionError(f"not in time: {what}\n{twin.log if twin else ''}")
 
 
-async def eventually(condition, what, timeout_s=20):
-    """Wait without holding the loop; the condition runs in a thread (it may do HTTP)."""
+async def eventually(condition, what, timeout_s=100):
+    """Wait without holding the loop; the condition runs in a thread (it may do HTTP).
+
+    The time is no requirement: it ends a wait that would last for ever.
+    """
     end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        if await asyncio.to_thread(condition):
+    while True:
+        found = await asyncio.to_thread(condition)
+        if found:
             return
+        if time.monotonic() > end:
+            raise AssertionError(f"not in time: {what}, last {found!r}")
         await asyncio.sleep(0.05)
-    raise AssertionError(f"not in time: {what}")
 
 
 class Meter:

@@ -15,7 +15,7 @@ from meter_twin.api import Api
 from meter_twin.peer_port import PeerPort
 from meter_twin.registry import APPLICATIONS, find_application
 
-pytestmark = pytest.mark.timeout(110)
+pytestmark = pytest.mark.timeout(300)
 PAGE = (pathlib.Path(__file__).parents[2] / "docs/reference/twin-api.md").read_text()
 READER = "urn:metertwin:reader:utility"
 POLICY = {"recipients": [{"name": "utility", "publicKey": "ab" * 32}]}
@@ -76,12 +76,12 @@ async def street(world, tools):
 def ask(world, port, path):
     """Return (status, document) of a GET."""
     if port != "8443":
-        connection = http.client.HTTPConnection("127.0.0.1", world.local, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", world.local, timeout=60)
     else:
         context = world.context("utility")
         context.check_hostname = False
         connection = http.client.HTTPSConnection(
-            "127.0.0.1", world.peer, context=context, timeout=10
+            "127.0.0.1", world.peer, context=context, timeout=60
         )
     with contextlib.closing(connection):
         connection.request("GET", path)

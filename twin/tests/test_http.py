@@ -167,7 +167,9 @@ async def test_connections_beyond_the_cap_are_cut_and_others_go_on(port):
     open_ones = [
         await asyncio.open_connection("127.0.0.1", port) for _ in range(http_server.MAX_CONNECTIONS)
     ]
-    await asyncio.sleep(0.1)
+    for its_reader, its_writer in open_ones:  # an answer shows that the server has taken it
+        its_writer.write(GET)
+        await its_reader.readuntil(b"}")
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(GET)
     with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):

@@ -6,7 +6,7 @@ import pytest
 from meter_twin.meter_settings import RETRY_S, MeterSettings
 from meter_wire.effects import Answered
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(300)
 
 
 class FakeCarrier:

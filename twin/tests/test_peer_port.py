@@ -12,7 +12,7 @@ import pytest
 from meter_twin.http_server import HANDSHAKE_TIMEOUT_S, MAX_HANDSHAKES
 from meter_twin.peer_port import reads
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(300)
 
 KEY = "ab" * 32
 POLICY = {
@@ -64,7 +64,7 @@ class Reader:
         context = self.world.context(name)
         context.check_hostname = False
         connection = http.client.HTTPSConnection(
-            "127.0.0.1", self.world.peer, context=context, timeout=5
+            "127.0.0.1", self.world.peer, context=context, timeout=60
         )
         with contextlib.closing(connection):
             connection.request(method, path)
@@ -96,12 +96,13 @@ async def test_a_recipient_reads_at_the_resolution_of_the_policy_and_never_finer
     reader, end_s = street
     newest_s = end_s // 900 * 900
     for name in ("utility", "neighbour"):
+        before_s = int(time.time())
         status, document = await asyncio.to_thread(reader.get, name, "/v1/registers")
         assert (status, document["device"], document["source"]) == (200, "house-1", "cached")
         assert document["resolution_seconds"] == 900
         energy = document["registers"]["1-0:1.8.0*255"]
         assert energy == {"value": 5000 - (end_s - newest_s) // 60, "unit": "Wh"}
-        assert 0 <= document["age_seconds"] - (int(time.time()) - newest_s) + 1 <= 2
+        assert before_s - 1 <= newest_s + document["age_seconds"] <= int(time.time()) + 1
         assert (await asyncio.to_thread(reader.get, name, "/v1/identity"))[0] == 200
     path = "/v1/registers?code=1-0:2.8.0*255"
     _, one = await asyncio.to_thread(reader.get, "utility", path)
@@ -156,17 +157,20 @@ def still_open(connections):
     return [one for one in connections if one not in ready]
 
 
-async def test_connections_without_a_handshake_are_few_short_and_counted(street):
+async def test_connections_without_a_handshake_are_few_short_and_counted(street, tools):
     reader, _ = street
     with contextlib.ExitStack() as stack:
         bare = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", reader.world.peer), 5))
+            stack.enter_context(socket.create_connection(("127.0.0.1", reader.world.peer), 60))
             for _ in range(200)
         ]
-        await asyncio.sleep(0.5)
-        assert 0 < len(still_open(bare)) <= MAX_HANDSHAKES
+        await tools.eventually(lambda: len(still_open(bare)) <= MAX_HANDSHAKES, "few")
+        assert still_open(bare), "those few have their time"
         assert (await asyncio.to_thread(reader.get, "utility", "/v1/identity"))[0] == 200
-        await asyncio.sleep(HANDSHAKE_TIMEOUT_S + 0.5)
-        assert still_open(bare) == []
-    _, status = await asyncio.to_thread(reader.twin.get, "/v1/status")
-    assert status["peerRefused"] == {"handshake": 200}
+        await asyncio.sleep(HANDSHAKE_TIMEOUT_S)
+        await tools.eventually(lambda: not still_open(bare), "short")
+
+    def counted():
+        return reader.twin.get("/v1/status")[1]["peerRefused"] == {"handshake": 200}
+
+    await tools.eventually(counted, "each is counted, once")

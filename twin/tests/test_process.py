@@ -15,7 +15,7 @@ import urllib.request
 import pytest
 from meter_wire.portable.keys import derive_key
 
-pytestmark = pytest.mark.timeout(110)
+pytestmark = pytest.mark.timeout(300)
 
 
 def stored(twin):
@@ -90,14 +90,15 @@ async def test_pages_of_a_long_list_join_without_loss_or_repetition(world, tools
 
 async def test_registers_are_cached_with_age_or_metered_on_demand(world, tools):
     async with running(world, tools) as (twin, meter):
-        meter.append(tools.reading(int(time.time()) - 100, 1000))
+        taken_s = int(time.time()) - 100
+        meter.append(tools.reading(taken_s, 1000))
         await tools.eventually(lambda: meter.ring.stored == 1, "the ack")
         await tools.eventually(lambda: twin.get("/v1/registers")[1]["registers"], "registers")
         _, cached = await asyncio.to_thread(twin.get, "/v1/registers?code=1-0:1.8.0*255")
         assert (cached["source"], cached["device"]) == ("cached", "house-1")
-        assert 100 <= cached["age_seconds"] < 110
+        assert 100 <= cached["age_seconds"] <= time.time() - taken_s + 1
         assert cached["registers"] == {"1-0:1.8.0*255": {"value": 1000, "unit": "Wh"}}
-        _, live = await asyncio.to_thread(twin.get, "/v1/registers?live=1")
+        _, live = await asyncio.to_thread(twin.get, "/v1/registers?live=1&timeout=30")
         assert live["source"] == "metered"
         assert live["registers"]["1-0:1.8.0*255"]["value"] == 424_242
         await meter.power_off()
@@ -156,7 +157,7 @@ async def test_no_entry_is_lost_or_doubled_when_twin_and_broker_are_killed(world
             twin.kill()
         twin = world.start_twin()
         await asyncio.to_thread(twin.wait_serving)
-        await tools.eventually(lambda: meter.ring.stored == meter.ring.head, "all acked", 60)
+        await tools.eventually(lambda: meter.ring.stored == meter.ring.head, "all acked")
         identities = await asyncio.to_thread(stored, twin)
         assert identities == list(meter.log)
         _, status = await asyncio.to_thread(twin.get, "/v1/status")
@@ -200,14 +201,14 @@ async def test_a_full_disk_acknowledges_nothing_and_recovers_without_loss(world,
             for k in range(500):
                 meter.append(tools.reading(1_800_000_000 + 60 * k, k, more=filler))
             await tools.eventually(
-                lambda: twin.get("/readyz", world.plain) == (503, "store full\n"), "it says so", 60
+                lambda: twin.get("/readyz", world.plain) == (503, "store full\n"), "it says so"
             )
             acknowledged = meter.ring.stored
             assert 0 < acknowledged < 500
             assert len(await asyncio.to_thread(stored, twin)) >= acknowledged
             assert "give the volume more space" in twin.log
             grow()
-            await tools.eventually(lambda: meter.ring.stored == 500, "all acks", 60)
+            await tools.eventually(lambda: meter.ring.stored == 500, "all acks")
             assert await asyncio.to_thread(stored, twin) == list(meter.log)
             await ready(twin, tools)
             twin.terminate()
@@ -241,7 +242,7 @@ async def test_the_ports_say_alive_ready_and_who_they_are(world, tools):
             context = world.context(name)
             context.check_hostname = False
             url = f"https://127.0.0.1:{world.peer}/v1/identity"
-            return urllib.request.urlopen(url, context=context, timeout=5)
+            return urllib.request.urlopen(url, context=context, timeout=60)
 
         with await asyncio.to_thread(identity, "operator") as answer:
             assert json.load(answer)["epoch"] == 1
@@ -257,7 +258,7 @@ def anonymous(port):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    with socket.create_connection(("127.0.0.1", port), 5) as raw, context.wrap_socket(raw) as tls:
+    with socket.create_connection(("127.0.0.1", port), 60) as raw, context.wrap_socket(raw) as tls:
         tls.sendall(b"GET /v1/identity HTTP/1.1\r\nHost: x\r\n\r\n")
         if not tls.recv(10):
             raise OSError("closed")
@@ -339,8 +340,11 @@ async def test_state_is_retained_and_the_last_will_says_offline(world, tools):
             "online", "epoch", "store", "version", "meter", "lastSeen", "ready", "term",
             "handover",
         }  # fmt: skip
-        count = len(seen)
-        await asyncio.sleep(2.5)
+        for _ in range(4):  # what the reading changed may still be on its way
+            count = len(seen)
+            await asyncio.sleep(2.5)
+            if len(seen) == count:
+                break
         assert len(seen) == count, "published without a change"
         twin.kill()
         await tools.eventually(lambda: not seen[-1]["online"], "the last will")
@@ -416,7 +420,7 @@ def one_twin(tmp_path_factory, request):
 
 def test_a_wrong_configuration_ends_with_2_and_a_termination_message(world):
     twin = world.start_twin({**world.configuration(), "epoch": 0})
-    assert twin.process.wait(10) == 2
+    assert twin.process.wait(60) == 2
     assert twin.termination.read_text().startswith("METERTWIN_CONFIG.epoch: is too small")
     line = json.loads(twin.log.splitlines()[-1])
     assert (line["level"], line["field"]) == ("error", "METERTWIN_CONFIG.epoch")
@@ -426,7 +430,7 @@ def test_a_certificate_that_is_none_ends_with_2(world):
     configuration = world.configuration()
     (world.folder / "identity" / "tls.key").write_text("no key")
     twin = world.start_twin(configuration)
-    assert twin.process.wait(10) == 2
+    assert twin.process.wait(60) == 2
     assert "identity" in twin.termination.read_text()
 
 
@@ -436,7 +440,7 @@ def test_a_damaged_store_ends_with_3_and_stays_as_it_is(world):
     file = world.folder / "store" / "twin.db"
     file.write_bytes(b"not a database" * 100)
     twin = world.start_twin(configuration)
-    assert twin.process.wait(10) == 3
+    assert twin.process.wait(60) == 3
     assert file.read_bytes() == b"not a database" * 100
     assert "take over" in twin.termination.read_text()
 
@@ -447,7 +451,7 @@ def test_a_taken_port_ends_with_2(world):
         taken.bind(("0.0.0.0", world.plain))
         taken.listen()
         twin = world.start_twin()
-        assert twin.process.wait(10) == 2
+        assert twin.process.wait(60) == 2
         assert twin.termination.read_text().startswith("ports: ")
 
 
@@ -487,9 +491,11 @@ async def test_hostile_frames_are_refused_counted_and_change_nothing(world, tool
                 await shell.publish("mt/house-1/1/up", payload, retain=k == 0)
                 await shell.publish("mt/house-1/1/ctl", payload)
         meter.append(tools.reading(int(time.time()), 1))
-        await tools.eventually(lambda: meter.ring.stored == 1, "the ack", 30)
+        await tools.eventually(lambda: meter.ring.stored == 1, "the ack")
+        await tools.eventually(
+            lambda: sum(twin.get("/v1/status")[1]["refused"].values()) >= 100, "the count"
+        )
         _, status = await asyncio.to_thread(twin.get, "/v1/status")
-        assert sum(status["refused"].values()) >= 100
         assert (status["entries"], status["gate"]) == (1, "active")
         assert twin.process.poll() is None
         assert twin.process.pid == pid

@@ -11,7 +11,7 @@ import pytest
 from meter_twin.configuration import load_configuration
 from meter_twin.credentials import Credentials, parse_expiry
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(300)
 
 
 class Volume:
@@ -69,7 +69,7 @@ def certificate_of(world, name):
 def connect(world):
     context = world.context("operator")
     context.check_hostname = False
-    connection = http.client.HTTPSConnection("127.0.0.1", world.peer, context=context, timeout=5)
+    connection = http.client.HTTPSConnection("127.0.0.1", world.peer, context=context, timeout=60)
     connection.connect()
     return connection
 
@@ -86,7 +86,9 @@ def identity_over(connection):
 
 
 def sessions(world):
-    return (world.folder / "mosquitto.log").read_text().count("New client connected")
+    """Return how often the twin has connected to the broker; others may do so at any time."""
+    lines = (world.folder / "mosquitto.log").read_text().splitlines()
+    return sum("New client connected" in line and " as house-1/1 " in line for line in lines)
 
 
 async def test_a_renewed_certificate_is_used_on_both_connections_without_a_restart(
@@ -111,6 +113,7 @@ async def test_a_renewed_certificate_is_used_on_both_connections_without_a_resta
         await tools.eventually(lambda: meter.ring.stored == 1, "the first ack")
         open_before = await asyncio.to_thread(connect, world)
         before = await asyncio.to_thread(sessions, world)
+        assert before == 1
         secret.swap(secret.content("renewed"))
         await tools.eventually(lambda: served(world) == renewed, "the new certificate")
         await tools.eventually(lambda: sessions(world) == before + 1, "a new broker session")
@@ -144,7 +147,7 @@ async def test_no_reading_is_lost_or_doubled_while_certificates_are_renewed(worl
             await asyncio.sleep(0.003)
             if twin.log.count('"what":"certificate renewed"') == round_:
                 break
-    await tools.eventually(lambda: meter.ring.stored == meter.ring.head, "everything is stored", 40)
+    await tools.eventually(lambda: meter.ring.stored == meter.ring.head, "everything is stored")
     _, status = await asyncio.to_thread(twin.get, "/v1/status")
     assert status["certificate"]["renewed"] == 3
     assert status["entries"] == len(meter.log)

@@ -15,7 +15,7 @@ from meter_twin.store_keeper import StoreKeeper
 from meter_twin.store_queries import START, Filter, load_page
 from meter_twin.store_schema import StoreFullError
 
-pytestmark = pytest.mark.timeout(110)
+pytestmark = pytest.mark.timeout(300)
 A, B = b"A" * 8, b"B" * 8
 LIMIT = 1 << 20
 

@@ -52,7 +52,7 @@ def mosquitto(folder: pathlib.Path, port: int, *, tls: bool = False):
             [program, "-c", str(folder / "mosquitto.conf")], stdout=log, stderr=log
         )
         try:
-            for _ in range(100):
+            for _ in range(2000):
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
                     break
                 time.sleep(0.05)
@@ -61,4 +61,4 @@ def mosquitto(folder: pathlib.Path, port: int, *, tls: bool = False):
             yield process
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(100)

@@ -128,7 +128,7 @@ class Meter:
     def close(self):
         self.process.stdin.close()
         self.process.stdout.close()
-        return self.process.wait(10)
+        return self.process.wait(100)
 
 
 @pytest.mark.parametrize(

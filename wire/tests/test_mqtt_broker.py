@@ -43,15 +43,15 @@ class Twin:
     async def __aenter__(self):
         await self.shell.subscribe("mt/m/+/up")
         self.task = asyncio.create_task(self.shell.run())
-        await asyncio.wait_for(self.shell.connected.wait(), 10)
+        await asyncio.wait_for(self.shell.connected.wait(), 100)
         return self
 
     async def __aexit__(self, *_):
         await self.shell.close()
-        await asyncio.wait_for(self.task, 10)
+        await asyncio.wait_for(self.task, 100)
 
     async def next(self):
-        return await asyncio.wait_for(self.messages.get(), 10)
+        return await asyncio.wait_for(self.messages.get(), 100)
 
 
 async def talk(port, twin_tls, meter_tls):
@@ -67,7 +67,7 @@ async def talk(port, twin_tls, meter_tls):
             message = await twin.next()
             assert (message.topic, message.payload) == ("mt/m/1/up", b"%d" % number * 100)
         await twin.shell.publish("mt/m/1/down", b"ok")
-        assert (await asyncio.wait_for(got.get(), 10)).payload == b"ok"
+        assert (await asyncio.wait_for(got.get(), 100)).payload == b"ok"
         await shell.publish("mt/m/1/up", b"kept", retain=True)
         assert not (await twin.next()).retain
         await shell.close()
@@ -112,9 +112,9 @@ async def test_the_twin_comes_back_after_a_broker_restart_and_tells_the_loss(tmp
         twin = await Twin(port).__aenter__()
         process.kill()
         process.wait()
-        await asyncio.wait_for(twin.losses.get(), 10)
+        await asyncio.wait_for(twin.losses.get(), 100)
     with broker.mosquitto(tmp_path, port):
-        await asyncio.wait_for(twin.shell.connected.wait(), 20)
+        await asyncio.wait_for(twin.shell.connected.wait(), 100)
         await twin.shell.publish("mt/m/1/up", b"again")  # subscribed again by itself
         assert (await twin.next()).payload == b"again"
         await twin.__aexit__()
@@ -151,7 +151,7 @@ async def test_a_publish_fails_when_the_connection_is_lost_before_its_puback():
         await shell.connect("127.0.0.1", port)
         running = asyncio.create_task(shell.run())
         with pytest.raises(OSError, match="104"):
-            await asyncio.wait_for(shell.publish("a", b"x"), 5)
+            await asyncio.wait_for(shell.publish("a", b"x"), 100)
         assert shell.unacknowledged() == [1]
         with pytest.raises(OSError, match="104"):
             await running
@@ -226,7 +226,7 @@ async def test_the_meter_shell_runs_on_micropython(arch, tls, tmp_path):
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=100,
             check=False,
         )
     assert "done" in done.stdout, done.stdout + done.stderr

@@ -3,14 +3,19 @@
 import asyncio
 
 from meter_operator.desired import Key
-from meter_operator.workqueue import WorkQueue
+from meter_operator.workqueue import FIRST_RETRY_S, WorkQueue
 
 KEY = Key("street", "house-1")
 
 
-async def run(queue, look, seconds=0.05):
+async def run(queue, look, done):
+    """Let four workers look until `done`, and a little longer."""
     workers = [asyncio.create_task(queue.work(look)) for _ in range(4)]
-    await asyncio.sleep(seconds)
+    for _ in range(10_000):
+        if done():
+            break
+        await asyncio.sleep(0.005)
+    await asyncio.sleep(0.05)
     for worker in workers:
         worker.cancel()
     await asyncio.gather(*workers, return_exceptions=True)
@@ -25,7 +30,7 @@ async def test_a_key_that_waits_is_not_added_twice():
 
     queue.add(KEY)
     queue.add(KEY)
-    await run(queue, look)
+    await run(queue, look, lambda: seen)
     assert seen == [KEY]
 
 
@@ -43,20 +48,19 @@ async def test_a_key_added_while_at_work_is_looked_at_once_more_and_never_at_onc
         return False
 
     queue.add(KEY)
-    await run(queue, look)
+    await run(queue, look, lambda: count >= 2 and not running)
     assert (count, most) == (2, 1)
 
 
 async def test_a_failure_is_tried_again_later():
-    queue, count = WorkQueue(), 0
+    queue, times_s = WorkQueue(), []
 
     async def look(_):
-        nonlocal count
-        count += 1
+        times_s.append(asyncio.get_running_loop().time())
         raise ValueError
 
     queue.add(KEY)
-    await run(queue, look)
-    assert count == 1
-    await run(queue, look, 0.6)
-    assert count == 2
+    await run(queue, look, lambda: len(times_s) >= 3)
+    first, second, third = times_s[:3]
+    assert second - first >= FIRST_RETRY_S / 2 - 0.01  # half of it may be chance
+    assert third - second >= FIRST_RETRY_S - 0.01  # of twice as much
