@@ -47,6 +47,7 @@ class Successor:
         self._clock = clock
         self._inheritance = Inheritance(host, store, client)
         self._wake = asyncio.Event()
+        self._said: dict[int, str] = {}
         self.failures = 0
 
     @property
@@ -68,6 +69,7 @@ class Successor:
                     await self._pause()
                     continue
                 await self._serve(request)
+                self._say()
                 self._changed()
         finally:
             await self._client.close()
@@ -83,6 +85,14 @@ class Successor:
         except TimeoutError:
             return
         self._wake.clear()
+
+    def _say(self) -> None:
+        """Log once of each older twin that all it has is here: as it serves, frozen, retired."""
+        for epoch, covered in self._taker.covered.items():
+            state = "retired" if covered.final else "frozen" if covered.frozen else "active"
+            if self._said.get(epoch) != state:
+                self._said[epoch] = state
+                log.log("info", "older twin covered", epoch=epoch, state=state)
 
     async def _serve(self, request: Request) -> None:
         try:

@@ -1,0 +1,43 @@
+"""Images of a twin that cannot take over: one ends at its start, one never does anything.
+
+Made from the stock twin's archive with another entry point, so they weigh nothing. Only for the
+cluster of `tools/cluster`, which takes archives. Neighbour: `test_candidates`.
+"""
+
+import json
+import subprocess
+import sys
+
+from demo import CLUSTER, ROOT, environment, run
+
+ENTRY = {
+    "test-crash": "raise SystemExit('this image is broken')",
+    "test-hang": "import time; time.sleep(1e9)",
+}
+WRITE = """
+import json, pathlib, sys, tempfile
+from archive import write_archive
+base, archive, image, code = sys.argv[1:]
+with tempfile.TemporaryDirectory() as folder:
+    command = ["python3", "-S", "-c", code]
+    write_archive(pathlib.Path(folder), pathlib.Path(archive), image, command, (), pathlib.Path(base))
+"""
+
+
+def is_possible():
+    """Whether archives can be brought to this cluster."""
+    ours = run(CLUSTER, "kubeconfig", check=False).stdout.strip()
+    return ours == environment()["KUBECONFIG"] and (ROOT / "build/images/twin.tar").exists()
+
+
+def load(tag):
+    """Bring an image to the cluster, as another version of the twin."""
+    record = json.loads((ROOT / "build/images/twin.json").read_text())
+    base, archive = ROOT / "build/images/twin.tar", ROOT / f"build/images/{tag}.tar"
+    image = f"localhost/metertwin/twin:{tag}"
+    found = dict(environment(), PYTHONPATH=str(ROOT / "tools/images"))
+    command = [sys.executable, "-c", WRITE, str(base), str(archive), image, ENTRY[tag]]
+    done = subprocess.run(command, env=found, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (record["tag"], done.stderr)
+    run(CLUSTER, "load", str(archive))
+    archive.unlink()

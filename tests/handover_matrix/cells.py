@@ -1,0 +1,214 @@
+"""Runs cells: a handover until its flow is seen, the fault, then serving again with all readings.
+
+Each house is a worker that takes the next cell. What all houses share is broken by one cell at a
+time; the others go on meanwhile, which is one more trouble for them. Neighbours: `flows`, `faults`,
+`watcher`.
+"""
+
+import collections
+import contextlib
+import json
+import threading
+import time
+import traceback
+from dataclasses import dataclass, field
+
+import pytest
+from api import METERS
+from demo import HOUSES, Record, answers, ask_meter, condition, get, until
+from faults import FAULTS, SHARED, SHORT, UnsuitedError
+from flows import FLOWS
+
+NEXT = "next"
+SEEN_S = 180
+SERVING_S = 300
+MOST_TRIES = 3
+FIRST_ASKED = ("rollback", "new-twin-killed")
+"""Faults that mean nothing before the change is asked for, even in flow 1."""
+
+
+@dataclass
+class Outcome:
+    """What a cell has shown."""
+
+    cell: str
+    device: str = ""
+    tries: int = 0
+    hit: bool = False
+    result: str = ""
+    epochs: str = ""
+    seconds: float = 0.0
+    note: str = ""
+    marks: list[str] = field(default_factory=list)
+    unsuited: str = ""
+    error: str = ""
+
+
+def version_of(meter):
+    return (meter["spec"].get("twin") or {}).get("version") or None
+
+
+class Cell:
+    """One try of one cell on one house."""
+
+    def __init__(self, api, timeline, folder, flow, fault):
+        self.api, self.timeline, self.device = api, timeline, timeline.device
+        self.flow, self.fault = flow, fault
+        self.record = Record(folder, self.device)
+        self.version_before = self.version_after = None
+
+    def ask(self, version):
+        """Ask for a version of the twin; None is the installation's own."""
+        twin = None if version is None else {"version": version}
+        path = f"{METERS}/{self.device}"
+        until(lambda: self.api.patch(path, {"spec": {"twin": twin}}), "the change is accepted")
+
+    def make_ready(self):
+        """Wait until one twin serves the meter as the spec asks for; a try given up is over."""
+
+        def ready():
+            meter = get("smartmeter", self.device)
+            status = meter["status"]
+            assert not status.get("handover"), status["handover"]
+            running = status["twin"].get("version")
+            wanted = NEXT if running == NEXT else None
+            if version_of(meter) != wanted:
+                self.ask(wanted)
+                return False
+            assert condition(meter).get("status") == "True", status["conditions"]
+            chosen = f"metertwin.io/role=twin,metertwin.io/device={self.device}"
+            assert len(get("pod", "-l", chosen)) == 1, "an older twin is still there"
+            return meter["metadata"]["generation"] == self.timeline.meter["metadata"]["generation"]
+
+        until(ready, f"one twin serves {self.device} as asked", SERVING_S, 1)
+        self.version_before = version_of(get("smartmeter", self.device))
+        self.version_after = None if self.version_before == NEXT else NEXT
+
+    def run(self):
+        """Return the outcome of one try.
+
+        Raises:
+            UnsuitedError: the fault is not possible on this cluster.
+            AssertionError: the meter is not served again, or a reading is lost, twice or changed.
+        """
+        self.make_ready()
+        fault, flow = FAULTS[self.fault](self.api, self), FLOWS[self.flow]
+        is_first = self.flow == "1" and self.fault not in FIRST_ASKED
+        begun = time.monotonic()
+        with SHARED if fault.is_shared else contextlib.nullcontext():
+            fault.prepare()
+            self.timeline.begin()
+            if not is_first:
+                self.ask(self.version_after)
+            seen = self.timeline.wait(flow.begins, SEEN_S)
+            fault.inflict()
+            hit_s = time.time()
+            if is_first:
+                self.ask(self.version_after)
+            fault.heal()
+        self._wait_until_it_serves()
+        took = time.monotonic() - begun
+        until(lambda: self.record.verify() is None, f"the oracle of {self.device}", SERVING_S, 1)
+        self._check_epochs()
+        return self._describe(fault, flow, hit_s, took, seen=seen)
+
+    def _wait_until_it_serves(self):
+        source = self.timeline.epochs[0]
+
+        def serves():
+            meter = get("smartmeter", self.device)
+            status = meter["status"]
+            assert not status.get("handover"), status["handover"]
+            assert condition(meter, "TwinReady").get("status") == "True", status["conditions"]
+            tried = [row for row in status.get("handovers", []) if row["from"] >= source]
+            as_asked = condition(meter).get("status") == "True"
+            assert tried or as_asked, "nothing has been tried yet"
+            return answers(self.device)
+
+        until(serves, f"{self.device} is served", SERVING_S, 1)
+
+    def _check_epochs(self):
+        rows = [row for row in ask_meter("events", self.device, "--since", "1h")
+                if row["code"] == "owner_change"]  # fmt: skip
+        epochs = [row["arguments"]["active_epoch"] for row in rows]
+        assert epochs == sorted(epochs), f"the meter was given back to an older epoch: {epochs}"
+
+    def _describe(self, fault, flow, hit_s, took, *, seen):
+        marks = self.timeline.marks()
+        ended = min((marks[one] for one in flow.ends if one in marks), default=hit_s + 1)
+        status = get("smartmeter", self.device)["status"]
+        source, candidate = self.timeline.epochs
+        rows = {row["to"]: row for row in status.get("handovers", [])}
+        row = rows.get(candidate, {"result": "TakenOver", "message": ""})
+        return Outcome(
+            cell=f"{self.flow}:{self.fault}",
+            device=self.device,
+            hit=seen and ended > hit_s,
+            result=row["result"],
+            epochs=f"{source} -> {status['epoch']}",
+            seconds=round(took, 1),
+            note="; ".join(filter(None, (fault.note, row.get("message", "")))),
+            marks=[f"{one} {moment - hit_s:+.3f}" for one, moment in
+                   sorted(marks.items(), key=lambda pair: pair[1])],
+        )  # fmt: skip
+
+
+def option(config, name, *, default):
+    """Return an option; without this folder on the command line there are none."""
+    return config.getoption(name, default) or default
+
+
+def chosen_cells(config):
+    """Return the cells to run, as options say; a few that cover every row and column if none do."""
+    wanted = option(config, "cell", default=[])
+    if wanted:
+        cells = [tuple(one.split(":", 1)) for one in wanted]
+        unknown = [one for one in cells if one[0] not in FLOWS or one[-1] not in FAULTS]
+        if unknown:
+            known = f"flows: {', '.join(FLOWS)}; faults: {', '.join(FAULTS)}"
+            raise pytest.UsageError(f"--cell {':'.join(unknown[0])}: no such cell; {known}")
+        return cells
+    if option(config, "all_cells", default=False):
+        return [(flow, fault) for flow in FLOWS for fault in FAULTS]
+    return SHORT
+
+
+class Matrix:
+    """Runs cells on all houses at the same time."""
+
+    def __init__(self, api, watcher, folder):
+        self._api, self._watcher, self._folder = api, watcher, folder
+        self.outcomes = {}
+
+    def run(self, cells):
+        """Run (flow, fault) pairs; each has its outcome afterwards."""
+        waiting = collections.deque(cells)
+        workers = [threading.Thread(target=self._work, args=(device, waiting)) for device in HOUSES]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+
+    def _work(self, device, waiting):
+        while True:
+            try:
+                flow, fault = waiting.popleft()
+            except IndexError:
+                return
+            self.outcomes.setdefault((flow, fault), []).append(self._try(device, flow, fault))
+
+    def _try(self, device, flow, fault):
+        outcome = Outcome(f"{flow}:{fault}", device)
+        for number in range(1, MOST_TRIES + 1):
+            cell = Cell(self._api, self._watcher.timelines[device], self._folder, flow, fault)
+            try:
+                outcome = cell.run()
+            except UnsuitedError as reason:
+                outcome.unsuited = str(reason)
+            except Exception:  # noqa: BLE001 - the test of this cell says it
+                marks = json.dumps(cell.timeline.marks())
+                outcome = Outcome(outcome.cell, device, note=marks, error=traceback.format_exc())
+            outcome.tries = number
+            if outcome.hit or outcome.unsuited or outcome.error:
+                break
+        return outcome

@@ -1,0 +1,160 @@
+"""A new twin that cannot take over, and a mind that is changed: the old twin goes on."""
+
+import json
+
+import bad_images
+import pytest
+from cells import NEXT, version_of
+from demo import (
+    HOUSES,
+    Record,
+    answers,
+    build_manifest,
+    condition,
+    get,
+    is_ready,
+    kubectl,
+    names,
+    restarts,
+    twin_of,
+    until,
+)
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500)]
+BAD = {
+    "does-not-exist": "ImagePull",
+    "test-crash": "CrashLoopBackOff",
+    "test-hang": "has not connected yet",
+}
+HOUSE_OF = dict(zip(BAD, HOUSES, strict=False))
+CHANGED, LATER = "house-4", {"metering-data": {"options": {"retentionDays": 20}}}
+PAUSE_S = 20
+"""Less than the first pause after a try that was given up."""
+
+
+def patch(device, spec):
+    change = json.dumps({"spec": spec})
+    kubectl("patch", "smartmeter", device, "--type=merge", "-p", change)
+
+
+@pytest.fixture(scope="module")
+def given_up(tmp_path_factory, deadline_s):
+    """Ask one house each for a bad image; return what was seen of it when it was given up."""
+    tags = [tag for tag in BAD if tag not in bad_images.ENTRY or bad_images.is_possible()]
+    for tag in tags:
+        if tag in bad_images.ENTRY:
+            bad_images.load(tag)
+    before = {tag: twin_of(HOUSE_OF[tag]) for tag in tags}
+    for tag in tags:
+        patch(HOUSE_OF[tag], {"twin": {"version": tag}})
+
+    def aborted(tag):
+        status = get("smartmeter", HOUSE_OF[tag])["status"]
+        rows = status.get("handovers") or [{}]
+        return rows[0].get("version") == tag and not status.get("handover") and rows[0]
+
+    found = {}
+    for tag in tags:
+        row = until(lambda tag=tag: aborted(tag), f"{tag} is given up", deadline_s + 120, 1)
+        found[tag] = row, before[tag], Record(tmp_path_factory.mktemp(tag), HOUSE_OF[tag])
+    yield found
+    for tag in tags:
+        patch(HOUSE_OF[tag], {"twin": None})
+    for tag in tags:
+        until(lambda tag=tag: is_ready(HOUSE_OF[tag]), "the stock twin is what is asked for")
+
+
+@pytest.mark.parametrize("tag", BAD)
+def test_an_image_that_cannot_take_over_is_given_up_with_a_reason_and_the_old_twin_goes_on(
+    given_up, tag
+):
+    if tag not in given_up:
+        pytest.skip("archives of images cannot be brought to this cluster")
+    row, before, record = given_up[tag]
+    house = HOUSE_OF[tag]
+    assert row["result"] == "Aborted"
+    assert "DeadlineExceeded" in row["message"]
+    assert BAD[tag] in row["message"]
+    after = twin_of(house)
+    assert (after["metadata"]["uid"], restarts(after)) == (
+        before["metadata"]["uid"],
+        restarts(before),
+    )
+    meter = get("smartmeter", house)
+    assert meter["status"]["epoch"] == row["from"]
+    assert condition(meter, "TwinReady").get("status") == "True"
+    until(lambda: answers(house), "the meter answers its old twin")
+    until(lambda: record.verify() is None, "the oracle")
+
+
+def test_the_next_try_comes_after_a_pause(given_up):
+    for tag, (row, _, _) in given_up.items():
+        status = get("smartmeter", HOUSE_OF[tag])["status"]
+        rows = [one for one in status["handovers"] if one["version"] == tag]
+        begun = [*[one["begunAt"] for one in rows], (status.get("handover") or {}).get("begunAt")]
+        later = sorted(one for one in begun if one and one > row["endedAt"])
+        gap = seconds(later[0]) - seconds(row["endedAt"]) if later else PAUSE_S
+        assert gap >= PAUSE_S, (tag, rows)
+
+
+def seconds(stamp):
+    hours, minutes, rest = stamp.partition("T")[2].removesuffix("Z").split(":")
+    return int(hours) * 3600 + int(minutes) * 60 + int(rest)
+
+
+def test_a_spec_that_is_edited_again_in_the_middle_is_what_is_done_in_the_end(street, record):
+    timeline, oracle = street.timelines[CHANGED], record(CHANGED)
+    timeline.begin()
+    try:
+        patch(CHANGED, {"twin": {"version": NEXT}})
+        assert timeline.wait(["new:session"], 120)
+        first = timeline.epochs[1]
+        patch(CHANGED, {"applications": LATER})
+
+        def done():
+            meter = get("smartmeter", CHANGED)
+            assert not meter["status"].get("handover")
+            return is_ready(CHANGED) and meter["status"]
+
+        status = until(done, "the newest spec is what runs", 300)
+        rows = {row["to"]: row for row in status["handovers"]}
+        assert rows[first]["result"] == "Aborted"
+        assert rows[first]["message"].startswith("Superseded")
+        assert status["epoch"] > first
+        (container,) = twin_of(CHANGED)["spec"]["containers"]
+        (setting,) = [one for one in container["env"] if one["name"] == "METERTWIN_CONFIG"]
+        assert json.loads(setting["value"])["applications"]["metering-data"]["retentionDays"] == 20
+        assert version_of(get("smartmeter", CHANGED)) == NEXT
+        until(lambda: oracle.verify() is None, "the oracle")
+    finally:
+        patch(CHANGED, {"twin": None, "applications": None})
+        until(lambda: is_ready(CHANGED), "as it was", 300)
+
+
+@pytest.mark.usefixtures("street")
+def test_a_resource_deleted_in_the_middle_leaves_nothing(extra):
+    extra(build_manifest("extra-11"))
+    until(lambda: is_ready("extra-11"), "a twin without a meter is Ready")
+    uid = get("smartmeter", "extra-11")["metadata"]["uid"]
+    patch("extra-11", {"twin": {"version": NEXT}})
+
+    def two():
+        status = get("smartmeter", "extra-11")["status"]
+        pods = {name for name in names("pod") if name.startswith("extra-11-e")}
+        return (status.get("handover") or {}).get("phase") == "Preparing" and len(pods) == 2
+
+    until(two, "both twins are there")
+    kubectl("delete", "smartmeter", "extra-11")
+    kinds = "pod,secret,configmap,service,persistentvolumeclaim"
+
+    def nothing():
+        left = [
+            f"{row['kind']}/{row['metadata']['name']}"
+            for row in get(kinds)
+            if row["metadata"]["name"].startswith("extra-11")
+            or any(one["uid"] == uid for one in row["metadata"].get("ownerReferences", []))
+        ]
+        assert not left, left
+        return True
+
+    until(nothing, "nothing of it is left")
