@@ -2,7 +2,8 @@
 
 `<kind>.<name>.json` are objects, `twin.json` maps request paths to answers, `calls` collects the
 command lines and `created.json` what was written; a file `create is forbidden` (or apply) has it
-refused, and with `kubectl says` every call fails with that text.
+refused, and with `kubectl says` every call fails with that text. `patch` keeps its body in
+`patched.json`; from then on `then.<kind>.<name>.json`, a list, says what each further look sees.
 """
 
 import http.server
@@ -55,7 +56,12 @@ def get(words: list[str]) -> None:
         print(json.dumps({"items": items}))
         return
     path = FOLDER / f"{kind}.{words[1]}.json"
-    if path.exists():
+    then = FOLDER / f"then.{path.name}"
+    if then.exists() and (FOLDER / "patched.json").exists():
+        rest = json.loads(then.read_text())
+        print(json.dumps(rest[0]))
+        then.write_text(json.dumps(rest[1:] or rest))
+    elif path.exists():
         print(path.read_text())
     elif "--ignore-not-found" not in sys.argv:
         fail(f'Error from server (NotFound): {words[0]} "{words[1]}" not found')
@@ -73,6 +79,15 @@ def write(verb: str, text: str) -> None:
     (FOLDER / "created.json").write_text(text)
 
 
+def patch(words: list[str]) -> None:
+    kind, name, body = words[0].split(".")[0], words[1], words[2]
+    if not (FOLDER / f"{kind}.{name}.json").exists():
+        fail(f'Error from server (NotFound): {words[0]} "{name}" not found')
+    if (FOLDER / "patch is forbidden").exists():
+        fail(f'Error from server (Forbidden): {words[0]} "{name}" is forbidden: cannot patch')
+    (FOLDER / "patched.json").write_text(body)
+
+
 def main() -> None:
     with (FOLDER / "calls").open("a") as file:
         file.write(" ".join(sys.argv[1:]) + "\n")
@@ -83,6 +98,8 @@ def main() -> None:
         forward()
     elif words[0] == "get":
         get([word for word in words[1:] if word != "json"])
+    elif words[0] == "patch":
+        patch(words[1:])
     elif words[0] in {"create", "apply"}:
         write(words[0], sys.stdin.read())
     elif words[0] == "config":

@@ -10,6 +10,7 @@ import click
 
 from kubectl_meter import __version__
 from kubectl_meter.cli_provision import provision
+from kubectl_meter.cli_rollout import pause, resume, rollback, upgrade
 from kubectl_meter.cluster import Cluster
 from kubectl_meter.errors import MeterError
 from kubectl_meter.handovers import handovers_table, handovers_view
@@ -36,7 +37,7 @@ from kubectl_meter.twin import SMART_METERS, open_twin
 @click.option("--no-color", is_flag=True, help="No colours (also: the variable NO_COLOR).")
 @click.pass_context
 def program(context: click.Context, no_color: bool) -> None:
-    """Read smart meters through their twins, and provision devices.
+    """Read smart meters through their twins, upgrade twins, and provision devices.
 
     NAME is a SmartMeter: `kubectl get meters` lists them. Everything goes through kubectl, with
     your own kubeconfig and rights; the variable KUBECTL names another binary.
@@ -212,7 +213,8 @@ def handovers(cluster: Cluster, *, name: str, output: str) -> None:
         click.echo(handovers_table(rows))
 
 
-program.add_command(provision)
+for command in (provision, upgrade, rollback, pause, resume):
+    program.add_command(command)
 
 
 def main() -> None:

@@ -120,6 +120,9 @@ def _explain(text: str) -> MeterError:
     if said.startswith("(NotFound): smartmeters"):
         remedy = "`kubectl get meters` lists the meters of a namespace, -n names another one"
         return MeterError(said, field="NAME", remedy=remedy)
+    if said.startswith("(NotFound): twinprofiles"):
+        remedy = "`kubectl get twinprofiles` lists those of a namespace, -n names another one"
+        return MeterError(said, field="--profile", remedy=remedy)
     if "context" in said and ("does not exist" in said or "was not found" in said):
         remedy = "`kubectl config get-contexts` lists those of the kubeconfig"
         return MeterError(said, field="--context", remedy=remedy)

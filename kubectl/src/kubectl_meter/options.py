@@ -37,6 +37,7 @@ EPILOG = examples(
     "status",
     "read house-1 --live",
     "readings house-1 --since 1h -o json",
+    "upgrade --profile household --to 0.2.0 --watch",
     "provision house-1 --out bundle/",
 )
 

@@ -206,11 +206,11 @@ class Rollouts:
             self._look(key)
 
     async def _say(self, key: Key, course: Course, wanted: Json, now_s: float) -> None:
-        """Write the status if it differs: at once for a new target, else every few seconds."""
+        """Write the status if it differs: at once for a new spec, else every few seconds."""
         body = self._cache.profile_bodies[key]
         status = body.get("status") or {}
         different = {name: value for name, value in wanted.items() if status.get(name) != value}
-        urgent = different.keys() & {"target", "baseline", "startedAt"}
+        urgent = different.keys() & {"target", "baseline", "startedAt", "observedGeneration"}
         if not different or (not urgent and 0 <= now_s - course.written_s < WRITE_S):
             return
         course.written_s = now_s

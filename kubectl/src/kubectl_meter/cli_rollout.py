@@ -1,0 +1,193 @@
+"""`kubectl meter upgrade`, `rollback`, `pause` and `resume`. `rollout` knows what they change."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import click
+from meter_wire.names import GROUP
+
+from kubectl_meter import rollout
+from kubectl_meter.cluster import Cluster
+from kubectl_meter.errors import MeterError
+from kubectl_meter.options import cluster_options, examples
+from kubectl_meter.rollout import Json
+from kubectl_meter.twin import SMART_METERS
+from kubectl_meter.watching import Watch
+
+TWIN_PROFILES = f"twinprofiles.{GROUP}"
+INTERVAL_S = 2.0
+
+
+class Subject(NamedTuple):
+    """What is changed: one meter, or a profile and so all its meters."""
+
+    cluster: Cluster
+    kind: str
+    resource: str
+    name: str
+
+    @property
+    def is_profile(self) -> bool:
+        """Whether it is a profile."""
+        return self.kind == "TwinProfile"
+
+    def read(self) -> Json:
+        """Return the resource."""
+        return self.cluster.get(self.resource, self.name)
+
+    def change(self, body: Json, patch: Json, output: str | None) -> bool:
+        """Apply a patch, or print it for `output` and return False."""
+        if output is not None:
+            document = rollout.manifest(self.kind, body, patch)
+            text = rollout.format_yaml(document)
+            click.echo(json.dumps(document, indent=2) if output == "json" else text)
+            return False
+        self.cluster.run("patch", self.resource, self.name, "--type=merge", "-p", json.dumps(patch))
+        return True
+
+
+def _find_subject(cluster: Cluster, name: str | None, profile: str | None) -> Subject:
+    if (name is None) == (profile is None):
+        raise MeterError(
+            "one meter or one profile is needed",
+            field="NAME, --profile",
+            remedy="name a SmartMeter, or --profile with the TwinProfile of a fleet",
+        )
+    if profile is not None:
+        return Subject(cluster, "TwinProfile", TWIN_PROFILES, profile)
+    assert name is not None
+    return Subject(cluster, "SmartMeter", SMART_METERS, name)
+
+
+def _dry_run(command: Callable[..., Any]) -> Callable[..., Any]:
+    command = click.option(
+        "-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True,
+        help="How --dry-run prints.",
+    )(command)  # fmt: skip
+    return click.option(
+        "--dry-run", is_flag=True,
+        help="Change nothing; print the part of the manifest that would change, for a repository.",
+    )(command)  # fmt: skip
+
+
+def _watching(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--interval", type=float, default=INTERVAL_S, hidden=True),
+        click.option("--timeout", type=click.IntRange(1), metavar="SECONDS",
+                     help="Watch no longer than this; the change goes on."),
+        click.option("--watch", is_flag=True,
+                     help="Wait until it is done; exit code 1 if it is paused or has failed."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def _profile(help_text: str, *, required: bool = False) -> Callable[..., Any]:
+    return click.option("--profile", metavar="PROFILE", required=required, help=help_text)
+
+
+@click.command(
+    epilog=examples(
+        "upgrade house-1 --to 0.2.0 --watch            # one meter, at once",
+        "upgrade --profile household --to 0.2.0 --watch  # its fleet, in waves",
+        "upgrade --profile household --to 0.2.0 --dry-run -o yaml",
+        "upgrade house-1 --to ''                       # what its profile says, again",
+    )
+)
+@click.argument("name", required=False)
+@_profile("Change this TwinProfile, and so all its meters that name no version themselves.")
+@click.option(
+    "--to", "version", metavar="VERSION", required=True, help="The image tag of the twin."
+)
+@_watching
+@_dry_run
+@cluster_options
+def upgrade(cluster: Cluster, *, name: str | None, profile: str | None, version: str,
+            **options: Any) -> None:  # fmt: skip
+    """Give a meter, or all meters of a profile, another version of the twin.
+
+    A meter's twin is replaced at once, by handover: no reading is lost. With --profile a few
+    meters come first, then the fleet, as spec.rollout of the profile says.
+    """
+    subject = _find_subject(cluster, name, profile)
+    _set_version(subject, subject.read(), version, **options)
+
+
+@click.command(
+    epilog=examples(
+        "rollback house-1",
+        "rollback --profile household --watch",
+        "rollback --profile household --dry-run -o yaml",
+    )
+)
+@click.argument("name", required=False)
+@_profile("Bring this TwinProfile back to the last version that its whole fleet has run.")
+@_watching
+@_dry_run
+@cluster_options
+def rollback(cluster: Cluster, *, name: str | None, profile: str | None, **options: Any) -> None:
+    """Go back to the version before, of a meter or of all meters of a profile.
+
+    Handovers to the version that is left are withdrawn. A meter has the version in its spec
+    afterwards; `upgrade NAME --to ''` gives it what its profile says.
+    """
+    subject = _find_subject(cluster, name, profile)
+    body = subject.read()
+    find = rollout.profile_version_before if subject.is_profile else rollout.version_before
+    _set_version(subject, body, find(body), **options)
+
+
+def _set_version(
+    subject: Subject, body: Json, version: str, *, watch: bool, dry_run: bool,
+    output: str, timeout: int | None, interval: float,
+) -> None:  # fmt: skip
+    if watch and dry_run:
+        raise MeterError(
+            "there is nothing to watch", field="--watch", remedy="leave out it or --dry-run"
+        )
+    patch = rollout.version_patch(version)
+    if not subject.change(body, patch, output if dry_run else None):
+        return
+    before = rollout.find_version(body) or _unnamed(subject)
+    click.echo(f"{subject.kind} {subject.name}: {before} -> {version or _unnamed(subject)}")
+    if not watch:
+        return
+    ended = rollout.last_handover(body)
+
+    def look() -> rollout.Progress | None:
+        found = subject.read()
+        if subject.is_profile:
+            return rollout.profile_progress(found)
+        return rollout.meter_progress(found, version, ended)
+
+    Watch(look, interval).run(timeout)
+    click.echo("Done.")
+
+
+def _unnamed(subject: Subject) -> str:
+    return rollout.OWN if subject.is_profile else "what the profile says"
+
+
+@click.command(epilog=examples("pause --profile household"))
+@_profile("The TwinProfile.", required=True)
+@_dry_run
+@cluster_options
+def pause(cluster: Cluster, *, profile: str, dry_run: bool, output: str) -> None:
+    """Let no further meter of a profile begin; what is under way goes on."""
+    subject = _find_subject(cluster, None, profile)
+    if subject.change(subject.read(), rollout.pause_patch(), output if dry_run else None):
+        click.echo(f"TwinProfile {profile} is paused: kubectl meter resume --profile {profile}")
+
+
+@click.command(epilog=examples("resume --profile household"))
+@_profile("The TwinProfile.", required=True)
+@_dry_run
+@cluster_options
+def resume(cluster: Cluster, *, profile: str, dry_run: bool, output: str) -> None:
+    """Go on with a profile that is paused; failures up to now are forgiven."""
+    subject = _find_subject(cluster, None, profile)
+    patch = rollout.resume_patch(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    if subject.change(subject.read(), patch, output if dry_run else None):
+        click.echo(f"TwinProfile {profile} goes on")

@@ -1,0 +1,196 @@
+"""What upgrade, rollback, pause and resume change, and how far a change has come. Pure.
+
+Neighbours: `cli_rollout` (the commands), `watching` (which looks again and again).
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from meter_wire.names import API_VERSION
+
+from kubectl_meter.errors import MeterError
+from kubectl_meter.tables import format_age
+from kubectl_meter.twin import find_condition
+
+Json = dict[str, Any]
+OWN = "the operator's own version"
+# Reasons of a meter's condition Ready while its twin is on its way.
+_ON_THE_WAY = {"", "Starting", "Serving", "NotReady", "Replacing"}
+
+
+def version_patch(version: str) -> Json:
+    """Return the change of a SmartMeter's or TwinProfile's spec that asks for a version."""
+    return {"spec": {"twin": {"version": version}}}
+
+
+def pause_patch() -> Json:
+    """Return the change of a TwinProfile that lets nothing begin."""
+    return {"spec": {"rollout": {"paused": True}}}
+
+
+def resume_patch(now: str) -> Json:
+    """Return the change of a TwinProfile that goes on and forgives what has failed."""
+    return {"spec": {"rollout": {"paused": False, "resumedAt": now}}}
+
+
+def manifest(kind: str, body: Json, patch: Json) -> Json:
+    """Return the part of a manifest that a patch changes, for a repository."""
+    metadata = {name: body["metadata"][name] for name in ("name", "namespace")}
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, **patch}
+
+
+def format_yaml(document: Json) -> str:
+    """Return nested mappings as YAML; strings are quoted as in JSON, which YAML reads too."""
+    return "\n".join(_yaml_lines(document, ""))
+
+
+def _yaml_lines(document: Json, indent: str) -> Iterator[str]:
+    for name, value in document.items():
+        if isinstance(value, dict):
+            yield f"{indent}{name}:"
+            yield from _yaml_lines(value, indent + "  ")
+        else:
+            yield f"{indent}{name}: {json.dumps(value, ensure_ascii=False)}"
+
+
+def find_version(body: Json) -> str:
+    """Return the version that a resource asks for; empty if it leaves that to others."""
+    return str((body["spec"].get("twin") or {}).get("version") or "")
+
+
+def version_before(meter: Json) -> str:
+    """Return the version to which a meter goes back.
+
+    One that does not run yet what it asks for goes back to what it runs; else to what its last
+    handover came from.
+
+    Raises:
+        MeterError: none is known.
+    """
+    name, status = meter["metadata"]["name"], meter.get("status", {})
+    running = str(status.get("twin", {}).get("version") or "")
+    wanted = find_version(meter)
+    if running and wanted not in ("", running):
+        return running
+    for row in status.get("handovers") or []:
+        before = str(row.get("fromVersion") or "")
+        if row["result"] in {"Done", "Lost"} and before and before != running:
+            return before
+    raise MeterError(
+        f"{name} runs {running or 'nothing'}, and no handover from another version is known",
+        field="status.handovers",
+        remedy=f"name one: kubectl meter upgrade {name} --to VERSION",
+    )
+
+
+def profile_version_before(profile: Json) -> str:
+    """Return the last version that the whole fleet has run and that the profile does not name.
+
+    Raises:
+        MeterError: none is known.
+    """
+    name, current = profile["metadata"]["name"], find_version(profile)
+    for row in profile.get("status", {}).get("history") or []:
+        if row["version"] != current:
+            return str(row["version"])
+    raise MeterError(
+        f"the fleet of {name} has run no other version than {current or OWN} to its end",
+        field="status.history",
+        remedy=f"name one: kubectl meter upgrade --profile {name} --to VERSION",
+    )
+
+
+class Progress(NamedTuple):
+    """How far a change is: a line for people, whether it is done, and what is wrong with it.
+
+    `updated` of `expected` meters; `waits`: only offline meters are left.
+    """
+
+    line: str
+    done: bool = False
+    fault: MeterError | None = None
+    updated: int = 0
+    expected: int = 0
+    waits: bool = False
+
+
+def profile_progress(profile: Json) -> Progress | None:
+    """Return how far a profile's rollout is; None while the operator has not seen the change."""
+    status = profile.get("status", {})
+    if status.get("observedGeneration", 0) < profile["metadata"].get("generation", 0):
+        return None
+    if not status.get("conditions"):
+        return None
+    counts = status.get("meters", {})
+    updated, expected = counts.get("updated", 0), counts.get("total", 0) - counts.get("held", 0)
+    progressing = find_condition(profile, "Progressing")
+    reason = progressing.get("reason", "")
+    line = f"{status.get('wave', ''):<7} {updated} of {expected} updated"
+    for name, text in (("inProgress", "in progress"), ("failed", "failed"), ("offline", "offline")):
+        line += f", {counts.get(name, 0)} {text}"
+    if reason in {"WaitingForMeters", "Retrying"}:
+        line += f" ({progressing['message']})"
+    fault = _profile_fault(profile)
+    done = reason == "Complete" and fault is None
+    return Progress(line, done, fault, updated, expected, reason == "WaitingForMeters")
+
+
+def _profile_fault(profile: Json) -> MeterError | None:
+    name = profile["metadata"]["name"]
+    paused, degraded = (find_condition(profile, kind) for kind in ("Paused", "Degraded"))
+    if paused.get("status") == "True" and paused.get("reason") == "ByUser":
+        remedy = f"kubectl meter resume --profile {name}"
+        return MeterError(paused["message"], field="spec.rollout.paused", remedy=remedy)
+    if degraded.get("status") != "True":
+        return None
+    remedy = (
+        "kubectl meter handovers NAME says why one failed; then back (kubectl meter rollback"
+        f" --profile {name}) or on (kubectl meter resume --profile {name})"
+    )
+    return MeterError(degraded["message"], field="status.conditions", remedy=remedy)
+
+
+def meter_progress(meter: Json, version: str, before: int) -> Progress | None:
+    """Return how far a meter is; None while the operator has not seen the change.
+
+    Args:
+        meter: its resource.
+        version: what it is to run; empty for what its profile says.
+        before: epoch of the last handover that had ended before the change.
+    """
+    status, name = meter.get("status", {}), meter["metadata"]["name"]
+    running = str(status.get("twin", {}).get("version") or "")
+    handover = status.get("handover")
+    rows = status.get("handovers") or []
+    if rows and int(rows[0]["to"]) != before and rows[0]["result"] == "Aborted":
+        why = str(rows[0].get("message", ""))
+        if not why.startswith("Superseded"):
+            remedy = f"it is tried again by itself; or back: kubectl meter rollback {name}"
+            return Progress(why, fault=MeterError(why, field="status.handovers", remedy=remedy))
+    if handover:
+        return Progress(f"{handover['phase']:<10} epoch {handover['epoch']} is to follow")
+    if status.get("observedGeneration", 0) < meter["metadata"].get("generation", 0):
+        return None
+    ready = find_condition(meter, "Ready")
+    reason = ready.get("reason", "")
+    if reason not in _ON_THE_WAY:
+        remedy = f"kubectl describe smartmeter {name}"
+        fault = MeterError(ready.get("message", reason), field="status.conditions", remedy=remedy)
+        return Progress(reason, fault=fault)
+    done = ready.get("status") == "True" and version in ("", running)
+    return Progress(f"epoch {status.get('epoch', 0)} runs {running or 'nothing'}", done)
+
+
+def last_handover(meter: Json) -> int:
+    """Return the epoch of the last handover that ended, 0 if there was none."""
+    rows = meter.get("status", {}).get("handovers") or []
+    return int(rows[0]["to"]) if rows else 0
+
+
+def format_eta(first: Progress, now: Progress, seconds: float) -> str:
+    """Return how long it will take at the pace since `first`, `seconds` ago."""
+    gained, left = now.updated - first.updated, now.expected - now.updated
+    if gained <= 0 or left <= 0:
+        return ""
+    return f"ETA {format_age(left * seconds / gained)}"

@@ -1,0 +1,282 @@
+"""upgrade, rollback, pause, resume: what is changed, shown and refused."""
+
+import json
+
+import pytest
+import yaml
+
+QUICK = ("--interval", "0.01")
+
+
+def condition(kind, status, reason, message="why"):
+    return {"type": kind, "status": status, "reason": reason, "message": message}
+
+
+def profile(version="0.2.0", *, wave="Fleet", progressing=("True", "Fleet"), paused=None,
+            degraded=None, generation=4, seen=4, **counts):  # fmt: skip
+    meters = {"total": 50, "updated": 0, "inProgress": 0, "failed": 0, "offline": 0, "held": 0}
+    return {
+        "metadata": {"name": "household", "namespace": "demo", "generation": generation},
+        "spec": {"twin": {"version": version}},
+        "status": {
+            "observedGeneration": seen,
+            "wave": wave,
+            "meters": meters | counts,
+            "history": [
+                {"version": "0.1.0", "hash": "a", "completedAt": "2026-06-14T07:30:00Z"},
+                {"version": "0.0.9", "hash": "b", "completedAt": "2026-06-13T07:30:00Z"},
+            ],
+            "conditions": [
+                condition("Progressing", *progressing),
+                condition("Degraded", *(degraded or ("False", "AsExpected"))),
+                condition("Paused", *(paused or ("False", "NotPaused"))),
+            ],
+        },
+    }
+
+
+def meter(version="", running="0.1.0", *, handover=None, handovers=(), ready=("True", "Serving"),
+          seen=2):  # fmt: skip
+    return {
+        "metadata": {"name": "house-1", "namespace": "demo", "generation": 2},
+        "spec": {"profile": "household", "twin": {"version": version}},
+        "status": {
+            "observedGeneration": seen,
+            "epoch": 3,
+            "twin": {"version": running},
+            "handover": handover,
+            "handovers": list(handovers),
+            "conditions": [condition("Ready", *ready)],
+        },
+    }
+
+
+def row(result, version, before, to=3, message=""):
+    return {
+        "from": to - 1, "to": to, "version": version, "fromVersion": before, "result": result,
+        "reason": "SpecChanged", "message": message,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def street(world):
+    world.put("twinprofiles", "household", profile("0.1.0"))
+    world.put("smartmeters", "house-1", meter())
+    return world
+
+
+def patched(world):
+    path = world.folder / "patched.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def then(world, kind, name, *bodies):
+    (world.folder / f"then.{kind}.{name}.json").write_text(json.dumps(bodies))
+
+
+def test_upgrade_of_a_meter_patches_its_spec_alone(street):
+    done = street.run("upgrade", "house-1", "--to", "0.2.0")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "SmartMeter house-1: what the profile says -> 0.2.0\n"
+    assert patched(street) == {"spec": {"twin": {"version": "0.2.0"}}}
+    assert "patch smartmeters.metertwin.io house-1 --type=merge" in street.lines("calls")[-1]
+
+
+def test_upgrade_of_a_profile_patches_the_profile(street):
+    done = street.run("upgrade", "--profile", "household", "--to", "0.2.0")
+    assert done.stdout == "TwinProfile household: 0.1.0 -> 0.2.0\n"
+    assert "patch twinprofiles.metertwin.io household --type=merge" in street.lines("calls")[-1]
+
+
+DRY = [
+    (("upgrade", "house-1", "--to", "0.2.0"), "SmartMeter", {"twin": {"version": "0.2.0"}}),
+    (("upgrade", "--profile", "household", "--to", "1"), "TwinProfile", {"twin": {"version": "1"}}),
+    (("rollback", "--profile", "household"), "TwinProfile", {"twin": {"version": "0.0.9"}}),
+    (("pause", "--profile", "household"), "TwinProfile", {"rollout": {"paused": True}}),
+]
+
+
+@pytest.mark.parametrize("output", ["yaml", "json"])
+@pytest.mark.parametrize(("command", "kind", "spec"), DRY, ids=lambda value: str(value)[:40])
+def test_a_dry_run_prints_the_part_of_the_manifest_and_changes_nothing(
+    street, command, kind, spec, output
+):
+    done = street.run(*command, "--dry-run", "-o", output)
+    assert (done.returncode, done.stderr) == (0, "")
+    name = "house-1" if kind == "SmartMeter" else "household"
+    assert yaml.safe_load(done.stdout) == {
+        "apiVersion": "metertwin.io/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": name, "namespace": "demo"},
+        "spec": spec,
+    }
+    assert done.stdout.startswith("{" if output == "json" else "apiVersion:")
+    assert patched(street) is None
+
+
+def test_watching_a_profile_shows_waves_counts_and_the_time_left(street):
+    then(
+        street, "twinprofiles", "household",
+        profile(seen=3),
+        profile(wave="Canary", progressing=("True", "Canary"), inProgress=1),
+        profile(wave="Canary", progressing=("True", "Soaking"), updated=1),
+        profile(inProgress=10, updated=20, failed=1),
+        profile(inProgress=9, updated=40, offline=1),
+        profile(wave="Done", progressing=("False", "Complete"), updated=49, held=1),
+    )  # fmt: skip
+    done = street.run("upgrade", "--profile", "household", "--to", "0.2.0", "--watch", *QUICK)
+    assert (done.returncode, done.stderr) == (0, "")
+    first, *lines, last = done.stdout.splitlines()
+    assert (first, last) == ("TwinProfile household: 0.1.0 -> 0.2.0", "Done.")
+    assert [line[10:].split("  ETA")[0] for line in lines] == [
+        "Canary  0 of 50 updated, 1 in progress, 0 failed, 0 offline",
+        "Canary  1 of 50 updated, 0 in progress, 0 failed, 0 offline",
+        "Fleet   20 of 50 updated, 10 in progress, 1 failed, 0 offline",
+        "Fleet   40 of 50 updated, 9 in progress, 0 failed, 1 offline",
+        "Done    49 of 49 updated, 0 in progress, 0 failed, 0 offline",
+    ]
+    assert "ETA" in lines[2]
+
+
+FAULTS = [
+    (
+        "paused by a user",
+        {"paused": ("True", "ByUser")},
+        "kubectl meter resume --profile household",
+    ),
+    (
+        "too many failures",
+        {"degraded": ("True", "TooManyFailures"), "paused": ("True", "TooManyFailures")},
+        "kubectl meter rollback --profile household",
+    ),
+    (
+        "only failed ones are left",
+        {"degraded": ("True", "MetersFailed")},
+        "kubectl meter handovers",
+    ),
+]
+
+
+@pytest.mark.parametrize(("status", "remedy"), [r[1:] for r in FAULTS], ids=[r[0] for r in FAULTS])
+def test_watching_ends_with_the_remedy_when_nothing_more_happens_by_itself(street, status, remedy):
+    then(street, "twinprofiles", "household", profile(), profile(**status))
+    done = street.run("upgrade", "--profile", "household", "--to", "0.2.0", "--watch", *QUICK)
+    assert done.returncode == 1
+    assert "Error: why" in done.stderr
+    assert remedy in done.stderr
+
+
+def test_watching_may_be_limited(street):
+    then(street, "twinprofiles", "household", profile(inProgress=1))
+    done = street.run(
+        "upgrade", "--profile", "household", "--to", "1", "--watch", "--timeout", "1", *QUICK
+    )
+    assert done.returncode == 1
+    assert "not done within 1 s" in done.stderr
+
+
+def test_watching_a_meter_shows_the_phases_of_its_handover(street):
+    handover = {"phase": "Preparing", "epoch": 4}
+    then(
+        street, "smartmeters", "house-1",
+        meter("0.2.0", seen=1),
+        meter("0.2.0", handover=handover),
+        meter("0.2.0", running="0.2.0", handover=handover | {"phase": "Committed"}),
+        meter("0.2.0", running="0.2.0", handovers=[row("Done", "0.2.0", "0.1.0", 4)]),
+    )  # fmt: skip
+    done = street.run("upgrade", "house-1", "--to", "0.2.0", "--watch", *QUICK)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line[10:] for line in done.stdout.splitlines()[1:-1]] == [
+        "Preparing  epoch 4 is to follow",
+        "Committed  epoch 4 is to follow",
+        "epoch 3 runs 0.2.0",
+    ]
+
+
+def test_watching_a_meter_ends_when_its_handover_was_given_up(street):
+    why = "DeadlineExceeded: the candidate has not connected yet"
+    failed = meter("0.2.0", handovers=[row("Aborted", "0.2.0", "0.1.0", 4, why)])
+    then(street, "smartmeters", "house-1", failed)
+    done = street.run("upgrade", "house-1", "--to", "0.2.0", "--watch", *QUICK)
+    assert done.returncode == 1
+    assert why in done.stderr
+    assert "kubectl meter rollback house-1" in done.stderr
+
+
+def test_watching_a_meter_ends_when_its_spec_does_not_fit_its_profile(street):
+    then(street, "smartmeters", "house-1", meter("0.2.0", ready=("False", "NotOffered")))
+    done = street.run("upgrade", "house-1", "--to", "0.2.0", "--watch", *QUICK)
+    assert done.returncode == 1
+
+
+BEFORE = [
+    ("to what its last handover came from", meter("0.2.0", "0.2.0", handovers=[row("Done", "0.2.0", "0.1.0")]), "0.1.0"),
+    ("over a handover that changed no version", meter("0.2.0", "0.2.0", handovers=[
+        row("Done", "0.2.0", "0.2.0", 4), row("Done", "0.2.0", "0.1.0")]), "0.1.0"),
+    ("to what it runs, when the new one has failed", meter("0.2.0", "0.1.0", handovers=[
+        row("Aborted", "0.2.0", "0.1.0")]), "0.1.0"),
+    ("to what it runs, while the new one is on its way", meter("0.2.0", "0.1.0", handover={
+        "phase": "Preparing", "epoch": 4}), "0.1.0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "version"), [r[1:] for r in BEFORE], ids=[r[0] for r in BEFORE])
+def test_a_meter_goes_back(street, body, version):
+    street.put("smartmeters", "house-1", body)
+    assert street.run("rollback", "house-1").returncode == 0
+    assert patched(street) == {"spec": {"twin": {"version": version}}}
+
+
+def test_a_meter_of_which_no_version_before_is_known_stays(street):
+    done = street.run("rollback", "house-1")
+    assert done.returncode == 1
+    assert "field:  status.handovers" in done.stderr
+    assert patched(street) is None
+
+
+def test_a_profile_goes_back_to_what_its_fleet_ran_before(street):
+    street.put("twinprofiles", "household", profile("0.2.0"))
+    done = street.run("rollback", "--profile", "household")
+    assert done.stdout == "TwinProfile household: 0.2.0 -> 0.1.0\n"
+
+
+def test_a_profile_whose_fleet_ran_nothing_else_stays(street):
+    body = profile("0.1.0")
+    body["status"]["history"] = body["status"]["history"][:1]
+    street.put("twinprofiles", "household", body)
+    done = street.run("rollback", "--profile", "household")
+    assert done.returncode == 1
+    assert "field:  status.history" in done.stderr
+
+
+def test_pause_and_resume_patch_the_rollout(street):
+    assert street.run("pause", "--profile", "household").returncode == 0
+    assert patched(street) == {"spec": {"rollout": {"paused": True}}}
+    assert street.run("resume", "--profile", "household").returncode == 0
+    rollout = patched(street)["spec"]["rollout"]
+    assert rollout["paused"] is False
+    assert rollout["resumedAt"].endswith("Z")
+
+
+@pytest.mark.parametrize(
+    ("command", "field"),
+    [
+        (("upgrade", "--to", "1"), "NAME, --profile"),
+        (("upgrade", "house-1", "--profile", "household", "--to", "1"), "NAME, --profile"),
+        (("upgrade", "house-1", "--to", "1", "--watch", "--dry-run"), "--watch"),
+        (("upgrade", "--profile", "nobody", "--to", "1"), "--profile"),
+        (("upgrade", "nobody", "--to", "1"), "NAME"),
+    ],
+)
+def test_what_cannot_be_done_names_field_and_remedy(street, command, field):
+    done = street.run(*command)
+    assert done.returncode == 1
+    assert f"field:  {field}\n" in done.stderr
+    assert "remedy: " in done.stderr
+    assert patched(street) is None
+
+
+@pytest.mark.parametrize("command", ["upgrade", "rollback", "pause", "resume"])
+def test_help_teaches_with_an_example(world, command):
+    text = world.run(command, "--help").stdout
+    assert f"kubectl meter {command} " in text.split("Examples:")[1]
