@@ -39,6 +39,7 @@ class Pod:
     epoch_id: bytes = b""
     key_version: int = 0
     profile_hash: str = ""
+    claim: str = ""
 
     @property
     def gone(self) -> bool:
@@ -152,6 +153,12 @@ def _epoch_id(text: str) -> bytes:
     return bytes.fromhex(text) if re.fullmatch("[0-9a-f]{32}", text) else b""
 
 
+def _claim(spec: Json) -> str:
+    """Return the name of the volume claim that a pod's store is on; empty for an emptyDir."""
+    claims = (row.get("persistentVolumeClaim") for row in spec.get("volumes") or [])
+    return next((str(claim["claimName"]) for claim in claims if claim), "")
+
+
 def parse_pod(body: dict[str, Any]) -> Pod:
     """Return a twin pod from its API form.
 
@@ -180,6 +187,7 @@ def parse_pod(body: dict[str, Any]) -> Pod:
         epoch_id=_epoch_id(notes.get("metertwin.io/epoch-id", "")),
         key_version=_epoch(notes.get("metertwin.io/key-version", "")),
         profile_hash=notes.get(ANNOTATION_PROFILE_HASH, ""),
+        claim=_claim(body.get("spec") or {}),
     )
 
 

@@ -37,17 +37,17 @@ class Observer:
         policy = meter.spec.get("dataPolicy") or {}
         wanted = [row["publicKeySecret"] for row in policy.get("recipients") or []]
         profile = self._cache.profiles.get(Key(meter.key.namespace, meter.spec["profile"]))
+        pods, states = self._cache.pods_of(meter), self._cache.states.get(meter.device, {})
+        if meter.status.get("handover") or len(pods) > 1:  # else nobody's word is asked for
+            keys = partial(self._fleet.meter_key, meter.device)
+            states = open_words(meter, states, keys)
         return Observed(
             meter=meter,
             profile=profile,
             older_twins_of_device=tuple(older),
             missing_secrets=tuple(name for name in wanted if name not in public_keys),
-            pods=self._cache.pods_of(meter),
-            states=open_words(
-                meter,
-                self._cache.states.get(meter.device, {}),
-                partial(self._fleet.meter_key, meter.device),
-            ),
+            pods=pods,
+            states=states,
             witness=self._cache.witnesses.get(meter.device, Witness()),
             newly_allocated=newly_allocated,
             leaving=self._cache.leaving.get(meter.key, ""),

@@ -122,12 +122,18 @@ def _allocation(observed: Observed, reason: str) -> Plan:
     )
 
 
-def _replaced(observed: Observed, desired: Desired, pod: Pod | None) -> bool:
-    """Whether the current pod is to go so that one on the same persistent store can follow."""
-    if pod is None or pod.deleting:
-        return False
+def _replaced(
+    observed: Observed, desired: Desired, pod: Pod | None, clock: Clock | None
+) -> tuple[Pod, ...]:
+    """Return the current pod if it is to go so that one on the same persistent store can follow.
+
+    One that serves is handed over instead, where there is a `clock`.
+    """
+    if pod is None or pod.deleting or (clock is not None and pod.ready):
+        return ()
     differs = pod.spec_hash != desired.spec_hash or _is_leaving(observed, pod)
-    return (desired.is_persistent and differs) or pod.phase in {"Failed", "Succeeded"}
+    ends = (desired.is_persistent and differs) or pod.phase in {"Failed", "Succeeded"}
+    return (pod,) if ends else ()
 
 
 def build_plan(
@@ -161,14 +167,11 @@ def build_plan(
     rolled = _roll(observed, desired, clock) if handover is None and not begin else None
     if rolled is not None:
         return rolled
-    old = _overdue(observed, handover, clock)
-    if clock is None and pod is not None and _replaced(observed, desired, pod):
-        old = (*old, pod)
     return Plan(
         begin=begin,
         decision=_decide_end(observed, handover, clock),
         create_pod=pod is None,
-        retire=old,
+        retire=_overdue(observed, handover, clock) + _replaced(observed, desired, pod, clock),
         renew_certificate=renewal_due,
         clear_states=_find_over(observed),
     )
@@ -226,8 +229,12 @@ def _plan_open(observed: Observed, desired: Desired, handover: Handover, clock: 
     )
     if decision.verb == TAKE_OVER:
         return _allocation(observed, decision.reason.partition(":")[0])
-    lost = bool(meter.store_claim) and observed.find_pod(meter.epoch) is None
-    return Plan(decision=decision, create_pod=lost, retire=_overdue(observed, handover, clock))
+    pod = observed.find_pod(meter.epoch)
+    old = _overdue(observed, handover, clock)
+    if meter.store_claim and pod is not None and pod.gone and not pod.deleting:
+        old = (*old, pod)  # its store is still there: made again in its epoch
+    lost = bool(meter.store_claim) and pod is None
+    return Plan(decision=decision, create_pod=lost, retire=old)
 
 
 def _is_wanted(handover: Handover, desired: Desired) -> bool:
@@ -269,6 +276,12 @@ def _overdue(observed: Observed, handover: Handover | None, clock: Clock | None)
             or clock.older_s.get(pod.epoch, 0.0) >= clock.patience.final_s
         )
     )
+
+
+def is_passed_on(observed: Observed, pod: Pod) -> bool:
+    """Whether the active twin has all that an older one will ever have: its volume may go, too."""
+    active = _side(observed, observed.meter.epoch)
+    return is_spent(pod.epoch, _side(observed, pod.epoch), active)
 
 
 def _never_began(observed: Observed, pod: Pod, clock: Clock) -> bool:

@@ -178,7 +178,8 @@ class Reconciler:
         for old in steps.retire:
             # One that is made again in its epoch keeps its Secret.
             passed = self._settings.handover and old.epoch != observed.meter.epoch
-            await self._twins.remove(observed.meter, old, with_secret=passed)
+            spent = passed and plan.is_passed_on(observed, old)
+            await self._twins.remove(observed.meter, old, with_secret=passed, with_claim=spent)
         if steps.renew_certificate and pod is not None:
             await self._twins.renew(observed.meter, pod)
         if steps.clear_states:

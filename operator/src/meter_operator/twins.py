@@ -110,20 +110,29 @@ class Twins:
             if epoch not in pods:
                 await self._cluster.remove("Secret", meter.key.namespace, name)
                 continue
-            await self._let_go_of_secret(meter, pods[epoch])
+            await self._let_go("Secret", name, meter, pods[epoch])
 
-    async def _let_go_of_secret(self, meter: Meter, pod: Pod) -> None:
+    async def _let_go(self, kind: str, name: str, meter: Meter, pod: Pod) -> None:
+        """Let an object go when a pod has gone, and not before."""
         body = {"metadata": {"ownerReferences": builders.build_pod_owner(pod)}}
         try:
-            await self._cluster.merge("Secret", meter.key.namespace, pod.name, body)
+            await self._cluster.merge(kind, meter.key.namespace, name, body)
         except ClusterError as error:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
 
-    async def remove(self, meter: Meter, pod: Pod, *, with_secret: bool = False) -> None:
-        """Delete a pod; `with_secret` if the making of its successor has not let go of that."""
+    async def remove(
+        self, meter: Meter, pod: Pod, *, with_secret: bool = False, with_claim: bool = False
+    ) -> None:
+        """Delete a pod; `with_secret` if the making of its successor has not let go of that.
+
+        `with_claim`: what is on its volume is in another store as well. Else the volume stays, and
+        goes with the SmartMeter only.
+        """
         if with_secret:
-            await self._let_go_of_secret(meter, pod)
+            await self._let_go("Secret", pod.name, meter, pod)
+        if with_claim and pod.claim:
+            await self._let_go("PersistentVolumeClaim", pod.claim, meter, pod)
         await self._cluster.remove("Pod", meter.key.namespace, pod.name, pod.uid)
 
     async def renew(self, meter: Meter, pod: Pod) -> None:

@@ -100,6 +100,7 @@ class Operator:
             twin_image="localhost/metertwin/twin:0.1.0",
             identity=Path("/nowhere"),
             trust=Path("/nowhere"),
+            handover=False,  # what is told here holds without; `restart(handover=True)`
         )
         self.restart()
 

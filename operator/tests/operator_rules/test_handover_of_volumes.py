@@ -1,0 +1,135 @@
+"""Twins that are handed over: what becomes of their volumes, of failed pods, on cordoned nodes."""
+
+from functools import partial
+
+import pytest
+from meter_operator import decisions
+from meter_operator.desired import Key, parse_meter
+from meter_operator.observed import TwinState
+from meter_wire.portable.keys import derive_key
+from meter_wire.word import Cover, Word, sign_word
+
+from .street import NAMESPACE, PROFILE, Operator
+
+VOLUME = {"version": "1", "store": {"type": "PersistentVolume", "size": "1Gi"}}
+EMPTY = {"version": "1", "store": {"type": "EmptyDir"}}
+ROOT = "ab" * 16
+
+
+class Street(Operator):
+    """One meter whose twin of epoch 1 serves."""
+
+    def __init__(self, twin):
+        super().__init__()
+        self.restart(handover=True)
+        self.put("twinprofiles", "household", {"spec": PROFILE})
+        self.add_meter(twin=twin)
+
+    async def serve(self):
+        await self.settle()
+        self.set_pod("house-1-e1")
+        await self.settle()
+        return self
+
+    def say(self, epoch, word):
+        """A twin's word, as the broker brings it."""
+        meter = parse_meter(self.meter())
+        ids = {row.epoch: row.epoch_id for row in meter.previous_epochs} | {
+            meter.epoch: meter.epoch_id
+        }
+        key = derive_key(self.fleet.meter_key("house-1", 1), "ctl", "house-1", epoch, ids[epoch])
+        said = sign_word(word, epoch, key)
+        self.cache.states.setdefault("house-1", {})[epoch] = TwinState(
+            epoch, online=True, said=said
+        )
+
+    async def hand_over(self):
+        """Change the version; the candidate becomes the meter's twin, the old one is there."""
+        self.change_meter(twin={**self.meter()["spec"]["twin"], "version": "2"})
+        await self.settle()
+        body = self.meter()
+        meter = parse_meter(body)
+        handover = decisions.parse_handover(meter.status)
+        body["status"] |= decisions.build_commit(meter, handover, waits=False)
+        body["status"]["handover"] = None
+        self.put("smartmeters", "house-1", body)
+        self.set_pod("house-1-e2")
+
+    def owners(self, claim):
+        """Kinds of what a claim waits for before it goes; none if it went."""
+        body = self.cluster.objects.get(("persistentvolumeclaims", NAMESPACE, claim))
+        return [row["kind"] for row in body["metadata"]["ownerReferences"]] if body else []
+
+
+@pytest.fixture(params=[VOLUME, EMPTY], ids=["volume", "emptyDir"])
+async def either(request):
+    return await Street(request.param).serve()
+
+
+@pytest.fixture
+async def street():
+    return await Street(VOLUME).serve()
+
+
+async def test_a_twin_that_serves_is_handed_over_whatever_its_store(either):
+    either.change_meter(twin={**either.meter()["spec"]["twin"], "version": "2"})
+    await either.settle()
+    assert either.status()["epoch"] == 1
+    assert either.status()["handover"]["reason"] == "SpecChanged"
+    assert either.pods() == ["house-1-e1", "house-1-e2"]
+
+
+async def test_a_twin_on_a_cordoned_node_is_handed_over(either):
+    body = either.cluster.objects["pods", NAMESPACE, "house-1-e1"]
+    body["spec"]["nodeName"] = "node1"
+    either.set_pod("house-1-e1")
+    either.cache.leaving = {Key(NAMESPACE, "house-1"): "node1"}
+    await either.settle()
+    assert either.status()["epoch"] == 1
+    assert either.status()["handover"]["reason"] == "NodeCordoned"
+    assert "house-1-e1" in either.pods()
+
+
+async def test_the_volume_of_a_twin_goes_with_its_pod_when_the_next_one_has_everything(street):
+    await street.hand_over()
+    street.say(1, Word(root=ROOT, retired=True))
+    street.say(2, Word(covers={1: Cover(ROOT, final=True)}))
+    await street.settle()
+    assert street.pods() == ["house-1-e2"]
+    assert street.owners("house-1-e1") in ([], ["Pod"])
+    assert street.owners("house-1-e2") == ["SmartMeter"]
+
+
+async def test_the_volume_of_a_twin_stays_when_something_may_be_only_there(street):
+    await street.hand_over()
+    street.say(1, Word(root=ROOT, retired=True))
+    street.say(2, Word(covers={1: Cover("cd" * 16, final=True)}))
+    await street.settle()
+    assert street.pods() == ["house-1-e1", "house-1-e2"]
+    before = street.reconciler._time_s
+    street.reconciler._time_s = partial(lambda clock: clock() + 10_000, before)
+    await street.settle()
+    assert street.pods() == ["house-1-e2"]
+    assert street.owners("house-1-e1") == ["SmartMeter"]
+
+
+@pytest.mark.parametrize("is_open", [False, True], ids=["alone", "in a handover"])
+async def test_an_evicted_twin_on_a_volume_is_made_again_in_its_epoch(street, is_open):
+    if is_open:
+        street.change_meter(twin={**VOLUME, "version": "2"})
+        await street.settle()
+    street.set_pod("house-1-e1", phase="Failed", ready=False)
+    await street.settle()
+    assert street.status()["epoch"] == 1
+    body = street.cluster.objects["pods", NAMESPACE, "house-1-e1"]
+    assert body.get("status", {}).get("phase") != "Failed"
+
+
+async def test_a_twin_on_a_volume_that_does_not_serve_gets_a_changed_spec_in_its_epoch(street):
+    street.set_pod("house-1-e1", ready=False)
+    street.change_meter(twin={**VOLUME, "version": "2"})
+    await street.settle()
+    assert street.status()["epoch"] == 1
+    assert not street.status().get("handover")
+    (container,) = street.cluster.objects["pods", NAMESPACE, "house-1-e1"]["spec"]["containers"]
+    assert container["image"].endswith(":2")
