@@ -88,6 +88,7 @@ class Process:
             self._messages_of,
             self.queue.add,
             lease.confirm,
+            raise_term=lease.raise_above,
         )
         events = self.events = Events(cluster)
         rollouts = Rollouts(self.cache, cluster, self.queue.add)
@@ -101,12 +102,12 @@ class Process:
             events,
             rollouts=self.rollouts,
         )
-        self.watches = Watches(self.cache, self.queue, self.messenger)
+        self.watches = Watches(self.cache, self.queue, self.messenger, self.reconciler.forget)
         self.acting = True
         stop = asyncio.Event()
         _on_signal(stop.set)
         tasks = [
-            asyncio.create_task(lease.keep()),
+            asyncio.create_task(lease.keep(self.messenger.renew)),
             asyncio.create_task(self.messenger.run()),
             asyncio.create_task(events.run()),
             asyncio.create_task(self._observe(stop)),

@@ -6,6 +6,7 @@ No I/O; time is an argument. Neighbour: `messenger`, which hears and answers.
 """
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -130,3 +131,23 @@ class HelloPace:
             for device in [d for d, at_s in table.items() if at_s + pause_s <= now_s]:
                 del table[device]
         return due
+
+
+class TermWitness:
+    """Twins that remember a higher term than ours: the Lease was restored from a backup.
+
+    Their gates would refuse every word of this operator, so its term has to rise above theirs. A
+    twin may be in foreign hands too: within the same bounds as what meters say.
+    """
+
+    def __init__(self, raise_above: Callable[[int], None]) -> None:
+        """`raise_above` is told which term is to be exceeded."""
+        self._raise_above = raise_above
+        self._raised_s = NEVER_S
+
+    def hear(self, theirs: int, ours: int, now_s: float) -> None:
+        """Take the term that a twin's state names."""
+        if not ours < theirs <= ours + MOST_AHEAD or now_s < self._raised_s + TAKEOVER_S:
+            return
+        self._raised_s = now_s
+        self._raise_above(theirs)

@@ -7,6 +7,7 @@ the process. Its transition count is the *term* in every control record.
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from meter_wire.names import OPERATOR_LEASE
@@ -24,24 +25,35 @@ class LeaseLostError(Exception):
     """Another replica may act now: this process must end."""
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 class Lease:
     """The right to act, for as long as it is renewed."""
 
-    def __init__(self, cluster: Cluster, namespace: str, holder: str) -> None:
-        """Keep the parts; `acquire` takes it."""
+    def __init__(
+        self, cluster: Cluster, namespace: str, holder: str, *,
+        clock: Callable[[], float] = time.monotonic, now: Callable[[], datetime] = _now,
+    ) -> None:  # fmt: skip
+        """Keep the parts; `acquire` takes it. `clock`: monotonic seconds; `now`: of the wall."""
+        self._clock = clock
+        self._now = now
         self._cluster = cluster
         self._namespace = namespace
         self._holder = holder
         self._seen: tuple[str, float] = ("", 0.0)
         self._stolen = False
+        self._least = 0
         self.term = 0
 
     def _spec(self, found: Json | None) -> Json:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        now = self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         spec = dict((found or {}).get("spec") or {})
         if spec.get("holderIdentity") != self._holder:
             spec["leaseTransitions"] = int(spec.get("leaseTransitions", 0)) + 1
             spec["acquireTime"] = now
+        spec["leaseTransitions"] = max(int(spec.get("leaseTransitions", 0)), self._least)
         spec["holderIdentity"] = self._holder
         spec["leaseDurationSeconds"] = DURATION_S
         spec["renewTime"] = now
@@ -62,7 +74,7 @@ class Lease:
             if await self._cluster.create(manifest) is None:
                 return False
         else:
-            self._stolen = self._held_by_another(found)
+            self._stolen = self._was_taken(found) or self._held_by_another(found)
             if self._stolen:
                 return False
             metadata["resourceVersion"] = found["metadata"]["resourceVersion"]
@@ -73,6 +85,14 @@ class Lease:
         self.term = int(spec["leaseTransitions"])
         return True
 
+    def _was_taken(self, found: Json) -> bool:
+        """Whether somebody has led since we began: our term, and what we have read, are of before.
+
+        Even if that one has given it up or looks dead: only a new process may take it again.
+        """
+        holder = (found.get("spec") or {}).get("holderIdentity") or ""
+        return self.term > 0 and holder != self._holder
+
     def _held_by_another(self, found: Json) -> bool:
         """Judge by our own clock: a holder is alive until its record stood still long enough."""
         spec = found.get("spec") or {}
@@ -80,10 +100,10 @@ class Lease:
         if not holder or holder == self._holder:
             return False
         mark = f"{holder}/{spec.get('renewTime')}"
-        now = time.monotonic()
+        now = self._clock()
         if self._seen[0] != mark:
             self._seen = (mark, now)
-            return not _long_expired(spec)
+            return not _long_expired(spec, self._now())
         return now - self._seen[1] < DURATION_S
 
     async def acquire(self) -> None:
@@ -97,24 +117,31 @@ class Lease:
                 log.warning("lease: %s", error)
             await asyncio.sleep(RETRY_S)
 
-    async def keep(self) -> None:
-        """Renew for ever.
+    def raise_above(self, term: int) -> None:
+        """Have a higher term than this at the next renewal: a twin has heard it already."""
+        self._least = max(self._least, term + 1)
+
+    async def keep(self, renewed_term: Callable[[int], Awaitable[None]]) -> None:
+        """Renew for ever; `renewed_term` is told a term that is another one.
 
         Raises:
             LeaseLostError: it could not be renewed in time, or another one has it.
         """
-        renewed = time.monotonic()
+        renewed, term = self._clock(), self.term
         while True:
             await asyncio.sleep(RETRY_S)
             try:
                 async with asyncio.timeout(RENEW_DEADLINE_S / 2):
                     if await self._try():
-                        renewed = time.monotonic()
+                        renewed = self._clock()
             except (ClusterError, TimeoutError) as error:
                 log.warning("lease not renewed: %s", error)
             if self._stolen:
                 raise LeaseLostError("another replica holds the lease: ending this process")
-            if time.monotonic() - renewed > RENEW_DEADLINE_S:
+            if self.term != term:
+                term = self.term
+                await renewed_term(term)
+            if self._clock() - renewed > RENEW_DEADLINE_S:
                 raise LeaseLostError("the lease could not be renewed: ending this process")
 
     async def confirm(self) -> None:
@@ -139,9 +166,9 @@ class Lease:
             await self._cluster.replace(found)
 
 
-def _long_expired(spec: Json) -> bool:
+def _long_expired(spec: Json, now: datetime) -> bool:
     try:
         renewed = datetime.fromisoformat(str(spec["renewTime"]))
     except (KeyError, ValueError):
         return True
-    return datetime.now(UTC) - renewed > timedelta(seconds=4 * DURATION_S)
+    return now - renewed > timedelta(seconds=4 * DURATION_S)

@@ -14,7 +14,6 @@ from itertools import islice
 import aiomqtt
 from meter_wire.names import MAX_EPOCH, OPERATOR_USER, build_topic, parse_topic
 from meter_wire.owner_record import OwnerHello
-from meter_wire.portable.tlv import RemoteProtocolError
 
 from meter_operator import hellos
 from meter_operator.broker_errors import RivalError, describe_error
@@ -50,8 +49,9 @@ class Messenger:
         confirm: Callable[[], Awaitable[None]],
         retry_s: tuple[float, ...] = RETRY_S,
         clock: Callable[[], float] = time.monotonic,
+        raise_term: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """Keep the parts; `run` connects."""
+        """Keep the parts; `run` connects. `raise_term`: the Lease's has to be above this one."""
         self.term = term
         self.refused: dict[str, int] = {}
         self.connected = asyncio.Event()
@@ -69,6 +69,7 @@ class Messenger:
         self._complained: set[str] = set()
         self._clock = clock
         self._pace = hellos.HelloPace()
+        self._terms = hellos.TermWitness(raise_term)
 
     async def publish(self, messages: list[Message]) -> None:
         """Hand over retained messages; the newest of a topic wins, and goes in its own place."""
@@ -76,6 +77,11 @@ class Messenger:
             self._pending.pop(message.topic, None)
             self._pending[message.topic] = message.payload
         self._wake.set()
+
+    async def renew(self, term: int) -> None:
+        """Say everything again, in a higher term."""
+        self.term = term
+        await self._publish_all()
 
     async def forget(self, meter: Meter) -> None:
         """Remove every retained message of a deleted meter.
@@ -167,12 +173,8 @@ class Messenger:
             self._wake.clear()
             while self._pending:
                 batch = list(islice(self._pending.items(), BATCH))
-                await asyncio.gather(
-                    *(
-                        client.publish(topic, payload, qos=1, retain=True)
-                        for topic, payload in batch
-                    )
-                )
+                sending = (client.publish(name, said, qos=1, retain=True) for name, said in batch)
+                await asyncio.gather(*sending)
                 for topic, payload in batch:
                     if self._pending.get(topic) == payload:
                         del self._pending[topic]
@@ -182,8 +184,6 @@ class Messenger:
             payload = message.payload if isinstance(message.payload, bytes) else b""
             try:
                 await self._hear(str(message.topic), payload)
-            except (ValueError, RecursionError, RemoteProtocolError) as error:
-                self._refuse(error)
             except Exception as error:  # noqa: BLE001 - counted by its type; ends no operator
                 self._refuse(error)
 
@@ -204,6 +204,7 @@ class Messenger:
             state = parse_state(found.epoch, payload)
             self._cache.states.setdefault(found.device, {})[found.epoch] = state
             if meter is not None:
+                self._terms.hear(state.term, self.term, self._clock())
                 self._look(meter.key)
         elif found.channel == "hello" and meter is not None:
             hello = hellos.open_hello(self._fleet, meter, payload)

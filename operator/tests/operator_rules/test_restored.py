@@ -1,0 +1,73 @@
+"""Rules for a cluster that was put back, and for twins that wait to be taken from.
+
+Each was found by the simulation of handovers.
+"""
+
+import copy
+
+from meter_operator.desired import parse_meter
+from meter_operator.handover import Patience
+from meter_operator.observed import Observed, Pod, TwinState
+from meter_operator.succession import Succession
+
+from .street import NAMESPACE
+
+DEVICE = "house-1"
+
+
+async def test_a_twin_of_a_status_that_was_lost_may_still_act_so_the_next_one_waits(operator):
+    operator.add_meter()
+    operator.cache.raise_witness(DEVICE, 3, 5)
+    await operator.settle()
+    assert operator.status()["epoch"] == 4
+    assert operator.status()["authorityWaitSeconds"] == 120
+
+
+async def test_the_first_twin_ever_does_not_wait(operator):
+    operator.add_meter()
+    await operator.settle()
+    assert "authorityWaitSeconds" not in operator.status()
+
+
+async def test_a_status_put_back_right_after_a_decision_is_not_taken_for_the_decision(operator):
+    operator.add_meter()
+
+    def put_back(when, method, path):
+        if when == "after" and method == "PATCH" and path.endswith("/status"):
+            operator.cluster.fault = lambda *_: None
+            row = ("smartmeters", NAMESPACE, DEVICE)
+            operator.cluster._version += 1
+            before = copy.deepcopy(operator.cluster.objects[row])
+            operator.cluster._store(row, before | {"status": {}})
+            operator.sync()
+
+    operator.cluster.fault = put_back
+    await operator.settle()
+    assert operator.status()["epoch"] == 2
+
+
+def pod(epoch):
+    return Pod(
+        name=f"{DEVICE}-e{epoch}", uid=str(epoch), epoch=epoch, phase="Running", ready=True,
+        deleting=False, node="", spec_hash="", template_hash="", version="",
+        certificate_not_after="", message="",
+    )  # fmt: skip
+
+
+async def test_the_time_to_take_from_an_older_twin_runs_only_while_somebody_takes(operator):
+    operator.add_meter()
+    await operator.settle()
+    succession = Succession(None, None, None, bytes, Patience())
+    meter = parse_meter(operator.meter())
+
+    def ages(now_s, *, online):
+        states = {1: TwinState(1, online)} if online is not None else {}
+        observed = Observed(meter, pods=(pod(1), pod(9)), states=states)
+        return succession.clock(observed, now_s).older_s
+
+    assert ages(0, online=None) == {}
+    assert ages(5000, online=False) == {}
+    assert ages(6000, online=True) == {9: 0}
+    assert ages(6599, online=True) == {9: 599}
+    assert ages(6600, online=False) == {}
+    assert ages(6700, online=True) == {9: 0}
