@@ -110,6 +110,11 @@ class Reconciler:
             again = await self._look(key)
         return again
 
+    def forget(self, gone: Meter) -> None:
+        """Forget a SmartMeter that was deleted."""
+        self._succession.forget(gone.uid)
+        self._allocated = {row for row in self._allocated if row[0] != gone.uid}
+
     def pause_s(self, key: Key) -> float | None:
         """Return when to look again though nothing happens: deadlines pass by themselves."""
         meter = self._cache.meters.get(key)

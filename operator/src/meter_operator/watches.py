@@ -5,6 +5,7 @@ operator restart with nothing to do costs no API write. Retries are the work que
 """
 
 import time
+from collections.abc import Callable
 from typing import Any, cast
 
 import kopf
@@ -23,8 +24,11 @@ WATCH_SERVER_S = 300
 class Watches:
     """Registers handlers that feed the cache and the queue."""
 
-    def __init__(self, cache: Cache, queue: WorkQueue, messenger: Messenger) -> None:
-        """Keep the parts."""
+    def __init__(
+        self, cache: Cache, queue: WorkQueue, messenger: Messenger, forget: Callable[[Meter], None]
+    ) -> None:
+        """Keep the parts; `forget` is told of each SmartMeter that is gone."""
+        self._forget = forget
         self._cache = cache
         self._queue = queue
         self._messenger = messenger
@@ -63,6 +67,7 @@ class Watches:
 
     async def meter_gone(self, gone: Meter) -> None:
         """Clear the broker of a deleted meter, or give the device to the next resource."""
+        self._forget(gone)
         if self._cache.owner_of(gone.device) is None:
             await self._messenger.forget(gone)
         elif gone.epoch:

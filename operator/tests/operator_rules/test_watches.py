@@ -28,7 +28,9 @@ async def again(operator):
     async def forget(meter):
         gone.append(meter.uid)
 
-    watches = Watches(operator.cache, WorkQueue(), SimpleNamespace(forget=forget))
+    watches = Watches(
+        operator.cache, WorkQueue(), SimpleNamespace(forget=forget), operator.reconciler.forget
+    )
     operator.add_meter()
     await operator.settle()
     old = copy.deepcopy(operator.meter())
@@ -70,7 +72,9 @@ async def test_a_sweep_sees_that_a_resource_was_declared_again(again):
 
 
 async def test_the_next_resource_of_a_device_begins_above_the_one_before(operator):
-    watches = Watches(operator.cache, WorkQueue(), SimpleNamespace(forget=None))
+    watches = Watches(
+        operator.cache, WorkQueue(), SimpleNamespace(forget=None), operator.reconciler.forget
+    )
     operator.add_meter()
     await operator.settle()
     operator.delete_pod("house-1-e1")
@@ -83,3 +87,19 @@ async def test_the_next_resource_of_a_device_begins_above_the_one_before(operato
     operator.sync()
     await operator.settle("copy")
     assert (operator.status("copy")["epoch"], operator.status("copy")["ownerCounter"]) == (3, 3)
+
+
+async def test_of_a_deleted_meter_nothing_is_remembered(operator):
+    operator.restart(handover=True)
+    operator.add_meter()
+    await operator.settle()
+    operator.set_pod("house-1-e1")
+    operator.change_meter(capturePeriodSeconds=300)
+    await operator.settle()
+    succession = operator.reconciler._succession
+    assert succession._since
+    assert operator.status()["handover"]
+    operator.reconciler.forget(operator.cache.meters[Key("street", "house-1")])
+    tables = (succession._since, succession._announced, succession._addresses)
+    assert not any(tables)
+    assert not operator.reconciler._allocated
