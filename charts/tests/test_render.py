@@ -201,6 +201,7 @@ def test_the_operator_lists_nodes_only_if_it_may_watch_them(render, settings, ma
     (container,) = operator["spec"]["template"]["spec"]["containers"]
     env = {entry["name"]: entry.get("value") for entry in container["env"]}
     assert env["METERTWIN_WATCH_NODES"] == str(made).lower()
+    assert env["METERTWIN_HANDOVER"] == "true"
     assert [m for m in manifests if m["kind"] == "ClusterRoleBinding"] == [] or made
 
 

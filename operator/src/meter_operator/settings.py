@@ -27,7 +27,7 @@ class Settings:
     http_port: int = 8080
     holder: str = ""
     watch_nodes: bool = True
-    handover: bool = False
+    handover: bool = True
 
     @property
     def image_repository(self) -> str:
@@ -78,6 +78,6 @@ def load_settings() -> Settings:
         trust=Path(os.environ.get("METERTWIN_TRUST", "/var/run/metertwin/trust/ca.crt")),
         http_port=http_port,
         watch_nodes=os.environ.get("METERTWIN_WATCH_NODES", "true") != "false",
-        handover=os.environ.get("METERTWIN_HANDOVER", "false") == "true",
+        handover=os.environ.get("METERTWIN_HANDOVER", "true") != "false",
         holder=f"{pod}-{uuid.uuid4().hex[:8]}",
     )

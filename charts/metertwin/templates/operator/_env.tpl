@@ -18,6 +18,8 @@
   value: {{ include "metertwin.fullname" . }}-twin
 - name: METERTWIN_WATCH_NODES
   value: {{ .Values.operator.watchNodes | quote }}
+- name: METERTWIN_HANDOVER
+  value: {{ .Values.operator.handover | quote }}
 - name: METERTWIN_LOG_LEVEL
   value: {{ .Values.operator.logLevel | quote }}
 {{- end }}
