@@ -28,6 +28,10 @@ MOST_AHEAD = 1 << 16
 ANSWER_S = 5.0
 TAKEOVER_S = 600.0
 KEY_VERSIONS = 8
+# Terms count the operator's restarts. With these bounds a twin in foreign hands takes a year and
+# more to use up the numbers.
+TERMS_AHEAD = 1 << 10
+TERM_PAUSE_S = 10.0
 NEVER_S = float("-inf")
 
 
@@ -137,7 +141,7 @@ class TermWitness:
     """Twins that remember a higher term than ours: the Lease was restored from a backup.
 
     Their gates would refuse every word of this operator, so its term has to rise above theirs. A
-    twin may be in foreign hands too: within the same bounds as what meters say.
+    twin may be in foreign hands too, so only within bounds.
     """
 
     def __init__(self, raise_above: Callable[[int], None]) -> None:
@@ -147,7 +151,7 @@ class TermWitness:
 
     def hear(self, theirs: int, ours: int, now_s: float) -> None:
         """Take the term that a twin's state names."""
-        if not ours < theirs <= ours + MOST_AHEAD or now_s < self._raised_s + TAKEOVER_S:
+        if not ours < theirs <= ours + TERMS_AHEAD or now_s < self._raised_s + TERM_PAUSE_S:
             return
         self._raised_s = now_s
         self._raise_above(theirs)
