@@ -88,6 +88,6 @@ def _unseen() -> Any:
     return MeterError(
         f"the operator has said nothing about this change for {UNSEEN_S:g} s",
         field="status.observedGeneration",
-        remedy="see the operator's log; an older operator, or one with METERTWIN_HANDOVER=false,"
+        remedy="see the operator's log; an older operator, or one with `operator.handover: false`,"
         " does not roll out profiles",
     )

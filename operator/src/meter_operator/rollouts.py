@@ -121,9 +121,9 @@ class Rollouts:
         if not due:
             return
         self._forget_reservations(now_s)
-        groups: dict[Key, list[Meter]] = {key: [] for key in due}
+        groups: dict[tuple[str, str], list[Meter]] = {key: [] for key in due}
         for meter in self._cache.meters.values():
-            group = groups.get(Key(meter.key.namespace, meter.spec.get("profile", "")))
+            group = groups.get((meter.key[0], meter.spec["profile"]))
             if group is not None and not meter.deleting:
                 group.append(meter)
         for key in sorted(due):
