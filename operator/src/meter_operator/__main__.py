@@ -91,7 +91,8 @@ class Process:
             raise_term=lease.raise_above,
         )
         events = self.events = Events(cluster)
-        rollouts = Rollouts(self.cache, cluster, self.queue.add)
+        hears = self.messenger.connected.is_set
+        rollouts = Rollouts(self.cache, cluster, self.queue.add, hears=hears)
         self.rollouts = rollouts if self.settings.handover else None
         self.reconciler = Reconciler(
             self.cache,

@@ -72,8 +72,14 @@ class Rollouts:
         look: Callable[[Key], None],
         *,
         clock: Callable[[], float] = time.time,
+        hears: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`look` asks for a reconcile of a meter; `clock` gives seconds since 1970."""
+        """`look` asks for a reconcile of a meter; `clock` gives seconds since 1970.
+
+        `hears`: whether this process has a session with the broker. What it has heard before says
+        nothing of now, and no handover could be led to its end.
+        """
+        self._hears = hears
         self._cache = cache
         self._cluster = cluster
         self._look = look
@@ -105,7 +111,8 @@ class Rollouts:
     def reserve(self, meter: Meter) -> None:
         """Note that a meter begins now, before anything is awaited; its permit is used up."""
         key = Key(meter.key.namespace, meter.spec["profile"])
-        permit = self._courses[key].permits.pop(meter.key, None)
+        course = self._courses.get(key)
+        permit = course.permits.pop(meter.key, None) if course else None
         if permit is None:
             permit = self._reserved[meter.key].permit
         now_s = self._time_s()
@@ -171,7 +178,7 @@ class Rollouts:
         said = (self._cache.profile_bodies.get(key) or {}).get("status") or {}
         # Failures count from when status says that it began: nothing begins before it does.
         known = said.get("target") == target.content and said.get("startedAt") == started
-        self._offer(course, outlook if known else None, now_s)
+        self._offer(course, outlook if known and self._hears() else None, now_s)
 
     def _course(self, key: Key, body: Json) -> Course:
         """Return the profile's course, with members for what it says now."""

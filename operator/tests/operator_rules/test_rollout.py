@@ -3,13 +3,16 @@
 import math
 import random
 import time
+from pathlib import Path
 
 import pytest
-from meter_operator.rollout import BY_USER, TOO_MANY_FAILURES, Policy
+import yaml
+from meter_operator.rollout import BY_USER, TOO_MANY_FAILURES, Policy, parse_policy
 
 from .simulated_fleet import Fleet, patient
 
 SEEDS = range(2)
+CRD = Path(__file__).resolve().parents[3] / "crds" / "twinprofiles.metertwin.io.yaml"
 
 
 def once(share, seed):
@@ -17,6 +20,15 @@ def once(share, seed):
     chosen = random.Random(seed).sample(range(10_000), int(10_000 * share))
     names = {f"m{number}" for number in chosen}
     return lambda name, target, tries: target != "v1" and name in names and tries < 2
+
+
+def test_what_a_profile_leaves_out_is_what_its_resource_has_as_default():
+    (crd,) = yaml.safe_load(CRD.read_text())["spec"]["versions"]
+    spec = crd["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    fields = spec["rollout"]["properties"]
+    defaults = {name: row["default"] for name, row in fields.items() if "default" in row}
+    assert parse_policy({"rollout": defaults}) == parse_policy({}) == Policy()
+    assert len(fields) == len(Policy._fields)
 
 
 def test_ten_thousand_meters_are_updated_in_waves_though_some_fail_at_first():

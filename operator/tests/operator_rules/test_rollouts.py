@@ -270,6 +270,17 @@ async def test_nothing_begins_while_the_broker_is_away(street):
     assert street.profile_condition("Progressing") == ("True", "WaitingForMeters")
 
 
+async def test_nothing_begins_while_the_operator_itself_does_not_hear_the_broker(street):
+    await street.populate(2)
+    street.rollouts._hears = lambda: False
+    street.change_profile(twin=version("0.2.0"))
+    await street.step(1)
+    assert street.under_way() == []
+    street.rollouts._hears = lambda: True
+    await street.step(1)
+    assert len(street.under_way()) == 1
+
+
 async def test_a_paused_profile_begins_nothing_even_with_a_permit(street):
     await street.populate(2)
     street.change_profile(twin=version("0.2.0"))
