@@ -1,6 +1,6 @@
 """A kubectl for tests: objects are files of FAKE_CLUSTER, a port-forward is an HTTP server.
 
-`<kind>.<name>.json` are objects, `twin.json` maps request paths to answers, `calls` collects the
+`<kind>.<name>.json` are objects, `twin.json` (or `twin.<pod>.json`) maps request paths to answers, `calls` collects the
 command lines and `created.json` what was written; a file `create is forbidden` (or apply) has it
 refused, and with `kubectl says` every call fails with that text. `patch` keeps its body in
 `patched.json`; from then on `then.<kind>.<name>.json`, a list, says what each further look sees.
@@ -23,7 +23,9 @@ class Twin(http.server.BaseHTTPRequestHandler):
         with (FOLDER / "requests").open("a") as file:
             file.write(self.path + "\n")
         unknown = [404, {"error": {"field": "path", "message": "is unknown", "remedy": "none"}}]
-        answers = json.loads((FOLDER / "twin.json").read_text())
+        pod = next(word for word in sys.argv if word.startswith("pod/"))
+        own = FOLDER / f"twin.{pod.removeprefix('pod/')}.json"
+        answers = json.loads((own if own.exists() else FOLDER / "twin.json").read_text())
         status, body = answers.get(self.path, unknown)
         data = json.dumps(body).encode()
         self.send_response(status)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from kubectl_meter import __version__
+from kubectl_meter.cli_exchange import exchange
 from kubectl_meter.cli_provision import provision
 from kubectl_meter.cli_rollout import pause, resume, rollback, upgrade
 from kubectl_meter.cluster import Cluster
@@ -213,7 +214,7 @@ def handovers(cluster: Cluster, *, name: str, output: str) -> None:
         click.echo(handovers_table(rows))
 
 
-for command in (provision, upgrade, rollback, pause, resume):
+for command in (provision, upgrade, rollback, pause, resume, exchange):
     program.add_command(command)
 
 

@@ -1,0 +1,131 @@
+"""A device of a metering point is exchanged for another: what is checked, changed and kept. Pure.
+
+The metering point moves from the old SmartMeter to the new one; the final register reading of the
+one and the first of the other are what settles the bill across the exchange. The old resource keeps
+its twin and all its readings, paused, until somebody deletes it. Every step can be repeated: what
+the old resource had is noted in its annotation before the new one gets it. Neighbour:
+`cli_exchange` (asks and writes).
+"""
+
+import json
+from typing import Any, NamedTuple
+
+from meter_wire.names import ANNOTATION_PAUSED, GROUP
+
+from kubectl_meter.errors import MeterError
+from kubectl_meter.tables import format_register, format_table, register_name
+
+Json = dict[str, Any]
+REPLACED_BY = f"{GROUP}/replaced-by"
+POINT_BEFORE = f"{GROUP}/metering-point-before"
+_ENERGY = tuple(f"1-0:{kind}.8.{rate}*255" for kind in (1, 2, 3, 4) for rate in range(5))
+
+
+class Exchange(NamedTuple):
+    """Two SmartMeters and the metering point that moves; `begun`: the old one has let go of it."""
+
+    old: Json
+    new: Json
+    point: Json
+    begun: bool
+
+
+def device_of(meter: Json) -> str:
+    """Return the device of a SmartMeter."""
+    return str(meter["spec"].get("device") or meter["metadata"]["name"])
+
+
+def plan_exchange(old: Json, new: Json) -> Exchange:
+    """Return what is to be done.
+
+    Raises:
+        MeterError: the same one twice, or the old one was exchanged for another already.
+    """
+    first, second = old["metadata"]["name"], new["metadata"]["name"]
+    if first == second:
+        raise MeterError(
+            f"{first} cannot be exchanged for itself", field="NEW",
+            remedy="declare the new device as a SmartMeter of its own and name that",
+        )  # fmt: skip
+    notes = old["metadata"].get("annotations") or {}
+    successor = notes.get(REPLACED_BY)
+    if successor not in {None, second}:
+        raise MeterError(
+            f"{first} was exchanged for {successor} already", field="OLD",
+            remedy=f"exchange {successor} instead",
+        )  # fmt: skip
+    begun = successor == second
+    point = json.loads(notes[POINT_BEFORE]) if begun else old["spec"]["meteringPoint"]
+    return Exchange(old, new, point, begun)
+
+
+def patch_of_old(exchange: Exchange) -> Json:
+    """Return the merge patch that takes the metering point from the old SmartMeter."""
+    before = exchange.point
+    point = dict.fromkeys(before) | {
+        "id": f"removed-{before['id']}"[:64],
+        "scheme": "Other",
+        "timezone": before.get("timezone"),
+    }
+    notes = {
+        REPLACED_BY: exchange.new["metadata"]["name"],
+        POINT_BEFORE: json.dumps(before, sort_keys=True),
+        ANNOTATION_PAUSED: "true",
+    }
+    version = exchange.old["metadata"].get("resourceVersion")
+    return {
+        "metadata": {"annotations": notes, "resourceVersion": version},
+        "spec": {"meteringPoint": point},
+    }
+
+
+def patch_of_new(exchange: Exchange) -> Json:
+    """Return the merge patch that gives the metering point to the new SmartMeter."""
+    present = exchange.new["spec"].get("meteringPoint") or {}
+    version = exchange.new["metadata"].get("resourceVersion")
+    return {
+        "metadata": {"resourceVersion": version},
+        "spec": {"meteringPoint": dict.fromkeys(present) | exchange.point},
+    }
+
+
+def build_protocol(exchange: Exchange, final: Json, first: Json, now: str) -> Json:
+    """Return the record of an exchange; `final`, `first`: answers of `/v1/registers`."""
+    return {
+        "meteringPoint": exchange.point["id"],
+        "exchangedAt": now,
+        "old": _reading(exchange.old, final),
+        "new": _reading(exchange.new, first),
+    }
+
+
+def _reading(meter: Json, document: Json) -> Json:
+    registers = document.get("registers") or {}
+    return {
+        "meter": meter["metadata"]["name"],
+        "device": device_of(meter),
+        "source": "metered" if document.get("source") == "metered" else "stored",
+        "time": document.get("time"),
+        "status": document.get("status") or [],
+        "registers": {code: registers[code] for code in _ENERGY if code in registers},
+    }
+
+
+def format_protocol(protocol: Json) -> str:
+    """Return the record for people: a line for each device, then the registers of both."""
+    old, new = protocol["old"], protocol["new"]
+    lines = [f"Metering point {protocol['meteringPoint']}, exchanged {protocol['exchangedAt']}"]
+    for name, one in (("final", old), ("first", new)):
+        how = "asked from the meter" if one["source"] == "metered" else "the last one stored"
+        status = ", ".join(one["status"]) or "valid"
+        lines.append(
+            f"{name}: {one['meter']}, device {one['device']}, {one['time']}, {how}, {status}"
+        )
+    rows = []
+    for code in sorted(old["registers"].keys() | new["registers"].keys()):
+        found = [one["registers"].get(code) for one in (old, new)]
+        cells = [format_register(code, item) if item else ("", "") for item in found]
+        unit = cells[0][1] or cells[1][1]
+        rows.append((code, cells[0][0], cells[1][0], unit, register_name(code)))
+    table = format_table(("REGISTER", "FINAL:", "FIRST:", "UNIT", "NAME"), rows)
+    return "\n".join([*lines, "", table])

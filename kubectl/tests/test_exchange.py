@@ -1,0 +1,140 @@
+"""exchange: a metering point gets another device."""
+
+import json
+
+import pytest
+
+POINT = {
+    "id": "541448860000000004",
+    "scheme": "EAN",
+    "timezone": "Europe/Brussels",
+    "feeder": "f-1",
+}
+SPARE = {"id": "store-17", "scheme": "Other", "locality": "shelf"}
+
+
+def meter(name, point, **notes):
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": "demo",
+            "resourceVersion": "7",
+            "annotations": notes,
+        },
+        "spec": {"device": f"{name}-device", "profile": "household", "meteringPoint": point},
+        "status": {"epoch": 1, "twin": {"pod": f"{name}-pod"}},
+    }
+
+
+def registers(name, source, energy):
+    return {
+        "device": f"{name}-device", "source": source, "time": "2026-06-14T07:30:00Z", "status": [],
+        "registers": {
+            "1-0:1.8.0*255": {"value": energy, "unit": "Wh"},
+            "1-0:32.7.0*255": {"value": 230, "unit": "V"},
+        },
+    }  # fmt: skip
+
+
+class Shelf:
+    """Two meters of a fake cluster."""
+
+    def __init__(self, world):
+        self.world = world
+        self.run = world.run
+        world.put("smartmeters", "old", meter("old", POINT))
+        world.put("smartmeters", "new", meter("new", SPARE))
+        self.answer("old", "cached", 1_234_567)
+        self.answer("new", "metered", 12)
+
+    def answer(self, name, source, energy, **changes):
+        document = registers(name, source, energy) | changes
+        path = self.world.folder / f"twin.{name}-pod.json"
+        path.write_text(json.dumps({"/v1/registers?live=1&timeout=5": [200, document]}))
+
+    def patches(self):
+        """Return what was written, in its order."""
+        found = []
+        for line in self.world.lines("calls"):
+            if line.split(" ", 1)[0] == "patch":
+                words = line.split(" ", 5)
+                found.append((words[2], json.loads(line.split(" -p ", 1)[1])))
+        return found
+
+
+@pytest.fixture
+def shelf(world):
+    return Shelf(world)
+
+
+def test_the_metering_point_moves_and_both_readings_are_told(shelf):
+    done = shelf.run("exchange", "old", "new", "-o", "json")
+    assert (done.returncode, done.stderr) == (0, "")
+    record = json.loads(done.stdout)
+    assert record["meteringPoint"] == POINT["id"]
+    assert record["old"]["registers"] == {"1-0:1.8.0*255": {"value": 1_234_567, "unit": "Wh"}}
+    assert record["new"]["registers"] == {"1-0:1.8.0*255": {"value": 12, "unit": "Wh"}}
+    assert (record["old"]["source"], record["new"]["source"]) == ("stored", "metered")
+    (first, old), (second, new) = shelf.patches()
+    assert (first, second) == ("old", "new")
+    point = old["spec"]["meteringPoint"]
+    assert point == {"id": f"removed-{POINT['id']}", "scheme": "Other", "feeder": None,
+                     "timezone": "Europe/Brussels"}  # fmt: skip
+    notes = old["metadata"]["annotations"]
+    assert notes["metertwin.io/replaced-by"] == "new"
+    assert notes["metertwin.io/paused"] == "true"
+    assert json.loads(notes["metertwin.io/metering-point-before"]) == POINT
+    assert new["spec"]["meteringPoint"] == POINT | {"locality": None}
+    assert old["metadata"]["resourceVersion"] == new["metadata"]["resourceVersion"] == "7"
+
+
+def test_no_register_value_is_written_into_the_cluster(shelf):
+    shelf.run("exchange", "old", "new")
+    assert len(shelf.patches()) == 2
+    assert "1234567" not in json.dumps(shelf.patches())
+
+
+def test_people_see_both_readings_beside_each_other(shelf):
+    done = shelf.run("exchange", "old", "new", "--dry-run")
+    assert done.returncode == 0
+    assert "final: old, device old-device, 2026-06-14T07:30:00Z, the last one stored" in done.stdout
+    assert (
+        "first: new, device new-device, 2026-06-14T07:30:00Z, asked from the meter" in done.stdout
+    )
+    assert shelf.patches() == []
+
+
+def test_what_was_broken_off_in_the_middle_is_gone_on_with(shelf):
+    notes = {"metertwin.io/replaced-by": "new",
+             "metertwin.io/metering-point-before": json.dumps(POINT)}  # fmt: skip
+    removed = {"id": f"removed-{POINT['id']}", "scheme": "Other"}
+    shelf.world.put("smartmeters", "old", meter("old", removed, **notes))
+    done = shelf.run("exchange", "old", "new", "-o", "json")
+    assert json.loads(done.stdout)["meteringPoint"] == POINT["id"]
+    ((name, patch),) = shelf.patches()
+    assert (name, patch["spec"]["meteringPoint"]["id"]) == ("new", POINT["id"])
+
+
+@pytest.mark.parametrize(
+    ("prepare", "words", "field", "text"),
+    [
+        (lambda _: None, ("old", "old"), "NEW", "itself"),
+        (lambda shelf: shelf.answer("new", "cached", 12), ("old", "new"), "NEW", "first reading"),
+        (lambda _: None, ("old", "new", "--live"), "--live", "does not answer"),
+        (lambda shelf: shelf.answer("old", "cached", 1, registers={}), ("old", "new"), "OLD", "no reading"),
+        (
+            lambda shelf: shelf.world.put(
+                "smartmeters", "old", meter("old", SPARE, **{"metertwin.io/replaced-by": "third"})
+            ),
+            ("old", "new"), "OLD", "third",
+        ),
+    ],
+    ids=["itself", "new is silent", "old must answer", "nothing stored", "exchanged already"],
+)  # fmt: skip
+def test_nothing_is_changed_when_something_is_missing(shelf, prepare, words, field, text):
+    prepare(shelf)
+    done = shelf.run("exchange", *words)
+    assert done.returncode == 1
+    assert text in done.stderr
+    assert field in done.stderr
+    assert shelf.patches() == []
