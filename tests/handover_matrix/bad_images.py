@@ -24,10 +24,14 @@ with tempfile.TemporaryDirectory() as folder:
 """
 
 
+def is_ours():
+    """Whether this is the cluster of `tools/cluster`, whose parts are processes of this machine."""
+    return run(CLUSTER, "kubeconfig", check=False).stdout.strip() == environment()["KUBECONFIG"]
+
+
 def is_possible():
     """Whether archives can be brought to this cluster."""
-    ours = run(CLUSTER, "kubeconfig", check=False).stdout.strip()
-    return ours == environment()["KUBECONFIG"] and (ROOT / "build/images/twin.tar").exists()
+    return is_ours() and (ROOT / "build/images/twin.tar").exists()
 
 
 def load(tag):

@@ -67,11 +67,12 @@ class OperatorKilled(Fault):
             (self.pod,) = [row for row in rows if "deletionTimestamp" not in row["metadata"]]
             assert is_pod_ready(self.pod)
             self.process = find_process(self.pod)
-            return True
+            return self.process
 
-        until(find, "one operator")
-        if self.process is None:
-            raise UnsuitedError(ELSEWHERE)
+        try:
+            until(find, "one operator, and its process", 90)
+        except AssertionError as error:
+            raise UnsuitedError(f"{ELSEWHERE} ({error})") from error
 
     def inflict(self):
         _kill(self.process)

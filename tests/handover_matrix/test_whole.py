@@ -81,12 +81,21 @@ def replace(watcher, twin):
 
 @pytest.fixture
 def house(street):
-    """Return the watcher; the house has a stock twin afterwards."""
-    until(lambda: is_ready(HOUSE), "ready")
+    """Return the watcher; the house has a stock twin before and afterwards."""
+    go_back()
     yield street
+    go_back()
+
+
+def go_back():
     patch = json.dumps({"spec": {"twin": None}})
     kubectl("patch", "smartmeter", HOUSE, "--type=merge", "-p", patch)
-    until(lambda: is_ready(HOUSE), "the stock twin", 400)
+
+    def is_stock():
+        meter = get("smartmeter", HOUSE)
+        return is_ready(HOUSE) and not meter["status"].get("handover")
+
+    until(is_stock, "the stock twin", 400)
 
 
 def is_carried(watcher):

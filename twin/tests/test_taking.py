@@ -2,7 +2,7 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from meter_twin.taking import AskCoverage, AskEntries, Donor, Taker, Told
+from meter_twin.taking import HURRY_MS, TAIL_MS, AskCoverage, AskEntries, Donor, Taker, Told
 from meter_wire.coverage import (
     BLOCK,
     Coverage,
@@ -171,6 +171,30 @@ def test_a_donor_that_fails_is_asked_again_with_growing_pauses():
         now_ms = taker.next_ms
     assert pauses == [1000, 2000, 4000, 8000, 15_000, 15_000]
     assert not taker.is_settled
+
+
+def test_a_decision_is_followed_by_quick_questions_for_a_moment():
+    donor, mine = filled(range(1, 10)), filled(range(1, 10))
+    taker = Taker(mine)
+    taker.assign([DONOR])
+    serve(taker, donor, mine, 0)
+    assert taker.next_ms == TAIL_MS
+    taker.hurry(10)
+    now_ms, pauses = 10, []
+    for _ in range(14):
+        assert taker.next_request(now_ms - 1) is None
+        serve(taker, donor, mine, now_ms)
+        pauses.append(taker.next_ms - now_ms)
+        now_ms = taker.next_ms
+    assert pauses == [HURRY_MS] * 10 + [TAIL_MS] * 4
+
+
+def test_a_donor_that_fails_is_not_asked_more_often_because_of_a_decision():
+    taker = Taker(MemoryShelf())
+    taker.assign([DONOR])
+    taker.failed(taker.next_request(0), 0)
+    taker.hurry(10)
+    assert taker.next_ms == TAIL_MS
 
 
 def test_a_failed_commit_is_fetched_again():

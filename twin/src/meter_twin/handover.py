@@ -87,8 +87,8 @@ class Handover:
                 return
             self._roles = self._build()
             self._begun.set()
-        self._roles.succession.control(record)
-        self._roles.successor.control()
+        decided = self._roles.succession.control(record)
+        self._roles.successor.control(decided=decided)
 
     @property
     def may_feed(self) -> bool:

@@ -47,14 +47,18 @@ class Succession:
         self._record: ControlRecord | None = None
         self._root = b""
 
-    def control(self, record: ControlRecord) -> None:
-        """Obey a control record; what has to be durable is durable already."""
+    def control(self, record: ControlRecord) -> bool:
+        """Obey a control record; what has to be durable is durable already.
+
+        Returns whether it comes from another decision than the one before.
+        """
         before, self._record = self._record, record
         self.taker.assign(Donor(*one) for one in record.donors)
         if record.state in {"frozen", "retired"} and (
             before is None or (before.state, before.attempt) != (record.state, record.attempt)
         ):
             self._root = self._shelf.coverage().root
+        return before is None or before.order != record.order
 
     def tell(self, epoch: int) -> Told:
         """Return what we hold, for the twin of `epoch`.

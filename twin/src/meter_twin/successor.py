@@ -55,8 +55,10 @@ class Successor:
         """Whether the applications may begin."""
         return self._succession.may_feed and self._inheritance.is_done
 
-    def control(self) -> None:
-        """Look again: the control record has said something."""
+    def control(self, *, decided: bool) -> None:
+        """Look again: the control record was read; `decided`: it tells of another decision."""
+        if decided:
+            self._taker.hurry(self._clock())
         self._wake.set()
 
     async def run(self) -> None:

@@ -20,6 +20,8 @@ from meter_wire.coverage import BLOCK, Block, Coverage, Stretch, digest_entries
 from meter_wire.effects import Hole
 
 TAIL_MS = 1_000
+HURRY_MS = 100
+_HURRY_ENDS_MS = 1_000
 _MOST_PAUSE_MS = 15_000
 
 Numbered = tuple[int, bytes]
@@ -108,6 +110,17 @@ class Taker:
         self._work: dict[Donor, _Work] = {}
         self._asked: Request | None = None
         self._importing: tuple[_Work, Block | None] | None = None
+        self._hurry_until_ms = 0
+
+    def hurry(self, now_ms: int) -> None:
+        """Ask often for a moment: something was decided, and somebody is frozen until we know.
+
+        The donor may hear of the decision after us, so once is not enough.
+        """
+        self._hurry_until_ms = now_ms + _HURRY_ENDS_MS
+        for work in self._work.values():
+            if not work.failures:
+                work.due_ms = min(work.due_ms, now_ms)
 
     def assign(self, donors: Iterable[Donor]) -> None:
         """Take from these and no others; what was taken stays."""
@@ -206,7 +219,8 @@ class Taker:
             if stretch.holes:
                 self._importing = (work, None)
                 return [Import(stretch.incarnation, (), stretch.holes)]
-        work.due_ms = now_ms + (0 if work.changed else TAIL_MS)
+        pause_ms = HURRY_MS if now_ms < self._hurry_until_ms else TAIL_MS
+        work.due_ms = now_ms + (0 if work.changed else pause_ms)
         if not work.changed:
             work.covered = Covered(work.told.coverage.root, work.told.frozen, work.told.final)
         work.told = None

@@ -1,0 +1,61 @@
+"""Parts of a successor: what it says in its log, when it hurries."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from meter_twin.handover import Handover
+from meter_twin.succession import Succession
+from meter_twin.successor import Successor
+from meter_twin.taking import Covered
+from meter_wire.control import ControlRecord, Peer
+
+ROOT = bytes(16)
+
+
+def test_each_step_of_a_taking_over_is_logged_once(capsys):
+    taker = SimpleNamespace(covered={})
+    succession, host = SimpleNamespace(taker=taker), SimpleNamespace(beginners=[])
+    successor = Successor(succession, None, None, None, host, None, None, None)
+    successor._say()
+    for covered in (
+        Covered(ROOT, "", final=False),
+        Covered(b"another tail", "", final=False),
+        Covered(ROOT, "attempt", final=False),
+        Covered(ROOT, "", final=True),
+    ):
+        taker.covered = {7: covered}
+        successor._say()
+        successor._say()
+    rows = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(row["what"], row["epoch"], row["state"]) for row in rows] == [
+        ("older twin covered", 7, "active"),
+        ("older twin covered", 7, "frozen"),
+        ("older twin covered", 7, "retired"),
+    ]
+
+
+def build_record(term, counter, donors=()):
+    return ControlRecord(2, bytes(16), "candidate", term, counter, "attempt", (), donors, 0)
+
+
+def test_a_record_that_is_read_again_is_no_decision():
+    succession = Succession(bytes(16), None)
+    records = [build_record(1, 5), build_record(1, 5), build_record(1, 6), build_record(2, 6)]
+    assert [succession.control(one) for one in records] == [True, False, True, True]
+
+
+@pytest.mark.parametrize(("counters", "hurries"), [([5, 6], 2), ([5, 5, 5], 1)])
+def test_each_decision_makes_a_successor_hurry(counters, hurries):
+    asked = []
+    taker = SimpleNamespace(covered={}, hurry=asked.append)
+    succession, host = Succession(bytes(16), None), SimpleNamespace(beginners=[])
+    succession.taker = SimpleNamespace(assign=lambda _: None, hurry=asked.append)
+    successor = Successor(
+        SimpleNamespace(taker=taker), None, None, None, host, None, None, lambda: 77
+    )
+    handover = Handover(SimpleNamespace(store=None), None, None, None)
+    handover._roles = SimpleNamespace(succession=succession, successor=successor)
+    for counter in counters:
+        handover.control(build_record(1, counter, (Peer(1, bytes(16), "10.0.0.1:8443"),)))
+    assert asked == [77] * hurries
