@@ -26,7 +26,7 @@ from meter_operator.observed import ANNOTATION_PROFILE_HASH, Pod
 from meter_operator.volume import EMPTY_DIR_SIZE
 
 # Raise it when the pod's template below changes: running twins keep theirs, new epochs get this.
-TEMPLATE_REVISION = 3
+TEMPLATE_REVISION = 4
 USER = 65532
 MANAGER = "metertwin-operator"
 TWIN_ACCOUNT = "metertwin-twin"
@@ -146,7 +146,8 @@ def _container(desired: Desired, epoch: int, pull_policy: str) -> Json:
         ],
         # Ready within a second of being so, without asking so often later. The long patience is for
         # a broker that is away: a twin that cannot reach it is not restarted for that.
-        "startupProbe": _probe("/readyz", 1, STARTUP_S),
+        # Asked at once, every healthy start would warn that it is not ready yet.
+        "startupProbe": {"initialDelaySeconds": 1, **_probe("/readyz", 1, STARTUP_S)},
         "livenessProbe": _probe("/healthz", 20, 3),
         "readinessProbe": _probe("/readyz", 5, 3),
         "resources": desired.resources
