@@ -65,8 +65,8 @@ def deletion(namespace: str, pods: list[str]) -> list[str]:
 def replace_older_twins(target: Target, namespace: str) -> None:
     """Replace the street's twins that run another image than the built one, a few at a time.
 
-    An upgrade of the chart leaves running twins alone. They are deleted and not handed over, because
-    what the street declares names no version; what the meters' rings no longer hold is lost.
+    An upgrade of the chart leaves running twins alone. They are deleted and not handed over,
+    because the street names no version; what the meters' rings no longer hold is lost.
 
     Raises:
         SystemExit: not all were replaced in time.
