@@ -19,6 +19,7 @@ GENERATORS: tuple[tuple[str, str], ...] = (
     ("reference of the resources", "tools/reference/crds.py"),
     ("chart", "tools/chart/generate.py"),
     ("values and roles of the chart", "tools/reference/chart_tables.py"),
+    ("flows of a handover", "tools/reference/handover_flows.py"),
     ("figures of the README", "tools/reference/figures.py"),
 )
 

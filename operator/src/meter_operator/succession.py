@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from meter_operator import decisions
 from meter_operator.desired import Desired, Json, Meter
 from meter_operator.events import Events
+from meter_operator.flows import may_follow
 from meter_operator.handover import (
     ABORT,
     ANNOUNCE,
@@ -142,7 +143,7 @@ class Succession:
             ABORT: lambda: decisions.build_abort(meter, decision.reason, _stamp()),
             FINISH: lambda: decisions.build_finish(meter, decision.reason, _stamp()),
         }.get(decision.verb)
-        if status is None:
+        if status is None or not may_follow(handover.phase, decision.verb):
             return False
         decided = await self._decide(meter, status())
         if decided is not None:

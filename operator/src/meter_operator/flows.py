@@ -1,0 +1,97 @@
+"""The handover as one table: its flows, and which decision leads from which phase to which. Pure.
+
+The flows are those of the paper (Liu et al. 2021, twelve flows), with the commit between the ninth
+and the tenth. `succession` writes no decision that `TRANSITIONS` does not have; the diagrams of
+docs/explanation/handover.md and the rows of tests/handover_matrix are those of `FLOWS`. Neighbour:
+`handover` (when a decision is due).
+"""
+
+from typing import NamedTuple
+
+from meter_operator.handover import (
+    ABORT,
+    COMMIT,
+    COMMITTED,
+    FINISH,
+    FREEZE,
+    FROZEN,
+    PREPARING,
+    TAKE_OVER,
+)
+
+OPERATOR, OLD, NEW, METER, USER = "O", "A", "B", "M", "U"
+PARTIES = {
+    USER: "user",
+    OPERATOR: "operator",
+    OLD: "twin A, serves",
+    NEW: "twin B, candidate",
+    METER: "meter",
+}
+BEGIN, END = "", "Ended"
+
+
+class Flow(NamedTuple):
+    """What one party tells another.
+
+    `phase`: that of `status.handover` meanwhile; `lost`: what follows when it is lost, or its
+    sender ends.
+    """
+
+    number: str
+    sender: str
+    receiver: str
+    text: str
+    phase: str
+    lost: str
+
+
+FLOWS = (
+    Flow("1", METER, OLD, "readings; A acknowledges and releases", BEGIN, "sent again"),
+    Flow("2", OPERATOR, NEW, "ctl candidate, donor A; pod and Secret", PREPARING,
+         "made again; after the deadline B is given up, its epoch burned"),
+    Flow("3", OPERATOR, OLD, "ctl active, taker B", PREPARING, "told again with each session"),
+    Flow("4", NEW, OLD, "coverage? entries of the blocks that differ", PREPARING,
+         "asked again; what is committed stays"),
+    Flow("5", NEW, OLD, "the same each second, until the end", PREPARING, "as 4"),
+    Flow("6", OPERATOR, METER, "owner record: active A, candidate B", PREPARING,
+         "published again at each hello and session"),
+    Flow("7", METER, NEW, "hello", PREPARING, "the meter reads the record again"),
+    Flow("8", METER, NEW, "readings to both; only A's acknowledgement releases", PREPARING,
+         "B has them from A"),
+    Flow("9", OLD, NEW, "frozen for this attempt, root R; B says that it holds R", FROZEN,
+         "said again; after the deadline A goes on"),
+    Flow("commit", OPERATOR, OPERATOR, "status.epoch = B, one compare-and-swap", COMMITTED,
+         "decided again from what both say"),
+    Flow("10", OPERATOR, METER, "owner record: active B; ctl active, ctl retired", COMMITTED,
+         "published again; the decision stands"),
+    Flow("11", NEW, OLD, "coverage? it is final now; the last entries", COMMITTED,
+         "asked again; after a deadline `Lost` is noted"),
+    Flow("12", OPERATOR, OLD, "after the soak: pod, Secret and volume go", END, "tried again"),
+)  # fmt: skip
+
+
+class Transition(NamedTuple):
+    """A decision: from a phase, by a verb of `handover`, to a phase."""
+
+    before: str
+    verb: str
+    after: str
+    when: str
+
+
+TRANSITIONS = (
+    Transition(BEGIN, "Begin", PREPARING, "another twin is wanted, and the one there serves"),
+    Transition(PREPARING, FREEZE, FROZEN, "B covers A, both are connected, the meter spoke to B"),
+    Transition(PREPARING, ABORT, END, "superseded, B lost or refuses, deadline"),
+    Transition(FROZEN, COMMIT, COMMITTED, "A frozen with root R, B holds R"),
+    Transition(FROZEN, ABORT, END, "superseded, B lost or refuses, deadline"),
+    Transition(PREPARING, COMMIT, COMMITTED, "A is gone, B has begun"),
+    Transition(PREPARING, TAKE_OVER, END, "A is gone, B has not begun"),
+    Transition(FROZEN, TAKE_OVER, END, "A is gone, B has not begun"),
+    Transition(COMMITTED, FINISH, END, "soaked, and B has all of A, or A is gone"),
+)
+
+
+def may_follow(phase: str, verb: str) -> bool:
+    """Return whether a decision is one of the table."""
+    return any((row.before, row.verb) == (phase, verb) for row in TRANSITIONS)

@@ -1,0 +1,99 @@
+"""The handover's table: what is decided is in it, what is in it can be decided, the matrix has it."""
+
+import importlib.util
+import inspect
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from meter_operator import flows
+from meter_operator.handover import (
+    ANNOUNCE,
+    COMMITTED,
+    FROZEN,
+    PHASES,
+    PREPARING,
+    WAIT,
+    Handover,
+    Patience,
+    Side,
+    decide,
+)
+from meter_wire.word import Cover, Word
+
+ROOT = Path(__file__).resolve().parents[3]
+IDENTITY = bytes(range(16))
+FIELDS = inspect.signature(Handover).parameters
+words = st.builds(
+    Word,
+    store=st.sampled_from(["", "5e"]),
+    root=st.sampled_from(["", "aa"]),
+    frozen=st.sampled_from(["", IDENTITY.hex()]),
+    retired=st.booleans(),
+    joined=st.booleans(),
+    covers=st.dictionaries(
+        st.just(1),
+        st.builds(
+            Cover, st.sampled_from(["", "aa"]), st.sampled_from(["", IDENTITY.hex()]), st.booleans()
+        ),
+    ),
+    refuses=st.sampled_from(["", "no common version"]),
+)
+sides = st.builds(Side, st.booleans(), st.booleans(), st.just(""), words)
+
+
+def handover(phase):
+    given_here = {"phase": phase, "epoch": 2, "epoch_id": IDENTITY, "key_version": 1, "source": 1,
+                  "spec_hash": "a"}  # fmt: skip
+    return Handover(**{name: given_here.get(name, "") for name in FIELDS})
+
+
+def decided(phase, active, candidate, wanted="a", age_s=0.0, *, commits=False):
+    return decide(
+        handover(phase), active, candidate, wanted=wanted, age_s=age_s, patience=Patience(),
+        offline_commits=commits,
+    )  # fmt: skip
+
+
+@given(
+    st.sampled_from(PHASES), sides, sides, st.sampled_from(["a", "b"]),
+    st.sampled_from([0.0, 31.0, 61.0, 601.0, 10_000.0]), st.booleans(),
+)  # fmt: skip
+def test_what_is_decided_is_in_the_table(phase, active, candidate, wanted, age_s, commits):
+    verb = decided(phase, active, candidate, wanted, age_s, commits=commits).verb
+    assert verb in {WAIT, ANNOUNCE} or flows.may_follow(phase, verb)
+
+
+HOLDS = Word(store="5e", joined=True, covers={1: Cover("aa", IDENTITY.hex(), final=True)})
+SERVES = Side(True, True, "", Word(root="aa", frozen=IDENTITY.hex(), retired=True))
+GONE = Side(exists=False)
+WAYS = {
+    (PREPARING, "Freeze"): (SERVES, Side(True, True, "", HOLDS)),
+    (PREPARING, "Abort"): (SERVES, GONE),
+    (PREPARING, "Commit"): (GONE, Side(True, True, "", HOLDS)),
+    (PREPARING, "TakeOver"): (GONE, GONE),
+    (FROZEN, "Commit"): (SERVES, Side(True, True, "", HOLDS)),
+    (FROZEN, "Abort"): (SERVES, GONE),
+    (FROZEN, "TakeOver"): (GONE, GONE),
+    (COMMITTED, "Finish"): (SERVES, Side(True, True, "", HOLDS)),
+}
+
+
+@pytest.mark.parametrize(("phase", "verb"), WAYS)
+def test_what_is_in_the_table_can_be_decided(phase, verb):
+    age_s = 31.0 if phase == COMMITTED else 0.0
+    assert decided(phase, *WAYS[phase, verb], age_s=age_s).verb == verb
+
+
+def test_each_decision_of_the_table_is_tried_here():
+    rows = {(row.before, row.verb) for row in flows.TRANSITIONS if row.before != flows.BEGIN}
+    assert rows == set(WAYS)
+
+
+def test_the_matrix_on_the_cluster_has_a_row_for_each_flow():
+    path = ROOT / "tests/handover_matrix/flows.py"
+    spec = importlib.util.spec_from_file_location("matrix_flows", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert list(module.FLOWS) == [flow.number for flow in flows.FLOWS]
