@@ -188,6 +188,39 @@ def test_a_deleted_operator_restarts_no_twin_and_writes_nothing():
         assert version == version_before or seen != seen_before, f"{name} was written"
 
 
+def run_operator(image):
+    """Let the operator be of an image; return when its pod is ready, and no other is there."""
+    kubectl("set", "image", "deployment", OPERATOR, f"operator={image}")
+    kubectl("rollout", "status", "deployment", OPERATOR, "--timeout=200s")
+
+    def runs():
+        rows = get("pod", "-l", "metertwin.io/role=operator")
+        images = [row["spec"]["containers"][0]["image"] for row in rows]
+        return images == [image] and is_pod_ready(rows[0])
+
+    until(runs, f"only {image} runs", 300)
+
+
+def test_an_upgrade_of_the_operator_and_the_way_back_touch_no_twin(extra):
+    """The next version has a newer template of pods, which is for twins that are made from now."""
+    image = get("deployment", OPERATOR)["spec"]["template"]["spec"]["containers"][0]["image"]
+    until(has_settled, "what the tests before have changed is written", 300)
+    world, epochs = see_world(), see_epochs()
+    try:
+        run_operator(f"{image.rpartition(':')[0]}:next")
+        time.sleep(SETTLED_S)
+        assert see_world() == world, "the newer operator"
+        extra(build_manifest("extra-8"))
+        until(lambda: get("smartmeter", "extra-8")["status"].get("epoch"), "it works")
+    finally:
+        run_operator(image)
+    time.sleep(SETTLED_S)
+    see_now = {name: seen for name, seen in see_world().items() if "extra-8" not in name}
+    assert see_now == world, "the older operator again"
+    assert see_epochs() == epochs
+    until(lambda: all(is_ready(device) for device in DEVICES), "all are Ready")
+
+
 def kill_broker(pod_name):
     """Kill -9 Mosquitto; its pod has one process namespace, so it is not the first in it."""
     pod = get("pod", pod_name)

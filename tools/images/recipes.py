@@ -141,6 +141,13 @@ def build_operator(target: Path) -> list[str]:
     return ["python3", "-m", "meter_operator"]
 
 
+def build_operator_next(target: Path) -> list[str]:
+    """Write what the next version of the operator has over the stock one."""
+    copy_packages(target, "examples/next-operator/src/meter_operator_next")
+    compile_sourceless(target / "app")
+    return ["python3", "-m", "meter_operator_next"]
+
+
 def build_mosquitto(target: Path) -> list[str]:
     """Write Debian's Mosquitto broker."""
     copy_program(unpacked("mosquitto"), "usr/sbin/mosquitto", target)
@@ -172,6 +179,11 @@ TWIN = Recipe(
     # glibc: the heap grows and shrinks by less, 0.2 MiB less of it a twin
     ("MALLOC_TOP_PAD_=4096", "MALLOC_TRIM_THRESHOLD_=65536"),
 )
+OPERATOR = Recipe(
+    ("operator/src", "pki/src", "wire/src", "uv.lock", "operator/pyproject.toml"),
+    ("python",),
+    build_operator,
+)
 RECIPES: dict[str, Recipe] = {
     "twin": TWIN,
     "twin-next": TWIN._replace(
@@ -180,10 +192,12 @@ RECIPES: dict[str, Recipe] = {
         base="twin",
         version="next",
     ),
-    "operator": Recipe(
-        ("operator/src", "pki/src", "wire/src", "uv.lock", "operator/pyproject.toml"),
-        ("python",),
-        build_operator,
+    "operator": OPERATOR,
+    "operator-next": OPERATOR._replace(
+        sources=(*OPERATOR.sources, "examples/next-operator/src"),
+        build=build_operator_next,
+        base="operator",
+        version="next",
     ),
     "mosquitto": Recipe((), ("mosquitto",), build_mosquitto),
     "firmware": Recipe(

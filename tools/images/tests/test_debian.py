@@ -20,8 +20,9 @@ print(json.dumps({name: build.content_hash(recipe.sources, recipes.debian_parts(
                   for name, recipe in recipes.RECIPES.items()}))
 """
 SETTINGS = {"openssl": "METERTWIN_OPENSSL", "sqlite3": "METERTWIN_SQLITE"}
-IMAGES = {"twin", "twin-next", "operator", "mosquitto", "firmware"}
+IMAGES = {"twin", "twin-next", "operator", "operator-next", "mosquitto", "firmware"}
 TWINS = {"twin", "twin-next"}
+OPERATORS = {"operator", "operator-next"}
 PLAYED = """#!/bin/sh
 echo "$*" >> "$PLAYED/calls"
 if [ -e "$PLAYED/silent" ]; then echo "E: nobody answers" >&2; exit 100; fi
@@ -119,7 +120,7 @@ def debian(tmp_path: Path) -> Debian:
 @pytest.mark.parametrize(
     ("old", "new", "changed"),
     [
-        pytest.param("(3.13.5-1 ", "(3.13.5-2 ", {*TWINS, "operator"}, id="Python"),
+        pytest.param("(3.13.5-1 ", "(3.13.5-2 ", {*TWINS, *OPERATORS}, id="Python"),
         pytest.param("mosquitto (2.0.21-1", "mosquitto (2.0.21-2", {"mosquitto"}, id="Mosquitto"),
         pytest.param("(1.25.0-1 ", "(1.25.0-2 ", {"firmware"}, id="MicroPython"),
         pytest.param("Have 3.5.7-1~deb13u3", "Have 3.5.7-1~deb13u4", TWINS, id="a source"),
