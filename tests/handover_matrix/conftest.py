@@ -42,7 +42,10 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("cell", cells, ids=[":".join(cell) for cell in cells])
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
+    """Run these last: the street has its stock twins again when the session ends, not before."""
+    items.sort(key=lambda item: item.path.parent == HERE)
     if option(config, "all_cells", default=False):
         return
     skip = pytest.mark.skip(reason="long: --all-cells, as in make nightly")

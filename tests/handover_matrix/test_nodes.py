@@ -60,7 +60,7 @@ def nodes(street):  # noqa: ARG001 - it is there while this lives
         until(lambda house=house: is_ready(house), f"{house} has a stock twin", 600, 1)
 
 
-@pytest.mark.parametrize(("house", "side"), zip(HOUSES, ["old", "new"], strict=True))
+@pytest.mark.parametrize(("house", "side"), [*zip(HOUSES, ["old", "new"], strict=True)])
 def test_a_node_that_is_drained_in_the_middle_loses_nothing(nodes, street, record, house, side):  # noqa: ARG001
     timeline, oracle = street.timelines[house], record(house)
     until(lambda: is_ready(house), "ready")
