@@ -2,18 +2,20 @@
 
 Each is a function that patches the real code through `replace`, which undoes it afterwards. If one
 of them is not found any more, the simulation has lost its teeth: make it sharper, don't remove it.
-Not found yet, so the simulation says nothing about them: decisions without compare-and-swap, control
-records of any age, epochs that are used again, an abort without a new counter.
+`RARE` are found in some of some hundred seeds only, where several things go wrong at once.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from meter_operator import decisions, handover, plan, reconciler
+from meter_operator import cluster, decisions, handover, hellos, lease, plan, reconciler
 from meter_operator import owner as operator_owner
 from meter_operator.handover import COMMIT, FREEZE, WAIT, Decision
 from meter_twin import owner_gate, taking
-from meter_wire.portable import meter_epochs, owner
+from meter_wire.portable import meter_epochs, meter_link, owner
+
+from . import twin as played_twin
 
 Replace = Callable[[Any, str, Any], None]
 
@@ -103,18 +105,154 @@ def the_candidate_is_told_it_is_active(replace: Replace) -> None:
     replace(operator_owner, "_build_controls", build)
 
 
-MUTATIONS = {
-    function.__name__: function
-    for function in (
-        donors_are_not_named,
-        commit_without_proof,
-        freeze_without_snapshot_and_commit_on_hello,
-        old_twin_is_removed_at_commit,
-        marks_are_taken_for_possession,
-        authority_without_a_lease,
-        no_wait_after_a_takeover,
-        the_floor_moves_at_candidate,
-        retired_is_not_said,
-        the_candidate_is_told_it_is_active,
-    )
-}
+def decisions_without_compare_and_swap(replace: Replace) -> None:
+    """Status is written whatever has become of it since it was read."""
+    right = cluster.Cluster.write_status
+
+    async def write(self: Any, meter: Any, status: Any, *, decision: bool) -> Any:
+        del decision
+        return await right(self, meter, status, decision=False)
+
+    replace(cluster.Cluster, "write_status", write)
+
+
+def control_records_of_any_age(replace: Replace) -> None:
+    """A twin obeys what it reads, also what it has outlived."""
+    right = owner_gate.OwnerGate._judge
+
+    def judge(self: Any, payload: bytes, now_ms: int) -> Any:
+        self.memory = self.memory._replace(term=0, counter=0)
+        return right(self, payload, now_ms)
+
+    replace(owner_gate.OwnerGate, "_judge", judge)
+
+
+def owner_records_of_any_age(replace: Replace) -> None:
+    """A meter obeys what it reads, also what it has outlived."""
+    right = owner.refusal
+
+    def refuse(record: Any, device: str, current: Any, nonce: bytes) -> str | None:
+        found = right(record, device, current, nonce)
+        return None if found in {"counter", "floor", "conflict"} else found
+
+    replace(meter_epochs, "refusal", refuse)
+
+
+def epochs_are_used_again(replace: Replace) -> None:
+    """The next epoch follows the active one, whoever has seen a higher one."""
+    begin, allocation = decisions.build_begin, plan._allocation
+
+    def begin_next(meter: Any, desired: Any, *, epoch: int, **rest: Any) -> Any:
+        del epoch
+        return begin(meter, desired, epoch=meter.epoch + 1, **rest)
+
+    def allocate_next(observed: Any, reason: str) -> Any:
+        found = allocation(observed, reason)
+        return dataclasses.replace(found, allocate_epoch=observed.meter.epoch + 1)
+
+    replace(decisions, "build_begin", begin_next)
+    replace(plan, "_allocation", allocate_next)
+
+
+def abort_without_a_new_counter(replace: Replace) -> None:
+    """What is withdrawn has the number of what was decided before."""
+    right = decisions.build_abort
+
+    def build(meter: Any, reason: str, now: str) -> Any:
+        return right(meter, reason, now) | {"ownerCounter": meter.owner_counter}
+
+    replace(decisions, "build_abort", build)
+
+
+def a_lost_lease_is_taken_again(replace: Replace) -> None:
+    """A leader that was away leads on, with what it knew and the term that it had."""
+    replace(lease.Lease, "_was_taken", lambda _self, _found: False)
+
+
+def the_term_of_a_restored_lease(replace: Replace) -> None:
+    """A Lease that was put back begins its terms again below those that twins remember."""
+    replace(hellos.TermWitness, "hear", lambda *_: None)
+
+
+def a_restored_status_is_believed(replace: Replace) -> None:
+    """Nobody who knows more than status is a reason to go above it."""
+    right = plan._find_loss
+
+    def find(observed: Any, desired: Any, pod: Any) -> str:
+        found = right(observed, desired, pod)
+        return "" if found == plan.RESTORED else found
+
+    replace(plan, "_find_loss", find)
+
+
+def a_retired_twin_goes_on(replace: Replace) -> None:
+    """It stores and acknowledges what nobody takes from it any more."""
+    replace(owner_gate.OwnerGate, "is_retired", property(lambda _self: False))
+
+
+def a_twin_forgets_its_orders(replace: Replace) -> None:
+    """Frozen or retired, and how old the last order was, end with the process."""
+    replace(played_twin, "load_gate_memory", lambda _store: owner_gate.GateMemory())
+
+
+def candidates_acknowledge(replace: Replace) -> None:
+    """The meter lets go of what only a candidate has."""
+    right = meter_link.MeterLink._is_active
+
+    def is_active(self: Any, epoch: int) -> bool:
+        return right(self, epoch) or (self.owner is not None and self.owner.candidate == epoch)
+
+    replace(meter_link.MeterLink, "_is_active", is_active)
+
+
+def a_commit_forgets_the_wait(replace: Replace) -> None:
+    """The successor of a twin that has not waited to the end acts at once."""
+    right = decisions.build_commit
+
+    def build(meter: Any, found: Any, *, waits: bool) -> Any:
+        del waits
+        return right(meter, found, waits=False)
+
+    replace(decisions, "build_commit", build)
+
+
+def a_word_has_a_key_in_it(replace: Replace) -> None:
+    """A twin says on the broker what only it may know."""
+    right = played_twin.sign_word
+
+    def sign(word: Any, epoch: int, key: bytes) -> Any:
+        return right(word, epoch, key) | {"note": key.hex()}
+
+    replace(played_twin, "sign_word", sign)
+
+
+FOUND = (
+    donors_are_not_named,
+    commit_without_proof,
+    freeze_without_snapshot_and_commit_on_hello,
+    old_twin_is_removed_at_commit,
+    marks_are_taken_for_possession,
+    authority_without_a_lease,
+    no_wait_after_a_takeover,
+    the_floor_moves_at_candidate,
+    retired_is_not_said,
+    the_candidate_is_told_it_is_active,
+    decisions_without_compare_and_swap,
+    epochs_are_used_again,
+    abort_without_a_new_counter,
+    a_restored_status_is_believed,
+    a_word_has_a_key_in_it,
+)
+RARE = (
+    control_records_of_any_age,
+    owner_records_of_any_age,
+    a_lost_lease_is_taken_again,
+    the_term_of_a_restored_lease,
+    a_retired_twin_goes_on,
+    a_twin_forgets_its_orders,
+    candidates_acknowledge,
+    a_commit_forgets_the_wait,
+)
+"""Other locks hold for long where one of these is broken; looked for in the long runs only."""
+MUTATIONS = {function.__name__: function for function in FOUND}
+RARE_MUTATIONS = {function.__name__: function for function in RARE}

@@ -1,324 +1,282 @@
-"""An operator of a simulated world: the real reconciler; lease, watches and messenger are played.
+"""An operator of a simulated world: real reconciler, Lease and messenger; their loops are played.
 
-It lists, watches and writes with delays, crashes between any two calls, and may be paused while
-another one takes the Lease: what it does after that has to be refused or harmless.
+What `__main__` starts as tasks are coroutines here: one keeps the Lease, one the session with the
+broker, one works, one reads everything now and then. Any of them may stand still inside of any
+call while the others, or another replica, go on.
 """
 
 import contextlib
-import copy
-import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, NamedTuple
 
-from meter_operator import hellos
 from meter_operator.cache import Cache
-from meter_operator.cluster import ClusterError
-from meter_operator.desired import Json, Key
+from meter_operator.cluster import ClusterError, ConflictError
+from meter_operator.desired import Json, Key, Meter
 from meter_operator.events import Events
 from meter_operator.fleet import Fleet
 from meter_operator.handover import Patience
-from meter_operator.memory_cluster import MemoryCluster
-from meter_operator.observed import Witness, parse_state
-from meter_operator.owner import Message
+from meter_operator.lease import RENEW_DEADLINE_S, RETRY_S, Lease
+from meter_operator.messenger import SUBSCRIPTIONS
 from meter_operator.reconciler import Reconciler
+from meter_operator.relist import relist
 from meter_operator.settings import Settings
-from meter_wire.portable.tlv import RemoteProtocolError
 
+from .api_server import NAMESPACE, SlowCluster
 from .broker import Broker, Session
-from .scheduler import Scheduler, pause
+from .clocks import wall_of
+from .operator_voice import Voice
+from .scheduler import Actor, Scheduler, Wake, pause
 
-LOOK_MS = 1_000
-RELIST_MS = 20_000
-NAMESPACE = "street"
-
-
-class SlowCluster(MemoryCluster):
-    """The API server: every call takes time, and none works while it is away."""
-
-    def __init__(self, scheduler: Scheduler) -> None:
-        super().__init__()
-        self.scheduler = scheduler
-        self.away_until_ms = 0
-        self.watchers: list[Callable[[str, Json, bool], None]] = []
-
-    async def _call(
-        self, method: str, path: str, doing: str, body: Json | None = None, kind: str = ""
-    ) -> Json:
-        chance = self.scheduler.random
-        await pause(chance.choice((1, 3, 10, 60)))
-        if self.scheduler.now_ms < self.away_until_ms:
-            raise ClusterError(doing, 0, "connection refused")
-        before = {row: body["metadata"]["resourceVersion"] for row, body in self.objects.items()}
-        answer = await super()._call(method, path, doing, body, kind)
-        self.tell(before)
-        await pause(chance.choice((1, 3, 10, 60)))
-        if self.scheduler.now_ms < self.away_until_ms:
-            raise ClusterError(doing, 0, "the answer was lost")
-        return answer
-
-    def tell(self, before: dict[Any, str]) -> None:
-        """Bring what has changed to whoever watches, after a delay."""
-        for row, body in list(self.objects.items()):
-            if before.get(row) != body["metadata"]["resourceVersion"]:
-                self._later(row[0], body, gone=False)
-        for row in sorted(set(before) - set(self.objects)):
-            self._later(row[0], {"metadata": {"name": row[2], "namespace": row[1]}}, gone=True)
-
-    def change(self, change: Callable[[], None]) -> None:
-        """Change objects from outside (users, kubelets) so that watchers see it."""
-        before = {row: body["metadata"]["resourceVersion"] for row, body in self.objects.items()}
-        change()
-        self.tell(before)
-
-    def touch(self, body: Json) -> None:
-        """Give an object that was changed in place its next version."""
-        self._version += 1
-        body["metadata"]["resourceVersion"] = str(self._version)
-
-    def _later(self, kind: str, body: Json, *, gone: bool) -> None:
-        found = copy.deepcopy(body)
-        for watcher in list(self.watchers):
-            delay = self.scheduler.random.choice((1, 10, 50, 400))
-            self.scheduler.after(delay, lambda w=watcher: w(kind, found, gone))
+SWEEP_MS = 60_000
+BROKER_WAIT_MS = 5_000
+FIRST_RETRY_MS, LAST_RETRY_MS = 500, 60_000
 
 
-class Lease:
-    """Who may act, as the API server has it."""
+class Surroundings(NamedTuple):
+    """What replicas share, and what they are told."""
 
-    def __init__(self) -> None:
-        self.holder = ""
-        self.until_ms = 0
-        self.transitions = 0
+    scheduler: Scheduler
+    cluster: SlowCluster
+    broker: Broker
+    fleet: Fleet
+    settings: Settings
+    patience: Patience
 
 
-class OperatorProcess:
+class OperatorProcess(Actor):
     """One replica."""
 
-    def __init__(
-        self, name: str, scheduler: Scheduler, cluster: SlowCluster, broker: Broker, lease: Lease,
-        fleet: Fleet, settings: Settings, patience: Patience,
-    ) -> None:  # fmt: skip
-        self.name, self.scheduler, self.cluster, self.broker = name, scheduler, cluster, broker
-        self.lease, self.fleet, self.settings, self.patience = lease, fleet, settings, patience
-        self.term = 0
-        self.alive = False
-        self.paused_until_ms = 0
-        self._life = 0
+    def __init__(self, name: str, around: Surroundings) -> None:
+        super().__init__()
+        self.name, self.around = name, around
+        self.scheduler, self.cluster = around.scheduler, around.cluster
+        self.leads = False
+        self.pause_at_decision_ms = 0
 
     # ---- life
 
     def start(self) -> None:
         self.alive = True
-        self._life += 1
+        self.life += 1
+        self.leads = False
+        self.paused_until_ms = 0
         self.cache = Cache()
-        self.reconciler = Reconciler(
-            self.cache, self.cluster, self.fleet, self, self.settings, Events(self.cluster),
-            clock=lambda: self.scheduler.now_ms / 1000,
-            random=self.scheduler.bytes, patience=self.patience,
-        )  # fmt: skip
-        self._session: Session | None = None
-        self._pending: dict[str, bytes] = {}
         self._queue: list[Key] = []
-        self._listed_ms = -RELIST_MS
-        self.cluster.watchers.append(self._watch)
-        self.scheduler.start(self._run(self._life), lambda life=self._life: self._lives(life))
+        self._wake = Wake()
+        self._failures = 0
+        self._session: Session | None = None
+        holder = f"{self.name}-{self.life}"
+        self.lease = Lease(
+            self.cluster, NAMESPACE, holder, clock=self._clock_s,
+            now=lambda: wall_of(self.scheduler),
+        )  # fmt: skip
+        self._spawn(self._run())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self.scheduler.start(work, self)
+
+    def _clock_s(self) -> float:
+        return self.scheduler.now_ms / 1000
 
     def kill(self) -> None:
-        self.alive = False
+        """Kill -9."""
+        if not self.alive:
+            return
+        self.alive = self.leads = False
         with contextlib.suppress(ValueError):
             self.cluster.watchers.remove(self._watch)
         if self._session is not None:
             self._session.end()
 
-    def _lives(self, life: int) -> bool:
-        return self.alive and life == self._life
-
-    def _exit(self) -> None:
+    def exit(self, after_ms: int = 0) -> None:
         """End as a process does; it is started again."""
+        life = self.life
         self.kill()
-        self.scheduler.after(self.scheduler.random.randint(500, 5000), self._again)
+        after_ms = after_ms or self.scheduler.random.randint(500, 5000)
 
-    def _again(self) -> None:
-        if not self.alive:
-            self.start()
+        def again() -> None:
+            if not self.alive and self.life == life:
+                self.start()
 
-    # ---- work
+        self.scheduler.after(after_ms, again)
 
-    async def _run(self, life: int) -> None:
-        await self._take_lease()
-        while self._lives(life):
-            while self.scheduler.now_ms < self.paused_until_ms:
-                await pause(500)
-            if not self._renew():
-                self._exit()
-                return
-            if self._session is None:
-                self._connect(life)
-            with contextlib.suppress(ClusterError):
-                if self.scheduler.now_ms - self._listed_ms >= RELIST_MS:
-                    await self._list()
-            await self._work()
-            await pause(200)
+    def stop(self) -> None:
+        """End as asked for: the Lease is given up; the next version starts a little later."""
+        leads = self.leads
+        self.exit(self.scheduler.random.randint(1000, 8000))
+        if leads:
+            goodbye = Actor()
+            goodbye.alive, goodbye.wall_offset_ms = True, self.wall_offset_ms
+            self.scheduler.start(_release(self.lease), goodbye)
 
-    async def _take_lease(self) -> None:
-        while self.lease.holder not in ("", self.name) and (
-            self.scheduler.now_ms < self.lease.until_ms
-        ):
-            await pause(1000)
-        self.lease.holder = self.name
-        self.lease.transitions += 1
-        self.term = self.lease.transitions
-        self.lease.until_ms = self.scheduler.now_ms + 15_000
+    # ---- Lease
 
-    def _renew(self) -> bool:
-        if self.lease.holder != self.name or self.lease.transitions != self.term:
+    async def _run(self) -> None:
+        while not await self._try_lease():
+            await pause(RETRY_S * 1000)
+        self.leads = True
+        self.scheduler.tell(f"{self.name} leads, term {self.lease.term}")
+        self.voice = Voice(self.around, self.cache, self.lease, self._say, self._look, self)
+        around = self.around
+        self.reconciler = Reconciler(
+            self.cache, self.cluster, around.fleet, self.voice, around.settings,
+            Events(self.cluster), clock=self._clock_s, random=self.scheduler.octets,
+            patience=around.patience,
+        )  # fmt: skip
+        self._spawn(self._keep_lease())
+        self._spawn(self._keep_connected())
+        for _ in range(BROKER_WAIT_MS // 100):
+            if self._session is not None:
+                break
+            await pause(100)
+        try:
+            await self._relist()
+        except ClusterError:
+            self.exit()
+            return
+        self.voice.synced.set()
+        self._spawn(self._sweep())
+        await self._work()
+
+    async def _try_lease(self) -> bool:
+        try:
+            return await self.lease._try()
+        except ClusterError:
             return False
-        if self.scheduler.now_ms >= self.cluster.away_until_ms:
-            self.lease.until_ms = self.scheduler.now_ms + 15_000
-        return self.scheduler.now_ms < self.lease.until_ms
 
-    async def _list(self) -> None:
-        pods: set[str] = set()
-        answer = await self.cluster._call(
-            "GET", f"/apis/metertwin.io/v1alpha1/namespaces/{NAMESPACE}/smartmeters", "listing"
-        )
-        for body in answer["items"]:
-            self.cache.store_meter(body)
-        for (kind, _, name), body in copy.deepcopy(self.cluster.objects).items():
-            if kind == "twinprofiles":
-                self.cache.profiles[Key(NAMESPACE, name)] = body["spec"]
-            elif kind == "pods":
-                pods.add(name)
-                self.cache.store_pod(body)
-        self.cache.drop_pods(NAMESPACE, pods, 1 << 60)
-        first = self._listed_ms < 0
-        self._listed_ms = self.scheduler.now_ms
-        for meter in list(self.cache.meters.values()):
-            self._look(meter.key)
-            if first and meter.epoch:
-                await self.publish(self.reconciler.messages_of(meter))
+    async def _keep_lease(self) -> None:
+        renewed_s = self._clock_s()
+        while True:
+            await pause(RETRY_S * 1000)
+            if await self._try_lease():
+                renewed_s = self._clock_s()
+            if self.lease._stolen or self._clock_s() - renewed_s > RENEW_DEADLINE_S:
+                self.scheduler.tell(f"{self.name} has lost the Lease")
+                self.exit()
+                return
+            if self.lease.term != self.voice.term:
+                self.scheduler.tell(f"{self.name} leads on, term {self.lease.term}")
+                await self.voice.renew(self.lease.term)
+
+    # ---- API server
+
+    async def _relist(self) -> None:
+        if self._watch not in self.cluster.watchers:
+            self.cluster.watchers.append(self._watch)
+        await relist(self.cluster, self.cache, (NAMESPACE,), _meter_gone)
+        for key in self.cache.meters:
+            self._look(key)
+
+    async def _sweep(self) -> None:
+        while True:
+            await pause(SWEEP_MS)
+            with contextlib.suppress(ClusterError):
+                await self._relist()
 
     def _watch(self, kind: str, body: Json, gone: bool) -> None:
-        if not self.alive or self.scheduler.now_ms < self.paused_until_ms:
-            return
+        self.scheduler.act(self, self.life, lambda: self._see(kind, body, gone=gone))
+
+    def _see(self, kind: str, body: Json, *, gone: bool) -> None:
         key: Key | None = None
         if kind == "smartmeters":
             key = self.cache.store_meter(body).key
         elif kind == "pods":
-            if gone:
-                for pods in self.cache.pods.values():
-                    pods.pop(body["metadata"]["name"], None)
-                key = next(iter(self.cache.meters), None)
-            else:
-                key = self.cache.store_pod(body)
+            key = self.cache.store_pod(body, deleted=gone)
         if key is not None:
             self._look(key)
 
     def _look(self, key: Key) -> None:
         if key not in self._queue:
             self._queue.append(key)
+            self._wake.set()
 
     async def _work(self) -> None:
-        if self._listed_ms < 0:
-            return
-        for _ in range(20):
+        next_ms = 0
+        while True:
+            if self.scheduler.now_ms >= next_ms:
+                for key in self.cache.meters:
+                    if self.reconciler.pause_s(key) is not None:
+                        self._look(key)
+                next_ms = self.scheduler.now_ms + 1000
             if not self._queue:
-                break
+                await pause(1000, self._wake)
+                continue
             key = self._queue.pop(0)
             try:
-                if await self.reconciler.reconcile(key):
+                if await self._reconcile(key):
                     self._look(key)
+                self._failures = 0
             except ClusterError:
+                self._failures += 1
+                wait_ms = min(LAST_RETRY_MS, FIRST_RETRY_MS << min(self._failures - 1, 8))
+                await pause(self.scheduler.random.randint(wait_ms // 2, wait_ms))
                 self._look(key)
-                await pause(LOOK_MS)
-        for key in list(self.cache.meters):
-            if self.reconciler.pause_s(key) is not None:
-                self._look(key)
+
+    async def _reconcile(self, key: Key) -> bool:
+        try:
+            return await self.reconciler.reconcile(key)
+        except ConflictError:
+            fresh = await self.cluster.find_meter(key)
+            if fresh is not None:
+                self.cache.store_meter(fresh)
+            return True
 
     # ---- broker
 
-    async def publish(self, messages: list[Message]) -> None:
-        """Keep retained messages, now or when the broker is back (Publisher)."""
-        for message in messages:
-            self._pending.pop(message.topic, None)
-            self._pending[message.topic] = message.payload
-        self._send()
+    def _say(self, meter: Meter, nonce: bytes) -> Any:
+        return self.reconciler.messages_of(meter, nonce)
 
-    def _send(self) -> None:
-        if self._session is None or self.scheduler.now_ms < self.paused_until_ms:
-            return
-        for topic, payload in self._pending.items():
-            self._session.publish(topic, payload, retain=True)
-        self._pending.clear()
+    async def _keep_connected(self) -> None:
+        while True:
+            await pause(self.scheduler.random.choice((10, 100, 1000)))
+            session = self._connect()
+            if session is None:
+                await pause(self.scheduler.random.choice((500, 2000, 5000)))
+                continue
+            while self._session is session and not self.voice.synced.is_set():
+                await pause(100)
+            if self._session is session:
+                await self.voice.begin(session)
+            while self._session is session:
+                await pause(1000)
+                await self.voice._answer_waiting()
+            if not await self._try_lease() and self.lease._stolen:
+                self.scheduler.tell(f"{self.name} was thrown off the broker by another leader")
+                self.exit()
+                return
 
-    def _connect(self, life: int) -> None:  # noqa: C901 - three callbacks of one session
+    def _connect(self) -> Session | None:
         made: list[Session] = []
-
-        def current() -> bool:
-            return self._lives(life) and bool(made) and self._session is made[0]
 
         def hear(topic: str, payload: bytes, retained: bool) -> None:
             del retained
-            if current() and self.scheduler.now_ms >= self.paused_until_ms:
-                with contextlib.suppress(ValueError, RemoteProtocolError):
-                    self._hear(topic, payload)
+            if self._session is made[0]:
+                self.voice.hear(topic, payload)
 
         def lost() -> None:
-            if current():
+            if self._session is made[0]:
                 self._session = None
-                if self.lease.holder != self.name:
-                    self._exit()
 
-        session = self.broker.connect("operator", hear, lost)
-        if session is None:
-            return
-        made.append(session)
-        self._session = session
-        for topic in ("mt/+/owner", "mt/+/+/state", "mt/+/hello"):
-            session.subscribe(topic)
-        for meter in self.cache.meters.values():
-            if meter.epoch:
-                for message in self.reconciler.messages_of(meter):
-                    self._pending.setdefault(message.topic, message.payload)
-        self._send()
+        session = self.around.broker.connect("operator", hear, lost, self)
+        if session is not None:
+            made.append(session)
+            self._session = session
+            for topic in SUBSCRIPTIONS:
+                session.subscribe(topic)
+        return session
 
-    def _hear(self, topic: str, payload: bytes) -> None:
-        parts = topic.split("/")
-        meter = self.cache.owner_of(parts[1])
-        if meter is None:
-            return
-        if parts[-1] == "state":
-            epoch = int(parts[2])
-            states = self.cache.states.setdefault(meter.device, {})
-            if payload:
-                states[epoch] = parse_state(epoch, payload)
-            else:
-                states.pop(epoch, None)
-            self._look(meter.key)
-            return
-        if parts[-1] == "hello":
-            hello = hellos.open_hello(self.fleet, meter, payload)
-            self.cache.nonces[meter.device] = hello.nonce
-            seen = Witness(hello.highest, hello.owner_counter)
-        elif payload:
-            record = hellos.open_record(self.fleet, meter.device, meter.key_version, payload)
-            seen = Witness(record.highest, record.counter)
-            self.cache.raise_witness(meter.device, seen.epoch, seen.counter)
-            if (record.active, record.counter) == (meter.epoch, meter.owner_counter):
-                return
-        else:
-            seen = Witness()
-        self.cache.raise_witness(meter.device, seen.epoch, seen.counter)
-        ahead = seen.epoch > meter.highest_epoch or seen.counter > meter.owner_counter
-        if ahead or not meter.epoch:
-            self._look(meter.key)
-            return
-        for message in self.reconciler.messages_of(meter):
-            self._pending[message.topic] = message.payload
-        self._send()
+    def before_decision(self) -> None:
+        """Stand still with the decision in hand, if a fault has asked for it."""
+        if self.pause_at_decision_ms:
+            self.paused_until_ms = self.scheduler.now_ms + self.pause_at_decision_ms
+            self.pause_at_decision_ms = 0
+            self.scheduler.tell(f"{self.name} stands still, about to decide")
 
 
-def describe(meter_status: Json) -> str:
-    """Return a status in one line, for people who read a failing seed."""
-    shown = {k: meter_status.get(k) for k in ("epoch", "highestEpoch", "ownerCounter")}
-    return json.dumps(shown | {"handover": (meter_status.get("handover") or {}).get("phase")})
+async def _meter_gone(_meter: Meter) -> None:
+    raise AssertionError("no meter is deleted in this world")
+
+
+async def _release(lease: Lease) -> None:
+    with contextlib.suppress(ClusterError):
+        await lease.release()

@@ -1,38 +1,161 @@
-"""Seeds of the simulated world."""
+"""The simulated world itself: what it plays is what it says that it plays, again and again."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from .faults import Faults
-from .world import Broken, World
+from .clocks import played_time
+from .faults import CELLS, NAMES, Faults
+from .oracle import Broken
+from .phases import FROZEN
+from .seeds import FailedError, run_seed
+from .world import World
+
+ROOT = Path(__file__).parents[2]
+SEEDS = 2000
+COMMAND = (sys.executable, "-m", "tests.handover_simulation")
 
 
-def test_an_upgrade_without_faults_is_a_handover(tmp_path):
+@pytest.fixture
+def world(tmp_path):
     world = World(1, tmp_path)
+    with played_time(world.scheduler):
+        while world.problems():
+            world.run(5)
+        yield world
+
+
+def test_an_upgrade_without_faults_is_a_handover(world):
+    world.want(1)
     world.run(60)
-    assert world.status["epoch"] == 1
-    world.upgrade()
-    world.run(120)
-    world.check()
+    assert world.problems() == ""
     assert world.status["epoch"] == 2
     assert [row["result"] for row in world.status["handovers"]] == ["Done"]
 
 
-def simulate(seed, folder):
-    """Let a seed's faults happen, then calm; raise what is broken, with the story."""
-    world = World(seed, folder)
+def test_a_twin_on_a_node_that_is_cut_off_still_has_the_broker_and_the_meter(world):
+    (twin,) = world.nodes.twins.values()
+    world.nodes.lose_pod("house-1-e1", after_s=100)
+    world.run(4)
+    assert world.status["epoch"] == 2
+    assert twin.alive
+    assert twin.session is not None
+    assert twin.gate.is_retired, "it was told by the broker, the only way that is left"
+    world.run(240)
+    assert not twin.alive
+    assert world.problems() == ""
+
+
+def test_a_leader_stands_still_between_what_it_has_read_and_its_decision(world):
     faults = Faults(world)
+    faults.do("leader_paused_deciding")
+    world.want(1)
+    world.run(14)
+    assert "handover" not in world.status
+    world.run(100)
+    terms = [text for _, text in world.scheduler.story if "leads" in text]
+    assert len(terms) == 2
+    assert world.status["epoch"] == 2
+    assert world.problems() == ""
+
+
+def test_a_broker_comes_back_with_what_it_had_saved(world):
+    before = dict(world.broker.retained)
+    world.want(1)
     world.run(60)
-    faults.plan(world.scheduler.random.randint(1, 8), 0, 240)
-    for _ in range(2):
-        world.scheduler.after(world.scheduler.random.randint(0, 200_000), world.upgrade)
-    try:
-        world.run(300)
-        world.run(500)
-        world.check()
-    except Broken as error:
-        raise Broken(f"seed {seed}: {error}; faults {faults.told}") from error
+    assert world.broker.retained.keys() != before.keys()
+    world.broker.kill(10_000, retained=before)
+    world.run(9)
+    assert world.broker.retained.keys() == before.keys()
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_a_seed(seed, tmp_path):
-    simulate(seed, tmp_path)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_fault_alone_is_survived(world, name):
+    faults = Faults(world)
+    faults.steer(FROZEN, name)
+    world.want(1)
+    world.run(200)
+    for _ in range(100):
+        if not world.problems():
+            return
+        world.run(20)
+    raise AssertionError(world.problems())
+
+
+def test_a_falling_epoch_is_broken(world):
+    world.oracle.forwarded(3)
+    world.oracle.forwarded(2)
+    with pytest.raises(Broken, match="epoch 2 after epoch 3"):
+        world.run(1)
+
+
+def test_a_key_in_a_message_is_broken(world):
+    (twin,) = world.nodes.twins.values()
+    world.broker.route("mt/house-1/1/state", b'{"k":"%s"}' % twin.keys["up"].hex().encode(),
+                       retain=False)  # fmt: skip
+    with pytest.raises(Broken, match="a key of epoch 1 is in"):
+        world.run(1)
+
+
+def test_an_entry_that_only_the_ring_had_is_excused_when_the_flash_is_lost(world):
+    world.meter.cut(1000)
+    world.run(5)
+    last = world.meter.ring.head
+    Faults(world).do("meter_flash_lost")
+    assert ("flash" in world.ledger.counts) == (last > 0)
+    assert set(world.ledger.counts) <= {"flash"}
+
+
+def test_an_entry_in_a_lost_store_is_not_excused_while_the_ring_has_it(world):
+    world.nodes.lose_pod("house-1-e1")
+    world.run(8)
+    held = {entry for entry in world.ledger.excused if entry in set(world.ring())}
+    assert held == set()
+
+
+def test_a_store_that_the_operator_gives_up_excuses_nothing(world):
+    (twin,) = world.nodes.twins.values()
+    world.meter.ring.capacity = 12
+    world.run(100)
+    world.cluster.change(lambda: world.cluster.objects.pop(("pods", "street", "house-1-e1")))
+    with pytest.raises(Broken, match="is held by nobody"):
+        world.run(600)
+    assert twin.alive is False
+
+
+def test_two_processes_play_a_seed_in_the_same_way():
+    told = [
+        subprocess.run(
+            [*COMMAND, "--seed", "11"], cwd=ROOT, capture_output=True, text=True, check=False,
+            env=os.environ | {"PYTHONHASHSEED": number},
+        ).stdout
+        for number in ("1", "2")
+    ]  # fmt: skip
+    assert "digest" in told[0]
+    assert told[0] == told[1]
+
+
+def test_a_failing_seed_tells_its_story_and_how_to_see_it_again(monkeypatch):
+    monkeypatch.setattr(World, "problems", lambda _self: "all is lost")
+    with pytest.raises(FailedError) as caught:
+        run_seed(3)
+    told = str(caught.value).split("\n")
+    assert told[0] == "seed 3: all is lost"
+    assert any("leads, term 1" in line for line in told)
+    assert any("FAULT" in line for line in told)
+    assert told[-1] == "again: python -m tests.handover_simulation --seed 3"
+
+
+@pytest.mark.timeout(1500)
+def test_two_thousand_seeds_hold_and_meet_every_fault_in_every_phase():
+    done = subprocess.run(
+        [*COMMAND, "--seeds", f"0-{SEEDS - 1}", "--strict"], cwd=ROOT, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{SEEDS} seeds" in done.stdout
+    assert len(CELLS) == 7 * len(NAMES)

@@ -3,50 +3,51 @@
 The store is a file and survives the process; everything else is lost at a kill.
 """
 
-import contextlib
 import json
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 from meter_twin.gate_memory import load_gate_memory, save_gate_memory
 from meter_twin.owner_gate import OwnerGate
 from meter_twin.store import Batch, Store
-from meter_twin.store_coverage import StoreShelf, arrange, import_entries
-from meter_twin.succession import NotATakerError, Succession
-from meter_twin.taking import AskCoverage, Import, Request, Told
-from meter_wire.coverage import encode_coverage, parse_coverage
+from meter_wire.commands import Forward
 from meter_wire.effects import Effect, MeterHello, Quarantine, Send, StoreEntries
 from meter_wire.twin_link import EpochKeys, TwinLink
-from meter_wire.word import sign_word
+from meter_wire.word import NO_WORD, Word, sign_word
 
 from .broker import Broker, Session
-from .scheduler import Scheduler
+from .clocks import BEGIN_S
+from .exchange import Call, Exchange
+from .scheduler import Actor, Scheduler
 
-TICK_MS = 700
+TICK_MS = 1_000
 READ_MS = 20_000
-Call = Callable[[str, Callable[["Twin"], object], Callable[[object | None], None]], None]
+FORWARD_TTL_MS = 5_000
 
 
-class Twin:
-    """One pod's container; `restart` begins its process again on the same store."""
+class Twin(Actor):
+    """One pod's container; `start` begins its process again on the same store."""
 
     def __init__(
-        self, scheduler: Scheduler, broker: Broker, secret: dict[str, str], folder: Path, call: Call
-    ) -> None:
-        """`secret`: keys.json of the pod's Secret; `call`: asks another twin by its address."""
-        self.scheduler, self.broker, self._call = scheduler, broker, call
+        self, scheduler: Scheduler, broker: Broker, secret: dict[str, str], folder: Path,
+        call: Call, looked: Callable[["Twin"], None],
+    ) -> None:  # fmt: skip
+        """`secret`: keys.json of its Secret; `looked`: told whenever its rights may differ."""
+        super().__init__()
+        self.scheduler, self.broker, self._call, self._looked = scheduler, broker, call, looked
         self.device, self.epoch = str(secret["device"]), int(secret["epoch"])
-        self._keys = {name: bytes.fromhex(secret[name]) for name in ("up", "down", "ctl")}
-        self._epoch_id = bytes.fromhex(secret["epochId"])
+        self.keys = {name: bytes.fromhex(secret[name]) for name in ("up", "down", "ctl")}
+        self.epoch_id = bytes.fromhex(secret["epochId"])
         self.path = folder / f"{self.device}-e{self.epoch}-{scheduler.random.getrandbits(32)}.db"
-        self.effects: list[tuple[int, int]] = []
+        self.effects: list[int] = []
+        self.held: set[tuple[bytes, int]] = set()
+        """The numbers of all entries whose commit has returned, by any of its processes."""
         self.reaches_broker = True
+        self.said: Word = NO_WORD
         self._rate = scheduler.random.choice((0.99, 1.0, 1.01))
         self._offset_ms = scheduler.random.randint(0, 10**9)
-        self.alive = False
-        self.generation = 0
         self.store: Store | None = None
+        self.session: Session | None = None
 
     @property
     def now_ms(self) -> int:
@@ -58,28 +59,31 @@ class Twin:
     def start(self) -> None:
         """Begin the process."""
         self.alive = True
-        self.generation += 1
-        self.store = Store(str(self.path))
+        self.life += 1
+        self.paused_until_ms = 0
+        is_new = not self.path.exists()
+        store = self.store = Store(str(self.path))
+        if is_new:  # an identity of this world's chance
+            store.store_id = self.scheduler.octets(8)
+            store.save_properties({"store_id": store.store_id})
         self.gate = OwnerGate(
-            self.epoch, self._epoch_id, self._keys["ctl"], load_gate_memory(self.store)
+            self.epoch, self.epoch_id, self.keys["ctl"], load_gate_memory(self.store)
         )
-        self.shelf = StoreShelf(self.store)
-        self.succession = Succession(self.store.store_id, self.shelf)
-        keys = EpochKeys(self.epoch, self._keys["up"], self._keys["down"])
-        self.link = TwinLink(
-            self.device, keys, self.store.store_id, self.store, self.scheduler.bytes
-        )
-        self._session: Session | None = None
+        self.exchange = Exchange(self, store, self._call)
+        keys = EpochKeys(self.epoch, self.keys["up"], self.keys["down"])
+        self.link = TwinLink(self.device, keys, store.store_id, store, self.scheduler.octets)
+        self.session = None
         self._published = b""
         self._asked_ms = 0
-        self._tick(self.generation)
+        self._tick(self.life)
 
     def kill(self) -> None:
         """Kill -9."""
         if self.alive:
             self.alive = False
-            if self._session is not None:
-                self._session.end()
+            self.said = NO_WORD
+            if self.session is not None:
+                self.session.end()
             assert self.store is not None
             self.store.close()
             self.store = None
@@ -87,92 +91,95 @@ class Twin:
     def destroy(self) -> None:
         """The pod and its emptyDir are gone."""
         self.kill()
+        self.held = set()
         for path in self.path.parent.glob(self.path.name + "*"):
             path.unlink()
-
-    @property
-    def holds(self) -> set[tuple[bytes, int]]:
-        """The numbers of all entries in its file, whether the process runs or not."""
-        if not self.path.exists():
-            return set()
-        with contextlib.closing(sqlite3.connect(self.path)) as connection:
-            rows = connection.execute(
-                "SELECT i.id, e.seq FROM entry e JOIN incarnation i ON i.number = e.incarnation"
-            )
-            return set(rows.fetchall())
 
     @property
     def ready(self) -> bool:
         return self.alive and self.gate.is_active
 
+    @property
+    def has_authority(self) -> bool:
+        """Whether it would act on a third party if it were to decide just now."""
+        return self.alive and self.gate.has_authority(
+            self.now_ms, connected=self.session is not None
+        )
+
     def cut(self) -> None:
         """No way to the broker until further notice."""
         self.reaches_broker = False
-        if self.alive and self._session is not None:
-            self._session.end()
+        if self.alive and self.session is not None:
+            self.session.end()
 
     # ---- broker
 
     def _topic(self, channel: str) -> str:
         return f"mt/{self.device}/{self.epoch}/{channel}"
 
-    def _tick(self, generation: int) -> None:
-        if not self.alive or generation != self.generation:
-            return
+    def _tick(self, life: int) -> None:
         now = self.now_ms
-        if self._session is None and self.reaches_broker:
-            self._connect(generation)
-        elif self._session is not None and now - self._asked_ms >= READ_MS:
+        if self.session is None and self.reaches_broker:
+            self._connect()
+        elif self.session is not None and now - self._asked_ms >= READ_MS:
             self._asked_ms = now
             self.gate.read_again()
-            self._session.subscribe(self._topic("ctl"))
-        self._take()
+            self.session.subscribe(self._topic("ctl"))
+        self.exchange.ask()
         self._act()
-        self._say()
-        self.scheduler.after(TICK_MS, lambda: self._tick(generation))
+        self.say()
+        self.scheduler.after(
+            TICK_MS, lambda: self.scheduler.act(self, life, lambda: self._tick(life))
+        )
 
     def _act(self) -> None:
-        """Something that third parties see, as often as we may."""
+        """Something that third parties see, as often as we may: directly, and through the meter."""
         if self.gate.end_wait(self.now_ms):
             assert self.store is not None
             save_gate_memory(self.store, self.gate.memory)
-        if self.gate.has_authority(self.now_ms, connected=self._session is not None):
-            self.effects.append((self.scheduler.now_ms, self.epoch))
+        self._looked(self)
+        if self.has_authority:
+            self.effects.append(self.scheduler.now_ms)
+            if self.link.is_open and self.scheduler.chance(25):
+                _, effects = self.link.command(Forward(b"hello"), FORWARD_TTL_MS, self.now_ms)
+                self.perform(effects)
+        self.perform(self.link.poll(self.now_ms))
 
-    def _connect(self, generation: int) -> None:
+    def _connect(self) -> None:
         made: list[Session] = []
 
-        def current() -> bool:
-            return bool(made) and self.alive and self._session is made[0]
-
         def hear(topic: str, payload: bytes, retained: bool) -> None:
-            if current() and generation == self.generation:
+            if self.session is made[0]:
                 self._hear(topic, payload, retained)
 
         def lost() -> None:
-            if current():
-                self._session = None
+            if self.session is made[0]:
+                self.session = None
+                self.said = NO_WORD
                 self.link.disconnected()
                 self.gate.session_lost()
 
-        session = self.broker.connect(f"{self.device}/{self.epoch}", hear, lost)
+        farewell = json.dumps({"online": False, "epoch": self.epoch}).encode()
+        client, will = f"{self.device}/{self.epoch}", (self._topic("state"), farewell)
+        session = self.broker.connect(client, hear, lost, self, will)
         if session is None:
             return
         made.append(session)
-        self._session = session
+        self.session = session
         self._asked_ms = self.now_ms
         self._published = b""
         session.subscribe(self._topic("up"))
         session.subscribe(self._topic("ctl"))
-        self._perform(self.link.connected(self.now_ms))
+        self.perform(self.link.connected(self.now_ms))
 
     def _hear(self, topic: str, payload: bytes, retained: bool) -> None:
         if topic.endswith("/ctl"):
             self._control(payload)
         elif not self.gate.is_retired:
             now = self.now_ms
-            self._perform(self.link.receive(payload, now, None, retained=retained))
-        self._say()
+            utc_ms = BEGIN_S * 1000 + self.scheduler.now_ms
+            self.perform(self.link.receive(payload, now, utc_ms, retained=retained))
+        self.say()
 
     def _control(self, payload: bytes) -> None:
         verdict = self.gate.receive(payload, self._asked_ms)
@@ -180,22 +187,19 @@ class Twin:
             return
         assert self.store is not None
         save_gate_memory(self.store, self.gate.memory)
-        self.succession.control(self.gate.record)
+        self.exchange.succession.control(self.gate.record)
+        self._looked(self)
 
-    def _perform(self, effects: list[Effect]) -> None:
+    def perform(self, effects: list[Effect]) -> None:
+        """Do what the link says."""
         assert self.store is not None
         for effect in effects:
             match effect:
                 case Send(payload):
-                    if self._session is not None:
-                        self._session.publish(self._topic("down"), payload)
+                    if self.session is not None:
+                        self.session.publish(self._topic("down"), payload)
                 case StoreEntries():
-                    batch = Batch(
-                        effect.incarnation, effect.entries, effect.holes, effect.stored,
-                        effect.chain,
-                    )  # fmt: skip
-                    self.store.ingest([batch], self.now_ms // 1000)
-                    self._perform(self.link.stored(effect.batch))
+                    self._store(effect)
                 case MeterHello():
                     self.store.save_hello(effect.incarnation, effect.number, self.now_ms // 1000)
                 case Quarantine():
@@ -203,72 +207,26 @@ class Twin:
                 case _:
                     pass
 
-    def _say(self) -> None:
-        if self._session is None:
-            return
-        word = sign_word(
-            self.succession.word(joined=self.link.is_open, waits=self.gate.waits(self.now_ms)),
-            self.epoch,
-            self._keys["ctl"],
-        )
-        document = {"online": True, "epoch": self.epoch, "handover": word}
-        payload = json.dumps(document).encode()
-        if payload != self._published:
-            self._published = payload
-            self._session.publish(self._topic("state"), payload, retain=True)
-
-    # ---- other twins
-
-    def _take(self) -> None:
-        request = self.succession.taker.next_request(self.now_ms)
-        if request is None:
-            return
-        generation = self.generation
-        epoch = self.epoch
-
-        def ask(donor: Twin) -> object:
-            if isinstance(request, AskCoverage):
-                told = donor.succession.tell(epoch)
-                donor._say()
-                return json.dumps(encode_coverage(told.coverage)), told.frozen, told.final
-            donor.succession.check_taker(epoch)
-            return donor.shelf.entries_of(request.block.incarnation, request.block.first)
-
-        def answered(answer: object | None) -> None:
-            if self.alive and generation == self.generation:
-                self._taken(request, answer)
-
-        self._call(request.donor.address, ask, answered)
-
-    def _taken(self, request: Request, answer: object | None) -> None:
-        taker, now = self.succession.taker, self.now_ms
-        if answer is None or self.gate.is_retired:
-            taker.failed(request, now)
-            return
-        if isinstance(request, AskCoverage):
-            text, frozen, final = answer  # type: ignore[misc]
-            told = Told(parse_coverage(json.loads(text)), frozen, final)
-            assert self.store is not None
-            arrange(self.store, [one.incarnation for one in told.coverage.stretches], now // 1000)
-            imports = taker.receive_coverage(request, told, now)
-        else:
-            imports = taker.receive_entries(request, answer, now)  # type: ignore[arg-type]
-        self._import(imports)
-        self._say()
-        self._take()
-
-    def _import(self, imports: list[Import]) -> None:
+    def _store(self, effect: StoreEntries) -> None:
         assert self.store is not None
-        while imports:
-            (one,) = imports
-            now = self.now_ms
-            import_entries(self.store, one.incarnation, one.entries, one.holes, now // 1000)
-            self._perform(self.link.imported())
-            imports = self.succession.taker.imported(now)
+        incarnation = effect.incarnation
+        batch = Batch(incarnation, effect.entries, effect.holes, effect.stored, effect.chain)
+        self.store.ingest([batch], self.now_ms // 1000)
+        self.held.update((incarnation, seq) for seq, _ in effect.entries)
+        self.perform(self.link.stored(effect.batch))
 
-    def serve(self, ask: Callable[["Twin"], object]) -> object | None:
-        """Answer another twin; None for a refusal."""
-        try:
-            return ask(self)
-        except NotATakerError:
-            return None
+    def say(self) -> None:
+        """Publish the state, if it is another one."""
+        if self.session is None:
+            return
+        word = self.exchange.succession.word(
+            joined=self.link.is_open, waits=self.gate.waits(self.now_ms)
+        )
+        if self._published and word == self.said:
+            return
+        self.said = word
+        signed = sign_word(word, self.epoch, self.keys["ctl"])
+        document = {"online": True, "epoch": self.epoch, "term": self.gate.memory.term}
+        self._published = json.dumps(document | {"handover": signed}).encode()
+        self.session.publish(self._topic("state"), self._published, retain=True)
+        self._looked(self)
