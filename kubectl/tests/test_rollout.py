@@ -166,6 +166,13 @@ def test_watching_ends_with_the_remedy_when_nothing_more_happens_by_itself(stree
     assert remedy in done.stderr
 
 
+def test_a_pause_is_no_fault_of_a_profile_that_has_nothing_left_to_do(street):
+    complete = profile(progressing=("False", "Complete"), paused=("True", "ByUser"), updated=50)
+    then(street, "twinprofiles", "household", complete)
+    done = street.run("upgrade", "--profile", "household", "--to", "0.2.0", "--watch", *QUICK)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_watching_may_be_limited(street):
     then(street, "twinprofiles", "household", profile(inProgress=1))
     done = street.run(

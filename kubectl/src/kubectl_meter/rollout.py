@@ -131,15 +131,16 @@ def profile_progress(profile: Json) -> Progress | None:
         line += f", {counts.get(name, 0)} {text}"
     if reason in {"WaitingForMeters", "Retrying"}:
         line += f" ({progressing['message']})"
-    fault = _profile_fault(profile)
-    done = reason == "Complete" and fault is None
+    complete = reason == "Complete"
+    fault = _profile_fault(profile, complete=complete)
+    done = complete and fault is None
     return Progress(line, done, fault, updated, expected, reason == "WaitingForMeters")
 
 
-def _profile_fault(profile: Json) -> MeterError | None:
+def _profile_fault(profile: Json, *, complete: bool) -> MeterError | None:
     name = profile["metadata"]["name"]
     paused, degraded = (find_condition(profile, kind) for kind in ("Paused", "Degraded"))
-    if paused.get("status") == "True" and paused.get("reason") == "ByUser":
+    if paused.get("status") == "True" and paused.get("reason") == "ByUser" and not complete:
         remedy = f"kubectl meter resume --profile {name}"
         return MeterError(paused["message"], field="spec.rollout.paused", remedy=remedy)
     if degraded.get("status") != "True":
