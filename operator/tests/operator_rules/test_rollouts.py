@@ -197,6 +197,25 @@ async def test_two_looks_before_anybody_has_begun_permit_no_more_than_one_would(
     assert street.looks == [meters[1].key]
 
 
+async def test_nobody_begins_with_an_old_permit_while_the_status_is_written(street, monkeypatch):
+    await street.populate(3)
+    street.change_profile(twin=version("0.2.0"), rollout={"maxConcurrent": 1, "canary": 0})
+    await street.rollouts.step()
+    (meter,) = [street.cache.meters[key] for key in street.looks]
+    assert street.rollouts.permit(meter)
+    write, seen = street.cluster.write_profile_status, []
+
+    async def slow(key, status):
+        seen.append(street.rollouts.permit(meter))
+        return await write(key, status)
+
+    monkeypatch.setattr(street.cluster, "write_profile_status", slow)
+    street.speak(meter.key.name, "silent")  # so that there is something to write
+    street.now_s += 6
+    await street.rollouts.step()
+    assert seen == [""]
+
+
 async def test_an_answer_that_is_lost_frees_no_place(street):
     await street.populate(4)
     street.change_profile(twin=version("0.2.0"), rollout={"maxConcurrent": 1, "canary": 0})
@@ -415,13 +434,14 @@ async def test_on_a_volume_such_a_twin_is_made_again_in_its_epoch_with_its_secre
     before = street.annotation("house-0-e1")
     street.change_profile(twin=version("0.2.0"))
     street.set_ready("house-0", ready=False)
+    street.cluster.log.clear()
     await street.step(61)
     await street.settle("house-0")
     assert street.status("house-0")["epoch"] == 1
     assert street.pods() == ["house-0-e1"]
     assert street.annotation("house-0-e1") != before
-    secret = street.cluster.objects["secrets", NAMESPACE, "house-0-e1"]
-    assert {row["kind"] for row in secret["metadata"]["ownerReferences"]} == {"SmartMeter"}
+    log = street.cluster.log
+    assert "PATCH secrets/house-0-e1" not in log[: log.index("DELETE pods/house-0-e1")]
 
 
 async def test_a_volume_is_handed_over_to_one_of_its_own(street):
