@@ -11,15 +11,16 @@ import json
 import threading
 import time
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import pytest
 from api import METERS
-from demo import HOUSES, Record, answers, ask_meter, condition, get, until
+from demo import HOUSES, ROOT, Record, answers, ask_meter, condition, get, until
 from faults import FAULTS, SHARED, SHORT, UnsuitedError
 from flows import FLOWS
 
 NEXT = "next"
+LOG = ROOT / "build/handover-matrix.jsonl"
 SEEN_S = 180
 SERVING_S = 300
 MOST_TRIES = 3
@@ -56,18 +57,21 @@ class Cell:
         self.flow, self.fault = flow, fault
         self.record = Record(folder, self.device)
         self.version_before = self.version_after = None
+        self.generation = 0
 
     def ask(self, version):
         """Ask for a version of the twin; None is the installation's own."""
         twin = None if version is None else {"version": version}
         path = f"{METERS}/{self.device}"
-        until(lambda: self.api.patch(path, {"spec": {"twin": twin}}), "the change is accepted")
+        change = {"spec": {"twin": twin}}
+        body = until(lambda: self.api.patch(path, change), "the change is accepted")
+        self.generation = body["metadata"]["generation"]
 
     def make_ready(self):
         """Wait until one twin serves the meter as the spec asks for; a try given up is over."""
 
         def ready():
-            meter = get("smartmeter", self.device)
+            meter = self.timeline.meter
             status = meter["status"]
             assert not status.get("handover"), status["handover"]
             running = status["twin"].get("version")
@@ -76,12 +80,12 @@ class Cell:
                 self.ask(wanted)
                 return False
             assert condition(meter).get("status") == "True", status["conditions"]
-            chosen = f"metertwin.io/role=twin,metertwin.io/device={self.device}"
-            assert len(get("pod", "-l", chosen)) == 1, "an older twin is still there"
-            return meter["metadata"]["generation"] == self.timeline.meter["metadata"]["generation"]
+            assert len(self.timeline.pods) == 1, "an older twin is still there"
+            fresh = get("smartmeter", self.device)["metadata"]["resourceVersion"]
+            return fresh == meter["metadata"]["resourceVersion"]
 
         until(ready, f"one twin serves {self.device} as asked", SERVING_S, 1)
-        self.version_before = version_of(get("smartmeter", self.device))
+        self.version_before = version_of(self.timeline.meter)
         self.version_after = None if self.version_before == NEXT else NEXT
 
     def run(self):
@@ -109,15 +113,16 @@ class Cell:
         self._wait_until_it_serves()
         took = time.monotonic() - begun
         until(lambda: self.record.verify() is None, f"the oracle of {self.device}", SERVING_S, 1)
-        self._check_epochs()
+        until(self._has_rising_epochs, f"the meter's own events of {self.device}")
         return self._describe(fault, flow, hit_s, took, seen=seen)
 
     def _wait_until_it_serves(self):
         source = self.timeline.epochs[0]
 
         def serves():
-            meter = get("smartmeter", self.device)
+            meter = self.timeline.meter
             status = meter["status"]
+            assert meter["metadata"]["generation"] >= self.generation, "the watch is behind"
             assert not status.get("handover"), status["handover"]
             assert condition(meter, "TwinReady").get("status") == "True", status["conditions"]
             tried = [row for row in status.get("handovers", []) if row["from"] >= source]
@@ -125,17 +130,21 @@ class Cell:
             assert tried or as_asked, "nothing has been tried yet"
             return answers(self.device)
 
-        until(serves, f"{self.device} is served", SERVING_S, 1)
+        until(serves, f"{self.device} is served", SERVING_S)
 
-    def _check_epochs(self):
+    def _has_rising_epochs(self):
         rows = [row for row in ask_meter("events", self.device, "--since", "1h")
                 if row["code"] == "owner_change"]  # fmt: skip
         epochs = [row["arguments"]["active_epoch"] for row in rows]
         assert epochs == sorted(epochs), f"the meter was given back to an older epoch: {epochs}"
+        return True
 
     def _describe(self, fault, flow, hit_s, took, *, seen):
         marks = self.timeline.marks()
-        ended = min((marks[one] for one in flow.ends if one in marks), default=hit_s + 1)
+        ends = flow.ends
+        if self.flow == "1" and self.fault in FIRST_ASKED:
+            ends = FLOWS["2"].ends  # right after the question is as early as it can be
+        ended = min((marks[one] for one in ends if one in marks), default=hit_s + 1)
         status = get("smartmeter", self.device)["status"]
         source, candidate = self.timeline.epochs
         rows = {row["to"]: row for row in status.get("handovers", [])}
@@ -179,6 +188,9 @@ class Matrix:
     def __init__(self, api, watcher, folder):
         self._api, self._watcher, self._folder = api, watcher, folder
         self.outcomes = {}
+        self._lock = threading.Lock()
+        LOG.parent.mkdir(exist_ok=True)
+        LOG.unlink(missing_ok=True)
 
     def run(self, cells):
         """Run (flow, fault) pairs; each has its outcome afterwards."""
@@ -186,8 +198,11 @@ class Matrix:
         workers = [threading.Thread(target=self._work, args=(device, waiting)) for device in HOUSES]
         for worker in workers:
             worker.start()
-        for worker in workers:
-            worker.join()
+        try:
+            for worker in workers:
+                worker.join()
+        finally:
+            waiting.clear()  # who interrupts us waits for the cells under way only
 
     def _work(self, device, waiting):
         while True:
@@ -195,7 +210,10 @@ class Matrix:
                 flow, fault = waiting.popleft()
             except IndexError:
                 return
-            self.outcomes.setdefault((flow, fault), []).append(self._try(device, flow, fault))
+            outcome = self._try(device, flow, fault)
+            self.outcomes.setdefault((flow, fault), []).append(outcome)
+            with self._lock, LOG.open("a") as log:  # long runs can be looked at
+                log.write(json.dumps(asdict(outcome)) + "\n")
 
     def _try(self, device, flow, fault):
         outcome = Outcome(f"{flow}:{fault}", device)

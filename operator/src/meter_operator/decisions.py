@@ -108,7 +108,7 @@ def build_abort(meter: Meter, reason: str, now: str) -> Json:
     """Return the decision that the candidate is given up; its epoch is burned."""
     return {
         "ownerCounter": meter.owner_counter + 1,
-        "previousEpochs": _previous(meter, _burned(meter)),
+        "previousEpochs": _previous(meter, None, _burned(meter)),
         **_ended(meter, "Aborted", reason, now),
     }
 
@@ -153,10 +153,17 @@ def _burned(meter: Meter) -> PreviousEpoch | None:
     return PreviousEpoch(handover.epoch, handover.epoch_id, handover.key_version)
 
 
-def _previous(meter: Meter, *new: PreviousEpoch | None) -> list[Json]:
-    """Return the epochs that are retired after a decision, the highest first."""
-    rows = {row for row in (*new, *meter.previous_epochs) if row is not None}
-    kept = sorted(rows, reverse=True)[:EPOCHS_KEPT]
+def _previous(
+    meter: Meter, active: PreviousEpoch | None, *burned: PreviousEpoch | None
+) -> list[Json]:
+    """Return the epochs that are retired after a decision, the highest first.
+
+    `active`: the one that acts until this decision; it is kept whatever else there is, because its
+    twin would go on for ever if nobody told it.
+    """
+    rows = {row for row in (*burned, *meter.previous_epochs) if row is not None} - {active}
+    most = EPOCHS_KEPT - (active is not None)
+    kept = sorted([*sorted(rows, reverse=True)[:most], *([active] if active else [])], reverse=True)
     return [
         {"epoch": row.epoch, "epochId": row.epoch_id.hex(), "keyVersion": row.key_version}
         for row in kept
