@@ -104,5 +104,5 @@ bench: setup demo ## measure, print a table, write bench/results.json
 	$(RUN) python bench/run.py
 
 .PHONY: nightly
-nightly: setup deps profiles ## the long runs: fuzzers and random kills
+nightly: setup deps profiles ## the long runs: fuzzers, random kills, the whole handover matrix
 	@tools/nightly
