@@ -560,3 +560,12 @@ async def test_offline_meters_reach_the_decision(street, said, commits, age_s, v
     decision = plan.build_plan(observed, wanted, clock=clock).decision
     assert decision.verb == verb
     assert decision.reason.startswith(why)
+
+
+async def test_the_policy_of_its_profile_reaches_the_handover_of_a_meter(street):
+    observed, _ = await observe_preparing(street, "connected")
+    rollout = {"progressDeadlineSeconds": 77, "soakSeconds": 5, "offlineMeters": "Commit"}
+    observed = replace(observed, profile=observed.profile | {"rollout": rollout})
+    clock = street.reconciler._succession.clock(observed, 0.0)
+    assert (clock.patience.progress_s, clock.patience.soak_s) == (77, 5)
+    assert clock.offline_commits
