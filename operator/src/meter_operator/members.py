@@ -13,7 +13,7 @@ from meter_wire.names import build_twin_name
 from meter_operator.cache import Cache
 from meter_operator.desired import Json, Key, Meter, hash_json, hash_profile
 from meter_operator.handover import METER_OFFLINE, SUPERSEDED, parse_handover
-from meter_operator.observed import Pod, TwinState
+from meter_operator.observed import Pod, TwinState, has_never_spoken
 from meter_operator.plan import PROFILE_CHANGED
 from meter_operator.rollout import Member, parse_moment
 from meter_operator.selection import SelectionError
@@ -144,7 +144,7 @@ def parse_member(
         failed=tuple(parse_moment(row["endedAt"]) for row in failed),
         retry_s=_retry_s(rows),
         online=state is not None and state.online,
-        speaks=state is not None and state.meter == "connected",
+        speaks=has_never_spoken(meter, state) or (state is not None and state.meter == "connected"),
         order=zlib.crc32(f"{target.content}/{meter.device}".encode()),
         trouble=str(failed[0].get("message") or "no reason known") if failed else "",
     )

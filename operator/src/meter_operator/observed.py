@@ -72,6 +72,19 @@ class TwinState:
     term: int = 0
 
 
+def has_never_spoken(meter: Meter, state: TwinState | None) -> bool:
+    """Whether a twin that serves has not heard its meter, nor has any before it.
+
+    A meter that is declared and not installed yet: nothing is to be waited for.
+    """
+    return (
+        state is not None
+        and state.online
+        and state.meter == "never"
+        and not meter.status.get("lastSeen")
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Witness:
     """The highest epoch and owner counter that an authentic hello or retained record named."""

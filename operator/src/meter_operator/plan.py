@@ -23,7 +23,7 @@ from meter_operator.handover import (
     is_spent,
     parse_handover,
 )
-from meter_operator.observed import Observed, Pod
+from meter_operator.observed import Observed, Pod, has_never_spoken
 from meter_operator.rollout import HANDOVER, REPLACE
 
 FIRST = "First"
@@ -224,7 +224,8 @@ def _plan_open(observed: Observed, desired: Desired, handover: Handover, clock: 
         wanted=desired.spec_hash if _is_wanted(handover, desired) else "",
         age_s=clock.phase_s,
         patience=clock.patience,
-        offline_commits=clock.offline_commits and _is_silent(observed),
+        offline_commits=(clock.offline_commits and _is_silent(observed))
+        or has_never_spoken(meter, observed.states.get(meter.epoch)),
         meter_silent=_is_silent(observed),
     )
     if decision.verb == TAKE_OVER:

@@ -37,6 +37,9 @@ class Street(Operator):
         ids = {row.epoch: row.epoch_id for row in meter.previous_epochs} | {
             meter.epoch: meter.epoch_id
         }
+        if meter.status.get("handover"):
+            handover = decisions.parse_handover(meter.status)
+            ids[handover.epoch] = handover.epoch_id
         key = derive_key(self.fleet.meter_key("house-1", 1), "ctl", "house-1", epoch, ids[epoch])
         said = sign_word(word, epoch, key)
         self.cache.states.setdefault("house-1", {})[epoch] = TwinState(
@@ -133,3 +136,16 @@ async def test_a_twin_on_a_volume_that_does_not_serve_gets_a_changed_spec_in_its
     assert not street.status().get("handover")
     (container,) = street.cluster.objects["pods", NAMESPACE, "house-1-e1"]["spec"]["containers"]
     assert container["image"].endswith(":2")
+
+
+@pytest.mark.parametrize(("seen", "phase"), [("", "Frozen"), ("2026-11-21T18:00:00Z", "Preparing")])
+async def test_a_meter_that_was_never_there_is_not_waited_for(either, seen, phase):
+    either.change_meter(twin={**either.meter()["spec"]["twin"], "version": "2"})
+    await either.settle()
+    if seen:
+        either.meter()["status"]["lastSeen"] = seen
+        either.sync()
+    either.say(1, Word(store="aa"))
+    either.say(2, Word(store="bb", covers={1: Cover("")}))
+    await either.settle()
+    assert either.status()["handover"]["phase"] == phase
