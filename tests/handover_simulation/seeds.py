@@ -19,7 +19,7 @@ from .oracle import Broken
 from .world import World
 
 FAULTS_S = 150
-CALM_S = 45
+CALM_S = 20
 MOST_CALM_S = 2400
 CHUNK = 10
 
@@ -124,7 +124,7 @@ def _play(world: World, faults: Faults, seed: int) -> int:
     faults.plan(NAMES, chance.randint(0, 7), 0, FAULTS_S)
     for begin_s in (0, chance.randint(20, 110)):
         world.scheduler.after(begin_s * 1000 + chance.randint(0, 15_000), lambda: world.want(1))
-    world.run(FAULTS_S + 40)
+    world.run(FAULTS_S + 20)
     faults.disarm()
     calm_ms = world.scheduler.now_ms
     world.run(CALM_S)
