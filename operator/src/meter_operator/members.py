@@ -127,6 +127,7 @@ def parse_member(
         target: the profile.
     """
     handover = parse_handover(meter.status)
+    absent = has_never_spoken(meter, state)
     ready = pod is not None and pod.ready and not pod.gone
     rows = meter.status.get("handovers") or []
     ours = [row for row in rows if _is_of(row, wanted)]
@@ -144,8 +145,9 @@ def parse_member(
         failed=tuple(parse_moment(row["endedAt"]) for row in failed),
         retry_s=_retry_s(rows),
         online=state is not None and state.online,
-        speaks=has_never_spoken(meter, state) or (state is not None and state.meter == "connected"),
-        order=zlib.crc32(f"{target.content}/{meter.device}".encode()),
+        speaks=absent or (state is not None and state.meter == "connected"),
+        # A meter that was never there proves little: it is no canary while there are others.
+        order=zlib.crc32(f"{target.content}/{meter.device}".encode()) + (absent << 32),
         trouble=str(failed[0].get("message") or "no reason known") if failed else "",
     )
 

@@ -86,6 +86,14 @@ def test_who_speaks_is_what_the_twin_says(state, online, speaks):
     assert (found.online, found.speaks) == (online, speaks)
 
 
+def test_a_meter_that_was_never_there_comes_last():
+    never = TwinState(1, online=True, meter="never")
+    absent, seen = parse(state=never), parse(state=never, lastSeen="2027-01-15T08:00:00Z")
+    assert absent.speaks
+    assert not seen.speaks
+    assert absent.order > 2**32 > seen.order
+
+
 def test_a_status_that_is_behind_the_pod_does_not_say_since_when():
     assert parse(ready=False, said="True").since_s == math.inf
     assert parse(ready=False, said="False").since_s == BEGIN_S
