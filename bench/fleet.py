@@ -65,11 +65,15 @@ class Meters:
         found: dict[str, Any] = json.loads(line)
         return found
 
-    def tell(self, line: str) -> dict[str, Any]:
-        """Send a line and return the answer."""
+    def send(self, line: str) -> None:
+        """Send a line; the answer is heard later."""
         assert self._process.stdin is not None
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
+
+    def tell(self, line: str) -> dict[str, Any]:
+        """Send a line and return the answer."""
+        self.send(line)
         return self.hear()
 
 

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +44,8 @@ class Meter:
         self.born = time.monotonic()
         self.base_s = int(time.time()) - 86_400
         self.flooding = False
+        self.waiting: deque[tuple[int, float]] = deque()
+        self.delays_ms: list[float] = []
         self.connected_at = 0.0
         self.wake = asyncio.Event()
         context = tls_context(folder / "ca.crt", folder / f"{device}.crt", folder / f"{device}.key")
@@ -71,6 +74,8 @@ class Meter:
                 self.link.answer(epoch, event[2], 0)
         else:
             self.link.receive_owner(message.payload, self._now_ms())
+        while self.waiting and self.waiting[0][0] <= self.ring.stored:
+            self.delays_ms.append((time.monotonic() - self.waiting.popleft()[1]) * 1000)
         self.wake.set()
 
     async def run(self) -> None:
@@ -94,6 +99,12 @@ class Meter:
     def _fill(self) -> None:
         while self.ring.head - self.ring.stored < AHEAD:
             self.ring.append(encode_sample(self.base_s + self.ring.head * 60, self.ring.head))
+
+    def capture(self) -> None:
+        """Take a reading of now; the time until it is acknowledged is kept."""
+        self.ring.append(encode_sample(int(time.time()), self.ring.head))
+        self.waiting.append((self.ring.head, time.monotonic()))
+        self.wake.set()
 
     async def _send(self) -> None:
         while (out := self.link.poll(self._now_ms())) is not None:
@@ -140,6 +151,33 @@ async def flood(meters: list[Meter], seconds: float) -> None:
         processor_s=time.process_time())  # fmt: skip
 
 
+async def steady(meters: list[Meter], seconds: float) -> None:
+    """Take a reading a second with each meter; say how long each waited for its acknowledgement."""
+    for meter in meters:
+        meter.delays_ms.clear()
+    begun = time.monotonic()
+    for beat in range(int(seconds * len(meters))):  # one after the other, evenly over each second
+        await asyncio.sleep(max(0.0, begun + beat / len(meters) - time.monotonic()))
+        meters[beat % len(meters)].capture()
+    await wait_for(lambda: all(meter.ring.stored == meter.ring.head for meter in meters), 60)
+    say(delays_ms=[one for meter in meters for one in meter.delays_ms],
+        heads={meter.device: meter.ring.head for meter in meters},
+        unstored=sum(meter.ring.head - meter.ring.stored for meter in meters))  # fmt: skip
+
+
+async def fill(meter: Meter, count: int) -> None:
+    """Send readings of one a minute up to now; say when all are acknowledged."""
+    meter.base_s = int(time.time()) - 60 * (count + meter.ring.head)
+    while meter.ring.head < count:
+        if meter.ring.head - meter.ring.stored < AHEAD:
+            meter.ring.append(encode_sample(meter.base_s + meter.ring.head * 60, meter.ring.head))
+            meter.wake.set()
+        else:
+            await asyncio.sleep(0.005)
+    await wait_for(lambda: meter.ring.stored == meter.ring.head, 60)
+    say(unstored=meter.ring.head - meter.ring.stored, head=meter.ring.head)
+
+
 async def reconnect(meters: list[Meter], timeout_s: float) -> None:
     """Say when the first session was lost and when every meter was back (monotonic clock)."""
     say(armed=True)
@@ -153,7 +191,10 @@ async def reconnect(meters: list[Meter], timeout_s: float) -> None:
 
 
 async def main() -> None:
-    """Connect the meters of `folder/meters.json`, then obey lines: flood S, reconnect S, end."""
+    """Connect the meters of `folder/meters.json`, then obey lines until `end`.
+
+    flood S, reconnect S, steady S, fill DEVICE COUNT.
+    """
     folder = Path(sys.argv[1])
     document = json.loads((folder / "meters.json").read_text())
     broker = document["host"], document["port"]
@@ -173,6 +214,11 @@ async def main() -> None:
                 await flood(meters, float(line[1]))
             elif line[0] == "reconnect":
                 await reconnect(meters, float(line[1]))
+            elif line[0] == "steady":
+                await steady(meters, float(line[1]))
+            elif line[0] == "fill":
+                (meter,) = [one for one in meters if one.device == line[1]]
+                await fill(meter, int(line[2]))
             else:
                 break
         for task in tasks:

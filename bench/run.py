@@ -15,6 +15,7 @@ from typing import Any
 
 import cluster
 import fleet
+import handover
 import image
 import latency
 import memory
@@ -24,7 +25,7 @@ import start
 from figure import Figure, circumstances, describe_machine, table
 
 RESULTS = Path(__file__).parent / "results.json"
-GROUPS = ("image", "start", "latency", "twins", "fleet", "rollout", "scale")
+GROUPS = ("image", "start", "latency", "twins", "fleet", "rollout", "handover", "scale")
 
 
 class Report:
@@ -141,10 +142,12 @@ def main() -> int:
             report.measure("start", start.measure)
         if "latency" in wanted:
             report.measure("latency", latency.measure)
-        if wanted & {"twins", "fleet", "rollout", "scale"}:
+        if wanted & {"twins", "fleet", "rollout", "handover", "scale"}:
             with cluster.installation():
                 if wanted & {"twins", "fleet", "rollout"}:
                     with_twins(report, options.twins, wanted, options.runs)
+                if "handover" in wanted:
+                    report.measure("handover", handover.measure)
                 if "scale" in wanted and options.scale:
                     report.measure("scale", lambda: scale.measure(options.scale))
     finally:
