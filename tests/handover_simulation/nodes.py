@@ -50,6 +50,11 @@ class Nodes:
         """All twins whose stores exist."""
         return [*self.twins.values(), *self.leaving]
 
+    @property
+    def lasting(self) -> list[Twin]:
+        """Those whose stores the operator has not removed: what it removes holds nothing more."""
+        return [*self.twins.values(), *(one for one in self.leaving if one in self._faulted)]
+
     def find_pod(self, uid: str) -> Json | None:
         """Return the pod of a uid as the API server has it."""
         for (kind, _, _), body in self._cluster.objects.items():

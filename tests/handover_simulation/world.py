@@ -80,7 +80,7 @@ class World:
 
     def __init__(self, seed: int, folder: Path, *, operators: int = 2) -> None:
         scheduler = self.scheduler = Scheduler(seed)
-        self.ledger = Ledger(lambda: (twin.held for twin in self.nodes.all))
+        self.ledger = Ledger(lambda: (twin.held for twin in self.nodes.lasting))
         self.oracle = Oracle(scheduler, self.ledger)
         self.ledger.fail = self.oracle.fail
         self.phase_changed = lambda _phase: None
