@@ -5,16 +5,17 @@ stands beside ours: Liu et al. 2021, two containers (Python: image 110 MB, 40 MB
 twins on 32 GB; C: 5 MB, less than 1 MB, 30,000).
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import marked_block
+
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "bench/results.json"
 TARGET = ROOT / "README.md"
-BEGIN, END = "<!-- figures of bench/results.json -->", "<!-- end -->"
+BEGIN = "<!-- figures of bench/results.json -->"
 
 
 class Row(NamedTuple):
@@ -95,20 +96,9 @@ def render(results: dict[str, Any]) -> str:
 
 def main() -> int:
     """Return 0 unless the README differs from the results."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="fail on drift, write nothing")
-    check = parser.parse_args().check
-    before = TARGET.read_text()
-    head, rest = before.split(BEGIN)
-    tail = rest.split(END, 1)[1]
-    after = f"{head}{BEGIN}\n{render(json.loads(SOURCE.read_text()))}\n{END}{tail}"
-    if after == before:
-        return 0
-    if check:
-        print("README.md: its figures differ from bench/results.json", file=sys.stderr)
-        return 1
-    TARGET.write_text(after)
-    return 0
+    block = render(json.loads(SOURCE.read_text()))
+    differs = "README.md: its figures differ from bench/results.json"
+    return marked_block.run(__doc__, TARGET, BEGIN, block, differs)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,14 @@
 Neighbours: `meter_operator.flows` (the table), `tools/generate.py` (calls this).
 """
 
-import argparse
 import sys
 from pathlib import Path
 
+import marked_block
 from meter_operator.flows import BEGIN, END, FLOWS, OPERATOR, PARTIES, TRANSITIONS
 
 TARGET = Path(__file__).resolve().parents[2] / "docs/explanation/handover.md"
-OPENS, CLOSES = "<!-- flows of meter_operator.flows -->", "<!-- end -->"
+MARK = "<!-- flows of meter_operator.flows -->"
 
 
 def sequence() -> list[str]:
@@ -58,21 +58,9 @@ def tables() -> list[str]:
 
 def main() -> int:
     """Return 0 unless the page differs from the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="fail on drift, write nothing")
-    check = parser.parse_args().check
-    before = TARGET.read_text()
-    head, rest = before.split(OPENS)
-    tail = rest.split(CLOSES, 1)[1]
     block = "\n".join([*sequence(), "", *tables(), "", *states()])
-    after = f"{head}{OPENS}\n{block}\n{CLOSES}{tail}"
-    if after == before:
-        return 0
-    if check:
-        print(f"{TARGET.name}: differs from meter_operator.flows", file=sys.stderr)
-        return 1
-    TARGET.write_text(after)
-    return 0
+    differs = f"{TARGET.name}: differs from meter_operator.flows"
+    return marked_block.run(__doc__, TARGET, MARK, block, differs)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from meter_operator.desired import Json
 
 PREPARING, FROZEN, COMMITTED = "Preparing", "Frozen", "Committed"
 PHASES = (PREPARING, FROZEN, COMMITTED)
+FIRST_RETRY_S, LAST_RETRY_S = 30.0, 3600.0
 SUPERSEDED, METER_OFFLINE, OVERDUE = "Superseded", "MeterOffline", "DeadlineExceeded"
 
 
@@ -95,6 +96,14 @@ def encode_handover(handover: Handover) -> Json:
         "fromVersion": handover.from_version or None,
         "profileHash": handover.profile_hash or None,
     }
+
+
+def find_retry_pause_s(rows: list[Json]) -> float:
+    """Return how long to wait after the last try, from `status.handovers`; longer with each."""
+    if not rows or rows[0]["result"] != "Aborted":
+        return 0.0
+    failed = sum(row["result"] == "Aborted" for row in rows)
+    return float(min(FIRST_RETRY_S * 2**failed, LAST_RETRY_S))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,13 @@ from meter_wire.names import build_twin_name
 
 from meter_operator.cache import Cache
 from meter_operator.desired import Json, Key, Meter, hash_json, hash_profile
-from meter_operator.handover import METER_OFFLINE, SUPERSEDED, parse_handover
+from meter_operator.handover import METER_OFFLINE, SUPERSEDED, find_retry_pause_s, parse_handover
 from meter_operator.observed import Pod, TwinState, has_never_spoken
 from meter_operator.plan import PROFILE_CHANGED
 from meter_operator.rollout import Member, parse_moment
 from meter_operator.selection import SelectionError
 from meter_operator.status import find_violation_reason
 
-FIRST_RETRY_S, LAST_RETRY_S = 30.0, 3600.0
 CONTENT_FIELDS = ("applications", "engines")
 TWIN_FIELDS = ("version", "image", "resources")
 
@@ -180,8 +179,5 @@ def _since(meter: Meter, *, ready: bool) -> float:
 
 def _retry_s(rows: list[Json]) -> float:
     """Return when the next try may begin: later with each that failed."""
-    if not rows or rows[0]["result"] != "Aborted":
-        return 0.0
-    failed = sum(row["result"] == "Aborted" for row in rows)
-    pause_s = min(FIRST_RETRY_S * 2**failed, LAST_RETRY_S)
-    return float(parse_moment(rows[0]["endedAt"]) + pause_s)
+    pause_s = find_retry_pause_s(rows)
+    return parse_moment(rows[0]["endedAt"]) + pause_s if pause_s else 0.0

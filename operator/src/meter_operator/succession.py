@@ -22,6 +22,7 @@ from meter_operator.handover import (
     Decision,
     Patience,
     adapt_patience,
+    find_retry_pause_s,
     parse_handover,
 )
 from meter_operator.observed import Observed, Pod
@@ -81,10 +82,9 @@ class Succession:
     def _waits(self, meter: Meter, now_s: float) -> bool:
         """Whether the last try is too recent for another one: the given-up pod is still there."""
         rows = meter.status.get("handovers") or []
-        failed = [row for row in rows if row["result"] == "Aborted"]
-        if not rows or rows[0]["result"] != "Aborted":
+        pause_s = find_retry_pause_s(rows)
+        if not pause_s:
             return False
-        pause_s = min(30.0 * 2 ** len(failed), 3600.0)
         since_s = self._since.get((meter.uid, int(rows[0]["to"]), "older"))
         return since_s is not None and now_s - since_s < pause_s
 
