@@ -233,7 +233,12 @@ class TwinProcess:
         return self.log_path.read_text()
 
     def wait_serving(self):
-        wait_for(lambda: connects(self.world.local), "the twin serves", self)
+        wait_for(self._answers, "the twin serves", self)
+
+    def _answers(self):
+        with contextlib.suppress(OSError):  # it does not listen yet, or ended
+            return self.get("/healthz", self.world.plain)[0] == 200
+        return False
 
     def kill(self):
         if self.process.poll() is None:

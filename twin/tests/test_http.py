@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
+import socket
 
 import h11
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from loopback import free_port
 from meter_twin import http_server
 from meter_twin.http_codec import (
     MAX_BODY,
@@ -118,9 +118,9 @@ async def handler(request):
 @pytest.fixture
 async def port():
     server = HttpServer("test", handler)
-    chosen = free_port()
-    await server.start("127.0.0.1", chosen)
-    yield chosen
+    listening = socket.create_server(("127.0.0.1", 0))
+    await server.start(listening)
+    yield listening.getsockname()[1]
     await server.close()
 
 

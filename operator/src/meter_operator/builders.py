@@ -31,6 +31,7 @@ USER = 65532
 MANAGER = "metertwin-operator"
 TWIN_ACCOUNT = "metertwin-twin"
 STARTUP_S = 1800
+WAIT_S = 5
 
 
 def build_labels(meter: Meter, epoch: int, desired: Desired | None = None) -> Json:
@@ -119,12 +120,12 @@ def _store_volume(meter: Meter, desired: Desired) -> Json:
     return {"name": "store", "emptyDir": {"sizeLimit": EMPTY_DIR_SIZE}}
 
 
-def _probe(path: str, period_s: int, failures: int) -> Json:
+def _probe(path: str, period_s: int, failures: int, timeout_s: int = 3) -> Json:
     return {
         "httpGet": {"path": path, "port": "http"},
         "periodSeconds": period_s,
         "failureThreshold": failures,
-        "timeoutSeconds": 3,
+        "timeoutSeconds": timeout_s,
     }
 
 
@@ -146,10 +147,14 @@ def _container(desired: Desired, epoch: int, pull_policy: str) -> Json:
         ],
         # Ready within a second of being so, without asking so often later. The long patience is for
         # a broker that is away: a twin that cannot reach it is not restarted for that.
-        # Asked at once, every healthy start would warn that it is not ready yet.
-        "startupProbe": {"initialDelaySeconds": 1, **_probe("/readyz", 1, STARTUP_S)},
+        # Each question waits for the answer that the twin is ready; asked at once, before the
+        # ports listen, every healthy start would warn.
+        "startupProbe": {
+            "initialDelaySeconds": 1,
+            **_probe(f"/readyz?wait={WAIT_S}", 1, STARTUP_S // WAIT_S, 2 * WAIT_S),
+        },
         "livenessProbe": _probe("/healthz", 20, 3),
-        "readinessProbe": _probe("/readyz", 5, 3),
+        "readinessProbe": _probe("/readyz", 10, 3),
         "resources": desired.resources
         or {"requests": {"cpu": "5m", "memory": "28Mi"}, "limits": {"memory": "96Mi"}},
         "securityContext": {

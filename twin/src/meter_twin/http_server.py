@@ -83,15 +83,11 @@ class HttpServer:
         self._handshakes: dict[asyncio.Task[None], asyncio.Transport] = {}
         self.refused: Counter[str] = Counter()
 
-    async def start(self, host: str, port: int) -> None:
-        """Listen.
-
-        Raises:
-            OSError: the port is taken or not allowed.
-        """
+    async def start(self, listening: socket.socket) -> None:
+        """Answer on a socket that listens, which is this server's from now on."""
         self._server = await asyncio.get_running_loop().create_server(
             lambda: _Door(self._enter) if self._tls else self._stream(),
-            sock=socket.create_server((host, port)),
+            sock=listening,
             backlog=BACKLOG,
         )
 

@@ -15,7 +15,7 @@ from meter_wire.effects import Answered
 
 from . import log
 
-POLL_S = 1.0
+POLL_S = 5.0
 TTL_MS = 20_000
 RETRY_S = 60.0
 _FINAL = frozenset(("ok", "refused", "unknown", "unsigned", "out_of_range"))
@@ -60,7 +60,7 @@ class MeterSettings:
         self.refused = 0
 
     async def run(self) -> None:
-        """Look once a second whether there is something to tell."""
+        """Look every five seconds whether there is something to tell."""
         while True:
             await asyncio.sleep(POLL_S)
             await self.poll(time.monotonic())

@@ -235,7 +235,7 @@ class MqttShell:
 
     async def _ping(self, connection: mqtt.Connection) -> None:
         while True:
-            await asyncio.sleep(min(1.0, self._settings.keep_alive_s / 8 or 1.0))
+            await asyncio.sleep(self._settings.keep_alive_s / 8 or 1.0)
             self._write(connection.poll(_now_ms()))
 
     async def _subscribe(self, filters: dict[str, int]) -> None:

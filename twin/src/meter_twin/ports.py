@@ -1,14 +1,13 @@
 """The three ports of a twin, opened and closed together: plain, local and mutual TLS.
 
-Neighbours: `health`, `api` and `peer_port` answer, `shell` builds them, `credentials` renews.
+Neighbours: `health`, `api` and `peer_port` answer, `shell` builds them, `credentials` renews,
+`listening` opens the sockets.
 """
 
 import ssl
 
-from .configuration import Configuration
 from .http_server import Handler, HttpServer
-
-LISTEN = "0.0.0.0"  # noqa: S104 - the pod's own address; the local API binds to loopback
+from .listening import Listening
 
 
 class Ports:
@@ -24,15 +23,11 @@ class Ports:
         self._peer = HttpServer("peer", peer, tls)
         self.peer_refused = self._peer.refused
 
-    async def start(self, configuration: Configuration) -> None:
-        """Listen.
-
-        Raises:
-            OSError: a port is taken.
-        """
-        await self._plain.start(LISTEN, configuration.plain_port)
-        await self._local.start("127.0.0.1", configuration.local_port)
-        await self._peer.start(LISTEN, configuration.peer_port)
+    async def start(self, listening: Listening) -> None:
+        """Answer on the sockets, which are closed with the ports."""
+        await self._plain.start(listening.plain)
+        await self._local.start(listening.local)
+        await self._peer.start(listening.peer)
 
     def renew(self, tls: ssl.SSLContext) -> None:
         """Use `tls` for new handshakes on the peer port."""

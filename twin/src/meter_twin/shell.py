@@ -30,6 +30,7 @@ from .gate_memory import load_gate_memory, save_gate_memory
 from .handover import Handover, Parties
 from .health import Health
 from .link_loop import LinkLoop
+from .listening import Listening
 from .mqtt_shell import BrokerSettings, MqttShell, NotConnectedError, RenewedError
 from .owner_gate import OwnerGate
 from .peer_port import PeerPort
@@ -42,7 +43,6 @@ from .store_schema import StoreError
 from .twin_state import encode_state
 
 KEEP_ALIVE_S = 30
-HOUSEKEEPING_S = 1.0
 FEED_PAUSE_S = 0.2
 
 
@@ -88,7 +88,7 @@ class Twin:
         self._feed = asyncio.Event()
         self._changed = asyncio.Event()
         self._loop = LinkLoop(
-            *(configuration.device, keys, self._store, self._publish_down, self._feed.set),
+            *(configuration.device, keys, self._store, self._publish_down, self._stored),
             self._description,
             lambda: self._host.describe(self._description.units),
         )
@@ -154,16 +154,12 @@ class Twin:
         self._status.peer_refused = (peers.refused, ports.peer_refused)
         return ports
 
-    async def run(self) -> None:
-        """Serve until cancelled; then say goodbye, close and return within two seconds.
-
-        Raises:
-            OSError: a port is taken.
-        """
+    async def run(self, listening: Listening) -> None:
+        """Serve until cancelled; then say goodbye, close and return within two seconds."""
         for channel in ("up", "ctl"):
             await self._broker.subscribe(self._topics[channel])
         try:
-            await self._ports.start(self._configuration)
+            await self._ports.start(listening)
             log.log(
                 "info",
                 "twin serves",
@@ -239,6 +235,10 @@ class Twin:
         else:
             log.log("warning", "broker session lost", error=type(error).__name__)
 
+    def _stored(self) -> None:
+        self._feed.set()
+        self._keeper.written()
+
     async def _publish_down(self, payload: bytes) -> None:
         with contextlib.suppress(NotConnectedError):
             await self._broker.publish(self._topics["down"], payload)
@@ -258,7 +258,7 @@ class Twin:
     async def _housekeeping(self) -> None:
         """Read the control record again, and see the moments at which the state changes by time."""
         while True:
-            await asyncio.sleep(HOUSEKEEPING_S)
+            await self._handover.rest()
             self._changed.set()
             if self._gate.end_wait(now_ms()):
                 self._is_durable = save_gate_memory(self._store, self._gate.memory)

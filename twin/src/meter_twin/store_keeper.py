@@ -1,10 +1,11 @@
-"""Keeps the store small: retention every ten minutes, the budget every second, a few rows a time.
+"""Keeps the store small: retention every ten minutes, the budget after writing, a few rows a time.
 
 Neighbours: `store_retention` and `store_budget` delete, `shell` owns the task, `status` shows
 `describe`.
 """
 
 import asyncio
+import contextlib
 import time
 from typing import Any
 
@@ -45,13 +46,23 @@ class StoreKeeper:
         self._records_bytes = 0
         self._measured_s = -float(PRUNE_EVERY_S)
         self._is_short = False
+        self._written = asyncio.Event()
+        self._written.set()
         limit_file(store, limit_bytes)
+
+    def written(self) -> None:
+        """Something was written: look again, at most once a second."""
+        self._written.set()
 
     async def run(self) -> None:
         """Serve until cancelled."""
         pruned_s = -float(PRUNE_EVERY_S)
         while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PRUNE_EVERY_S):
+                    await self._written.wait()
             await asyncio.sleep(LOOK_EVERY_S)
+            self._written.clear()
             try:
                 if time.monotonic() - pruned_s > PRUNE_EVERY_S:
                     pruned_s = time.monotonic()
@@ -59,6 +70,9 @@ class StoreKeeper:
                 await self.keep_within_budget()
             except StoreError as error:
                 log.log("error", "retention waits for the store", message=str(error))
+                self._written.set()
+            if self._is_short:
+                self._written.set()
 
     async def _expire(self) -> None:
         before_s = int(time.time()) - self._retention_s

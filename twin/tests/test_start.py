@@ -1,0 +1,79 @@
+"""The start of a twin: who asks early waits for the answer and is not refused."""
+
+import asyncio
+import json
+import subprocess
+import sys
+
+import pytest
+from meter_twin.health import MOST_WAIT_S, Health
+from meter_twin.http_server import ApiError, Request
+
+pytestmark = pytest.mark.timeout(300)
+
+LOOK = """
+import socket, sys
+
+class Look:
+    def find_spec(self, name, path=None, target=None):
+        if name == "meter_twin.serving":
+            for port in {ports}:
+                socket.create_connection(("127.0.0.1", port), 10).close()
+            print("all listen,", "asyncio" in sys.modules and "with" or "without", "asyncio")
+            sys.exit(0)
+
+sys.meta_path.insert(0, Look())
+from meter_twin.process import run
+run()
+"""
+
+
+def ask(health, query):
+    return health.handle(Request("GET", "/readyz", query, b"", ()))
+
+
+def test_the_ports_listen_before_the_long_imports(world):
+    ports = [world.plain, world.local, world.peer]
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK.format(ports=ports)], text=True, timeout=60,
+        capture_output=True, check=False,
+        env={"PYTHONPATH": ":".join(sys.path), "METERTWIN_CONFIG": json.dumps(world.configuration())},
+    )  # fmt: skip
+    assert done.stdout == "all listen, without asyncio\n", done.stderr
+
+
+async def test_a_question_with_patience_is_answered_when_the_twin_becomes_ready():
+    reasons = ["no broker session yet"]
+    health = Health(lambda: reasons[0] if reasons else "", list)
+    waiting = asyncio.create_task(ask(health, {"wait": "30"}))
+    await asyncio.sleep(0.2)
+    assert not waiting.done()
+    reasons.clear()
+    assert (await waiting)[:2] == (200, b"ok\n")
+
+
+async def test_patience_ends_with_the_reason():
+    health = Health(lambda: "no broker session yet", list)
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    assert (await ask(health, {"wait": "1"}))[:2] == (503, b"no broker session yet\n")
+    assert loop.time() - begun >= 1
+    assert (await ask(health, {}))[:2] == (503, b"no broker session yet\n")
+
+
+@pytest.mark.parametrize("wait", ["", "x", "-1", "1.5", "²", str(MOST_WAIT_S + 1), "100"])
+async def test_patience_that_is_no_number_of_seconds_is_refused(wait):
+    with pytest.raises(ApiError) as refused:
+        await ask(Health(str, list), {"wait": wait})
+    assert (refused.value.status, refused.value.document["error"]["field"]) == (400, "wait")
+
+
+async def test_a_probe_that_comes_before_the_operator_is_answered_when_it_has_spoken(world, tools):
+    world.start_broker()
+    twin = world.start_twin()
+    await asyncio.to_thread(twin.wait_serving)
+    probe = asyncio.create_task(asyncio.to_thread(twin.get, "/readyz?wait=30", world.plain))
+    await tools.eventually(lambda: twin.get("/v1/status")[1]["broker"], "a broker session")
+    assert not probe.done()
+    await world.operate("active")
+    assert await probe == (200, "ok\n")
