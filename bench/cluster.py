@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -82,6 +83,32 @@ def wait_until(condition: Callable[[], bool], what: str, timeout_s: float, every
             return time.monotonic() - begun
         time.sleep(every_s)
     raise TimeoutError(f"not within {timeout_s:.0f} s: {what}")
+
+
+def watch_until(path: str, condition: str, count: int, timeout_s: float) -> None:
+    """Wait until a condition of so many objects of a collection is True.
+
+    One watch costs the API server little; lists, asked for again and again, slow down what is
+    measured.
+
+    Raises:
+        TimeoutError: it did not become so.
+    """
+    command = ["kubectl", "get", "--raw", f"{path}{'&' if '?' in path else '?'}watch=1"]
+    found: dict[str, bool] = {}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
+        timer = threading.Timer(timeout_s, process.kill)
+        timer.start()
+        try:
+            for line in process.stdout or ():
+                body = json.loads(line)["object"]
+                found[body["metadata"]["name"]] = has_condition(body, condition)
+                if sum(found.values()) >= count:
+                    return
+        finally:
+            timer.cancel()
+            process.kill()
+    raise TimeoutError(f"not within {timeout_s:.0f} s: {condition} of {count} in {path}")
 
 
 def smart_meter(name: str, profile: str = PROFILE) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from figure import Figure, figure
 
 GOAL_PERCENT = 80
 TIMEOUT_S = 420
-POLL_S = 0.5
+BARE = "labelSelector=bench%3Dbare"
 SETTLE_S = 30
 SERVER = (
     "import http.server as h\n"
@@ -36,12 +36,7 @@ def meters(count: int) -> float:
     """Create SmartMeters; return the seconds until all are Ready. They stay."""
     begun = time.monotonic()
     cluster.create([cluster.smart_meter(f"bench-{number:04d}") for number in range(1, count + 1)])
-
-    def ready() -> bool:
-        items = cluster.get(f"{cluster.API}/smartmeters")["items"]
-        return sum(cluster.has_condition(item, "Ready") for item in items) >= count
-
-    cluster.wait_until(ready, f"{count} meters are Ready", TIMEOUT_S, POLL_S)
+    cluster.watch_until(f"{cluster.API}/smartmeters", "Ready", count, TIMEOUT_S)
     return time.monotonic() - begun
 
 
@@ -70,11 +65,7 @@ def bare(template: dict[str, Any], count: int) -> float:
     try:
         begun = time.monotonic()
         cluster.create(items)
-
-        def ready() -> bool:
-            return sum(cluster.has_condition(pod, "Ready") for pod in bare_pods()) >= count
-
-        cluster.wait_until(ready, f"{count} bare pods are Ready", TIMEOUT_S, POLL_S)
+        cluster.watch_until(f"{cluster.CORE}/pods?{BARE}", "Ready", count, TIMEOUT_S)
         return time.monotonic() - begun
     finally:
         remove_bare()
@@ -87,16 +78,15 @@ def bare_pods() -> list[dict[str, Any]]:
 
 def remove_bare() -> None:
     """Remove the bare pods and wait until they are gone."""
-    chosen = "labelSelector=bench%3Dbare"
-    cluster.delete_collection(f"{cluster.CORE}/pods?{chosen}&gracePeriodSeconds=1")
-    cluster.delete_collection(f"{cluster.CORE}/secrets?{chosen}")
+    cluster.delete_collection(f"{cluster.CORE}/pods?{BARE}&gracePeriodSeconds=1")
+    cluster.delete_collection(f"{cluster.CORE}/secrets?{BARE}")
     cluster.wait_until(lambda: not bare_pods(), "no bare pod is left", 180, 1)
 
 
 def figures(count: int, with_twins: list[float], without: list[float]) -> list[Figure]:
     """Return both rollouts and the ratio of their rates."""
     how = (
-        f"{count} objects created in one `kubectl create`, polled every {POLL_S} s; alternating, "
+        f"{count} objects created in one `kubectl create`, seen by a watch; alternating, "
         f"each {SETTLE_S} s after the one before was removed"
     )
     ratios = [100 * plain / twin for twin, plain in zip(with_twins, without, strict=False)]

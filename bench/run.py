@@ -22,10 +22,11 @@ import memory
 import rollout
 import scale
 import start
+import upgrade
 from figure import Figure, circumstances, describe_machine, table
 
 RESULTS = Path(__file__).parent / "results.json"
-GROUPS = ("image", "start", "latency", "twins", "fleet", "rollout", "handover", "scale")
+GROUPS = ("image", "start", "latency", "twins", "fleet", "rollout", "handover", "upgrade", "scale")
 
 
 class Report:
@@ -142,12 +143,14 @@ def main() -> int:
             report.measure("start", start.measure)
         if "latency" in wanted:
             report.measure("latency", latency.measure)
-        if wanted & {"twins", "fleet", "rollout", "handover", "scale"}:
+        if wanted & {"twins", "fleet", "rollout", "handover", "upgrade", "scale"}:
             with cluster.installation():
                 if wanted & {"twins", "fleet", "rollout"}:
                     with_twins(report, options.twins, wanted, options.runs)
                 if "handover" in wanted:
                     report.measure("handover", handover.measure)
+                if "upgrade" in wanted:
+                    report.measure("upgrade", lambda: upgrade.measure(options.twins))
                 if "scale" in wanted and options.scale:
                     report.measure("scale", lambda: scale.measure(options.scale))
     finally:

@@ -20,7 +20,7 @@ GENERATORS: tuple[tuple[str, str], ...] = (
     ("chart", "tools/chart/generate.py"),
     ("values and roles of the chart", "tools/reference/chart_tables.py"),
     ("flows of a handover", "tools/reference/handover_flows.py"),
-    ("figures of the README", "tools/reference/figures.py"),
+    ("figures of README and handover", "tools/reference/figures.py"),
 )
 
 

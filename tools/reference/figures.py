@@ -1,4 +1,6 @@
-"""Write the README's table of figures from bench/results.json; `--check` fails on drift.
+"""Write the tables of figures from bench/results.json, README's and the handover's.
+
+`--check` fails on drift.
 
 Neighbours: `make bench` writes the source, `tools/generate.py` calls this. What the paper measured
 stands beside ours: Liu et al. 2021, two containers (Python: image 110 MB, 40 MB of memory, 800
@@ -14,8 +16,11 @@ import marked_block
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "bench/results.json"
-TARGET = ROOT / "README.md"
-BEGIN = "<!-- figures of bench/results.json -->"
+README = ROOT / "README.md"
+README_BEGIN = "<!-- figures of bench/results.json -->"
+HANDOVER = ROOT / "docs/explanation/handover.md"
+HANDOVER_BEGIN = "<!-- figures of a handover -->"
+HANDOVER_GROUPS = ("handover", "upgrade")
 
 
 class Row(NamedTuple):
@@ -94,11 +99,30 @@ def render(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def render_handover(results: dict[str, Any]) -> str:
+    """Return the table of all that was measured of handovers, with spread."""
+    lines = ["", "| figure | median | least to most | goal |", "| --- | --- | --- | --- |"]
+    for group in HANDOVER_GROUPS:
+        for figure in results["groups"].get(group, {}).get("figures", []):
+            spread, unit = figure["spread"], figure["unit"]
+            goal = (figure["goal"] or "") + (", **missed**" if figure["met"] is False else "")
+            extent = f"{spread['min']:,} to {spread['max']:,}" if spread["samples"] > 1 else ""
+            lines.append(f"| {figure['name']} | {figure['value']:,} {unit} | {extent} | {goal} |")
+    return "\n".join(lines)
+
+
 def main() -> int:
-    """Return 0 unless the README differs from the results."""
-    block = render(json.loads(SOURCE.read_text()))
-    differs = "README.md: its figures differ from bench/results.json"
-    return marked_block.run(__doc__, TARGET, BEGIN, block, differs)
+    """Return 0 unless a table differs from the results."""
+    results = json.loads(SOURCE.read_text())
+    differs = "{}: its figures differ from bench/results.json"
+    ends = [
+        marked_block.run(__doc__, page, mark, block, differs.format(page.relative_to(ROOT)))
+        for page, mark, block in (
+            (README, README_BEGIN, render(results)),
+            (HANDOVER, HANDOVER_BEGIN, render_handover(results)),
+        )
+    ]
+    return max(ends)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Modules that cost memory and that a twin does not use stay out of it, and still work if used."""
 
+import copy
 import json
 import logging
 import subprocess
@@ -119,8 +120,26 @@ def test_the_named_tuple_without_typing_is_that_of_typing():
         made.append(space["Pair"])
     right, light = made
     for name in ("__doc__", "__name__", "__qualname__", "__module__", "_fields", "_field_defaults",
-                 "__annotations__", "__bases__"):  # fmt: skip
+                 "__annotations__", "__match_args__"):  # fmt: skip
         assert getattr(light, name) == getattr(right, name), name
+    for pair in made:
+        assert issubclass(pair, tuple)
+        assert pair(1) == (1, "b") == pair(first=1) == pair(1, second="b") == pair._make((1, "b"))
+        assert hash(pair(1)) == hash((1, "b"))
+        assert pair(1)._asdict() == {"first": 1, "second": "b"}
+        assert copy.deepcopy(pair(1)) == pair(1)
+        assert type(copy.copy(pair(1))) is pair
+        first, *_ = pair(1)
+        assert first == 1
+        assert not hasattr(pair(1), "__dict__")
+        with pytest.raises(AttributeError):
+            pair(1).first = 2
+        for wrong in (((), {}), ((1, 2, 3), {}), ((1,), {"first": 1}), ((1,), {"third": 1}),
+                      ((), {"second": "c"})):  # fmt: skip
+            with pytest.raises(TypeError):
+                pair(*wrong[0], **wrong[1])
+        with pytest.raises((TypeError, ValueError)):
+            pair(1)._replace(third=1)
     assert repr(light(1).swap()) == repr(right(1).swap()) == "Pair(first=2, second='b')"
     assert light(1).both == "1b"
     with pytest.raises(TypeError):

@@ -80,7 +80,6 @@ class Twins:
         created = await self._cluster.create(pod)
         if created is not None:
             self._cache.store_pod(created)
-        self._events.add(meter, "TwinCreated", f"pod {pod['metadata']['name']} was created")
 
     async def _prepare(self, namespace: str) -> None:
         if namespace not in self._namespaces:

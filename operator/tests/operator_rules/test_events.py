@@ -53,11 +53,11 @@ async def test_an_event_that_is_refused_holds_nothing_up():
     assert [body["involvedObject"]["name"] for body in written(operator)] == ["house-2"]
 
 
-async def test_a_new_meter_tells_of_its_pod_and_of_its_service(operator):
+async def test_a_new_meter_tells_once_when_it_is_served(operator):
     operator.add_meter()
     await operator.settle()
     operator.set_pod("house-1-e1")
     await operator.settle()
     assert not written(operator)
     await operator.events.flush()
-    assert [body["reason"] for body in written(operator)] == ["TwinCreated", "Serving"]
+    assert [body["reason"] for body in written(operator)] == ["Serving"]

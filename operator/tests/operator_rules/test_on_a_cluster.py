@@ -193,7 +193,7 @@ def test_a_meter_gets_pod_secret_and_status_and_deletion_takes_all_of_it(running
     text = until(lambda: table_of_the_condition(running))
     assert text[0].split()[:6] == ["NAME", "READY", "REASON", "TWIN-VERSION", "EPOCH", "AGE"]
     assert {"METERING-POINT", "FEEDER", "NODE", "LAST-SEEN"} <= set(text[0].split())
-    until(lambda: "TwinCreated" in kubectl("-n", running.name, "get", "events").stdout)
+    until(lambda: "smartmeter/house-1" in kubectl("-n", running.name, "get", "events").stdout)
     kubectl("-n", running.name, "delete", "meter", "house-1")
     until(lambda: not twins(running) and not running.names("secrets", "house.*"))
 
