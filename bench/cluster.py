@@ -101,8 +101,12 @@ def watch_until(path: str, condition: str, count: int, timeout_s: float) -> None
         timer.start()
         try:
             for line in process.stdout or ():
-                body = json.loads(line)["object"]
-                found[body["metadata"]["name"]] = has_condition(body, condition)
+                event = json.loads(line)
+                body = event["object"]
+                if event["type"] == "ERROR":
+                    raise RuntimeError(f"watch of {path}: {body.get('message')}")
+                is_there = event["type"] != "DELETED"
+                found[body["metadata"]["name"]] = is_there and has_condition(body, condition)
                 if sum(found.values()) >= count:
                     return
         finally:

@@ -111,7 +111,9 @@ def roll(devices: list[str], seen: Seen, meters: fleet.Meters) -> list[Figure]:
         figure("one meter frozen within it", [row["Committed"] - row["Frozen"] for row in rows],
                "s", f"by the watch of the status; {how}"),
         figure("a reading waits during the upgrade, p99", percentile(reading.delays_ms, 0.99),
-               "ms", f"capture to acknowledgement, {len(reading.delays_ms)} readings; {how}"),
+               "ms", f"capture to acknowledgement, {len(reading.delays_ms)} readings, those of "
+               "20 s before it too; every 20 s the meters wait for the slowest, so rather too low; "
+               + how),
         figure("readings lost or twice by the upgrade", float(lost + reading.said["unstored"]),
                "readings", "entries in the new twins' stores against the meters' own count",
                ("<=", 0)),

@@ -1,5 +1,6 @@
 """The store's budget: the oldest readings go early, counted; nothing else is lost, kill -9 or not."""
 
+import asyncio
 import os
 import pathlib
 import random
@@ -9,6 +10,7 @@ import sys
 import time
 
 import pytest
+from meter_twin import store_keeper
 from meter_twin.store import Batch, Store
 from meter_twin.store_budget import limit_file, prune_oldest, used_bytes
 from meter_twin.store_keeper import StoreKeeper
@@ -163,6 +165,7 @@ def test_a_store_in_which_nothing_may_go_refuses_instead_of_growing(store):
 
 _CHILD = """
 import asyncio, os, sys
+from meter_twin import store_keeper
 from meter_twin.store import Batch, Store
 from meter_twin.store_keeper import StoreKeeper
 store = Store(sys.argv[1])
@@ -204,3 +207,29 @@ def test_kill_9_while_old_entries_go_loses_no_other_and_the_count_is_exact(tmp_p
         assert left == list(range(gone + 1, stored + 1))
         assert size_of(path) <= 1 << 20
     assert gone > 0
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+async def test_the_keeper_looks_soon_after_writing_and_now_and_then_by_itself(
+    store, monkeypatch, is_told
+):
+    monkeypatch.setattr(store_keeper, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(store_keeper, "LOOK_AT_REST_S", 3600 if is_told else 0.01)
+    kept = keeper(store)
+    looks = asyncio.Queue()
+
+    async def look():
+        looks.put_nowait(1)
+        return 0
+
+    monkeypatch.setattr(kept, "keep_within_budget", look)
+    task = asyncio.create_task(kept.run())
+    try:
+        await asyncio.wait_for(looks.get(), 60)  # the first is of what a twin before left
+        if is_told:
+            await asyncio.sleep(0.1)
+            assert looks.empty()
+            kept.written()
+        await asyncio.wait_for(looks.get(), 60)
+    finally:
+        task.cancel()

@@ -1,9 +1,11 @@
 """Parts of a successor: what it says in its log, when it hurries."""
 
+import asyncio
 import json
 from types import SimpleNamespace
 
 import pytest
+from meter_twin import handover as handover_module
 from meter_twin.handover import Handover
 from meter_twin.succession import Succession
 from meter_twin.successor import Successor
@@ -59,3 +61,33 @@ def test_each_decision_makes_a_successor_hurry(counters, hurries):
     for counter in counters:
         handover.control(build_record(1, counter, (Peer(1, bytes(16), "10.0.0.1:8443"),)))
     assert asked == [77] * hurries
+
+
+async def rests(handover):
+    """Whether a look at what changes with time is still to come."""
+    task = asyncio.create_task(handover.rest())
+    await asyncio.sleep(0.1)
+    if task.done():
+        return False
+    task.cancel()
+    return True
+
+
+async def test_a_twin_that_is_alone_rests_until_a_handover_is_named_and_again_after_it(monkeypatch):
+    monkeypatch.setattr(handover_module, "ALONE_S", 3600)
+    monkeypatch.setattr(handover_module, "IN_HANDOVER_S", 0)
+    handover = Handover(SimpleNamespace(store=None), None, None, None)
+    roles = SimpleNamespace(control=lambda *_, **__: False)
+    handover._build = lambda: SimpleNamespace(succession=roles, successor=roles)
+    donors = (Peer(1, bytes(16), "10.0.0.1:8443"),)
+    alone = build_record(1, 7)._replace(state="active")
+    assert await rests(handover)
+    waiting = asyncio.create_task(handover.rest())
+    await asyncio.sleep(0)
+    handover.control(build_record(1, 5, donors))
+    await asyncio.wait_for(waiting, 60)
+    assert not await rests(handover)
+    handover.control(alone)
+    assert await rests(handover)
+    handover.control(alone._replace(takers=donors))
+    assert not await rests(handover)

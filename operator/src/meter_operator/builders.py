@@ -145,7 +145,7 @@ def _container(desired: Desired, epoch: int, pull_policy: str) -> Json:
             {"name": "http", "containerPort": 8080},
             {"name": "peer", "containerPort": 8443},
         ],
-        # Ready within a second of being so, without asking so often later. The long patience is for
+        # Ready in the moment it is, without asking often later. The long patience is for
         # a broker that is away: a twin that cannot reach it is not restarted for that.
         # Each question waits for the answer that the twin is ready; asked at once, before the
         # ports listen, every healthy start would warn.

@@ -130,8 +130,8 @@ sandbox = '{PAUSE_IMAGE}'
 # Without it: "failed to update /proc/self/oom_score_adj: Permission denied".
 restrict_oom_score_adj = true
 netns_mounts_under_state_dir = true
-# The default of 2.4, one second, asks the shim of each container each second: at a hundred pods
-# half a core does nothing else. Ten seconds was the default before.
+# The default, one second, asks the shim of each container each second: at a hundred pods half a
+# core does nothing else. cAdvisor looks every ten.
 stats_collect_period = '10s'
 disable_apparmor = true
 

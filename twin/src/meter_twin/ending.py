@@ -16,6 +16,14 @@ EXIT_STORE = 3
 _TERMINATION_LOG = "/dev/termination-log"
 
 
+def fail(error: Exception) -> int:
+    """Log type and place of an unexpected error, as a traceback could hold values."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    log.log_exception("twin failed", error)
+    return EXIT_UNEXPECTED
+
+
 def end(code: int, what: str, violation: Violation) -> int:
     """Tell why the twin ends; return the exit code."""
     log.log(

@@ -80,13 +80,18 @@ class Handover:
         self._build = partial(_Roles, parties, tls, changed, clock)
         self._roles: _Roles | None = None
         self._begun = asyncio.Event()
+        self._is_named = asyncio.Event()
         self._is_told = False
 
     def control(self, record: ControlRecord) -> None:
         """Obey a control record that the gate has accepted and whose memory is durable."""
         self._is_told = True
+        if record.state == "active" and not record.takers and not record.donors:
+            self._is_named.clear()
+        else:
+            self._is_named.set()
         if self._roles is None:
-            if record.state == "active" and not record.takers and not record.donors:
+            if not self._is_named.is_set():
                 return
             self._roles = self._build()
             self._begun.set()
@@ -120,12 +125,12 @@ class Handover:
 
         Half of what an idle twin costs is waking up, and each one looked at its state in vain.
         """
-        if self._begun.is_set():
+        if self._is_named.is_set():
             await asyncio.sleep(IN_HANDOVER_S)
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ALONE_S):
-                await self._begun.wait()
+                await self._is_named.wait()
 
     async def run(self) -> None:
         """Serve until cancelled."""

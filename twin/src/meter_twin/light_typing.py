@@ -43,14 +43,17 @@ class _Row(tuple[object, ...]):
 
     @classmethod
     def _make(cls, values: "tuple[object, ...]") -> "_Row":
-        return cls(*values)
+        made = tuple.__new__(cls, values)
+        if len(made) != len(cls._fields):
+            raise TypeError(f"{cls.__name__} has {len(cls._fields)} fields, not {len(made)}")
+        return made
 
     def _replace(self, **changes: object) -> "_Row":
         pairs = zip(self._fields, self, strict=True)
         values = [changes.pop(name, value) for name, value in pairs]
         if changes:
             raise TypeError(f"{type(self).__name__} has no field {', '.join(changes)}")
-        return type(self)(*values)
+        return tuple.__new__(type(self), values)
 
     def _asdict(self) -> "dict[str, object]":
         return dict(zip(self._fields, self, strict=True))

@@ -61,12 +61,15 @@ class LinkLoop:
         on_stored: Callable[[], None],
         description: Description,
         on_described: Callable[[], None],
+        on_changed: Callable[[], None] = lambda: None,
     ) -> None:
         """`publish` sends a frame down and may fail with OSError-free loss; `on_stored` is told
-        after each commit, `on_described` when `description` has changed."""  # noqa: D205, D209
+        after each commit, `on_described` when `description` has changed, `on_changed` when the
+        meter has begun a session or the store has failed or works again."""  # noqa: D205, D209
         self._store = store
         self._description = description
         self._on_described = on_described
+        self._on_changed = on_changed
         self._publish = publish
         self._on_stored = on_stored
         self.link = TwinLink(
@@ -178,7 +181,9 @@ class LinkLoop:
             [Batch(b.incarnation, b.entries, b.holes, b.stored, b.chain) for b in batches],
             int(time.time()),
         )
-        self.store_fault = ""
+        if self.store_fault:
+            self.store_fault = ""
+            self._on_changed()
         self.figures.commits += 1
         self.figures.entries_stored += sum(result.new for result in results)
         for batch in batches:
@@ -194,6 +199,7 @@ class LinkLoop:
         if fault != self.store_fault:
             log.log("error", "store", error=fault, message=str(error), remedy=error.remedy)
         self.store_fault = fault
+        self._on_changed()
         await asyncio.sleep(_STORE_PAUSE_S if fault == "failed" else 1.0)
 
     def _perform(self, effects: list[Effect], batches: list[StoreEntries]) -> None:
@@ -230,6 +236,7 @@ class LinkLoop:
         self.firmware = hello.firmware
         self._store.save_hello(hello.incarnation, hello.number, now_s)
         self.sessions += 1
+        self._on_changed()
         log.log("info", "meter said hello", incarnation=hello.incarnation.hex(), seq=hello.head)
 
     def _note(self, effect: Effect) -> None:

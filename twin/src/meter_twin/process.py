@@ -8,7 +8,7 @@ import os
 
 from . import log
 from .configuration import ConfigurationError, load_configuration
-from .ending import EXIT_CONFIGURATION, end
+from .ending import EXIT_CONFIGURATION, end, fail
 from .listening import listen
 from .option_schema import Violation
 
@@ -30,6 +30,8 @@ def run() -> int:
     except OSError as error:
         violation = Violation("ports", f"{type(error).__name__}: {error}", "free the port")
         return end(EXIT_CONFIGURATION, "twin cannot serve", violation)
+    except Exception as error:  # noqa: BLE001 - named by type and place
+        return fail(error)
     from .serving import serve  # noqa: PLC0415 - long, so after the ports
 
     gc.freeze()

@@ -8,9 +8,8 @@ import contextlib
 import signal
 import ssl
 
-from . import log
 from .configuration import Configuration, ConfigurationError
-from .ending import EXIT_CONFIGURATION, EXIT_STORE, EXIT_UNEXPECTED, end
+from .ending import EXIT_CONFIGURATION, EXIT_STORE, end, fail
 from .listening import Listening
 from .option_schema import Violation
 from .shell import Twin
@@ -26,11 +25,8 @@ def serve(configuration: Configuration, listening: Listening) -> int:
     except StoreError as error:
         violation = Violation("paths.store", str(error), error.remedy)
         return end(EXIT_STORE, "store cannot be used", violation)
-    except Exception as error:  # noqa: BLE001 - a traceback could hold values: type and place only
-        while isinstance(error, ExceptionGroup):
-            error = error.exceptions[0]
-        log.log_exception("twin failed", error)
-        return EXIT_UNEXPECTED
+    except Exception as error:  # noqa: BLE001 - named by type and place
+        return fail(error)
     return 0
 
 

@@ -83,7 +83,7 @@ class Status:
     def sign(self, document: dict[str, Any]) -> dict[str, Any]:
         """Return the state as it is sent: the word with its MAC.
 
-        Only what is sent is signed: every second the state is made and, as a rule, is the same.
+        Only what is sent is signed: the state is made again and again and, as a rule, is the same.
         """
         word: Word = document["handover"]
         signed = sign_word(word, self._configuration.epoch, self._configuration.keys.ctl)

@@ -26,6 +26,7 @@ from .store_retention import prune
 from .store_schema import StoreError
 
 LOOK_EVERY_S = 1.0
+LOOK_AT_REST_S = 5.0
 PRUNE_EVERY_S = 600
 _PAUSE_S = 0.02
 _REMEDY = "shorten retentionDays or give the store more space"
@@ -51,7 +52,7 @@ class StoreKeeper:
         limit_file(store, limit_bytes)
 
     def written(self) -> None:
-        """Something was written: look again, at most once a second."""
+        """Something was written: look again in a second, and not only in five."""
         self._written.set()
 
     async def run(self) -> None:
@@ -59,7 +60,7 @@ class StoreKeeper:
         pruned_s = -float(PRUNE_EVERY_S)
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(PRUNE_EVERY_S):
+                async with asyncio.timeout(LOOK_AT_REST_S):
                     await self._written.wait()
             await asyncio.sleep(LOOK_EVERY_S)
             self._written.clear()
@@ -70,9 +71,6 @@ class StoreKeeper:
                 await self.keep_within_budget()
             except StoreError as error:
                 log.log("error", "retention waits for the store", message=str(error))
-                self._written.set()
-            if self._is_short:
-                self._written.set()
 
     async def _expire(self) -> None:
         before_s = int(time.time()) - self._retention_s
