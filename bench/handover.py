@@ -250,12 +250,7 @@ def measure() -> list[Figure]:
     cluster.kubectl("apply", "-f", "-", text=json.dumps(profile))
     everybody = [*DEVICES, STORE_METER]
     cluster.create([meter(name) for name in everybody])
-
-    def ready() -> bool:
-        items = cluster.get(f"{cluster.API}/smartmeters")["items"]
-        return sum(cluster.has_condition(item, "Ready") for item in items) >= len(everybody)
-
-    cluster.wait_until(ready, "the twins are Ready", DONE_S, 0.5)
+    cluster.watch_until(f"{cluster.API}/smartmeters", "Ready", len(everybody), DONE_S)
     seen = Seen()
     try:
         with fleet.running(everybody) as meters:

@@ -30,12 +30,7 @@ def declare(count: int) -> list[str]:
     for body in bodies:
         body["spec"]["capturePeriodSeconds"] = 1
     cluster.create(bodies)
-
-    def ready() -> bool:
-        items = cluster.get(f"{cluster.API}/smartmeters")["items"]
-        return sum(cluster.has_condition(item, "Ready") for item in items) >= count
-
-    cluster.wait_until(ready, f"{count} twins are Ready", DONE_S, 1)
+    cluster.watch_until(f"{cluster.API}/smartmeters", "Ready", count, DONE_S)
     return devices
 
 
