@@ -106,6 +106,15 @@ def read_live(device):
     return until(lambda: ask_meter("read", device, "--live"), f"{device} answers itself")
 
 
+def find_address(device, pod):
+    """Return what a pod is told when it asks for the device's name; empty if it has none."""
+    host = f"{device}.metertwin-twins.{NAMESPACE}.svc"
+    ask = f"import socket; print(socket.gethostbyname('{host}'))"
+    done = kubectl("exec", pod, "--", "python3", "-c", ask, check=False)
+    assert done.returncode == 0 or "gaierror" in done.stderr, done.stderr
+    return done.stdout.strip()
+
+
 def until(question, what, timeout_s=180, period_s=0.5):
     """Ask until the answer is true and return it; an assertion that fails asks again.
 

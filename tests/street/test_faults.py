@@ -13,6 +13,7 @@ from demo import (
     ask_meter,
     build_manifest,
     condition,
+    find_address,
     find_process,
     get,
     is_pod_ready,
@@ -77,6 +78,9 @@ def test_a_twin_without_its_store_is_followed_by_the_next_epoch(record):
     selector = "metertwin.io/device=house-2,metertwin.io/role=twin"
     until(lambda: names("pod", "-l", selector) == {after["twin"]["pod"]}, "one twin")
     until(lambda: pod not in names("secret"), "the old identity is removed")
+    address = get("pod", after["twin"]["pod"])["status"]["podIP"]
+    neighbour = get("smartmeter", "house-1")["status"]["twin"]["pod"]
+    until(lambda: find_address("house-2", neighbour) == address, "its name follows")
 
     def told():
         changes = [row for row in ask_meter("events", "house-2") if row["code"] == "owner_change"]

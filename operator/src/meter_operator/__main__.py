@@ -15,6 +15,7 @@ from meter_operator.broker_errors import RivalError
 from meter_operator.cache import Cache
 from meter_operator.cluster import Cluster, ClusterError, ConflictError, find_connection
 from meter_operator.desired import Key, Meter
+from meter_operator.directory import Directory
 from meter_operator.drain import Drain
 from meter_operator.events import Events
 from meter_operator.fleet import Fleet, load_fleet
@@ -103,7 +104,10 @@ class Process:
             events,
             rollouts=self.rollouts,
         )
-        self.watches = Watches(self.cache, self.queue, self.messenger, self.reconciler.forget)
+        self.directory = Directory(self.cache, cluster)
+        self.watches = Watches(
+            self.cache, self.queue, self.messenger, self.reconciler.forget, self.directory
+        )
         self.acting = True
         stop = asyncio.Event()
         _on_signal(stop.set)
@@ -132,6 +136,7 @@ class Process:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch(stop))
             group.create_task(self._sweep())
+            group.create_task(self.directory.run())
             if self.settings.watch_nodes:
                 drain = Drain(self.cluster, self.cache, self.queue.add, self.events)
                 group.create_task(drain.run())
@@ -144,6 +149,7 @@ class Process:
         namespaces = self.settings.watch_namespaces
         await relist(self.cluster, self.cache, namespaces, self.watches.meter_gone)
         await ensure_trust(self.cluster, self.settings)
+        self.directory.read_again(namespaces)
         self.watches.last_event = time.monotonic()
 
     async def _watch(self, stop: asyncio.Event) -> None:

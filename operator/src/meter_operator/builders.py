@@ -26,7 +26,7 @@ from meter_operator.observed import ANNOTATION_PROFILE_HASH, Pod
 from meter_operator.volume import EMPTY_DIR_SIZE
 
 # Raise it when the pod's template below changes: running twins keep theirs, new epochs get this.
-TEMPLATE_REVISION = 4
+TEMPLATE_REVISION = 5
 USER = 65532
 MANAGER = "metertwin-operator"
 TWIN_ACCOUNT = "metertwin-twin"
@@ -200,7 +200,6 @@ def build_pod(
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "hostname": name,
-        "subdomain": TWINS_SERVICE,
         "terminationGracePeriodSeconds": 10,
         "securityContext": security,
         "containers": [_container(desired, epoch, pull_policy)],
@@ -240,7 +239,8 @@ def build_trust(namespace: str, certificates: str) -> Json:
 def build_namespace_objects(namespace: str) -> list[Json]:
     """Return what every namespace with meters has once: headless Service, disruption budget.
 
-    The budget is an integer because percentages fail for pods of a custom resource.
+    The Service has no selector: `directory` writes where its twins are. The budget is an integer
+    because percentages fail for pods of a custom resource.
     """
     labels = {"app.kubernetes.io/part-of": "metertwin", "app.kubernetes.io/managed-by": MANAGER}
     metadata = {"name": TWINS_SERVICE, "namespace": namespace, "labels": labels}
@@ -250,8 +250,6 @@ def build_namespace_objects(namespace: str) -> list[Json]:
         "metadata": metadata,
         "spec": {
             "clusterIP": "None",
-            "publishNotReadyAddresses": True,
-            "selector": {LABEL_ROLE: ROLE_TWIN},
             "ports": [{"name": "peer", "port": 8443, "targetPort": "peer"}],
         },
     }

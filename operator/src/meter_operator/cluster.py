@@ -31,6 +31,7 @@ PATHS = {
     "Event": "/api/v1/namespaces/{namespace}/events",
     "PersistentVolumeClaim": "/api/v1/namespaces/{namespace}/persistentvolumeclaims",
     "PodDisruptionBudget": "/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets",
+    "EndpointSlice": "/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices",
     "Node": "/api/v1/nodes",
     "Lease": "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases",
     "TwinProfile": METERS + "/namespaces/{namespace}/twinprofiles",

@@ -103,6 +103,8 @@ class Twins:
         """
         meter = observed.meter
         pods = {pod.epoch: pod for pod in observed.pods if pod.epoch < meter.epoch}
+        if not pods and not meter.previous_epochs:
+            return  # the resource's first epoch: there is nothing of its own before it
         looked_for = range(max(1, meter.epoch - SECRETS_LOOKED_FOR), meter.epoch)
         for epoch in sorted({*pods, *looked_for}):
             name = build_twin_name(meter.device, epoch)

@@ -14,6 +14,7 @@ from meter_wire.names import GROUP, LABEL_ROLE, ROLE_TWIN, VERSION
 from meter_operator.cache import Cache
 from meter_operator.cluster import find_connection
 from meter_operator.desired import Key, Meter
+from meter_operator.directory import Directory
 from meter_operator.messenger import Messenger
 from meter_operator.workqueue import WorkQueue
 
@@ -25,10 +26,16 @@ class Watches:
     """Registers handlers that feed the cache and the queue."""
 
     def __init__(
-        self, cache: Cache, queue: WorkQueue, messenger: Messenger, forget: Callable[[Meter], None]
+        self,
+        cache: Cache,
+        queue: WorkQueue,
+        messenger: Messenger,
+        forget: Callable[[Meter], None],
+        directory: Directory,
     ) -> None:
         """Keep the parts; `forget` is told of each SmartMeter that is gone."""
         self._forget = forget
+        self._directory = directory
         self._cache = cache
         self._queue = queue
         self._messenger = messenger
@@ -58,6 +65,7 @@ class Watches:
         if replaced is not None:
             await self.meter_gone(replaced)
         key = Key(body.metadata["namespace"], body.metadata["name"])
+        self._directory.note(key.namespace)
         if event["type"] != "DELETED":
             self._queue.add(self._cache.store_meter(dict(body)).key)
         elif key in self._cache.meters and self._cache.meters[key].uid == body.metadata["uid"]:
@@ -90,6 +98,7 @@ class Watches:
     async def on_pod(self, event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
         """Note a twin's pod."""
         self.last_event = time.monotonic()
+        self._directory.note(body.metadata["namespace"])
         key = self._cache.store_pod(dict(body), deleted=event["type"] == "DELETED")
         if key is not None:
             self._queue.add(key)

@@ -505,7 +505,7 @@ class Body(dict):
 async def test_the_status_of_a_profile_is_no_reason_to_look_at_its_meters(street):
     await street.populate(2)
     queue = WorkQueue()
-    watches = Watches(street.cache, queue, None, street.reconciler.forget)
+    watches = Watches(street.cache, queue, None, street.reconciler.forget, None)
     body = copy.deepcopy(street.cluster.objects["twinprofiles", NAMESPACE, "household"])
     body["metadata"]["resourceVersion"] = str(street.cluster._version + 1)
     body["status"] = {"wave": "Done"}

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from meter_operator.desired import Key
+from meter_operator.directory import Directory
 from meter_operator.relist import relist
 from meter_operator.watches import Watches
 from meter_operator.workqueue import WorkQueue
@@ -29,7 +30,11 @@ async def again(operator):
         gone.append(meter.uid)
 
     watches = Watches(
-        operator.cache, WorkQueue(), SimpleNamespace(forget=forget), operator.reconciler.forget
+        operator.cache,
+        WorkQueue(),
+        SimpleNamespace(forget=forget),
+        operator.reconciler.forget,
+        Directory(operator.cache, operator.cluster),
     )
     operator.add_meter()
     await operator.settle()
@@ -73,7 +78,11 @@ async def test_a_sweep_sees_that_a_resource_was_declared_again(again):
 
 async def test_the_next_resource_of_a_device_begins_above_the_one_before(operator):
     watches = Watches(
-        operator.cache, WorkQueue(), SimpleNamespace(forget=None), operator.reconciler.forget
+        operator.cache,
+        WorkQueue(),
+        SimpleNamespace(forget=None),
+        operator.reconciler.forget,
+        Directory(operator.cache, operator.cluster),
     )
     operator.add_meter()
     await operator.settle()

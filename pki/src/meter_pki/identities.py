@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from meter_wire.names import (
     OPERATOR_URI,
     OPERATOR_USER,
+    build_device_host,
     build_meter_uri,
     build_reader_uri,
     build_twin_cn,
@@ -43,8 +44,8 @@ def twin_identity(device: str, epoch: int, namespace: str) -> Identity:
     Raises:
         ValueError: the device id or the epoch is out of range.
     """
-    host = build_twin_host(device, epoch, namespace)
-    return Identity(build_twin_cn(device, epoch), build_twin_uri(device, epoch), (host,), True)
+    hosts = (build_twin_host(device, epoch, namespace), build_device_host(device, namespace))
+    return Identity(build_twin_cn(device, epoch), build_twin_uri(device, epoch), hosts, True)
 
 
 def operator_identity() -> Identity:

@@ -108,8 +108,13 @@ def build_twin_name(device: str, epoch: int) -> str:
 
 
 def build_twin_host(device: str, epoch: int, namespace: str) -> str:
-    """Return the DNS name of a twin's pod."""
+    """Return the name by which the certificate of one epoch's twin is checked; DNS has it not."""
     return f"{build_twin_name(device, epoch)}.{TWINS_SERVICE}.{namespace}.svc"
+
+
+def build_device_host(device: str, namespace: str) -> str:
+    """Return the DNS name of a device's active twin, which stays over its epochs."""
+    return f"{check_device(device)}.{TWINS_SERVICE}.{namespace}.svc"
 
 
 def build_twin_cn(device: str, epoch: int) -> str:
