@@ -8,6 +8,8 @@ time; the others go on meanwhile, which is one more trouble for them. Neighbours
 import collections
 import contextlib
 import json
+import os
+import signal
 import threading
 import time
 import traceback
@@ -52,9 +54,9 @@ def version_of(meter):
 class Cell:
     """One try of one cell on one house."""
 
-    def __init__(self, api, timeline, folder, flow, fault):
+    def __init__(self, api, timeline, folder, flow, fault, *, hold=False):
         self.api, self.timeline, self.device = api, timeline, timeline.device
-        self.flow, self.fault = flow, fault
+        self.flow, self.fault, self._hold = flow, fault, hold
         self.record = Record(folder, self.device)
         self.version_before = self.version_after = None
         self.generation = 0
@@ -104,9 +106,10 @@ class Cell:
             self.timeline.begin()
             if not is_first:
                 self.ask(self.version_after)
-            seen = self.timeline.wait(flow.begins, SEEN_S)
-            fault.inflict()
-            hit_s = time.time()
+            with self._held(flow):
+                seen = self.timeline.wait(flow.begins, SEEN_S)
+                fault.inflict()
+                hit_s = fault.fell_s or time.time()
             if is_first:
                 self.ask(self.version_after)
             fault.heal()
@@ -115,6 +118,20 @@ class Cell:
         until(lambda: self.record.verify() is None, f"the oracle of {self.device}", SERVING_S, 1)
         until(self._has_rising_epochs, f"the meter's own events of {self.device}")
         return self._describe(fault, flow, hit_s, took, seen=seen)
+
+    @contextlib.contextmanager
+    def _held(self, flow):
+        """Pause the old twin from a mark on, if the flow is to be held open, until it was hit."""
+        process = self.timeline.processes.get(self.timeline.epochs[0])
+        held = self._hold and flow.held_from and process
+        if held and self.timeline.wait([flow.held_from], SEEN_S):
+            os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            if held:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGCONT)
 
     def _wait_until_it_serves(self):
         source = self.timeline.epochs[0]
@@ -218,7 +235,8 @@ class Matrix:
     def _try(self, device, flow, fault):
         outcome = Outcome(f"{flow}:{fault}", device)
         for number in range(1, MOST_TRIES + 1):
-            cell = Cell(self._api, self._watcher.timelines[device], self._folder, flow, fault)
+            timeline = self._watcher.timelines[device]
+            cell = Cell(self._api, timeline, self._folder, flow, fault, hold=number > 1)
             try:
                 outcome = cell.run()
             except UnsuitedError as reason:

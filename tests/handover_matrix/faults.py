@@ -5,9 +5,7 @@ back what does not come back by itself. Kills are those of this machine's kernel
 containers here. Neighbours: `cells` (who calls), `flows` (when).
 """
 
-import contextlib
 import os
-import pathlib
 import signal
 import subprocess
 import threading
@@ -15,6 +13,7 @@ import time
 
 from api import CORE, ApiError
 from demo import CLUSTER, environment, find_process, get, is_pod_ready, run, until
+from kernel import is_twin_of, kill, processes_here, processes_of
 
 ELSEWHERE = "the containers run on another machine: nothing here can kill -9 them"
 NOT_OURS = "the cluster is not the one of tools/cluster: its API server is not ours to stop"
@@ -36,6 +35,8 @@ class Fault:
     def __init__(self, api, cell):
         self.api, self.cell = api, cell
         self.note = ""
+        self.fell_s = 0.0
+        """When it fell, Unix time; 0: when `inflict` returned."""
 
     def prepare(self):
         """Find what `inflict` needs."""
@@ -45,15 +46,6 @@ class Fault:
 
     def heal(self):
         """Wait until it is over."""
-
-
-def _kill(process):
-    """Kill -9; whether it was there."""
-    try:
-        os.kill(process, signal.SIGKILL)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 class OperatorKilled(Fault):
@@ -75,7 +67,7 @@ class OperatorKilled(Fault):
             raise UnsuitedError(f"{ELSEWHERE} ({error})") from error
 
     def inflict(self):
-        _kill(self.process)
+        kill(self.process)
 
     def heal(self):
         name = self.pod["metadata"]["name"]
@@ -108,7 +100,7 @@ class TwinKilled(Fault):
         process = timeline.processes.get(epoch) or self._wait_for_process(timeline)
         if process is None:
             self.note = "it never was there"
-        elif not _kill(process):
+        elif not kill(process):
             self.note = "it was gone already"
 
     def _wait_for_process(self, timeline):
@@ -119,8 +111,8 @@ class TwinKilled(Fault):
         uid, deadline = self._pod(timeline), time.monotonic() + 60
         others = set()
         while time.monotonic() < deadline and self._pod(timeline) == uid:
-            for process in sorted(_processes_here() - others):
-                verdict = _is_twin_of(process, uid)
+            for process in sorted(processes_here() - others):
+                verdict = is_twin_of(process, uid)
                 if verdict:
                     return process
                 if verdict is False:
@@ -130,24 +122,6 @@ class TwinKilled(Fault):
 
     def _pod(self, timeline):
         return timeline.pods.get(timeline.epochs[self._side])
-
-
-def _processes_here():
-    return {int(path.name) for path in pathlib.Path("/proc").glob("[0-9]*")}
-
-
-def _is_twin_of(process, uid):
-    """Whether this is the twin's process of a pod; None while it may become it by an exec."""
-    folder = pathlib.Path(f"/proc/{process}")
-    try:
-        if uid not in (folder / "cgroup").read_text().replace("_", "-"):
-            return False
-        command = (folder / "cmdline").read_bytes()
-    except OSError:
-        return False
-    if b"meter_twin" in command:
-        return True
-    return False if b"pause" in command else None
 
 
 class BrokerKilled(Fault):
@@ -165,13 +139,13 @@ class BrokerKilled(Fault):
         statuses = self.pod["status"]["containerStatuses"]
         (container,) = [row for row in statuses if row["name"] == "mosquitto"]
         identity = container["containerID"].split("//", 1)[1]
-        self.processes = list(_processes(identity))
+        self.processes = list(processes_of(identity))
         if not self.processes:
             raise UnsuitedError(ELSEWHERE)
 
     def inflict(self):
         for process in self.processes:
-            _kill(process)
+            kill(process)
 
     def heal(self):
         name = self.pod["metadata"]["name"]
@@ -187,14 +161,6 @@ class BrokerKilled(Fault):
         until(back, "the broker is back")
 
 
-def _processes(container):
-    """Yield the processes of a container that are on this machine."""
-    for path in pathlib.Path("/proc").glob("[0-9]*/cgroup"):
-        with contextlib.suppress(OSError):
-            if container in path.read_text():
-                yield int(path.parent.name)
-
-
 class MeterKilled(Fault):
     """Kill -9 of the firmware: a reboot at the worst moment."""
 
@@ -202,7 +168,7 @@ class MeterKilled(Fault):
         self.process = _meter_process(self.cell.device)
 
     def inflict(self):
-        _kill(self.process)
+        kill(self.process)
 
 
 def _meter_process(device):
@@ -260,11 +226,14 @@ def _delete(api, pod):
 
 
 class MeterOffline(Fault):
-    """Nothing reaches the meter's network and nothing leaves it, for a while."""
+    """Nothing reaches the meter's network and nothing leaves it, for a while.
+
+    Some flows are shorter than it takes to make the rules: the firmware is stopped until they are.
+    """
 
     def prepare(self):
-        process = _meter_process(self.cell.device)
-        self._command = ["nsenter", "--target", str(process), "--net", "iptables", "-w"]
+        self._process = _meter_process(self.cell.device)
+        self._command = ["nsenter", "--target", str(self._process), "--net", "iptables", "-w"]
         try:
             self._rule("-D", check=False)
         except OSError as error:
@@ -276,7 +245,12 @@ class MeterOffline(Fault):
             subprocess.run(command, check=check, capture_output=True, timeout=30)
 
     def inflict(self):
-        self._rule("-I")
+        os.kill(self._process, signal.SIGSTOP)
+        self.fell_s = time.time()
+        try:
+            self._rule("-I")
+        finally:
+            os.kill(self._process, signal.SIGCONT)
 
     def heal(self):
         time.sleep(OFFLINE_S)

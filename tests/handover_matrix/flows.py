@@ -14,6 +14,8 @@ class Flow(NamedTuple):
     what: str
     begins: tuple[str, ...]
     ends: tuple[str, ...]
+    held_from: str = ""
+    """The mark from which a further try pauses the old twin, because the flow ends at once else."""
 
 
 _FROZEN = ("Frozen", "old:control:frozen")
@@ -33,7 +35,7 @@ FLOWS = {
     "9": Flow("frozen", _FROZEN[:1], ("Committed", "new:control:active")),
     "commit": Flow("committed", ("Committed",), ("new:control:active",)),
     "10": Flow("the new twin acts, the old one is retired",
-               ("new:control:active",), ("new:covered:retired", "Ended")),
+               ("new:control:active",), ("new:covered:retired", "Ended"), "Committed"),
     "11": Flow("the last entries of the old twin are taken", ("new:covered:retired",), ("Ended",)),
     "12": Flow("done: the old twin goes", ("Ended",), ("old:gone",)),
 }  # fmt: skip
