@@ -72,6 +72,26 @@ def test_a_broker_comes_back_with_what_it_had_saved(world):
     assert world.broker.retained.keys() == before.keys()
 
 
+def test_a_twin_serves_through_six_tries_given_up_and_hears_of_its_end(world):
+    """Status keeps five epochs: the one that serves must not fall out among those given up."""
+    (twin,) = world.nodes.twins.values()
+    world.nodes.slow_until_ms = 1 << 60
+    world.want(1)
+    while world.status["highestEpoch"] < 8:
+        world.run(20)
+        assert twin.has_authority
+        assert world.scheduler.now_ms < 7_200_000, world.status
+    assert {row["result"] for row in world.status["handovers"]} == {"Aborted"}
+    world.nodes.slow_until_ms = 0
+    for _ in range(300):
+        world.run(20)
+        if not world.problems():
+            break
+    assert world.problems() == ""
+    assert world.status["epoch"] > 8
+    assert twin.gate.is_retired
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_fault_alone_is_survived(world, name):
     faults = Faults(world)
