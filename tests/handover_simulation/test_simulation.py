@@ -15,7 +15,7 @@ from .seeds import FailedError, run_seed
 from .world import World
 
 ROOT = Path(__file__).parents[2]
-SEEDS = 1000
+SEEDS = 2000
 COMMAND = (sys.executable, "-m", "tests.handover_simulation")
 
 
@@ -169,8 +169,8 @@ def test_a_failing_seed_tells_its_story_and_how_to_see_it_again(monkeypatch):
     assert told[-1] == "again: python -m tests.handover_simulation --seed 3"
 
 
-@pytest.mark.timeout(1500)
-def test_a_thousand_seeds_hold_and_meet_every_fault_in_every_phase():
+@pytest.mark.timeout(2400)
+def test_two_thousand_seeds_hold_and_meet_every_fault_in_every_phase():
     done = subprocess.run(
         [*COMMAND, "--seeds", f"0-{SEEDS - 1}", "--strict"], cwd=ROOT, capture_output=True,
         text=True, check=False,
