@@ -9,13 +9,17 @@ import json
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from meter_wire.names import ANNOTATION_PAUSED
+from meter_wire.names import ANNOTATION_PAUSED, GROUP
 
 from meter_operator.selection import select_applications, select_engines
 from meter_operator.volume import store_limit_bytes
 
 Json = dict[str, Any]
 EPOCHS_KEPT = 5
+FINALIZER = f"{GROUP}/readings"
+ANNOTATION_TAKEN = f"{GROUP}/readings-taken"
+FOREGROUND = "foregroundDeletion"
+"""Kubernetes' own finalizer while it removes by itself what a resource owns."""
 
 
 class Key(NamedTuple):
@@ -35,7 +39,10 @@ class PreviousEpoch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """A SmartMeter as the operator reads it."""
+    """A SmartMeter as the operator reads it.
+
+    `deleted_at`: when its deletion was asked for; `taken`: what its annotation says of an export.
+    """
 
     key: Key
     uid: str
@@ -47,6 +54,25 @@ class Meter:
     resource_version: str
     deleting: bool
     paused: bool
+    finalizers: tuple[str, ...] = ()
+    deleted_at: str = ""
+    taken: str = ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether its deletion is to wait for what is not yet safe."""
+        return bool(self.spec.get("deletionPolicy") == "Wait")
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it is being deleted and our finalizer keeps it: its twin goes on to serve."""
+        ours = FINALIZER in self.finalizers and FOREGROUND not in self.finalizers
+        return self.deleting and ours
+
+    @property
+    def is_going(self) -> bool:
+        """Whether it is being deleted and Kubernetes removes what it owns: hands off."""
+        return self.deleting and not self.is_held
 
     @property
     def epoch(self) -> int:
@@ -116,6 +142,9 @@ def parse_meter(body: Json) -> Meter:
         resource_version=metadata.get("resourceVersion", ""),
         deleting=bool(metadata.get("deletionTimestamp")),
         paused=annotations.get(ANNOTATION_PAUSED, "").lower() == "true",
+        finalizers=tuple(metadata.get("finalizers") or ()),
+        deleted_at=metadata.get("deletionTimestamp") or "",
+        taken=annotations.get(ANNOTATION_TAKEN, ""),
     )
 
 

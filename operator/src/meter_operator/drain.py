@@ -122,7 +122,7 @@ class Drain:
             waits_for_node(meter, self._cache.pods_of(meter))
             or (meter.key in self._moves and not self._node_of(meter))
             for meter in self._cache.meters.values()
-            if not meter.deleting and not find_violation_reason(meter)
+            if not meter.is_going and not find_violation_reason(meter)
         )
 
     def _next_of(
@@ -174,7 +174,7 @@ class Drain:
         found = [
             (meter, self._node_of(meter))
             for meter in self._cache.meters.values()
-            if meter.epoch and not meter.deleting and meter.key not in self._moves
+            if meter.epoch and not meter.is_going and meter.key not in self._moves
         ]
         found = [row for row in found if row[1] in cordoned]
         for row in found:

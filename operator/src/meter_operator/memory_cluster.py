@@ -15,7 +15,8 @@ from meter_operator.desired import Json
 Fault = Callable[[str, str, str], None]
 Row = tuple[str, str, str]  # kind in plural, namespace, name
 _PATH = re.compile(r"^/apis?/(.+)/namespaces/(?P<ns>[^/]+)/(?P<kind>[^/?]+)(?P<rest>[^?]*)")
-NOT_FOUND = 404
+NOT_FOUND, UNPROCESSABLE = 404, 422
+DELETED_AT = "2026-01-02T00:00:00Z"
 
 
 class MemoryCluster(Cluster):
@@ -77,9 +78,7 @@ class MemoryCluster(Cluster):
             uid = (body.get("preconditions") or {}).get("uid")
             if uid and uid != current["metadata"]["uid"]:
                 raise ConflictError(doing, 409, "another uid")
-            self.objects.pop(row)
-            self._collect(current["metadata"]["uid"])
-            return current
+            return self._delete(row, current)
         if row not in self.objects and how[0] != MERGE:
             return self._store(row, body)
         current = self._existing(row, doing)
@@ -89,7 +88,30 @@ class MemoryCluster(Cluster):
         if how[1] == "status":
             body = {"status": body["status"]}
         body.get("metadata", {}).pop("resourceVersion", None)
-        return self._store(row, _merge(current, body))
+        return self._update(row, doing, current, _merge(current, body))
+
+    def _delete(self, row: Row, current: Json) -> Json:
+        """Remove an object, or only note it while somebody's finalizer is there."""
+        metadata = current["metadata"]
+        if not metadata.get("finalizers"):
+            self.objects.pop(row)
+            self._collect(metadata["uid"])
+        elif "deletionTimestamp" not in metadata:
+            deleted = copy_json(metadata) | {"deletionTimestamp": DELETED_AT}
+            deleted["generation"] += 1
+            return self._store(row, current | {"metadata": deleted})
+        return current
+
+    def _update(self, row: Row, doing: str, current: Json, merged: Json) -> Json:
+        """Keep a changed object; one that is being deleted goes with its last finalizer."""
+        before, after = (set(one["metadata"].get("finalizers") or ()) for one in (current, merged))
+        if "deletionTimestamp" not in current["metadata"]:
+            return self._store(row, merged)
+        if after - before:
+            text = "no new finalizers can be added if the object is being deleted"
+            raise ClusterError(doing, UNPROCESSABLE, text)
+        stored = self._store(row, merged)
+        return self._delete(row, stored) if before and not after else stored
 
     def _store(self, row: Row, body: Json) -> Json:
         metadata = body["metadata"]

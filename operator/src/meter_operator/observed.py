@@ -118,6 +118,14 @@ class Observed:
         """Return the pod of an epoch, or None."""
         return next((pod for pod in self.pods if pod.epoch == epoch), None)
 
+    def is_leaving(self, pod: Pod) -> bool:
+        """Whether a twin is to leave its node now."""
+        return bool(pod.node) and pod.node == self.leaving
+
+    def is_left_alone(self, pod: Pod) -> bool:
+        """Whether a twin stays as it is: its meter's deletion waits, its node is not emptied."""
+        return self.meter.is_held and not self.is_leaving(pod)
+
     @property
     def highest_witness(self) -> int:
         """The highest epoch that anything has seen (design rule 4)."""

@@ -96,21 +96,19 @@ def _find_loss(observed: Observed, desired: Desired, pod: Pod | None) -> str:
 
 def _find_change(observed: Observed, desired: Desired, pod: Pod | None) -> str:
     """Return why the active twin is to be another one, empty if it is as it should be."""
+    if pod is not None and observed.is_left_alone(pod):
+        return ""
     if bool(observed.meter.store_claim) != desired.is_persistent:
         return STORE_CHANGED
     if pod is None:
         return SPEC_CHANGED if _has_new_key(observed) and not desired.is_persistent else ""
     if pod.spec_hash != desired.spec_hash:
         return SPEC_CHANGED
-    return CORDONED if _is_leaving(observed, pod) else ""
+    return CORDONED if observed.is_leaving(pod) else ""
 
 
 def _has_new_key(observed: Observed) -> bool:
     return observed.meter.key_version != observed.meter.epoch_key_version
-
-
-def _is_leaving(observed: Observed, pod: Pod) -> bool:
-    return bool(pod.node) and pod.node == observed.leaving
 
 
 def _allocation(observed: Observed, reason: str) -> Plan:
@@ -131,7 +129,8 @@ def _replaced(
     """
     if pod is None or pod.deleting or (clock is not None and pod.ready):
         return ()
-    differs = pod.spec_hash != desired.spec_hash or _is_leaving(observed, pod)
+    differs = pod.spec_hash != desired.spec_hash or observed.is_leaving(pod)
+    differs = differs and not observed.is_left_alone(pod)
     ends = (desired.is_persistent and differs) or pod.phase in {"Failed", "Succeeded"}
     return (pod,) if ends else ()
 
@@ -144,7 +143,7 @@ def build_plan(
     Without a `clock` nothing is handed over: a changed twin is taken over.
     """
     meter = observed.meter
-    if meter.deleting:
+    if meter.is_going:
         return Plan()
     if meter.epoch == 0:
         return _allocation(observed, FIRST)
@@ -164,7 +163,8 @@ def build_plan(
         return _allocation(observed, change)
     if pod is None and _has_new_key(observed):
         return Plan(key_version=meter.key_version)
-    rolled = _roll(observed, desired, clock) if handover is None and not begin else None
+    may_roll = handover is None and not begin and not meter.is_held
+    rolled = _roll(observed, desired, clock) if may_roll else None
     if rolled is not None:
         return rolled
     return Plan(

@@ -18,10 +18,12 @@ from meter_operator import builders, plan
 from meter_operator.cache import Cache
 from meter_operator.cluster import Cluster, ConflictError
 from meter_operator.decisions import build_allocation
+from meter_operator.deletion import Obstacle, find_finalizers
 from meter_operator.desired import Desired, Json, Key, Meter, desire, parse_meter
 from meter_operator.events import Events
 from meter_operator.fleet import Fleet
 from meter_operator.handover import Patience, parse_handover
+from meter_operator.hold import Hold
 from meter_operator.observed import Observed
 from meter_operator.observer import Observer, find_newest
 from meter_operator.owner import (
@@ -30,9 +32,10 @@ from meter_operator.owner import (
     build_overdue_removal,
     build_state_removal,
 )
-from meter_operator.policies import Violation, find_violation
+from meter_operator.policies import find_violation
+from meter_operator.reporter import Reporter
 from meter_operator.settings import Settings
-from meter_operator.status import build_decision_status, build_status, changed
+from meter_operator.status import build_decision_status
 from meter_operator.succession import Succession, find_addresses
 from meter_operator.twins import Twins
 
@@ -91,6 +94,8 @@ class Reconciler:
         self._fleet = fleet
         self._publisher = publisher
         self._settings = settings
+        self._hold = Hold(cache, cluster, events)
+        self._reporter = Reporter(cache, cluster, events)
         self._twins = Twins(cache, cluster, fleet, settings, events)
         self._allocated: set[tuple[str, int]] = set()
         self._succession = Succession(self._decide, self._publish, events, random, patience)
@@ -125,20 +130,34 @@ class Reconciler:
 
     async def _look(self, key: Key) -> bool:
         meter = self._cache.meters.get(key)
-        if meter is None or meter.deleting:
+        if meter is None:
+            return False
+        finalizers = find_finalizers(meter)
+        if finalizers is not None:  # before anything is made that it is to keep
+            return await self._hold.write(meter, finalizers)
+        if meter.is_going:
             return False
         public_keys = await self._observer.read_public_keys(meter)
         new = (meter.uid, find_newest(meter)) in self._allocated
         observed = self._observer.observe(meter, public_keys, newly_allocated=new)
+        obstacle = await self._hold.find_obstacle(observed) if meter.is_held else None
+        if meter.is_held and obstacle is None:
+            return await self._hold.release(meter)
+        return await self._bring(observed, public_keys, obstacle)
+
+    async def _bring(
+        self, observed: Observed, public_keys: dict[str, str], obstacle: Obstacle | None
+    ) -> bool:
+        """Check, plan and act, then say how it was; `obstacle`: why its deletion waits."""
         violation = find_violation(observed)
         if violation or observed.profile is None:
-            await self._say(observed, None, violation)
+            await self._reporter.report(observed, None, violation, obstacle)
             return False
         image = (self._settings.image_repository, self._settings.image_version)
         if "@" in self._settings.twin_image:
             image = (self._settings.twin_image, self._settings.image_version)
         desired = desire(
-            meter,
+            observed.meter,
             observed.profile,
             image=image,
             broker=(self._settings.broker_host, self._settings.broker_port),
@@ -146,7 +165,7 @@ class Reconciler:
         )
         again = await self._act(observed, desired)
         if not again:
-            await self._say(observed, desired, None)
+            await self._reporter.report(observed, desired, None, obstacle)
         return again
 
     async def _act(self, observed: Observed, desired: Desired) -> bool:
@@ -269,21 +288,3 @@ class Reconciler:
         keys = partial(self._fleet.meter_key, meter.device)
         live = find_addresses(self._cache.pods_of(meter)) if self._settings.handover else {}
         return build_messages(meter, keys, self._publisher.term, nonce, live)
-
-    async def _say(
-        self, observed: Observed, desired: Desired | None, violation: Violation | None
-    ) -> None:
-        """Write the status from what was observed before acting, if it differs."""
-        meter = observed.meter
-        wanted = build_status(observed, desired, violation, datetime.now(UTC))
-        different = changed(meter.status, wanted, fleet_size=len(self._cache.meters))
-        if not different:
-            return
-        body = await self._cluster.write_status(meter, different, decision=False)
-        self._cache.store_meter(body)
-        before = {row["type"]: row for row in meter.status.get("conditions") or []}
-        ready = next(row for row in wanted["conditions"] if row["type"] == "Ready")
-        old = before.get("Ready")
-        if old is None or (old["status"], old["reason"]) != (ready["status"], ready["reason"]):
-            kind = "Normal" if ready["status"] == "True" or violation is None else "Warning"
-            self._events.add(meter, ready["reason"], ready["message"], kind)

@@ -6,6 +6,7 @@ from typing import Any
 
 from meter_wire.names import build_twin_name
 
+from meter_operator.deletion import DELETABLE, Obstacle
 from meter_operator.desired import Desired, Json, Meter
 from meter_operator.observed import Observed, Pod, TwinState
 from meter_operator.policies import Violation
@@ -94,10 +95,26 @@ def _stamp(conditions: list[Json], meter: Meter, now: datetime) -> list[Json]:
     return conditions
 
 
+def _deletable(meter: Meter, obstacle: Obstacle | None, before: Json | None) -> list[Json]:
+    """Return the condition, which only a SmartMeter has whose deletion waits."""
+    if obstacle is not None:
+        return [_condition(DELETABLE, False, obstacle.reason, obstacle.message)]
+    if before is None or not meter.is_held:
+        return []
+    return [{name: before[name] for name in ("type", "status", "reason", "message")}]
+
+
 def build_status(
-    observed: Observed, desired: Desired | None, violation: Violation | None, now: datetime
+    observed: Observed,
+    desired: Desired | None,
+    violation: Violation | None,
+    now: datetime,
+    obstacle: Obstacle | None = None,
 ) -> dict[str, Any]:
-    """Return the part of status that follows from what was observed (not the decision's part)."""
+    """Return the part of status that follows from what was observed (not the decision's part).
+
+    `obstacle`: why a deletion waits; without one the condition stays as it is until that is known.
+    """
     meter = observed.meter
     pod = observed.find_pod(meter.epoch) if meter.epoch else None
     current = pod is not None and desired is not None and pod.spec_hash == desired.spec_hash
@@ -109,7 +126,8 @@ def build_status(
     ready = twin["status"] == "True" and current
     reason = twin["reason"] if ready or twin["status"] == "False" else "Replacing"
     message = twin["message"] if reason != "Replacing" else "the twin has an older configuration"
-    conditions = [twin, connected, _condition("Ready", ready, reason, message)]
+    deletable = _deletable(meter, obstacle, before.get(DELETABLE))
+    conditions = [twin, connected, *deletable, _condition("Ready", ready, reason, message)]
     found: dict[str, Any] = {
         "observedGeneration": meter.generation,
         "conditions": _stamp(conditions, meter, now),

@@ -472,3 +472,29 @@ async def test_without_the_right_to_list_nodes_it_says_once_how_to_drain_by_hand
         assert await street.drain.step() == FORBIDDEN_S
         assert await street.drain.step() == FORBIDDEN_S
     assert caplog.text.count("kubectl delete pod -l metertwin.io/role=twin") == 1
+
+
+async def delete_later(street, name):
+    """Add a meter and delete it; it stays until its readings are taken."""
+    await street.add(name, deletionPolicy="Wait")
+    await street.operator.cluster.remove("SmartMeter", "street", name)
+    street.operator.sync()
+    await street.operator.settle(name)
+
+
+async def test_a_twin_whose_meters_deletion_waits_leaves_the_node_too(street):
+    await delete_later(street, "house-1")
+    street.set_node("node-a", cordoned=True)
+    assert await street.poll() == {"house-1"}
+    assert street.operator.pods() == ["house-1-e2"]
+
+
+async def test_such_a_twin_without_a_node_holds_back_the_others(street):
+    await delete_later(street, "house-1")
+    await street.add("house-2")
+    street.operator.delete_pod("house-1-e1")
+    await street.operator.settle("house-1")
+    street.set_node("node-a", cordoned=True)
+    assert await street.poll() == set()
+    street.run("house-1-e2", "node-b")
+    assert await street.poll() == {"house-2"}

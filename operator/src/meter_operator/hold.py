@@ -1,0 +1,86 @@
+"""Keeps a SmartMeter that is being deleted until `deletion` finds nothing against it.
+
+Only our own finalizer is set and removed, each time on the very version that was looked at, so that
+nobody else's is lost and no decision is made from an old look. Neighbour: `reconciler`, which asks.
+"""
+
+import logging
+from http import HTTPStatus
+
+from meter_wire.names import build_twin_name
+
+from meter_operator import builders
+from meter_operator.cache import Cache
+from meter_operator.cluster import Cluster, ClusterError, ConflictError
+from meter_operator.deletion import Obstacle, find_obstacle, list_others
+from meter_operator.desired import Meter
+from meter_operator.events import Events
+from meter_operator.observed import Observed
+
+log = logging.getLogger(__name__)
+
+
+class Hold:
+    """The finalizers of all meters."""
+
+    def __init__(self, cache: Cache, cluster: Cluster, events: Events) -> None:
+        """Keep the parts."""
+        self._cache = cache
+        self._cluster = cluster
+        self._events = events
+
+    async def write(self, meter: Meter, finalizers: list[str]) -> bool:
+        """Write the finalizers of a meter; whether it is to be looked at again.
+
+        Raises:
+            ClusterError: the API refused.
+        """
+        key = meter.key
+        metadata = {"finalizers": finalizers, "resourceVersion": meter.resource_version}
+        try:
+            body = await self._cluster.merge(
+                "SmartMeter", key.namespace, key.name, {"metadata": metadata}
+            )
+        except ConflictError:
+            fresh = await self._cluster.find_meter(key)
+            if fresh is not None:
+                self._cache.store_meter(fresh)
+            return fresh is not None
+        except ClusterError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            return False  # it is gone, as the watch will tell
+        self._cache.store_meter(body)
+        return True
+
+    async def find_obstacle(self, observed: Observed) -> Obstacle | None:
+        """Return why a deletion waits, None if it need not.
+
+        Raises:
+            ClusterError: the volume claims could not be read.
+        """
+        return find_obstacle(observed, await self._find_claims(observed.meter))
+
+    async def _find_claims(self, meter: Meter) -> list[str]:
+        """Return the claims of older epochs that would go with the resource, and not before."""
+        found = []
+        for row in meter.previous_epochs:
+            name = build_twin_name(meter.device, row.epoch)
+            body = await self._cluster.find("PersistentVolumeClaim", meter.key.namespace, name)
+            if body is not None and builders.is_owned(body, meter):
+                found.append(name)
+        return found
+
+    async def release(self, meter: Meter) -> bool:
+        """Let a meter go whose readings are safe; whether it is to be looked at again.
+
+        Raises:
+            ClusterError: the API refused.
+        """
+        again = await self.write(meter, list_others(meter))
+        known = self._cache.meters.get(meter.key)
+        if known is None or not known.is_held:
+            log.info("deletion goes on", extra={"meter": meter.key.name, "epoch": meter.epoch})
+            text = "nothing that is stored would be lost: the SmartMeter may go"
+            self._events.add(meter, "DeletionGoesOn", text)
+        return again
