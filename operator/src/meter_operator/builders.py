@@ -22,7 +22,7 @@ from meter_wire.names import (
 from meter_wire.portable.keys import derive_key
 
 from meter_operator.desired import Desired, Json, Meter
-from meter_operator.observed import ANNOTATION_PROFILE_HASH, Pod
+from meter_operator.observed import ANNOTATION_PROFILE_HASH, PEER_PORT, Pod
 from meter_operator.volume import EMPTY_DIR_SIZE
 
 # Raise it when the pod's template below changes: running twins keep theirs, new epochs get this.
@@ -236,30 +236,35 @@ def build_trust(namespace: str, certificates: str) -> Json:
     }
 
 
-def build_namespace_objects(namespace: str) -> list[Json]:
-    """Return what every namespace with meters has once: headless Service, disruption budget.
-
-    The Service has no selector: `directory` writes where its twins are. The budget is an integer
-    because percentages fail for pods of a custom resource.
-    """
+def _namespace_metadata(namespace: str) -> Json:
     labels = {"app.kubernetes.io/part-of": "metertwin", "app.kubernetes.io/managed-by": MANAGER}
-    metadata = {"name": TWINS_SERVICE, "namespace": namespace, "labels": labels}
-    service = {
+    return {"name": TWINS_SERVICE, "namespace": namespace, "labels": labels}
+
+
+def build_service(namespace: str) -> Json:
+    """Return a namespace's headless Service; `directory` writes where its twins are."""
+    return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": metadata,
+        "metadata": _namespace_metadata(namespace),
         "spec": {
             "clusterIP": "None",
-            "ports": [{"name": "peer", "port": 8443, "targetPort": "peer"}],
+            "ports": [{"name": "peer", "port": PEER_PORT}],
         },
     }
-    budget = {
+
+
+def build_budget(namespace: str) -> Json:
+    """Return the disruption budget that refuses to evict any twin of a namespace.
+
+    It is an integer because percentages fail for pods of a custom resource.
+    """
+    return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
-        "metadata": dict(metadata),
+        "metadata": _namespace_metadata(namespace),
         "spec": {
             "minAvailable": 2147483647,
             "selector": {"matchLabels": {LABEL_ROLE: ROLE_TWIN}},
         },
     }
-    return [service, budget]

@@ -149,12 +149,16 @@ class Cluster:
         except ConflictError:
             return None
 
-    async def ensure(self, manifest: Json) -> None:
-        """Apply an object server-side."""
+    async def ensure(self, manifest: Json) -> Json:
+        """Apply an object server-side and return it.
+
+        Raises:
+            ConflictError: the manifest names a version, and the object was changed since.
+        """
         kind, metadata = manifest["kind"], manifest["metadata"]
         path = PATHS[kind].format(namespace=metadata["namespace"]) + f"/{metadata['name']}"
         doing = f"applying {kind} {metadata['namespace']}/{metadata['name']}"
-        await self._call(
+        return await self._call(
             "PATCH", f"{path}?fieldManager={MANAGER}&force=true", doing, manifest, APPLY
         )
 

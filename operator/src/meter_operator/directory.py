@@ -9,31 +9,43 @@ import asyncio
 import logging
 import zlib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from meter_wire.names import TWINS_SERVICE
 
-from meter_operator.builders import MANAGER
+from meter_operator.builders import MANAGER, build_service
 from meter_operator.cache import Cache
 from meter_operator.cluster import Cluster, ClusterError
-from meter_operator.desired import Json
+from meter_operator.desired import Json, Meter
 from meter_operator.observed import PEER_PORT, Pod
 
 log = logging.getLogger("meter_operator.directory")
 SLICES = 4
-PAUSE_S = 5
+PAUSE_S, LONGEST_PAUSE_S = 5, 300
 LABEL_SERVICE = "kubernetes.io/service-name"
+LABEL_MANAGER = "endpointslice.kubernetes.io/managed-by"
 SELECTOR = f"{LABEL_SERVICE}%3D{TWINS_SERVICE}"
 
 Rows = list[Any]
 
 
-def build_rows(twins: Iterable[tuple[str, Pod]]) -> dict[str, Rows]:
+class Written(NamedTuple):
+    """A slice as the API server has it."""
+
+    rows: Rows
+    version: str
+
+
+NOTHING = Written([], "")
+
+
+def build_rows(namespace: str, twins: Iterable[tuple[str, Pod]]) -> dict[str, Rows]:
     """Return the endpoints of each slice by the slice's name.
 
     A device is always in the same slice of its address family, so one change writes one slice.
 
     Args:
+        namespace: that of the twins.
         twins: each device with the pod of its active epoch; pods without an address are left out.
     """
     slices: dict[str, Rows] = {}
@@ -47,24 +59,34 @@ def build_rows(twins: Iterable[tuple[str, Pod]]) -> dict[str, Rows]:
             "addresses": [host],
             "conditions": {"ready": True},
             "hostname": device,
-            "targetRef": {"kind": "Pod", "name": pod.name, "uid": pod.uid},
+            "targetRef": {
+                "kind": "Pod",
+                "namespace": namespace,
+                "name": pod.name,
+                "uid": pod.uid,
+            },
         }
         slices.setdefault(name, []).append(row | ({"nodeName": pod.node} if pod.node else {}))
     return slices
 
 
-def build_slice(namespace: str, name: str, rows: Rows) -> Json:
-    """Return an EndpointSlice of the headless Service."""
+def build_slice(namespace: str, name: str, rows: Rows, version: str = "") -> Json:
+    """Return an EndpointSlice of the headless Service, to be written onto this version of it.
+
+    The label `headless` keeps it from kube-proxy, which has nothing to do for such a Service.
+    """
     labels = {
         "app.kubernetes.io/part-of": "metertwin",
         "app.kubernetes.io/managed-by": MANAGER,
-        "endpointslice.kubernetes.io/managed-by": MANAGER,
+        "service.kubernetes.io/headless": "",
+        LABEL_MANAGER: MANAGER,
         LABEL_SERVICE: TWINS_SERVICE,
     }
+    metadata: Json = {"name": name, "namespace": namespace, "labels": labels}
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
-        "metadata": {"name": name, "namespace": namespace, "labels": labels},
+        "metadata": metadata | ({"resourceVersion": version} if version else {}),
         "addressType": "IPv6" if name.startswith(f"{TWINS_SERVICE}-ipv6-") else "IPv4",
         "ports": [{"name": "peer", "port": PEER_PORT, "protocol": "TCP"}],
         "endpoints": rows,
@@ -80,10 +102,17 @@ class Directory:
         self._cluster = cluster
         self._due: set[str] = set()
         self._changed = asyncio.Event()
-        self._written: dict[str, dict[str, Rows]] = {}
+        self._written: dict[str, dict[str, Written]] = {}
+        self._epochs: dict[str, int] = {}
+
+    def note_epoch(self, meter: Meter) -> None:
+        """Ask for a look if another twin is the device's active one than when it was asked last."""
+        if self._epochs.get(meter.device) != meter.epoch:
+            self._epochs[meter.device] = meter.epoch
+            self.note(meter.key.namespace)
 
     def note(self, namespace: str) -> None:
-        """Ask for a look at a namespace: a pod or an epoch may have changed."""
+        """Ask for a look at a namespace: a pod may have changed."""
         self._due.add(namespace)
         self._changed.set()
 
@@ -94,44 +123,87 @@ class Directory:
             self.note(namespace)
 
     async def run(self) -> None:
-        """Write what has changed, at once after a quiet time and then every few seconds."""
+        """Write what has changed, at once after a quiet time and then every few seconds.
+
+        A name is a hint: whatever goes wrong here is told, and tried again after a growing pause.
+        """
+        pause_s = PAUSE_S
         while True:
             await self._changed.wait()
             self._changed.clear()
-            due, self._due = self._due, set()
-            for namespace in sorted(due):
-                try:
-                    await self.publish(namespace)
-                except ClusterError as error:
-                    log.warning("%s", error)
-                    self.read_again([namespace])
-            await asyncio.sleep(PAUSE_S)
+            due, self._due = sorted(self._due), set()
+            twins = self._find_twins(due)
+            failed = [one for one in due if not await self._try(one, twins[one])]
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S) if failed else PAUSE_S
+            self.read_again(failed)
+            await asyncio.sleep(pause_s)
 
-    async def publish(self, namespace: str) -> None:
-        """Write the slices of a namespace that differ.
+    async def _try(self, namespace: str, twins: list[tuple[str, Pod]]) -> bool:
+        try:
+            await self.publish(namespace, twins)
+        except ClusterError as error:
+            log.warning("names of twins in %s: %s", namespace, error)
+        except Exception:
+            log.exception("names of twins in %s", namespace)
+        else:
+            return True
+        return False
+
+    async def publish(self, namespace: str, twins: Iterable[tuple[str, Pod]]) -> None:
+        """Write the slices of a namespace that differ; one that is refused keeps none back.
 
         Raises:
             ClusterError: the API refused; what is written is to be read again.
         """
+        wanted = build_rows(namespace, twins)
         written = self._written.get(namespace)
         if written is None:
-            written = self._written[namespace] = await self._read(namespace)
-        wanted = build_rows(self._find_twins(namespace))
+            written = await self._read(namespace)
+            if wanted:
+                await self._ensure_service(namespace)
+            self._written[namespace] = written
+        refusal: ClusterError | None = None
         for name in sorted(written.keys() | wanted.keys()):
-            rows = wanted.get(name, [])
-            if written.get(name) == rows:
+            rows, there = wanted.get(name, []), written.get(name, NOTHING)
+            if there.rows == rows:
                 continue
-            await self._cluster.ensure(build_slice(namespace, name, rows))
-            written[name] = rows
+            manifest = build_slice(namespace, name, rows, there.version)
+            try:
+                made = await self._cluster.ensure(manifest)
+            except ClusterError as error:
+                refusal = error
+            else:
+                written[name] = Written(rows, made["metadata"]["resourceVersion"])
+        if refusal is not None:
+            raise refusal
 
-    async def _read(self, namespace: str) -> dict[str, Rows]:
+    async def _ensure_service(self, namespace: str) -> None:
+        """Make the Service if somebody has removed it, and take an older one's selector away."""
+        found = await self._cluster.find("Service", namespace, TWINS_SERVICE)
+        if found is None or found["spec"].get("selector"):
+            await self._cluster.ensure(build_service(namespace))
+
+    async def _read(self, namespace: str) -> dict[str, Written]:
+        """Return our slices; those of another controller are its own."""
         found, _ = await self._cluster.list_all("EndpointSlice", namespace, SELECTOR)
-        return {body["metadata"]["name"]: body.get("endpoints") or [] for body in found}
+        return {
+            body["metadata"]["name"]: Written(
+                body.get("endpoints") or [], body["metadata"]["resourceVersion"]
+            )
+            for body in found
+            if body["metadata"]["labels"].get(LABEL_MANAGER) == MANAGER
+        }
 
-    def _find_twins(self, namespace: str) -> Iterable[tuple[str, Pod]]:
+    def _find_twins(self, namespaces: Iterable[str]) -> dict[str, list[tuple[str, Pod]]]:
+        """Return each device with the pod of its active epoch, by namespace, in one pass."""
+        found: dict[str, list[tuple[str, Pod]]] = {name: [] for name in namespaces}
         for meter in self._cache.meters.values():
-            if meter.key.namespace != namespace:
+            rows = found.get(meter.key.namespace)
+            if rows is None or self._cache.owner_of(meter.device) is not meter:
                 continue
-            for pod in self._cache.pods_of(meter):
-                if pod.epoch == meter.epoch:
-                    yield meter.device, pod
+            rows += [
+                (meter.device, pod)
+                for pod in self._cache.pods_of(meter)
+                if pod.epoch == meter.epoch
+            ]
+        return found

@@ -83,7 +83,7 @@ class Twins:
 
     async def _prepare(self, namespace: str) -> None:
         if namespace not in self._namespaces:
-            for manifest in builders.build_namespace_objects(namespace):
+            for manifest in (builders.build_service(namespace), builders.build_budget(namespace)):
                 await self._cluster.ensure(manifest)
             self._namespaces.add(namespace)
 
@@ -103,8 +103,6 @@ class Twins:
         """
         meter = observed.meter
         pods = {pod.epoch: pod for pod in observed.pods if pod.epoch < meter.epoch}
-        if not pods and not meter.previous_epochs:
-            return  # the resource's first epoch: there is nothing of its own before it
         looked_for = range(max(1, meter.epoch - SECRETS_LOOKED_FOR), meter.epoch)
         for epoch in sorted({*pods, *looked_for}):
             name = build_twin_name(meter.device, epoch)

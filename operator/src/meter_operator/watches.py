@@ -65,9 +65,10 @@ class Watches:
         if replaced is not None:
             await self.meter_gone(replaced)
         key = Key(body.metadata["namespace"], body.metadata["name"])
-        self._directory.note(key.namespace)
         if event["type"] != "DELETED":
-            self._queue.add(self._cache.store_meter(dict(body)).key)
+            meter = self._cache.store_meter(dict(body))
+            self._queue.add(meter.key)
+            self._directory.note_epoch(meter)
         elif key in self._cache.meters and self._cache.meters[key].uid == body.metadata["uid"]:
             gone = self._cache.drop_meter(key)
             assert gone is not None

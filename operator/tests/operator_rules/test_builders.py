@@ -52,7 +52,7 @@ CASES = {
             twin={"store": {"type": "PersistentVolume", "size": "1Gi", "storageClassName": "fast"}}
         )
     ),
-    "namespace": lambda: builders.build_namespace_objects("street"),
+    "namespace": lambda: [builders.build_service("street"), builders.build_budget("street")],
 }
 
 

@@ -1,7 +1,8 @@
 """Asks another twin of the same meter over its mutual TLS port, one request at a time.
 
-The certificate has to be that of the twin asked for: its name holds device, epoch and namespace, so
-an address that another pod has got meanwhile is no danger. Neighbours: `successor` (asks),
+The certificate has to be that of the twin asked for: its DNS name says the namespace, its URI
+device and epoch (the name alone might be that of a device called `house-1-e3`), so an address that
+another pod has got meanwhile is no danger. Neighbours: `successor` (asks),
 `giving` (answers), `http_codec` (the server's side of the same protocol).
 """
 
@@ -13,7 +14,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from meter_wire.names import build_twin_host
+from meter_wire.names import build_twin_host, build_twin_uri
 
 from .taking import Donor
 
@@ -89,6 +90,10 @@ class PeerClient:
             limit=_MAX_HEAD,
         )
         self._donor = donor
+        certificate = self._streams[1].get_extra_info("peercert") or {}
+        uri = build_twin_uri(self._device, donor.epoch)
+        if ("URI", uri) not in certificate.get("subjectAltName", ()):
+            raise ValueError("another twin's certificate")
         return self._streams
 
     async def close(self) -> None:
