@@ -1,14 +1,15 @@
-"""The command line: `cluster up|down|status|load|kubeconfig|bin|net|leftovers|help`."""
+"""The command line: `cluster help` lists the commands."""
 
 import sys
 from collections.abc import Callable, Sequence
 
 from .api import Api, is_true
 from .binaries import bin_folder
-from .bringup import bring_up, only_one
+from .bringup import bring_up, is_serving, only_one
 from .images import load_image
 from .leftovers import find_leftovers
 from .network import namespace_exists, run_inside
+from .preconditions import observe_machine, require_machine
 from .processes import is_running, recorded
 from .progress import say
 from .settings import ClusterError, Settings, load_settings
@@ -18,10 +19,12 @@ HELP = """\
 A real local Kubernetes on this machine: two nodes, no route out of it.
 
   cluster up              bring it up (installs and builds what is missing; root)
+  cluster check           what this machine lacks for `up`; nothing is changed
   cluster down            take it down and leave nothing behind
   cluster status          processes and nodes; exit code 1 unless all is well
   cluster load IMAGE...   an OCI archive (path) or an image of buildah/podman, into both nodes
   cluster kubeconfig      the path of the administrator's kubeconfig
+  cluster folder          the folder of its files, whether it runs or not
   cluster bin             the folder with kubectl, helm and ctr
   cluster net CMD...      run CMD in the cluster's network, where pods and Services answer
   cluster leftovers       list what is on the machine; exit code 1 if there is anything
@@ -35,6 +38,13 @@ A real local Kubernetes on this machine: two nodes, no route out of it.
 
 def _up(settings: Settings, _: Sequence[str]) -> int:
     bring_up(settings)
+    return 0
+
+
+def _check(settings: Settings, _: Sequence[str]) -> int:
+    if not is_serving(settings):
+        ours = is_running(settings, "loopback")
+        require_machine(observe_machine(settings, door_is_ours=ours))
     return 0
 
 
@@ -89,6 +99,11 @@ def _kubeconfig(settings: Settings, _: Sequence[str]) -> int:
     return 0
 
 
+def _folder(settings: Settings, _: Sequence[str]) -> int:
+    print(settings.state)
+    return 0
+
+
 def _bin(settings: Settings, _: Sequence[str]) -> int:
     print(bin_folder(settings))
     return 0
@@ -113,15 +128,18 @@ def _help(_settings: Settings, _: Sequence[str]) -> int:
 
 COMMANDS: dict[str, Callable[[Settings, Sequence[str]], int]] = {
     "up": _up,
+    "check": _check,
     "down": _down,
     "status": _status,
     "load": _load,
     "kubeconfig": _kubeconfig,
+    "folder": _folder,
     "bin": _bin,
     "net": _net,
     "leftovers": _leftovers,
     "help": _help,
 }
+WITH_ARGUMENTS = ("load", "net", "help")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -130,6 +148,10 @@ def main(arguments: Sequence[str]) -> int:
     command = COMMANDS.get("help" if name in ("-h", "--help") else name)
     if command is None:
         print(f"cluster: no command {name}; try `cluster help`", file=sys.stderr)
+        return 2
+    if arguments[1:] and name not in WITH_ARGUMENTS:
+        extra = " ".join(arguments[1:])
+        print(f"cluster: {name} takes no argument, here is: {extra}", file=sys.stderr)
         return 2
     try:
         return command(load_settings(), arguments[1:])

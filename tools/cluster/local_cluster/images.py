@@ -14,6 +14,7 @@ from .progress import say
 from .settings import COREDNS_IMAGE, PAUSE_IMAGE, ClusterError, Settings
 
 NAME = "org.opencontainers.image.ref.name"
+ABSENT = "does not resolve to an image ID"  # skopeo's words
 
 
 def import_archive(settings: Settings, archive: Path) -> list[str]:
@@ -100,6 +101,14 @@ def load_image(settings: Settings, image: str) -> None:
         archive = Path(folder) / "image.tar"
         target = f"oci-archive:{archive}:{image}"
         copy = ["skopeo", "copy", "-q", "--insecure-policy", f"containers-storage:{image}", target]
-        run(copy, f"reading the image {image}")
+        try:
+            run(copy, f"reading the image {image}")
+        except ClusterError as error:
+            if ABSENT not in str(error):
+                raise
+            raise ClusterError(
+                f"there is no image {image} in the storage of buildah and podman; "
+                "build or pull it there, or give the path of an OCI archive"
+            ) from error
         import_archive(settings, archive)
     say(f"loaded {image} into both nodes")

@@ -53,6 +53,10 @@ def _disk_needed(machine: Machine) -> int:
     return DISK_TO_BUILD_MB if machine.to_build else DISK_NEEDED_MB
 
 
+def _go_text(version: tuple[int, int] | None) -> str:
+    return f"Go {version[0]}.{version[1]}" if version else "no Go"
+
+
 CHECKS: tuple[tuple[Callable[[Machine], bool], Callable[[Machine], str]], ...] = (
     (lambda m: m.platform == "linux", lambda m: f"needs Linux, this is {m.platform}"),
     (lambda m: m.processor == PROCESSOR, lambda m: f"needs an x86-64 CPU, this is {m.processor}"),
@@ -71,11 +75,11 @@ CHECKS: tuple[tuple[Callable[[Machine], bool], Callable[[Machine], str]], ...] =
     ),
     (
         lambda m: not m.to_build or m.go is not None,
-        lambda _: f"needs Go {GO_NEEDED[0]}.{GO_NEEDED[1]} or newer in PATH to build Kubernetes",
+        lambda _: f"needs {_go_text(GO_NEEDED)} or newer in PATH to build Kubernetes",
     ),
     (
         lambda m: not m.to_build or m.go is None or m.go >= GO_NEEDED,
-        lambda m: f"needs Go {GO_NEEDED[0]}.{GO_NEEDED[1]} or newer, PATH has {m.go}",
+        lambda m: f"needs {_go_text(GO_NEEDED)} or newer, PATH has {_go_text(m.go)}",
     ),
     (
         lambda m: m.apt or not m.packages_missing,

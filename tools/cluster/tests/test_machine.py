@@ -33,7 +33,7 @@ CASES = [
     (replace(GOOD, disk_mb=11_999), "disk"),
     (replace(GOOD, disk_mb=11_999, to_build=0), None),
     (replace(GOOD, go=None), "Go 1.26"),
-    (replace(GOOD, go=(1, 25)), "Go 1.26"),
+    (replace(GOOD, go=(1, 25)), "needs Go 1.26 or newer, PATH has Go 1.25"),
     (replace(GOOD, go=None, to_build=0), None),
     (replace(GOOD, apt=False), "runc"),
     (replace(GOOD, apt=False, packages_missing=()), None),
