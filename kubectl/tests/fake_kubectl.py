@@ -4,6 +4,7 @@
 command lines and `created.json` what was written; a file `create is forbidden` (or apply) has it
 refused, and with `kubectl says` every call fails with that text. `patch` keeps its body in
 `patched.json`; from then on `then.<kind>.<name>.json`, a list, says what each further look sees.
+Where an object or an answer is a list, each look sees the next one, and then the last for ever.
 """
 
 import http.server
@@ -26,7 +27,12 @@ class Twin(http.server.BaseHTTPRequestHandler):
         pod = next(word for word in sys.argv if word.startswith("pod/"))
         own = FOLDER / f"twin.{pod.removeprefix('pod/')}.json"
         answers = json.loads((own if own.exists() else FOLDER / "twin.json").read_text())
-        status, body = answers.get(self.path, unknown)
+        answer = answers.get(self.path, unknown)
+        if isinstance(answer[0], list):
+            answers[self.path] = answer[1:] or answer
+            answer = answer[0]
+            (own if own.exists() else FOLDER / "twin.json").write_text(json.dumps(answers))
+        status, body = answer
         data = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
@@ -64,7 +70,11 @@ def get(words: list[str]) -> None:
         print(json.dumps(rest[0]))
         then.write_text(json.dumps(rest[1:] or rest))
     elif path.exists():
-        print(path.read_text())
+        document = json.loads(path.read_text())
+        if isinstance(document, list):
+            path.write_text(json.dumps(document[1:] or document))
+            document = document[0]
+        print(json.dumps(document))
     elif "--ignore-not-found" not in sys.argv:
         fail(f'Error from server (NotFound): {words[0]} "{words[1]}" not found')
 

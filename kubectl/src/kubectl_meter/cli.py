@@ -10,6 +10,7 @@ import click
 
 from kubectl_meter import __version__
 from kubectl_meter.cli_exchange import exchange
+from kubectl_meter.cli_export import export
 from kubectl_meter.cli_provision import provision
 from kubectl_meter.cli_rollout import pause, resume, rollback, upgrade
 from kubectl_meter.cluster import Cluster
@@ -214,7 +215,7 @@ def handovers(cluster: Cluster, *, name: str, output: str) -> None:
         click.echo(handovers_table(rows))
 
 
-for command in (provision, upgrade, rollback, pause, resume, exchange):
+for command in (provision, upgrade, rollback, pause, resume, exchange, export):
     program.add_command(command)
 
 
