@@ -5,6 +5,7 @@ import io
 import json
 
 import pytest
+from meter_wire.event_names import find_event, get_event_code
 
 REGISTERS = {
     "device": "house-1",
@@ -18,6 +19,7 @@ REGISTERS = {
         "1-0:1.8.0*255": {"value": 1234567, "unit": "Wh", "time": None},
         "1-0:32.7.0*255": {"value": 229.871, "unit": "V", "time": None},
         "0-0:96.1.0*255": {"value": "house-1", "unit": "", "time": None},
+        "1-0:1.6.0*255": {"value": 4120, "unit": "W", "time": "2026-06-14T06:45:00Z"},
         "9-9:9.9.9*9": {"value": -5, "unit": "VA", "time": None},  # only the meter knows it
     },
 }
@@ -51,9 +53,10 @@ EVENTS = {
         {
             "events": [
                 {"incarnation": "00112233445566aa", "seq": 4, "time": "2026-06-14T07:31:10Z",
-                 "status": [], "code": "voltage_dip", "arguments": {"phase": 1, "duration_ms": 120}},
+                 "status": [], "code": "dip",
+                 "arguments": {"phase": 1, "duration_ms": 120, "extreme_mv": 184300}},
                 {"incarnation": "00112233445566aa", "seq": 5, "time": None,
-                 "status": ["clock_invalid"], "code": "power_up", "arguments": {}},
+                 "status": ["clock_invalid"], "code": "power_up", "arguments": {"outage_ms": -1}},
             ],
             "next": None,
         },
@@ -159,6 +162,49 @@ def test_readings_as_csv_have_a_column_for_each_register(world):
     assert rows[1]["status"] == "power_down"
 
 
+DEMAND = "1-0:1.6.0*255"
+
+
+def with_demand(seq: int, minute: int, at: str | None) -> dict:
+    """Return a reading with a demand maximum, and the time at which it was reached if it was."""
+    one = reading(seq, minute)
+    own = {DEMAND: {"value": 4120, "unit": "W", **({"time": at} if at else {})}}
+    return {**one, "registers": {**own, **one["registers"]}}
+
+
+def answer_demand(world, *times: str | None) -> None:
+    rows = [with_demand(seq, 15 * seq, at) for seq, at in enumerate(times, 1)]
+    world.answer({"/v1/readings?since=1h&limit=1000": [200, {"readings": rows, "next": None}]})
+
+
+def test_a_register_with_a_time_of_its_own_has_a_column_for_it_in_csv(world):
+    answer_demand(world, None, "2026-06-14T06:45:00Z")
+    done = world.run("readings", "house-1", "-o", "csv")
+    head, *rows = csv.reader(io.StringIO(done.stdout))
+    assert head[4:7] == [f"{DEMAND} [W]", f"{DEMAND} time", "1-0:1.8.0*255 [Wh]"]
+    assert [row[4:6] for row in rows] == [["4120", ""], ["4120", "2026-06-14T06:45:00Z"]]
+
+
+def test_a_register_with_a_time_of_its_own_has_a_column_for_it_in_the_table(world):
+    answer_demand(world, "2026-06-14T06:45:00Z")
+    head, row = world.run("readings", "house-1", "--code", DEMAND).stdout.splitlines()
+    assert head.split()[2:5] == [DEMAND, DEMAND, "time"]
+    assert row.split()[2:] == ["4", "120", "2026-06-14T06:45:00Z"]
+
+
+@pytest.mark.parametrize("output", ["csv", "wide"])
+def test_without_such_a_time_there_is_no_such_column(world, output):
+    answer_demand(world, None)
+    done = world.run("readings", "house-1", "-o", output)
+    assert f"{DEMAND} time" not in done.stdout
+
+
+def test_registers_without_times_of_their_own_have_no_column_of_times(world):
+    timeless = {code: item for code, item in REGISTERS["registers"].items() if code != DEMAND}
+    world.answer({"/v1/registers": [200, {**REGISTERS, "registers": timeless}]})
+    assert "NAME\n" in world.run("read", "house-1").stdout
+
+
 def test_the_clock_is_shown_as_a_time(world):
     clock = {"0-0:1.0.0*255": {"value": 1_781_422_200, "unit": "s", "time": None}}
     world.answer({"/v1/registers": [200, {**REGISTERS, "registers": clock}]})
@@ -225,6 +271,13 @@ def test_events_as_table(world, golden):
     golden("events.txt", world.run("events", "house-1").stdout)
 
 
+def test_the_events_of_these_tests_are_a_meters():
+    (_, answer) = EVENTS["/v1/events?since=24h&limit=1000"]
+    for event in answer["events"]:
+        kind = find_event(get_event_code(event["code"]))
+        assert tuple(event["arguments"]) == kind.arguments
+
+
 def test_status_lists_all_meters(world, golden):
     golden("status.txt", world.run("status").stdout)
     golden("status-all.txt", world.run("status", "-A").stdout)
@@ -248,7 +301,12 @@ def test_a_condition_of_an_older_generation_counts_for_nothing(world):
     old = {"type": "Ready", "status": "True", "reason": "Serving", "message": "", "observedGeneration": 1}  # fmt: skip
     world.put("smartmeters", "old", {"metadata": {"name": "old", "generation": 2}, "spec": {}, "status": {"conditions": [old]}})  # fmt: skip
     (line,) = [line for line in world.run("status").stdout.splitlines() if line.startswith("old ")]
-    assert line.split()[1] == "Unknown"
+    assert line.split()[1:3] == ["Unknown", "Outdated"]
+    one = world.run("status", "old").stdout
+    (row,) = [line for line in one.splitlines() if line.startswith("Ready ")]
+    assert row.split(maxsplit=3)[1:] == [
+        "Unknown", "Outdated", "of generation 1; the operator has not looked at 2 yet",
+    ]  # fmt: skip
 
 
 def test_namespace_and_context_go_to_every_call(world):
@@ -347,6 +405,11 @@ REFUSED = "The connection to the server localhost:8080 was refused - did you spe
             "KUBECONFIG",
             "config view",
         ),
+        (
+            'Error from server (NotFound): namespaces "nowhere" not found',
+            "--namespace",
+            "kubectl get smartmeters -A",
+        ),
     ],
 )
 def test_a_cluster_that_cannot_be_used_is_named_with_field_and_remedy(world, said, field, remedy):
@@ -355,6 +418,22 @@ def test_a_cluster_that_cannot_be_used_is_named_with_field_and_remedy(world, sai
     assert done.returncode == 1
     assert f"field:  {field}" in done.stderr
     assert remedy in done.stderr.split("remedy:")[1]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Unable to connect to the server: net/http: TLS handshake timeout",
+        'Get "https://x/api": net/http: request canceled (Client.Timeout exceeded while awaiting headers)',
+        "Error from server (Timeout): the server was unable to return a response in the time allotted",
+    ],
+)
+def test_a_slow_api_server_is_not_blamed_on_the_kubeconfig(world, said):
+    (world.folder / "kubectl says").write_text(said)
+    done = world.run("read", "house-1")
+    assert done.returncode == 1
+    assert "KUBECONFIG" not in done.stderr
+    assert "try again" in done.stderr.split("remedy:")[1]
 
 
 def test_the_twins_own_error_is_passed_on(world):
@@ -380,9 +459,22 @@ def test_a_missing_kubectl_is_named(world):
     assert "field:  KUBECTL" in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["read"], ["read", "house-1", "-o", "yaml"], ["nonsense"]])
-def test_wrong_usage_exits_with_2(world, arguments):
-    assert world.run(*arguments).returncode == 2
+@pytest.mark.parametrize(
+    ("arguments", "field", "help_of"),
+    [
+        (["read"], "NAME", "kubectl meter read"),
+        (["read", "house-1", "-o", "yaml"], "--output", "kubectl meter read"),
+        (["read", "house-1", "--timeout", "0"], "--timeout", "kubectl meter read"),
+        (["read", "house-1", "--nonsense"], "", "kubectl meter read"),
+        (["nonsense"], "", "kubectl meter"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_names_field_and_remedy(world, arguments, field, help_of):
+    done = world.run(*arguments)
+    assert done.returncode == 2
+    assert f"remedy: {help_of} --help\n" in done.stderr
+    assert ("field:" in done.stderr) == bool(field)
+    assert field in done.stderr
 
 
 HANDOVERS = {

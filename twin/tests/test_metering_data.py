@@ -134,6 +134,13 @@ def test_a_wrong_query_names_its_field(query, field):
     assert caught.value.field == field
 
 
+def test_a_register_that_was_never_read_is_named():
+    application = new()
+    application.handle(reading(1, T0, 5), T0)
+    with pytest.raises(QueryError, match=r"1-0:9\.9\.9\*255"):
+        application.handle(Query("registers", {"code": "1-0:9.9.9*255"}), 0)
+
+
 @pytest.mark.parametrize("version", MeteringData.state_versions)
 def test_the_state_goes_through_every_version_it_names(version):
     old, young = new(), new()

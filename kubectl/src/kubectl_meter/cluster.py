@@ -24,6 +24,12 @@ _NO_CLUSTER = (
     "error loading config file",
     "no configuration has been provided",
 )
+# It was reached: the address is right, so the kubeconfig is not what is wrong.
+_SLOW = (
+    "TLS handshake timeout",
+    "Client.Timeout exceeded while awaiting headers",
+    "unable to return a response in the time allotted",
+)
 
 
 class Cluster(NamedTuple):
@@ -123,6 +129,12 @@ def _explain(text: str) -> MeterError:
     if said.startswith("(NotFound): twinprofiles"):
         remedy = "`kubectl get twinprofiles` lists those of a namespace, -n names another one"
         return MeterError(said, field="--profile", remedy=remedy)
+    if said.startswith("(NotFound): namespaces"):
+        remedy = "`kubectl get smartmeters -A` shows in which namespaces there are meters"
+        return MeterError(said, field="--namespace", remedy=remedy)
+    if any(words in said for words in _SLOW):
+        remedy = "the API server is there, but slow: try again; `kubectl get --raw /readyz` asks it"
+        return MeterError(said, remedy=remedy)
     if "context" in said and ("does not exist" in said or "was not found" in said):
         remedy = "`kubectl config get-contexts` lists those of the kubeconfig"
         return MeterError(said, field="--context", remedy=remedy)

@@ -11,21 +11,37 @@ from kubectl_meter.errors import MeterError
 
 
 class Program(click.Group):
-    """A group of commands whose errors name field and remedy."""
+    """A group of commands whose errors name field and remedy; wrong usage exits with 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; exit 1 on an error that the user can do something about."""
         try:
             return super().invoke(ctx)
         except MeterError as error:
-            click.echo(f"{click.style('Error:', fg='red')} {error.message}", err=True)
-            if error.field:
-                click.echo(f"  field:  {error.field}", err=True)
-            if error.remedy:
-                click.echo(f"  remedy: {error.remedy}", err=True)
+            _say(error)
             ctx.exit(1)
+        except click.UsageError as error:
+            _say(_explain_usage(error))
+            ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             ctx.exit(130)
+
+
+def _say(error: MeterError) -> None:
+    click.echo(f"{click.style('Error:', fg='red')} {error.message}", err=True)
+    if error.field:
+        click.echo(f"  field:  {error.field}", err=True)
+    if error.remedy:
+        click.echo(f"  remedy: {error.remedy}", err=True)
+
+
+def _explain_usage(error: click.UsageError) -> MeterError:
+    """Return what click says, with the option or argument and the help that lists what is right."""
+    parameter = getattr(error, "param", None)
+    names = [*parameter.opts] if isinstance(parameter, click.Option) else []
+    field = max(names, key=len) if names else str(getattr(parameter, "human_readable_name", ""))
+    command = error.ctx.command_path if error.ctx else "kubectl meter"
+    return MeterError(error.format_message(), field=field, remedy=f"{command} --help")
 
 
 def examples(*commands: str) -> str:

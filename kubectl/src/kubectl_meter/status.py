@@ -12,17 +12,14 @@ CONDITIONS = ("Ready", "TwinReady", "MeterConnected")
 def fleet_view(meter: dict[str, Any]) -> dict[str, Any]:
     """Return what one line says about a SmartMeter; a condition of an older spec is Unknown."""
     status = meter.get("status", {})
-    generation = meter["metadata"].get("generation")
     view: dict[str, Any] = {
         "namespace": meter["metadata"].get("namespace", ""),
         "name": meter["metadata"]["name"],
         "device": meter["spec"].get("device") or meter["metadata"]["name"],
     }
     for kind in CONDITIONS:
-        found = find_condition(meter, kind)
-        current = found.get("observedGeneration", generation) == generation
-        view[kind[0].lower() + kind[1:]] = found.get("status", "Unknown") if current else "Unknown"
-    ready = find_condition(meter, "Ready")
+        view[kind[0].lower() + kind[1:]] = _judge_condition(meter, kind).get("status", "Unknown")
+    ready = _judge_condition(meter, "Ready")
     view["reason"] = ready.get("reason", "")
     view["message"] = ready.get("message", "")
     view["epoch"] = status.get("epoch")
@@ -55,7 +52,7 @@ def meter_view(meter: dict[str, Any], link: dict[str, Any] | None) -> dict[str, 
     """Return a SmartMeter's view with its conditions and, under `link`, the twin's own words."""
     conditions = [
         {key: found.get(key, "") for key in ("type", "status", "reason", "message")}
-        for found in (find_condition(meter, kind) for kind in CONDITIONS)
+        for found in (_judge_condition(meter, kind) for kind in CONDITIONS)
         if found
     ]
     return {**fleet_view(meter), "conditions": conditions, "link": link}
@@ -81,6 +78,17 @@ def meter_view_text(view: dict[str, Any]) -> str:
     if view["link"] is not None:
         lines += ["", *_link_lines(view["link"])]
     return "\n".join(lines)
+
+
+def _judge_condition(meter: dict[str, Any], kind: str) -> dict[str, Any]:
+    """Return a condition; one of an older spec is Unknown and Outdated."""
+    found = find_condition(meter, kind)
+    generation = meter["metadata"].get("generation")
+    observed = found.get("observedGeneration", generation)
+    if observed == generation:
+        return found
+    message = f"of generation {observed}; the operator has not looked at {generation} yet"
+    return {**found, "status": "Unknown", "reason": "Outdated", "message": message}
 
 
 def _link_lines(link: dict[str, Any]) -> list[str]:

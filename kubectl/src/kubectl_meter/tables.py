@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from meter_wire.obis import find_register, parse_code
 
@@ -58,7 +58,10 @@ def register_name(code: str) -> str:
 
 
 def registers_table(document: dict[str, Any]) -> str:
-    """Return the answer of `/v1/registers`: a line about its source, and the registers."""
+    """Return the answer of `/v1/registers`: a line about its source, and the registers.
+
+    The demand maximum was reached at a time of its own: the last column, if any register has one.
+    """
     if document.get("source") == "metered":
         source = "asked from the meter now"
     else:
@@ -67,11 +70,14 @@ def registers_table(document: dict[str, Any]) -> str:
     taken = document.get("time") or "at an unknown time"
     status = ", ".join(document.get("status", [])) or "valid"
     line = f"{document['device']}   {taken}   {source}   status: {status}"
-    rows = [
-        (code, *format_register(code, item), register_name(code))
-        for code, item in document["registers"].items()
-    ]
-    return f"{line}\n\n{format_table(('REGISTER', 'VALUE', 'UNIT', 'NAME'), rows)}"
+    registers = document["registers"].items()
+    head = ["REGISTER", "VALUE", "UNIT", "NAME"]
+    rows = [[code, *format_register(code, item), register_name(code)] for code, item in registers]
+    if any(item.get("time") for _, item in registers):
+        head.append("TIME")
+        for row, (_, item) in zip(rows, registers, strict=True):
+            row.append(item.get("time") or "")
+    return f"{line}\n\n{format_table(head, rows)}"
 
 
 def format_register(code: str, item: dict[str, Any]) -> tuple[str, str]:
@@ -112,12 +118,13 @@ def readings_table(readings: Sequence[dict[str, Any]], *, wide: bool) -> str:
     codes = _codes(readings)
     if not wide:
         codes = [code for code in _MAIN if code in codes] or codes
-    head = ("TIME", "SEQ", *codes, "STATUS")
+    columns = _columns(readings, codes)
+    head = ("TIME", "SEQ", *(column.title for column in columns), "STATUS")
     rows = [
         (
             reading["time"] or "",
             str(reading["seq"]),
-            *(_cell(reading, code) for code in codes),
+            *(format_value(column.pick(reading)) for column in columns),
             ",".join(reading["status"]),
         )
         for reading in readings
@@ -126,15 +133,17 @@ def readings_table(readings: Sequence[dict[str, Any]], *, wide: bool) -> str:
 
 
 def readings_csv(readings: Sequence[dict[str, Any]]) -> str:
-    """Return readings as CSV (RFC 4180): identity, time, status and one column a register."""
-    codes = _codes(readings)
+    """Return readings as CSV (RFC 4180): identity, time, status and one column a register.
+
+    A register with a time of its own, such as the demand maximum, has a second column for it.
+    """
+    columns = _columns(readings, _codes(readings), units=True)
     out = io.StringIO()
     writer = csv.writer(out)
-    units = {code: _unit(readings, code) for code in codes}
-    named = [f"{code} [{units[code]}]" if units[code] else code for code in codes]
-    writer.writerow(["incarnation", "seq", "time", "status", *named])
+    titles = [column.title for column in columns]
+    writer.writerow(["incarnation", "seq", "time", "status", *titles])
     for reading in readings:
-        values = [reading.get("registers", {}).get(code, {}).get("value") for code in codes]
+        values = [column.pick(reading) for column in columns]
         identity = [reading["incarnation"], reading["seq"], reading["time"]]
         writer.writerow([*identity, " ".join(reading["status"]), *values])
     return out.getvalue()
@@ -155,6 +164,18 @@ def events_table(events: Sequence[dict[str, Any]]) -> str:
     return format_table(("TIME", "SEQ", "EVENT", "ARGUMENTS", "STATUS"), rows)
 
 
+class _Column(NamedTuple):
+    """A part of a register, `value` or `time`, and what stands above it."""
+
+    title: str
+    code: str
+    part: str
+
+    def pick(self, reading: dict[str, Any]) -> Any:
+        """Return what a reading says of it, None if nothing."""
+        return reading.get("registers", {}).get(self.code, {}).get(self.part)
+
+
 def _codes(readings: Sequence[dict[str, Any]]) -> list[str]:
     found: dict[str, None] = {}
     for reading in readings:
@@ -162,13 +183,15 @@ def _codes(readings: Sequence[dict[str, Any]]) -> list[str]:
     return list(found)
 
 
-def _cell(reading: dict[str, Any], code: str) -> str:
-    return format_value(reading.get("registers", {}).get(code, {}).get("value"))
-
-
-def _unit(readings: Sequence[dict[str, Any]], code: str) -> str:
-    for reading in readings:
-        item = reading.get("registers", {}).get(code)
-        if item:
-            return str(item.get("unit") or "")
-    return ""
+def _columns(
+    readings: Sequence[dict[str, Any]], codes: Sequence[str], *, units: bool = False
+) -> list[_Column]:
+    """Return one column a register, and one for its own time if any reading has that."""
+    columns = []
+    for code in codes:
+        items = [one["registers"][code] for one in readings if code in one.get("registers", {})]
+        unit = items[0].get("unit") if units and items else None
+        columns.append(_Column(f"{code} [{unit}]" if unit else code, code, "value"))
+        if any(item.get("time") for item in items):
+            columns.append(_Column(f"{code} time", code, "time"))
+    return columns

@@ -138,7 +138,8 @@ class MeteringData:
         if wanted is not None:
             wanted = _code(wanted, "code")
             if wanted not in self._registers:
-                raise QueryError("code", "was never read", "leave it out to see all registers")
+                what = f"names {wanted}, which was never read from this meter"
+                raise QueryError("code", what, "leave it out to see all registers")
         newest = self._newest or {"incarnation": None, "seq": None, "time_s": 0, "status": 0}
         time_s = newest["time_s"]
         return {
