@@ -48,6 +48,9 @@ Dip, swell and interruption are judged on the RMS of one cycle, refreshed every 
 phase by itself (in the manner of IEC 61000-4-30 5.4, not class A); the declared voltage is 230 V
 between phase and neutral. The event is written when the disturbance has ended. An interruption
 always comes with the dip around it: count the dip with an extreme below 5 % once.
+
+`voltage_10min` of a three-phase meter carries `min_mv`, `mean_mv` and `max_mv` of each phase. The
+twin names them `l1_min_mv` to `l3_max_mv`; with one phase the names are those of the table.
 """
 
 
@@ -57,10 +60,15 @@ def obis(code: bytes) -> str:
     return f"{a}-{b}:{c}.{d}.{e}*{f}"
 
 
+def build_row(*cells: str) -> str:
+    """Return a row of a table; a pipe in a cell does not end it."""
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
+
+
 def build_registers() -> str:
     """Return registers.md."""
     rows = [
-        f"| `{obis(code)}` | {meaning} | {unit or '-'} | {scaler} | {kind} | {note} |\n"
+        build_row(f"`{obis(code)}`", meaning, unit or "-", str(scaler), kind, note)
         for code, meaning, unit, scaler, kind, note in register_table.TABLE
     ]
     return REGISTERS_HEAD + "".join(rows) + REGISTERS_TAIL
@@ -69,7 +77,7 @@ def build_registers() -> str:
 def build_events() -> str:
     """Return events.md."""
     rows = [
-        f"| {code} | `{name}` | {', '.join(arguments) or '-'} | {meaning} |\n"
+        build_row(str(code), f"`{name}`", ", ".join(arguments) or "-", meaning)
         for code, name, arguments, meaning in event_table.TABLE
     ]
     return EVENTS_HEAD + "".join(rows) + EVENTS_TAIL

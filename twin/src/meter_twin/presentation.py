@@ -60,7 +60,7 @@ def format_entry(incarnation: bytes, seq: int, entry: Entry, units: Units) -> di
         return item
     known = find_event(entry.event_code)
     item["code"] = known.name if known else f"event_{entry.event_code}"
-    names = known.arguments if known else ()
+    names = known.name_arguments(len(entry.arguments)) if known else ()
     item["arguments"] = {
         names[place] if place < len(names) else f"argument_{place}": scale(value, 0)
         for place, value in enumerate(entry.arguments)

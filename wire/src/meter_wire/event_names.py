@@ -14,6 +14,23 @@ class EventKind(NamedTuple):
     name: str
     arguments: tuple[str, ...]
 
+    def name_arguments(self, count: int) -> tuple[str, ...]:
+        """Return the names of the first arguments of an event that carries `count` of them.
+
+        With several phases, what is there for each has its phase in its name: `l2_mean_mv`.
+        """
+        repeated = _PER_PHASE.get(self.code, 0)
+        common = len(self.arguments) - repeated
+        phases = (count - common) // repeated if repeated else 1
+        if phases <= 1:
+            return self.arguments
+        once, own = self.arguments[:common], self.arguments[common:]
+        return once + tuple(f"l{phase}_{name}" for phase in range(1, phases + 1) for name in own)
+
+
+_PER_PHASE = {13: 3}
+"""How many arguments, the last ones, an event has for each phase of the meter."""
+
 
 EVENTS = tuple(
     EventKind(code, name, tuple(arguments.split()))
@@ -41,7 +58,7 @@ EVENTS = tuple(
         (21, "order", "action counter reason"),
     )
 )
-"""Known events; `voltage_10min` repeats its last three arguments per phase."""
+"""Known events."""
 
 _BY_CODE = {kind.code: kind for kind in EVENTS}
 _BY_NAME = {kind.name: kind for kind in EVENTS}
