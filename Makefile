@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .ONESHELL:
 MAKEFLAGS += --no-print-directory
+.NOTPARALLEL:
 
 CACHE := $(or $(METERTWIN_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/metertwin)
 export METERTWIN_CACHE := $(CACHE)
@@ -19,7 +20,13 @@ help: ## this list
 
 $(UV):
 	@echo "==> installing uv $(UV_VERSION)"
-	python3 -m venv $(CACHE)/uv-$(UV_VERSION) 2>/dev/null || { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y python3-venv; python3 -m venv $(CACHE)/uv-$(UV_VERSION); }
+	if ! python3 -m venv $(CACHE)/uv-$(UV_VERSION) 2>/dev/null; then
+	  if [ "$$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+	    echo "error: python3 cannot make a venv here: install python3-venv" >&2; exit 1
+	  fi
+	  apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y python3-venv
+	  python3 -m venv $(CACHE)/uv-$(UV_VERSION)
+	fi
 	$(CACHE)/uv-$(UV_VERSION)/bin/pip install -q uv==$(UV_VERSION)
 
 .PHONY: setup
@@ -64,15 +71,20 @@ unit: setup deps profiles ## tests without a cluster, in parallel (ARGS="-x -k c
 
 .PHONY: cluster
 cluster: ## a real local Kubernetes (or the one of KUBECONFIG)
-	@if [ -z "$${KUBECONFIG:-}$${CONTEXT:-}" ]; then $(CLUSTER) up; fi
+	@chosen=$$(tools/demo/chosen)
+	if [ "$$chosen" = local ]; then $(CLUSTER) up; fi
 
 .PHONY: kubeconfig
 kubeconfig: ## the path of the kubeconfig in use
 	@tools/demo/kubeconfig
 
 .PHONY: demo
-demo: setup ## from nothing to a running street of meters
+demo: demo-check setup ## from nothing to a running street of meters
 	@tools/demo/up
+
+.PHONY: demo-check
+demo-check:
+	@tools/demo/check
 
 .PHONY: demo-down
 demo-down: ## remove the demo, and the local cluster, without a trace
@@ -80,17 +92,19 @@ demo-down: ## remove the demo, and the local cluster, without a trace
 
 .PHONY: smoke
 smoke: ## a second local cluster, proved and taken down without a trace
-	@if [ -z "$${KUBECONFIG:-}$${CONTEXT:-}" ]; then echo "==> smoke run of the local cluster"; tools/cluster/smoke; fi
+	@chosen=$$(tools/demo/chosen)
+	if [ "$$chosen" = local ]; then echo "==> smoke run of the local cluster"; tools/cluster/smoke
+	else echo "==> no smoke run: a cluster is given"; fi
 
 .PHONY: test-cluster
-test-cluster: setup demo ## tests on the real cluster with the running street
+test-cluster: demo ## tests on the real cluster with the running street
 	@echo "==> tests on the cluster"
-	export KUBECONFIG="$$($(MAKE) kubeconfig)"
+	KUBECONFIG=$$(tools/demo/kubeconfig); export KUBECONFIG
 	unset CONTEXT
 	$(RUN) pytest -q -m "cluster or demo" --timeout 300
 	if [ -n "$${CI:-}" ] && [ "$$KUBECONFIG" = "$$($(CLUSTER) kubeconfig)" ]; then
 	  unset KUBECONFIG
-	  $(MAKE) demo-down
+	  tools/demo/down
 	  $(CLUSTER) leftovers
 	fi
 
@@ -98,8 +112,8 @@ test-cluster: setup demo ## tests on the real cluster with the running street
 test: check unit smoke test-cluster ## everything that CI runs
 
 .PHONY: bench
-bench: setup demo ## measure, print a table, write bench/results.json
-	@export KUBECONFIG="$$($(MAKE) kubeconfig)"
+bench: demo ## measure, print a table, write bench/results.json
+	@KUBECONFIG=$$(tools/demo/kubeconfig); export KUBECONFIG
 	unset CONTEXT
 	$(RUN) python bench/run.py
 

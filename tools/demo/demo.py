@@ -1,21 +1,23 @@
-"""``make demo``, ``demo-down`` and ``kubeconfig``: a street of meters on a real Kubernetes.
+"""``make demo``, ``demo-down``, ``kubeconfig``: a street of meters on a real Kubernetes.
 
 The story: preconditions, a cluster, images, the chart, the meters' credentials, the street, the
-table. Every step may be repeated. Neighbours: ``target.py`` (which cluster), ``street.py`` (the
-meters), ``settling.py`` (waiting), ``policies.py`` (what the network does), ``images.py``,
-``progress.py`` (what the reader sees).
+table. Every step may be repeated. Neighbours: ``preconditions.py``, ``target.py`` (which cluster),
+``street.py`` (the meters), ``settling.py`` (waiting), ``policies.py`` (what the network does),
+``images.py``, ``progress.py`` (what the reader sees).
 """
 
 import argparse
+import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from images import IMAGES, load_image, write_values
 from policies import NOTES, try_network_policies
+from preconditions import check_preconditions
 from progress import fail, say, step
 from settling import replace_older_twins, wait_for_street
 from street import apply_meters, apply_street, devices
@@ -27,11 +29,13 @@ from target import (
     choose_target,
     given_target,
     is_cluster_given,
-    local_kubeconfig,
+    kubeconfig_in_use,
 )
 
 NAMESPACE = "metertwin-demo"
 RELEASE = "metertwin"
+METERS = "smartmeters.metertwin.io"
+DEFINITIONS = (METERS, "twinprofiles.metertwin.io")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 REPLACE_A_TWIN = (
     "kubectl delete pod -l metertwin.io/role=twin,metertwin.io/device=house-2"
@@ -45,24 +49,6 @@ COMMANDS = (
     ("what happened", "kubectl meter events house-1"),
     (REPLACING, REPLACE_A_TWIN),
 )
-
-
-def check_preconditions() -> None:
-    """Name what is missing before anything is built.
-
-    Raises:
-        SystemExit: something is missing that cannot be installed here.
-    """
-    if not is_cluster_given():
-        if sys.platform != "linux":
-            fail("a local cluster needs Linux; give KUBECONFIG or CONTEXT of a cluster (kind, k3d)")
-        if os.geteuid() != 0:
-            fail("a local cluster needs root; run as root, or give KUBECONFIG or CONTEXT")
-    if platform.machine() != "x86_64":
-        fail(f"the images are for x86-64 and are built on it; this is {platform.machine()}")
-    free = shutil.disk_usage(ROOT).free
-    if free < 12 << 30:
-        fail(f"12 GiB of free disk are needed to build everything, {free >> 30} GiB are free")
 
 
 def build_images() -> None:
@@ -182,58 +168,82 @@ def up() -> None:
     with step("waiting until every meter has its twin and answers"):
         wait_for_street(target, NAMESPACE, flashed)
     show(target)
+    say("ready")
 
 
 def down() -> None:
-    """Remove the demo; our own cluster goes with it, another one keeps what is not the demo's."""
+    """Remove the demo; our own cluster goes with it, another one keeps what is not the demo's.
+
+    Raises:
+        subprocess.CalledProcessError: something could not be removed; it and the rest are there.
+    """
     if not is_cluster_given():
         with step("local cluster"):
             subprocess.run([str(CLUSTER), "down"], check=True, cwd=ROOT)
+        say("gone")
         return
     environment = given_target().environment()
-    for command in (
-        ["kubectl", "delete", "meters", "--all", "-n", NAMESPACE, "--wait"],
+    defined = find_definitions(environment)
+    commands = [
         ["helm", "uninstall", RELEASE, "-n", NAMESPACE, "--ignore-not-found", "--wait"],
         ["kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait"],
-    ):
+    ]
+    if METERS in defined:  # while there is an operator that lets them go
+        commands.insert(0, ["kubectl", "delete", METERS, "--all", "-n", NAMESPACE, "--wait"])
+    for command in commands:
         with step(" ".join(command)):
-            subprocess.run(command, check=False, env=environment)
-    remove_definitions(environment)
+            subprocess.run(command, check=True, env=environment)
+    remove_definitions(environment, defined)
     COPY.unlink(missing_ok=True)
+    say("gone")
 
 
-def remove_definitions(environment: dict[str, str]) -> None:
+def find_definitions(environment: dict[str, str]) -> dict[str, str]:
+    """Return the resource definitions of ours that the cluster has, and whose release each is."""
+    listing = ["kubectl", "get", "crd", "-o", "json"]
+    done = subprocess.run(listing, check=True, env=environment, capture_output=True, text=True)
+    every = (one["metadata"] for one in json.loads(done.stdout)["items"])
+    owner = "meta.helm.sh/release-namespace"
+    return {
+        one["name"]: one.get("annotations", {}).get(owner, "")
+        for one in every
+        if one["name"] in DEFINITIONS
+    }
+
+
+def remove_definitions(environment: dict[str, str], defined: dict[str, str]) -> None:
     """Remove the resource definitions that the demo brought, unless somebody else has meters."""
-    resources = ("smartmeters.metertwin.io", "twinprofiles.metertwin.io")
-    owner = r"jsonpath={.items[*].metadata.annotations.meta\.helm\.sh/release-namespace}"
-    chosen = ["kubectl", "get", "crd", *resources, "-o", owner]
-    owners = subprocess.run(chosen, check=False, env=environment, capture_output=True, text=True)
-    listing = ["kubectl", "get", ",".join(resources), "-A", "-o", "name"]
-    listed = subprocess.run(listing, check=False, env=environment, capture_output=True, text=True)
-    if listed.returncode != 0:
+    if not defined:
         return
-    if listed.stdout.strip() or set(owners.stdout.split()) != {NAMESPACE}:
+    listing = ["kubectl", "get", ",".join(defined), "-A", "-o", "name"]
+    listed = subprocess.run(listing, check=True, env=environment, capture_output=True, text=True)
+    if listed.stdout.strip() or set(defined.values()) != {NAMESPACE}:
         say("the definitions of SmartMeter and TwinProfile stay: others use them")
         return
     with step("definitions of SmartMeter and TwinProfile"):
-        subprocess.run(["kubectl", "delete", "crd", *resources], check=False, env=environment)
+        subprocess.run(["kubectl", "delete", "crd", *defined], check=True, env=environment)
 
 
 def main() -> int:
-    """Return 0 when the demo is up (or gone)."""
+    """Return 0 when it was done; a failure is one line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("action", choices=("up", "down", "kubeconfig"))
+    parser.add_argument("action", choices=ACTIONS)
     action = parser.parse_args().action
-    if action == "kubeconfig":
-        print(given_target().kubeconfig if is_cluster_given() else local_kubeconfig())
-        return 0
     try:
-        up() if action == "up" else down()
+        ACTIONS[action]()
     except subprocess.CalledProcessError as error:
         detail = (error.stderr or "").strip() if isinstance(error.stderr, str) else ""
         fail(f"`{' '.join(map(str, error.cmd))}` failed ({error.returncode}) {detail}")
-    say("ready" if action == "up" else "gone")
     return 0
+
+
+ACTIONS: dict[str, Callable[[], None]] = {
+    "up": up,
+    "down": down,
+    "check": check_preconditions,
+    "kubeconfig": lambda: print(kubeconfig_in_use()),
+    "chosen": lambda: print("given" if is_cluster_given() else "local"),
+}
 
 
 if __name__ == "__main__":

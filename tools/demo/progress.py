@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 _STARTED = time.monotonic()
 
@@ -35,7 +36,7 @@ def step(name: str, every_s: float = 20.0) -> Iterator[None]:
     say(f"    done: {name} ({time.monotonic() - begun:.1f} s)")
 
 
-def fail(message: str) -> None:
+def fail(message: str) -> NoReturn:
     """End the run with one clear line.
 
     Raises:

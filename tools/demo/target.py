@@ -50,7 +50,7 @@ def local_binaries() -> str:
 
 
 def is_cluster_given() -> bool:
-    """Return whether the user named a cluster; the path of our own one is none."""
+    """Return whether the user named a cluster; our own one's path is none, also when it is down."""
     if os.environ.get("CONTEXT"):
         return True
     return os.environ.get("KUBECONFIG", "") not in ("", local_kubeconfig())
@@ -126,9 +126,29 @@ def need(*tools: str, path: str | None = None) -> None:
         fail(f"{' and '.join(missing)}: not found in PATH; install it and run this again")
 
 
+@functools.cache
 def local_kubeconfig() -> str:
-    """Return the kubeconfig path of the local cluster, whether it runs or not."""
+    """Return the kubeconfig path of the local cluster, whether it runs or not.
+
+    Raises:
+        SystemExit: the settings of the local cluster cannot be used, with the reason.
+    """
     done = subprocess.run(
-        [str(CLUSTER), "kubeconfig"], capture_output=True, text=True, check=False, cwd=ROOT
+        [str(CLUSTER), "folder"], capture_output=True, text=True, check=False, cwd=ROOT
     )
-    return done.stdout.strip()
+    if done.returncode != 0:
+        fail(done.stderr.strip())
+    return f"{done.stdout.strip()}/kubeconfig"
+
+
+def kubeconfig_in_use() -> str:
+    """Return the kubeconfig of the given cluster, or of the local one.
+
+    Raises:
+        SystemExit: there is none, with the remedy.
+    """
+    if is_cluster_given():
+        return given_target().kubeconfig
+    if not Path(local_kubeconfig()).exists():
+        fail("there is no local cluster: run `make demo` or `make cluster` first")
+    return local_kubeconfig()

@@ -1,0 +1,63 @@
+"""What is missing is named before anything is installed or built."""
+
+import json
+
+import pytest
+from own_checkout import Checkout
+
+FIND = "import json, pathlib, preconditions as p; print(json.dumps(p.find_lacks({}, {{pathlib.Path('/x'): {}}})))"
+
+
+@pytest.mark.parametrize(
+    ("processor", "free_mb", "said"),
+    [
+        pytest.param("x86_64", 3_000, [], id="enough"),
+        pytest.param("x86_64", 2_999, ["3000 MB of free disk at /x, there are 2999"], id="disk"),
+        pytest.param("aarch64", 3_000, ["this is aarch64"], id="another processor"),
+        pytest.param("aarch64", 0, ["this is aarch64", "there are 0"], id="both"),
+    ],
+)
+def test_each_lack_of_the_images_is_named(
+    checkout: Checkout, processor: str, free_mb: int, said: list[str]
+) -> None:
+    done = checkout.ask(FIND.format(repr(processor), free_mb))
+    found = json.loads(done.stdout)
+    assert len(found) == len(said), done.stderr
+    assert all(text in one for one, text in zip(found, said, strict=True))
+
+
+def test_the_disks_of_the_checkout_and_of_the_cache_are_looked_at(checkout: Checkout) -> None:
+    code = "import preconditions as p; print(p.cache()); print(p.free_mb(p.cache()) > 0)"
+    done = checkout.ask(code, METERTWIN_CACHE="/dev/shm/is/not/there")
+    assert done.stdout == "/dev/shm/is/not/there\nTrue\n", done.stderr
+
+
+def test_what_a_local_cluster_lacks_is_named_with_the_way_around_it(checkout: Checkout) -> None:
+    (checkout.root / "tools/cluster/cluster").write_text(
+        '#!/bin/sh\n[ "$1" = folder ] && echo /nowhere && exit\n'
+        'echo "cluster: this machine needs root" >&2\nexit 1\n'
+    )
+    done = checkout.run("tools/demo/check")
+    assert done.returncode == 1
+    assert "for a local cluster, this machine needs root; or give KUBECONFIG" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert checkout.run("tools/demo/check", CONTEXT="kind-x").returncode == 0
+
+
+def test_preconditions_come_before_any_installation(checkout: Checkout) -> None:
+    """`make -n` shows what would be done, in its order, from an empty cache."""
+    done = checkout.run("make", "-n", "demo")
+    assert done.returncode == 0, done.stderr
+    order = [done.stdout.index(one) for one in ("tools/demo/check", "-m venv", "tools/demo/up")]
+    assert order == sorted(order)
+    assert "sync" not in done.stdout[: order[0]]
+
+
+def test_a_python_without_venv_is_said_to_somebody_who_cannot_install(checkout: Checkout) -> None:
+    checkout.program("python3", "id", "apt-get")
+    checkout.refuse("python3")
+    checkout.answer("id -u", "1000\n")
+    done = checkout.run("make", "-s", "setup")
+    assert done.returncode == 2
+    assert "install python3-venv" in done.stderr
+    assert not [call for call in checkout.calls() if call.startswith("apt-get")]
