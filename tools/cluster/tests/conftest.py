@@ -1,6 +1,0 @@
-"""Make the package importable for its tests."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
