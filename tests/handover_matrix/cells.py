@@ -162,14 +162,14 @@ class Cell:
         if self.flow == "1" and self.fault in FIRST_ASKED:
             ends = FLOWS["2"].ends  # right after the question is as early as it can be
         ended = min((marks[one] for one in ends if one in marks), default=hit_s + 1)
-        status = get("smartmeter", self.device)["status"]
+        status = until(lambda: get("smartmeter", self.device)["status"], "its status")
         source, candidate = self.timeline.epochs
         rows = {row["to"]: row for row in status.get("handovers", [])}
         row = rows.get(candidate, {"result": "TakenOver", "message": ""})
         return Outcome(
             cell=f"{self.flow}:{self.fault}",
             device=self.device,
-            hit=seen and ended > hit_s,
+            hit=seen and fault.fell and ended > hit_s,
             result=row["result"],
             epochs=f"{source} -> {status['epoch']}",
             seconds=round(took, 1),

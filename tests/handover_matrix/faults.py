@@ -37,6 +37,8 @@ class Fault:
         self.note = ""
         self.fell_s = 0.0
         """When it fell, Unix time; 0: when `inflict` returned."""
+        self.fell = True
+        """Whether there was something to break."""
 
     def prepare(self):
         """Find what `inflict` needs."""
@@ -99,9 +101,9 @@ class TwinKilled(Fault):
         epoch = timeline.epochs[self._side]
         process = timeline.processes.get(epoch) or self._wait_for_process(timeline)
         if process is None:
-            self.note = "it never was there"
+            self.fell, self.note = False, "it never was there"
         elif not kill(process):
-            self.note = "it was gone already"
+            self.fell, self.note = False, "it was gone already"
 
     def _wait_for_process(self, timeline):
         """Return a twin's process as soon as the kernel has it: status says it much later."""
@@ -214,6 +216,7 @@ class StoreDeleted(Fault):
         epoch = timeline.meter["status"]["epoch"]
         self.note = f"of epoch {epoch}"
         _delete(self.api, f"{timeline.device}-e{epoch}")
+        self.fell_s = timeline.gone_s(epoch)  # the answer may come later than the watch's word
 
 
 def _delete(api, pod):

@@ -90,6 +90,12 @@ class Timeline:
                 found.setdefault(f"{role}:{key}", moment)
         return found
 
+    def gone_s(self, epoch):
+        """Return when an epoch's pod was seen to be gone, 0 if it was not yet."""
+        with self.changed:
+            moments = [moment for moment, of, key in self._lines if (of, key) == (epoch, "gone")]
+        return moments[-1] if moments else 0
+
     def wait(self, marks, timeout_s):
         """Return whether all these marks were seen in time."""
         with self.changed:

@@ -32,6 +32,8 @@ class SlowCluster(MemoryCluster):
         """Told at once of every object that was written or removed: for the oracle."""
         self.deciding: Callable[[], None] = lambda: None
         """Told before a decision leaves its process."""
+        self.removing: Callable[[str, bool], None] = lambda _name, _asked: None
+        """Told the pod whose removal leaves its process, which nobody can take back; or fails."""
 
     async def _call(
         self, method: str, path: str, doing: str, body: Json | None = None, kind: str = ""
@@ -39,8 +41,11 @@ class SlowCluster(MemoryCluster):
         chance = self.scheduler.random
         if is_decision(method, path, body):
             self.deciding()
+        removed = path.rpartition("/")[2] if method == "DELETE" and "/pods/" in path else ""
+        self.removing(removed, True)
         await pause(chance.choice(self._delays_ms))
         if self.scheduler.now_ms < self.away_until_ms:
+            self.removing(removed, False)
             raise ClusterError(doing, 0, "connection refused")
         if method == "GET":
             answer = await super()._call(method, path, doing, body, kind)

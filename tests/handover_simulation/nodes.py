@@ -42,6 +42,8 @@ class Nodes:
         self.ring: Callable[[], Iterable[Entry]] = lambda: ()
         self._addresses: dict[str, Twin] = {}
         self._faulted: dict[Twin, int] = {}
+        self._removed: set[Twin] = set()
+        cluster.removing = self._remove
         cluster.watchers.append(self._watch)
         self._poll()
 
@@ -53,7 +55,15 @@ class Nodes:
     @property
     def lasting(self) -> list[Twin]:
         """Those whose stores the operator has not removed: what it removes holds nothing more."""
-        return [*self.twins.values(), *(one for one in self.leaving if one in self._faulted)]
+        there = (one for one in self.twins.values() if one not in self._removed)
+        return [*there, *(one for one in self.leaving if one in self._faulted)]
+
+    def _remove(self, name: str, asked: bool) -> None:
+        """Note that the operator asks for a pod's removal, or that the server did not hear it."""
+        pod = self._cluster.objects.get(("pods", NAMESPACE, name))
+        twin = self.twins.get(pod["metadata"]["uid"]) if pod is not None else None
+        if twin is not None:
+            (self._removed.add if asked else self._removed.discard)(twin)
 
     def find_pod(self, uid: str) -> Json | None:
         """Return the pod of a uid as the API server has it."""

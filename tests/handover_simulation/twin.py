@@ -226,7 +226,9 @@ class Twin(Actor):
             return
         self.said = word
         signed = sign_word(word, self.epoch, self.keys["ctl"])
-        document = {"online": True, "epoch": self.epoch, "term": self.gate.memory.term}
+        memory = self.gate.memory
+        document = {"online": True, "epoch": self.epoch}
+        document |= {"term": memory.term, "counter": memory.counter}
         self._published = json.dumps(document | {"handover": signed}).encode()
         self.session.publish(self._topic("state"), self._published, retain=True)
         self._looked(self)

@@ -6,7 +6,7 @@ kept among the previous ones, its twin is a donor like any other. Neighbours: `p
 decision), `status` (the rest), `reconciler` (who writes).
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 from meter_wire.names import build_twin_name
@@ -27,12 +27,19 @@ AUTHORITY_WAIT_S = 120
 
 
 def build_allocation(
-    meter: Meter, desired: Desired, epoch: int, epoch_id: str, counter: int, pods: Iterable[Pod]
+    meter: Meter,
+    desired: Desired,
+    epoch: int,
+    epoch_id: str,
+    counter: int,
+    *,
+    pods: Iterable[Pod] = (),
+    stores: Container[int] = (),
 ) -> Json:
     """Return a takeover, or the first epoch: it is active at once.
 
     `pods`: the meter's; one of an epoch that status does not know (a restored cluster) has its
-    identity from when it was made, and is a donor like any other.
+    identity from when it was made, and is a donor like any other. `stores`: as for `_previous`.
     """
     known = {meter.epoch, *(row.epoch for row in meter.previous_epochs)}
     unknown = (
@@ -46,7 +53,7 @@ def build_allocation(
         "keyVersion": meter.key_version,
         "highestEpoch": epoch,
         "ownerCounter": counter,
-        "previousEpochs": _previous(meter, _active(meter), _burned(meter), *unknown),
+        "previousEpochs": _previous(meter, _active(meter), _burned(meter), *unknown, stores=stores),
         # Above 1 somebody has seen another epoch, also where status knows of none (restored).
         "authorityWaitSeconds": AUTHORITY_WAIT_S if epoch > 1 else None,
         "storeClaim": build_twin_name(meter.device, epoch) if desired.is_persistent else None,
@@ -87,11 +94,13 @@ def build_phase(meter: Meter, handover: Handover, phase: str) -> Json:
     }
 
 
-def build_commit(meter: Meter, handover: Handover, *, waits: bool) -> Json:
+def build_commit(
+    meter: Meter, handover: Handover, *, waits: bool, stores: Container[int] = ()
+) -> Json:
     """Return the decision: from now on the candidate is the meter's twin.
 
     `waits`: an older twin may still act on others, because the one before was not frozen, or has
-    not waited itself to the end.
+    not waited itself to the end. `stores`: as for `_previous`.
     """
     return {
         "epoch": handover.epoch,
@@ -99,16 +108,19 @@ def build_commit(meter: Meter, handover: Handover, *, waits: bool) -> Json:
         "keyVersion": handover.key_version,
         "storeClaim": handover.store_claim or None,
         "authorityWaitSeconds": AUTHORITY_WAIT_S if waits else None,
-        "previousEpochs": _previous(meter, _active(meter)),
+        "previousEpochs": _previous(meter, _active(meter), stores=stores),
         **build_phase(meter, handover, COMMITTED),
     }
 
 
-def build_abort(meter: Meter, reason: str, now: str) -> Json:
-    """Return the decision that the candidate is given up; its epoch is burned."""
+def build_abort(meter: Meter, reason: str, now: str, *, stores: Container[int] = ()) -> Json:
+    """Return the decision that the candidate is given up; its epoch is burned.
+
+    `stores`: as for `_previous`.
+    """
     return {
         "ownerCounter": meter.owner_counter + 1,
-        "previousEpochs": _previous(meter, None, _burned(meter)),
+        "previousEpochs": _previous(meter, None, _burned(meter), stores=stores),
         **_ended(meter, "Aborted", reason, now),
     }
 
@@ -154,16 +166,20 @@ def _burned(meter: Meter) -> PreviousEpoch | None:
 
 
 def _previous(
-    meter: Meter, active: PreviousEpoch | None, *burned: PreviousEpoch | None
+    meter: Meter,
+    active: PreviousEpoch | None,
+    *burned: PreviousEpoch | None,
+    stores: Container[int],
 ) -> list[Json]:
     """Return the epochs that are retired after a decision, the highest first.
 
     `active`: the one that acts until this decision; it is kept whatever else there is, because its
-    twin would go on for ever if nobody told it.
+    twin would go on for ever if nobody told it. Then those of `stores`, whose twins may hold what
+    nobody else does: out of this list they could give it to nobody. Then the highest.
     """
     rows = {row for row in (*burned, *meter.previous_epochs) if row is not None} - {active}
-    most = EPOCHS_KEPT - (active is not None)
-    kept = sorted([*sorted(rows, reverse=True)[:most], *([active] if active else [])], reverse=True)
+    ranked = sorted(rows, key=lambda row: (row.epoch in stores, row), reverse=True)
+    kept = sorted([*([active] if active else []), *ranked][:EPOCHS_KEPT], reverse=True)
     return [
         {"epoch": row.epoch, "epochId": row.epoch_id.hex(), "keyVersion": row.key_version}
         for row in kept

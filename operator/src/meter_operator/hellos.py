@@ -32,6 +32,8 @@ KEY_VERSIONS = 8
 # more to use up the numbers.
 TERMS_AHEAD = 1 << 10
 TERM_PAUSE_S = 10.0
+Order = tuple[int, int]
+"""Term and counter of a control record: a gate takes none that is lower than one before."""
 NEVER_S = float("-inf")
 
 
@@ -138,10 +140,12 @@ class HelloPace:
 
 
 class TermWitness:
-    """Twins that remember a higher term than ours: the Lease was restored from a backup.
+    """Twins that remember more than this operator can say: the cluster was restored from a backup.
 
-    Their gates would refuse every word of this operator, so its term has to rise above theirs. A
-    twin may be in foreign hands too, so only within bounds.
+    A higher term: the Lease is of before. Or our own term with a higher counter than the meter's:
+    the Lease came to the same number once more, the status is of before. Their gates would refuse
+    every word of this operator, so its term has to rise above theirs. A twin may be in foreign
+    hands too, so only within bounds.
     """
 
     def __init__(self, raise_above: Callable[[int], None]) -> None:
@@ -149,9 +153,11 @@ class TermWitness:
         self._raise_above = raise_above
         self._raised_s = NEVER_S
 
-    def hear(self, theirs: int, ours: int, now_s: float) -> None:
-        """Take the term that a twin's state names."""
-        if not ours < theirs <= ours + TERMS_AHEAD or now_s < self._raised_s + TERM_PAUSE_S:
+    def hear(self, theirs: Order, ours: Order, now_s: float) -> None:
+        """Take the term and counter that a twin's state names; `ours`: the highest we can say."""
+        if not ours < theirs or theirs[0] > ours[0] + TERMS_AHEAD:
+            return
+        if now_s < self._raised_s + TERM_PAUSE_S:
             return
         self._raised_s = now_s
-        self._raise_above(theirs)
+        self._raise_above(theirs[0])

@@ -204,7 +204,8 @@ class Messenger:
             state = parse_state(found.epoch, payload)
             self._cache.states.setdefault(found.device, {})[found.epoch] = state
             if meter is not None:
-                self._terms.hear(state.term, self.term, self._clock())
+                ours = (self.term, meter.owner_counter)
+                self._terms.hear((state.term, state.counter), ours, self._clock())
                 self._look(meter.key)
         elif found.channel == "hello" and meter is not None:
             hello = hellos.open_hello(self._fleet, meter, payload)

@@ -59,7 +59,7 @@ class TwinState:
     """The retained `state` of one epoch.
 
     `said` is what it says about a handover, as it came; `word` the same once it is known to be
-    authentic (`words`); `term` the highest that its operator has had.
+    authentic (`words`); `term` and `counter` the highest of the control records that it took.
     """
 
     epoch: int
@@ -70,6 +70,7 @@ class TwinState:
     said: Json | None = None
     word: Word = NO_WORD
     term: int = 0
+    counter: int = 0
 
 
 def has_never_spoken(meter: Meter, state: TwinState | None) -> bool:
@@ -125,6 +126,12 @@ class Observed:
     def is_left_alone(self, pod: Pod) -> bool:
         """Whether a twin stays as it is: its meter's deletion waits, its node is not emptied."""
         return self.meter.is_held and not self.is_leaving(pod)
+
+    @property
+    def stores(self) -> frozenset[int]:
+        """The epochs of this meter whose twins have begun, and may hold entries."""
+        begun = (pod for pod in self.pods if pod.ready or pod.epoch in self.states)
+        return frozenset(pod.epoch for pod in begun)
 
     @property
     def highest_witness(self) -> int:
@@ -234,4 +241,5 @@ def parse_state(epoch: int, payload: bytes) -> TwinState:
         version=str(found.get("version") or "")[:64],
         said=found.get("handover"),
         term=_number(found.get("term")),
+        counter=_number(found.get("counter")),
     )

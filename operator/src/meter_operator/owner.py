@@ -123,13 +123,17 @@ def build_messages(
     return [*removals, *controls, build_owner_message(meter, meter_key(meter.key_version), nonce)]
 
 
-def build_overdue_removal(meter: Meter) -> list[Message]:
+def build_overdue_removal(meter: Meter, before: Iterable[PreviousEpoch]) -> list[Message]:
     """Return what removes the `ctl` of epochs that were kept until a decision ago or little longer.
 
-    One decision lets one go; more than one is removed, so that a removal that was lost is made up.
+    `before`: those that were kept until then. Some below are removed too, so that a removal that
+    was lost is made up.
     """
-    lowest = min([meter.epoch - EPOCHS_KEPT, *(row.epoch for row in meter.previous_epochs)])
-    return build_ctl_removal(meter.device, range(max(1, lowest - EPOCHS_KEPT), max(1, lowest)))
+    kept = {row.epoch for row in meter.previous_epochs}
+    lowest = max(1, min([meter.epoch - EPOCHS_KEPT, *kept]))
+    below = range(max(1, lowest - EPOCHS_KEPT), lowest)
+    gone = {row.epoch for row in before} - kept - {meter.epoch}
+    return build_ctl_removal(meter.device, sorted({*below, *gone}))
 
 
 def build_state_removal(device: str, epochs: Iterable[int]) -> list[Message]:

@@ -203,7 +203,7 @@ class Reconciler:
             # One that is made again in its epoch keeps its Secret.
             passed = self._settings.handover and old.epoch != observed.meter.epoch
             spent = passed and plan.is_passed_on(observed, old)
-            await self._twins.remove(observed.meter, old, with_secret=passed, with_claim=spent)
+            await self._twins.remove(observed.meter, old, is_older=passed, with_claim=spent)
         if steps.renew_certificate and pod is not None:
             await self._twins.renew(observed.meter, pod)
         if steps.clear_states:
@@ -249,7 +249,9 @@ class Reconciler:
         epoch, reason = steps.allocate_epoch, steps.takeover_reason
         identity = self._random(16).hex()
         decision = build_allocation(
-            meter, desired, epoch, identity, steps.owner_counter, observed.pods
+            *(meter, desired, epoch, identity, steps.owner_counter),
+            pods=observed.pods,
+            stores=observed.stores,
         )
         status = build_decision_status(observed, desired, decision, datetime.now(UTC))
         decided = await self._decide(meter, status)
@@ -259,7 +261,7 @@ class Reconciler:
         log.info("epoch decided", extra={"meter": meter.key.name, "epoch": epoch, "reason": reason})
         if meter.epoch:
             self._events.add(decided, "Takeover", f"epoch {epoch} replaces {meter.epoch}: {reason}")
-        overdue = build_overdue_removal(decided)
+        overdue = build_overdue_removal(decided, meter.previous_epochs)
         await self._publisher.publish([*overdue, *self.messages_of(decided)])
 
     async def _decide(self, meter: Meter, status: Json) -> Meter | None:

@@ -50,6 +50,7 @@ class Succession:
         self._patience = patience
         self._random = random
         self._since: dict[tuple[str, int, str], float] = {}
+        self._heard: dict[str, dict[int, object]] = {}
         self._announced: set[tuple[str, str]] = set()
         self._addresses: dict[str, dict[int, str]] = {}
 
@@ -64,6 +65,7 @@ class Succession:
         state = observed.states.get(meter.epoch)
         kinds = ("older", "donor") if state is not None and state.online else ("older",)
         seen = {(meter.uid, epoch, kind) for epoch in older for kind in kinds}
+        self._restart_donors(observed, older)
         if handover is not None:
             seen.add((meter.uid, handover.epoch, handover.phase))
         for key in [one for one in self._since if one[0] == meter.uid and one not in seen]:
@@ -79,6 +81,27 @@ class Succession:
             offline_commits=rollout.get("offlineMeters") == "Commit",
         )
 
+    def _restart_donors(self, observed: Observed, older: list[int]) -> None:
+        """Give an older twin its whole time again whenever it, or who takes from it, says more.
+
+        One that comes back late still has what nobody else may have; silence alone is a loss.
+        """
+        meter = observed.meter
+        active = observed.states.get(meter.epoch)
+        heard: dict[int, object] = {}
+        for epoch in older:
+            state = observed.states.get(epoch)
+            taken = active.word.covers.get(epoch) if active is not None else None
+            heard[epoch] = (state is not None and (state.online, state.word), taken)
+        before = self._heard.get(meter.uid, {})
+        for epoch in older:
+            if epoch in before and before[epoch] != heard[epoch]:
+                self._since.pop((meter.uid, epoch, "donor"), None)
+        if heard:
+            self._heard[meter.uid] = heard
+        else:
+            self._heard.pop(meter.uid, None)
+
     def _waits(self, meter: Meter, now_s: float) -> bool:
         """Whether the last try is too recent for another one: the given-up pod is still there."""
         rows = meter.status.get("handovers") or []
@@ -91,6 +114,7 @@ class Succession:
     def forget(self, uid: str) -> None:
         """Forget a meter that is gone."""
         self._addresses.pop(uid, None)
+        self._heard.pop(uid, None)
         self._announced = {one for one in self._announced if one[0] != uid}
         for key in [one for one in self._since if one[0] == uid]:
             del self._since[key]
@@ -139,8 +163,12 @@ class Succession:
         waits = bool(decision.reason) or before is None or before.word.waits
         status = {
             FREEZE: lambda: decisions.build_phase(meter, handover, FROZEN),
-            COMMIT: lambda: decisions.build_commit(meter, handover, waits=waits),
-            ABORT: lambda: decisions.build_abort(meter, decision.reason, _stamp()),
+            COMMIT: lambda: decisions.build_commit(
+                meter, handover, waits=waits, stores=observed.stores
+            ),
+            ABORT: lambda: decisions.build_abort(
+                meter, decision.reason, _stamp(), stores=observed.stores
+            ),
             FINISH: lambda: decisions.build_finish(meter, decision.reason, _stamp()),
         }.get(decision.verb)
         if status is None or not may_follow(handover.phase, decision.verb):

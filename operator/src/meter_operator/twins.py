@@ -121,18 +121,33 @@ class Twins:
                 raise
 
     async def remove(
-        self, meter: Meter, pod: Pod, *, with_secret: bool = False, with_claim: bool = False
+        self,
+        meter: Meter,
+        pod: Pod,
+        *,
+        is_older: bool = False,
+        with_claim: bool = False,
     ) -> None:
-        """Delete a pod; `with_secret` if the making of its successor has not let go of that.
+        """Delete a pod.
 
-        `with_claim`: what is on its volume is in another store as well. Else the volume stays, and
-        goes with the SmartMeter only.
+        One of an older epoch (`is_older`) takes its Secret with it, if the making of its successor
+        has not let go of that. And it stays if the twin that serves is gone by now: the writes
+        before take their time, and it may be the last that has everything. `with_claim`: what is
+        on its volume is in another store as well. Else the volume stays, and goes with the
+        SmartMeter only.
         """
-        if with_secret:
+        if is_older:
             await self._let_go("Secret", pod.name, meter, pod)
         if with_claim and pod.claim:
             await self._let_go("PersistentVolumeClaim", pod.claim, meter, pod)
+        if is_older and self._is_unserved(meter):
+            return
         await self._cluster.remove("Pod", meter.key.namespace, pod.name, pod.uid)
+
+    def _is_unserved(self, meter: Meter) -> bool:
+        known = self._cache.meters.get(meter.key)
+        active = next((p for p in self._cache.pods_of(meter) if p.epoch == meter.epoch), None)
+        return known is None or known.epoch != meter.epoch or active is None or active.gone
 
     async def renew(self, meter: Meter, pod: Pod) -> None:
         """Give the running twin a new certificate; its keys stay."""

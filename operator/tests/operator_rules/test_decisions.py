@@ -4,8 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 from meter_operator import decisions
-from meter_operator.desired import EPOCHS_KEPT, parse_meter
+from meter_operator.desired import EPOCHS_KEPT, PreviousEpoch, parse_meter
 from meter_operator.handover import FROZEN, Handover, encode_handover
+from meter_operator.owner import build_overdue_removal
 
 BURNED = 7
 
@@ -35,7 +36,7 @@ def build_handover(epoch):
 DESIRED = SimpleNamespace(is_persistent=False)
 DECISIONS = {
     "commit": lambda meter: decisions.build_commit(meter, build_handover(9), waits=False),
-    "takeover": lambda meter: decisions.build_allocation(meter, DESIRED, 10, "0a" * 16, 9, ()),
+    "takeover": lambda meter: decisions.build_allocation(meter, DESIRED, 10, "0a" * 16, 9),
 }
 
 
@@ -46,3 +47,45 @@ def test_the_twin_that_was_active_is_told_that_it_is_retired_however_many_tries_
     assert 1 in kept
     assert kept == sorted(kept, reverse=True)
     assert len(kept) == EPOCHS_KEPT
+
+
+STORES = frozenset({1, 2})
+WITH_STORES = {
+    "commit": lambda meter: decisions.build_commit(
+        meter, build_handover(9), waits=False, stores=STORES
+    ),
+    "takeover": lambda meter: decisions.build_allocation(
+        meter, DESIRED, 10, "0a" * 16, 9, stores=STORES
+    ),
+    "abort": lambda meter: decisions.build_abort(meter, "DeadlineExceeded", "", stores=STORES),
+}
+
+
+@pytest.mark.parametrize("decision", WITH_STORES)
+def test_a_twin_that_may_hold_entries_stays_a_donor_however_many_others_never_began(decision):
+    """Seven takeovers while no pod starts: only the first two twins have ever had an entry."""
+    rows = [
+        {"epoch": number, "epochId": f"{number:02x}" * 16, "keyVersion": 1}
+        for number in (1, 2, 5, 6, 7)
+    ]
+    status = {"epoch": 8, "epochId": "08" * 16, "highestEpoch": 9, "ownerCounter": 9}
+    handover = encode_handover(build_handover(9))
+    meter = parse_meter(body_of(status | {"previousEpochs": rows, "handover": handover}))
+    kept = [row["epoch"] for row in WITH_STORES[decision](meter)["previousEpochs"]]
+    assert {1, 2} <= set(kept), kept
+    assert (8 in kept) == (decision != "abort")
+    assert len(kept) == EPOCHS_KEPT
+    assert kept == sorted(kept, reverse=True)
+
+
+def test_the_word_to_an_epoch_that_is_kept_no_more_is_removed():
+    status = {"epoch": 14, "epochId": "0e" * 16, "highestEpoch": 14, "ownerCounter": 14}
+    rows = [
+        {"epoch": number, "epochId": f"{number:02x}" * 16, "keyVersion": 1}
+        for number in (9, 10, 11, 12, 13)
+    ]
+    meter = parse_meter(body_of(status | {"previousEpochs": rows}))
+    before = [PreviousEpoch(1, bytes(16), 1), *meter.previous_epochs[:4]]
+    topics = [message.topic for message in build_overdue_removal(meter, before)]
+    assert "mt/house-1/1/ctl" in topics
+    assert not {f"mt/house-1/{row['epoch']}/ctl" for row in rows} & set(topics)

@@ -89,17 +89,23 @@ async def test_a_new_term_is_told(cluster, clock, monkeypatch):
 @pytest.mark.parametrize(
     ("theirs", "raised"),
     [
-        pytest.param(3, [], id="ours is no reason"),
-        pytest.param(4, [4], id="one above ours is"),
+        pytest.param((3, 9), [], id="ours is no reason"),
+        pytest.param((4, 1), [4], id="one above ours is"),
+        pytest.param((3, 10), [3], id="ours with a counter that we have not come to is"),
+        pytest.param((2, 10), [], id="a counter of an older term is not"),
         pytest.param(
-            3 + hellos.TERMS_AHEAD, [3 + hellos.TERMS_AHEAD], id="as far as a backup may be behind"
+            (3 + hellos.TERMS_AHEAD, 1),
+            [3 + hellos.TERMS_AHEAD],
+            id="as far as a backup may be behind",
         ),
-        pytest.param(4 + hellos.TERMS_AHEAD, [], id="what no restored cluster explains is not"),
+        pytest.param(
+            (4 + hellos.TERMS_AHEAD, 1), [], id="what no restored cluster explains is not"
+        ),
     ],
 )
 def test_a_term_that_a_twin_remembers_counts_within_bounds(theirs, raised):
     told = []
-    hellos.TermWitness(told.append).hear(theirs, 3, 0.0)
+    hellos.TermWitness(told.append).hear(theirs, (3, 9), 0.0)
     assert told == raised
 
 
@@ -107,7 +113,7 @@ def test_twins_raise_the_term_once_in_ten_seconds():
     told = []
     witness = hellos.TermWitness(told.append)
     for now_s in (0.0, 9.9, 10.0):
-        witness.hear(5, 3, now_s)
+        witness.hear((5, 1), (3, 9), now_s)
     assert told == [5, 5]
 
 
@@ -115,4 +121,5 @@ def test_twins_raise_the_term_once_in_ten_seconds():
 def test_a_term_that_is_no_number_is_none(value):
     import json
 
-    assert parse_state(1, json.dumps({"term": value}).encode()).term == 0
+    state = parse_state(1, json.dumps({"term": value, "counter": value}).encode())
+    assert (state.term, state.counter) == (0, 0)

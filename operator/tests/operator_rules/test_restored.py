@@ -9,6 +9,7 @@ from meter_operator.desired import parse_meter
 from meter_operator.handover import Patience
 from meter_operator.observed import Observed, Pod, TwinState
 from meter_operator.succession import Succession
+from meter_wire.word import NO_WORD
 
 from .street import NAMESPACE
 
@@ -71,3 +72,53 @@ async def test_the_time_to_take_from_an_older_twin_runs_only_while_somebody_take
     assert ages(6599, online=True) == {9: 599}
     assert ages(6600, online=False) == {}
     assert ages(6700, online=True) == {9: 0}
+
+
+async def test_a_donor_that_says_something_new_has_its_whole_time_again(operator):
+    """One that was away until just before the end still has what nobody else may have."""
+    operator.add_meter()
+    await operator.settle()
+    succession = Succession(None, None, None, bytes, Patience())
+    meter = parse_meter(operator.meter())
+
+    def age(now_s, **donor):
+        states = {1: TwinState(1, online=True), 9: TwinState(9, **donor)}
+        observed = Observed(meter, pods=(pod(1), pod(9)), states=states)
+        return succession.clock(observed, now_s).older_s[9]
+
+    assert age(0, online=True) == 0
+    assert age(500, online=True) == 500, "what it says is what it said"
+    assert age(550, online=False) == 0
+    assert age(1100, online=False) == 550, "silence goes on"
+    assert age(1101, online=True) == 0
+    retired = NO_WORD._replace(retired=True)
+    assert age(1200, online=True, word=retired) == 0
+    assert age(1900, online=True, word=retired) == 700
+
+
+async def test_an_older_twin_stays_if_the_one_that_has_everything_goes_at_that_moment(operator):
+    """The Secret is let go of first; meanwhile the pod that serves is deleted."""
+    operator.restart(handover=True)
+    operator.add_meter()
+    await operator.settle()
+    (meter,) = operator.cache.meters.values()
+    active = operator.cluster.objects["pods", NAMESPACE, "house-1-e1"]
+    older = copy.deepcopy(active)
+    operator.put("pods", "house-1-e0", older)
+    operator.cluster.objects["pods", NAMESPACE, "house-1-e0"]["metadata"]["uid"] = "0"
+    old = Pod(**{**{f: getattr(pod(0), f) for f in Pod.__slots__}, "name": "house-1-e0"})
+    twins = operator.reconciler._twins
+
+    def lose(when, method, path):
+        if when == "after" and method == "PATCH" and "secrets" in path:
+            operator.cluster.fault = lambda *_: None
+            operator.cache.pods[meter.key].pop("house-1-e1")
+
+    secret = operator.cluster.objects["secrets", NAMESPACE, "house-1-e1"]
+    operator.put("secrets", "house-1-e0", copy.deepcopy(secret))
+    operator.cluster.fault = lose
+    await twins.remove(meter, old, is_older=True)
+    assert "house-1-e0" in operator.pods()
+    operator.sync()
+    await twins.remove(meter, old, is_older=True)
+    assert "house-1-e0" not in operator.pods()

@@ -70,7 +70,7 @@ class Status:
             version=__version__,
             contact=self._contact(),
             ready=online and not self.unready(),
-            term=self._gate.memory.term,
+            order=(self._gate.memory.term, self._gate.memory.counter),
             now_s=int(time.time()),
             online=online,
             handover=self._word() if online else None,

@@ -33,10 +33,14 @@ def silence_after_s(capture_period_s: int, report_spread_s: int) -> int:
 
 
 def build_state(
-    *, epoch: int, store_id: bytes, version: str, contact: MeterContact, ready: bool, term: int,
-    now_s: int, online: bool = True, handover: Word | None = None,
+    *, epoch: int, store_id: bytes, version: str, contact: MeterContact, ready: bool,
+    order: tuple[int, int], now_s: int, online: bool = True, handover: Word | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Return the document of docs/reference/contracts.md; `handover`: what the twin says of one."""
+    """Return the document of docs/reference/contracts.md.
+
+    `order`: term and counter of the control record that was taken last; `handover`: what the twin
+    says of one.
+    """
     last_s = contact.last_s
     document: dict[str, Any] = {
         "online": online,
@@ -46,7 +50,8 @@ def build_state(
         "meter": contact.describe(now_s),
         "lastSeen": format_time(last_s - last_s % COARSE_S) if last_s else None,
         "ready": ready,
-        "term": term,
+        "term": order[0],
+        "counter": order[1],
     }
     if handover is not None:
         document["handover"] = handover
