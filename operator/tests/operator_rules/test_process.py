@@ -1,57 +1,100 @@
 """The process around the reconciler: it ends when it is told to, and counts its writes once."""
 
 import asyncio
+import base64
+import json
 import os
 import signal
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import kopf
 import meter_operator.__main__ as program
 import pytest
+from aiohttp import web
 from meter_operator import http_server
 from meter_operator.broker_errors import RivalError
+from meter_operator.cluster import find_connection
 from meter_operator.desired import Key
 from meter_operator.lease import LeaseLostError
-from meter_operator.watches import build_kopf_settings
+from meter_wire.names import CA_SECRET, FLEET_KEY_FIELD, FLEET_KEY_SECRET
+
+from .street import AUTHORITY, MASTER
 
 SETTINGS = SimpleNamespace(
     watch_namespaces=("street",), namespace="street", holder="a", http_port=0
 )
 
 
-async def test_the_end_of_the_watches_ends_the_process(monkeypatch):
-    async def ended(**_kwargs):
-        return None
+SECRETS = {
+    CA_SECRET: {"tls.crt": AUTHORITY.certificate_pem, "tls.key": AUTHORITY.key_pem},
+    FLEET_KEY_SECRET: {FLEET_KEY_FIELD: MASTER},
+}
 
-    monkeypatch.setattr(kopf, "operator", ended)
+
+class ApiServer:
+    """What an API server says to an operator that another replica keeps from acting."""
+
+    def __init__(self):
+        self.lease_asked = asyncio.Event()
+
+    async def handle(self, request):
+        return web.json_response(self.answer(*request.path.rsplit("/", 1)))
+
+    def answer(self, kind, name):
+        if name in SECRETS:
+            data = {key: base64.b64encode(value).decode() for key, value in SECRETS[name].items()}
+            return {"metadata": {"name": name}, "data": data}
+        if kind.endswith("/leases"):
+            self.lease_asked.set()
+            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            spec = {"holderIdentity": "another", "leaseDurationSeconds": 15, "renewTime": now}
+            return {"metadata": {"name": name}, "spec": spec}
+        return {"versions": [], "groups": [], "resources": []}
+
+
+@pytest.fixture
+async def api_server(monkeypatch, tmp_path):
+    """Serve on loopback; KUBECONFIG names it."""
+    made, app = ApiServer(), web.Application()
+    app.router.add_get("/{path:.*}", made.handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    kubeconfig = {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": url}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+    }
+    path = tmp_path / "kubeconfig"
+    path.write_text(json.dumps(kubeconfig))
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    yield made
+    await runner.cleanup()
+
+
+def stop_soon():
+    asyncio.get_running_loop().call_later(0.05, os.kill, os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.usefixtures("api_server")
+async def test_the_end_of_the_watches_ends_the_process():
+    registry = kopf.OperatorRegistry()
+    kopf.on.login(registry=registry, id="login")(lambda **_: find_connection())
     process, stop = program.Process(SETTINGS), asyncio.Event()
-    process.watches = SimpleNamespace(registry=kopf.OperatorRegistry)
-    await process._watch(stop)
+    process.watches = SimpleNamespace(registry=lambda: registry)
+    stop_soon()  # kopf takes the signal, and waits 5 s for its own task that waits for `stop`
+    await asyncio.wait_for(process._watch(stop), 60)
     assert stop.is_set()
-    assert build_kopf_settings()
 
 
-async def test_a_replica_that_stands_by_ends_on_a_signal(monkeypatch):
-    async def nothing(*_arguments):
-        return None
-
-    class Closable:
-        close = cleanup = nothing
-
-    async def serve(*_arguments):
-        return Closable()
-
-    async def wait_for_ever(*_arguments):
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr(http_server, "serve", serve)
-    monkeypatch.setattr(program, "find_connection", lambda: None)
-    monkeypatch.setattr(program, "Cluster", lambda _info: Closable())
-    monkeypatch.setattr(program, "load_fleet", nothing)
-    monkeypatch.setattr(program, "Lease", lambda *_: SimpleNamespace(acquire=wait_for_ever))
+async def test_a_replica_that_stands_by_ends_on_a_signal(api_server):
     standing = asyncio.create_task(program.Process(SETTINGS).run())
-    await asyncio.sleep(0.05)
-    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(api_server.lease_asked.wait(), 60)
+    stop_soon()
     done, _ = await asyncio.wait([standing], timeout=60)
     assert done
     assert standing.cancelled()
