@@ -142,6 +142,7 @@ def add_segments(world: Transcript) -> None:
     twin.act(effects)
     twin.down.clear()
     session = twin.link._session  # noqa: SLF001 - a twin may cut what would have fitted
+    assert session is not None
     body = number(29, identity) + number(30, 1 << 40) + b"\x27\x80\x02" + bytes(range(256))
     for part in split(0x87, body, 200, 1):
         twin.down.extend(session.seal(0x8B, part))

@@ -37,17 +37,17 @@ def lowest(application: BaseLoad, *readings: ReadingStored) -> dict[int, int]:
     return {one.time_s: one.body["lowest"] for one in effects if isinstance(one, Record)}
 
 
-def test_each_day_keeps_its_lowest_power():
+def test_each_day_keeps_its_lowest_power() -> None:
     powers = [(60, 300), (120, 80), (180, 900), (86400 + 60, 200)]
     found = lowest(new(), *[reading(DAY_S + at, power) for at, power in powers])
     assert found == {DAY_S: 80, DAY_S + 86400: 200}
 
 
-def test_a_roof_that_feeds_the_house_is_no_base_load():
+def test_a_roof_that_feeds_the_house_is_no_base_load() -> None:
     assert lowest(new(), reading(DAY_S + 60, 0), reading(DAY_S + 120, 250)) == {DAY_S: 250}
 
 
-def test_a_successor_continues_with_the_exported_state():
+def test_a_successor_continues_with_the_exported_state() -> None:
     old, successor = new(), new()
     lowest(old, reading(DAY_S + 60, 80))
     successor.import_state(1, old.export_state(1))
@@ -56,13 +56,13 @@ def test_a_successor_continues_with_the_exported_state():
         successor.import_state(1, b"[1]")
 
 
-def test_the_query_answers_with_the_days():
+def test_the_query_answers_with_the_days() -> None:
     (answer,) = new().handle(Query("base-load", {}), DAY_S)
     assert isinstance(answer, Answer)
     assert answer.ranges["days"].series == "day"
 
 
-def test_a_twin_finds_the_application_once_it_is_installed(tmp_path: Path):
+def test_a_twin_finds_the_application_once_it_is_installed(tmp_path: Path) -> None:
     package = tmp_path / "base_load-0.1.0.dist-info"
     package.mkdir()
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: base-load\nVersion: 0.1.0\n")

@@ -19,7 +19,7 @@ build = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(build)
 
 
-def write_wheel(path, times, columns=None):
+def write_wheel(path: Path, times: list[str], columns: list[str] | None = None) -> None:
     loads = [f"{name}_pload" for name in build.LOADS] if columns is None else columns
     with zipfile.ZipFile(path, "w") as wheel:
         for file, names in (("LoadProfile.csv", loads), ("RESProfile.csv", build.PLANTS)):
@@ -31,7 +31,7 @@ def write_wheel(path, times, columns=None):
             wheel.writestr(f"{build.FOLDER}/{file}", "\n".join(lines) + "\n")
 
 
-def test_local_time_skips_an_hour_in_march_and_repeats_one_in_october():
+def test_local_time_skips_an_hour_in_march_and_repeats_one_in_october() -> None:
     times = list(build.local_times())
     assert len(times) == 366 * 96
     assert times[0] == "01.01.2016 00:00"
@@ -42,7 +42,7 @@ def test_local_time_skips_an_hour_in_march_and_repeats_one_in_october():
     assert times.count("30.10.2016 03:00") == times.count("30.10.2016 01:00") == 1
 
 
-def test_a_built_profile_is_what_the_firmware_reads(tmp_path):
+def test_a_built_profile_is_what_the_firmware_reads(tmp_path: Path) -> None:
     write_wheel(tmp_path / "wheel", list(build.local_times()))
     build.build(tmp_path / "wheel", tmp_path / "out")
     assert "Open Database License" in (tmp_path / "out/NOTICE").read_text()
@@ -54,7 +54,7 @@ def test_a_built_profile_is_what_the_firmware_reads(tmp_path):
     ]  # fmt: skip
 
 
-def test_profiles_that_are_there_are_not_built_again(tmp_path):
+def test_profiles_that_are_there_are_not_built_again(tmp_path: Path) -> None:
     write_wheel(tmp_path / "wheel", list(build.local_times()))
     build.ensure(tmp_path / "out", tmp_path / "wheel")
     built = (tmp_path / "out/H0-A.bin").stat().st_mtime_ns
@@ -62,9 +62,15 @@ def test_profiles_that_are_there_are_not_built_again(tmp_path):
     assert (tmp_path / "out/H0-A.bin").stat().st_mtime_ns == built
 
 
-def test_a_second_builder_waits_for_the_first(tmp_path):
+def test_a_second_builder_waits_for_the_first(tmp_path: Path) -> None:
     write_wheel(tmp_path / "wheel", list(build.local_times()))
-    second = [sys.executable, PATH, tmp_path / "out", "--wheel", tmp_path / "no wheel"]
+    second: list[str | Path] = [
+        sys.executable,
+        str(PATH),
+        tmp_path / "out",
+        "--wheel",
+        tmp_path / "no wheel",
+    ]
     with (tmp_path / ".out.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         waiting = subprocess.Popen(second)
@@ -74,7 +80,7 @@ def test_a_second_builder_waits_for_the_first(tmp_path):
     assert waiting.wait(100) == 0
 
 
-def test_a_gap_in_time_is_refused(tmp_path):
+def test_a_gap_in_time_is_refused(tmp_path: Path) -> None:
     times = list(build.local_times())
     del times[1000]
     write_wheel(tmp_path / "wheel", times)
@@ -83,14 +89,14 @@ def test_a_gap_in_time_is_refused(tmp_path):
     assert not (tmp_path / "out/NOTICE").exists()
 
 
-def test_a_missing_column_is_named(tmp_path):
+def test_a_missing_column_is_named(tmp_path: Path) -> None:
     write_wheel(tmp_path / "wheel", [], ["H0-A_pload"])
     with pytest.raises(build.ProfileSourceError, match="H0-B_pload"):
         build.build(tmp_path / "wheel", tmp_path / "out")
 
 
 @pytest.mark.parametrize("data", [b"", b"MTPF", b"XXXX" + bytes(24), struct.pack("<28s", b"MTPF")])
-def test_a_file_that_is_no_profile_is_refused(tmp_path, data):
+def test_a_file_that_is_no_profile_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x.bin").write_bytes(data)
     with pytest.raises(ProfileError, match=r"x\.bin"):
         Profile(str(tmp_path / "x.bin"))

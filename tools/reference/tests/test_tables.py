@@ -30,11 +30,11 @@ def uneven_rows(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_row_has_as_many_cells_as_the_head(page):
+def test_every_row_has_as_many_cells_as_the_head(page: Path) -> None:
     assert uneven_rows(page.read_text()) == []
 
 
-def test_a_pipe_that_is_not_escaped_is_noticed():
+def test_a_pipe_that_is_not_escaped_is_noticed() -> None:
     head = "| a | b |\n| --- | --- |\n"
     assert uneven_rows(f"{head}| 1 | \\|P\\| |") == []
     assert uneven_rows(f"{head}| 1 | |P| |") == ["| 1 | |P| |"]
