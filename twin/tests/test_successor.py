@@ -14,6 +14,7 @@ from meter_twin.http_codec import unquote
 from meter_twin.http_server import Request
 from meter_twin.inheritance import Inheritance
 from meter_twin.store import Store
+from meter_twin.store_conflicts import parse_conflicts
 from meter_twin.store_records import save_record_page
 from meter_wire.control import ControlRecord, Peer, encode_control
 from meter_wire.names import build_twin_uri
@@ -124,6 +125,36 @@ async def test_a_successor_gets_every_entry_and_says_so(pair, tools):
 
     await tools.eventually(same, "the same records")
     await tools.eventually(lambda: "application state taken over" in second.log, "its word")
+
+
+async def test_the_quarantine_goes_with_the_entries(pair, tools):
+    await pair.meter.power_off()
+    pair.first.terminate()
+    foreign = [(7, b"other bytes"), (9, b"and others")]
+    with contextlib.closing(sqlite3.connect(pair.world.folder / "store" / "twin.db")) as connection:
+        add = "INSERT INTO conflict SELECT number, ?, ? FROM incarnation"
+        connection.executemany(add, foreign)
+        connection.execute("INSERT INTO property VALUES ('conflicts', 2)")
+        connection.commit()
+    first = pair.world.start_twin()
+    await asyncio.to_thread(first.wait_serving)
+    pair.start()
+    async with pair.operator():
+        await pair.tell(1, "retired", 2, takers=(pair.peer(2),))
+        await pair.tell(2, "active", 2, donors=(pair.peer(1),))
+        await tools.eventually(lambda: pair.has_taken(final=True), "all is taken", _TIMEOUT_S)
+    assert pair.rows("second", "SELECT seq, raw FROM conflict ORDER BY 1") == foreign
+    counted = "SELECT value FROM property WHERE name = 'conflicts'"
+    assert pair.rows("second", counted) == [(2,)]
+
+
+@pytest.mark.parametrize("rows", [
+    None, {}, "rows", [1], [["00" * 8, 1]], [["00" * 7, 1, ""]], [["00" * 8, "1", ""]],
+    [["zz" * 8, 1, ""]], [["00" * 8, 1, "0"]],
+])  # fmt: skip
+def test_a_quarantine_that_is_none_is_refused(rows):
+    with pytest.raises(ValueError, match=r"conflicts|fromhex"):
+        parse_conflicts(rows)
 
 
 async def test_a_tail_goes_on_until_the_donor_is_frozen(pair, tools):

@@ -22,6 +22,7 @@ from .handover import PREFIX, not_a_taker
 from .http_server import ApiError, Request, Response, json_response
 from .queries import check_names, parse_integer
 from .store import Store
+from .store_conflicts import load_conflicts
 from .store_coverage import StoreShelf
 from .store_records import load_record_page
 from .succession import NotATakerError, Succession
@@ -82,7 +83,12 @@ class Giver:
         except NotATakerError as error:
             raise not_a_taker() from error
         self._told()
-        document = {"frozen": told.frozen, "final": told.final, **encode_coverage(told.coverage)}
+        document = {
+            "frozen": told.frozen,
+            "final": told.final,
+            "conflicts": load_conflicts(self._store.connection),
+            **encode_coverage(told.coverage),
+        }
         return json_response(document)
 
     def _entries(self, epoch: int, query: dict[str, str]) -> Response:

@@ -8,6 +8,8 @@ finds no place it is known only that it came. Neighbour: `store`.
 import sqlite3
 
 CONFLICT_ROWS = 100
+MOST_TOLD = 10_000
+INCARNATION_DIGITS = 16
 KEPT = "kept"
 REPEATED = "repeated"
 UNKEPT = "unkept"
@@ -34,3 +36,30 @@ def keep_conflict(connection: sqlite3.Connection, number: int, seq: int, raw: by
     )
     connection.execute("INSERT INTO conflict VALUES (?, ?, ?)", key)
     return KEPT
+
+
+def load_conflicts(connection: sqlite3.Connection) -> list[tuple[str, int, str]]:
+    """Return what is kept: incarnation and bytes in hex, as a twin that follows takes it over."""
+    rows = connection.execute(
+        "SELECT i.id, c.seq, c.raw FROM conflict c JOIN incarnation i ON i.number = c.incarnation"
+        " ORDER BY 1, 2, 3 LIMIT ?", (MOST_TOLD,)
+    )  # fmt: skip
+    return [(incarnation.hex(), seq, raw.hex()) for incarnation, seq, raw in rows]
+
+
+def parse_conflicts(rows: object) -> list[tuple[bytes, int, bytes]]:
+    """Return what another twin has kept.
+
+    Raises:
+        ValueError: it is malformed.
+    """
+    if not isinstance(rows, list) or len(rows) > MOST_TOLD:
+        raise ValueError("conflicts: no list, or a longer one than a twin keeps")
+    found = []
+    for row in rows:
+        match row:
+            case [str(incarnation), int(seq), str(raw)] if len(incarnation) == INCARNATION_DIGITS:
+                found.append((bytes.fromhex(incarnation), seq, bytes.fromhex(raw)))
+            case _:
+                raise ValueError("conflicts: a row is no [incarnation, seq, bytes]")
+    return found

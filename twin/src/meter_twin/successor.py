@@ -20,6 +20,7 @@ from .link_loop import LinkLoop
 from .owner_gate import OwnerGate
 from .peer_client import PeerClient, PeerError
 from .store import Store
+from .store_conflicts import parse_conflicts
 from .store_coverage import arrange, import_entries
 from .store_schema import StoreError
 from .succession import Succession
@@ -119,9 +120,12 @@ class Successor:
         if isinstance(request, AskCoverage):
             document = await self._client.get_json(request.donor, "/v1/handover/coverage")
             told = _parse_told(document)
+            conflicts = parse_conflicts(document.get("conflicts", []))
             self._let_only_the_living()
             order = [one.incarnation for one in told.coverage.stretches]
             arrange(self._store, order, int(time.time()))
+            for conflict in conflicts:  # before anything of the donor counts as covered
+                self._store.quarantine(*conflict, int(time.time()))
             return self._taker.receive_coverage(request, told, self._clock())
         block = request.block
         path = f"/v1/handover/entries?incarnation={block.incarnation.hex()}&first={block.first}"
