@@ -6,7 +6,7 @@ limits only mean something on a 32-bit one (the 64-bit port needs 44 KB where a 
 The packages are unpacked, never installed: apt and the libc of this machine stay untouched, and
 the interpreter runs through the dynamic loader that came with it.
 
-Neighbour: the `micropython` launcher beside this file, and `wire/tests/micropython_port.py`.
+Neighbour: the `micropython` launcher beside this file, which tests of wire/ and firmware/ run.
 
     install.py --arch i386        # prints the command prefix on one line
 """
