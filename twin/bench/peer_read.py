@@ -1,4 +1,3 @@
-# ruff: noqa: ANN201
 """Milliseconds of cached reads from a twin's port 8443, one after the other, as a JSON list.
 
     peer_read.py HOST FOLDER [--port 8443] [--path /v1/registers] [--count 500]
@@ -19,7 +18,7 @@ import time
 UNCOUNTED = 5
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("host")
     parser.add_argument("folder", type=pathlib.Path)

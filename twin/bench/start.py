@@ -1,4 +1,3 @@
-# ruff: noqa: ANN001, ANN201, ANN202
 """What a start of the twin costs: processor time until Ready and memory then, as JSON lists.
 
     sudo python twin/bench/start.py [--image build/images/twin.tar] [--runs 20]
@@ -23,43 +22,50 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from typing import Any
 
-from memory import load_tools, smaps
+from twin_memory import load_tools, smaps
 
 ROOT = pathlib.Path(__file__).parents[2]
 USER = 65532
 READY_S = 20
 
 
-def unpack(image, target):
+def unpack(image: pathlib.Path, target: pathlib.Path) -> dict[str, Any]:
     """Unpack the layers of an OCI archive; return its configuration."""
     with tarfile.open(image) as archive:
 
-        def blob(descriptor):
-            return archive.extractfile("blobs/" + descriptor["digest"].replace(":", "/"))
+        def content(name: str) -> bytes:
+            member = archive.extractfile(name)
+            assert member is not None
+            return member.read()
 
-        index = json.load(archive.extractfile("index.json"))
-        manifest = json.load(blob(index["manifests"][0]))
+        def blob(descriptor: dict[str, str]) -> bytes:
+            return content("blobs/" + descriptor["digest"].replace(":", "/"))
+
+        index = json.loads(content("index.json"))
+        manifest = json.loads(blob(index["manifests"][0]))
         for layer in manifest["layers"]:
-            unpack = ["tar", "--extract", "--directory", target]
-            subprocess.run(unpack, input=blob(layer).read(), check=True)
-        return json.load(blob(manifest["config"]))["config"]
+            unpack = ["tar", "--extract", "--directory", str(target)]
+            subprocess.run(unpack, input=blob(layer), check=True)
+        configuration: dict[str, Any] = json.loads(blob(manifest["config"]))["config"]
+    return configuration
 
 
-def prepare(root):
+def prepare(root: pathlib.Path) -> None:
     """Give the unpacked image what a node gives a container: two devices and /etc/hosts."""
     for name, minor in (("null", 3), ("urandom", 9)):
         os.mknod(root / "dev" / name, 0o20666, os.makedev(1, minor))
     (root / "etc/hosts").write_text("127.0.0.1 localhost\n")
 
 
-def spent_ms(pid):
+def spent_ms(pid: int) -> float:
     """Return user and system time of all threads of a process."""
     tasks = pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat")
     return sum(int(path.read_text().split()[0]) for path in tasks) / 1e6
 
 
-def wait_ready(process, port, log):
+def wait_ready(process: subprocess.Popen[bytes], port: int, log: pathlib.Path) -> None:
     end = time.monotonic() + READY_S
     while time.monotonic() < end and process.poll() is None:
         with contextlib.suppress(OSError, urllib.error.URLError):
@@ -71,7 +77,7 @@ def wait_ready(process, port, log):
     raise RuntimeError(f"not ready within {READY_S} s:\n{log.read_text()}")
 
 
-def start(world, root, image, document):
+def start(world: Any, root: pathlib.Path, image: dict[str, Any], document: str) -> dict[str, float]:
     """Start the image's command once; return what it took."""
     store = world.folder / "store"
     shutil.rmtree(store, ignore_errors=True)
@@ -96,7 +102,7 @@ def start(world, root, image, document):
         process.wait()
 
 
-def measure(image, runs):
+def measure(image: pathlib.Path, runs: int) -> dict[str, list[float]]:
     """Return {name: values} of `runs` starts."""
     tools = load_tools()
     with tempfile.TemporaryDirectory() as name:
@@ -120,7 +126,7 @@ def measure(image, runs):
     return {key: [row[key] for row in rows] for key in rows[0]}
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--image", type=pathlib.Path, default=ROOT / "build/images/twin.tar")
     parser.add_argument("--runs", type=int, default=20)

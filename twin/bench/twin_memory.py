@@ -1,7 +1,7 @@
-# ruff: noqa: ANN001, ANN201, PLR2004
+# ruff: noqa: PLR2004
 """Memory of one twin under mutual TLS, as JSON: fields of /proc/<pid>/smaps_rollup in KiB.
 
-`memory.py --pid PID` looks at a running twin. Without a pid it starts Mosquitto, a twin and a
+`twin_memory.py --pid PID` looks at a running twin. Without a pid it starts Mosquitto, a twin and a
 meter on loopback, feeds `--readings` readings of 24 registers, uses every port, and then looks;
 `--runs` of it, medians. `start_cpu_ms` is the processor time from exec until the ports listen.
 Private heap = Private_Dirty (what every further twin on a node costs); RSS = Rss.
@@ -19,36 +19,39 @@ import sys
 import tempfile
 import time
 import urllib.request
+from typing import Any
 
 FIELDS = ("Rss", "Pss", "Private_Dirty", "Private_Clean", "Shared_Clean", "Anonymous")
 
 
-def smaps(pid):
+def smaps(pid: int) -> dict[str, int]:
     """Return the fields of a process in KiB."""
     lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     found = {line.split(":")[0]: int(line.split()[1]) for line in lines[1:]}
     return {name: found[name] for name in FIELDS}
 
 
-def load_tools():
+def load_tools() -> Any:
     """Return the world of the twin's tests, with the modules that it shares with other suites."""
     root = pathlib.Path(__file__).parents[2]
     sys.path.append(str(root / "tests/process"))
     path = root / "twin/tests/conftest.py"
     spec = importlib.util.spec_from_file_location("twin_world", path)
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def many_registers(tools, minute):
+def many_registers(tools: Any, minute: int) -> list[bytes]:
     codes = [bytes((1, 0, c, d, e, 255)) for c in (1, 2) for d in (8,) for e in range(1, 5)]
     codes += [bytes((1, 0, c, 7, 0, 255)) for c in (1, 2, 13, 14, 16, 31, 32, 51, 52, 71, 72)]
     codes += [bytes((1, 0, c, 8, 0, 255)) for c in (3, 4)]
     return [tools.encode_register(code, 230_000 + minute) for code in codes]
 
 
-async def exercise(tools, world, twin, count):
+async def exercise(tools: Any, world: Any, twin: Any, count: int) -> dict[str, int]:
     """Feed the twin and use its ports; return figures of the run."""
     await world.operate("active")
     meter = tools.Meter(world)
@@ -67,7 +70,7 @@ async def exercise(tools, world, twin, count):
     return after
 
 
-def use_ports(tools, world, twin):
+def use_ports(tools: Any, world: Any, twin: Any) -> None:
     for path in ("registers", "registers?live=1", "readings?limit=1000", "profile", "status"):
         assert twin.get(f"/v1/{path}")[0] == 200, path
     tools.http("GET", f"http://127.0.0.1:{world.plain}/metrics")
@@ -78,7 +81,7 @@ def use_ports(tools, world, twin):
         assert json.load(answer)["epoch"] == 1
 
 
-def measure(python, readings):
+def measure(python: str, readings: int) -> dict[str, dict[str, int]]:
     """Run one twin and return what it took when it had started and after its work."""
     tools = load_tools()
     with tempfile.TemporaryDirectory() as folder:
@@ -95,7 +98,7 @@ def measure(python, readings):
             world.close()
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pid", type=int)
     parser.add_argument("--readings", type=int, default=1440)
@@ -106,7 +109,7 @@ def main():
         print(json.dumps(smaps(arguments.pid)))
         return
     rows = [measure(arguments.python, arguments.readings) for _ in range(arguments.runs)]
-    result = {"python": sys.version.split()[0], "openssl": ssl.OPENSSL_VERSION}
+    result: dict[str, Any] = {"python": sys.version.split()[0], "openssl": ssl.OPENSSL_VERSION}
     for moment in ("idle", "after"):
         found = [row[moment] for row in rows]
         result[moment] = {name: statistics.median(one[name] for one in found) for name in found[0]}
