@@ -1,5 +1,6 @@
 """The command line: `cluster help` lists the commands."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -42,9 +43,10 @@ def _up(settings: Settings, _: Sequence[str]) -> int:
 
 
 def _check(settings: Settings, _: Sequence[str]) -> int:
-    if not is_serving(settings):
-        ours = is_running(settings, "loopback")
-        require_machine(observe_machine(settings, door_is_ours=ours))
+    if os.geteuid() == 0 and is_serving(settings):  # its keys are root's
+        return 0
+    ours = is_running(settings, "loopback")
+    require_machine(observe_machine(settings, door_is_ours=ours))
     return 0
 
 
