@@ -127,13 +127,6 @@ class Observed:
         """Whether a twin stays as it is: its meter's deletion waits, its node is not emptied."""
         return self.meter.is_held and not self.is_leaving(pod)
 
-    def is_unheard(self, epoch: int) -> bool:
-        """Whether a twin has no pod and never spoke: who decided on it may not have made it.
-
-        One that has been there is not made again in its epoch (one epoch, one store).
-        """
-        return self.find_pod(epoch) is None and epoch not in self.states
-
     @property
     def stores(self) -> frozenset[int]:
         """The epochs of this meter whose twins have begun, and may hold entries."""

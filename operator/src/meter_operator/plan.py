@@ -13,7 +13,6 @@ from types import MappingProxyType
 
 from meter_operator.desired import Desired
 from meter_operator.handover import (
-    PREPARING,
     TAKE_OVER,
     WAIT,
     Decision,
@@ -216,8 +215,8 @@ def _plan_open(observed: Observed, desired: Desired, handover: Handover, clock: 
     meter = observed.meter
     active = _side(observed, handover.source)
     candidate = _side(observed, handover.epoch)
-    unmade = handover.phase == PREPARING and observed.is_unheard(handover.epoch)
-    candidate = candidate._replace(exists=True) if unmade else candidate
+    if observed.newly_allocated and observed.find_pod(handover.epoch) is None:
+        return Plan(create_candidate=True)
     decision = decide(
         handover,
         active._replace(exists=True) if meter.store_claim else active,
@@ -231,8 +230,6 @@ def _plan_open(observed: Observed, desired: Desired, handover: Handover, clock: 
     )
     if decision.verb == TAKE_OVER:
         return _allocation(observed, decision.reason.partition(":")[0])
-    if unmade and decision.verb == WAIT:
-        return Plan(create_candidate=True)
     pod = observed.find_pod(meter.epoch)
     old = _overdue(observed, handover, clock)
     if meter.store_claim and pod is not None and pod.gone and not pod.deleting:

@@ -4,7 +4,6 @@ from functools import partial
 
 import pytest
 from meter_operator import decisions
-from meter_operator.cluster import ClusterError
 from meter_operator.desired import Key, parse_meter
 from meter_operator.observed import TwinState
 from meter_wire.portable.keys import derive_key
@@ -81,34 +80,6 @@ async def test_a_twin_that_serves_is_handed_over_whatever_its_store(either):
     assert either.status()["epoch"] == 1
     assert either.status()["handover"]["reason"] == "SpecChanged"
     assert either.pods() == ["house-1-e1", "house-1-e2"]
-
-
-async def test_a_candidate_that_its_operator_did_not_come_to_make_is_made_by_the_next(either):
-    def fail(when, method, path):
-        if when == "before" and method == "POST" and path.endswith("/pods"):
-            raise ClusterError(path, 0, "connection reset")
-
-    either.cluster.fault = fail
-    either.change_meter(twin={**either.meter()["spec"]["twin"], "version": "2"})
-    with pytest.raises(ClusterError):
-        await either.settle()
-    assert either.pods() == ["house-1-e1"]
-    handover = either.status()["handover"]
-    either.cluster.fault = lambda *_: None
-    either.restart()
-    await either.settle()
-    assert either.pods() == ["house-1-e1", "house-1-e2"]
-    assert either.status()["handover"] == handover
-
-
-async def test_a_candidate_that_was_there_is_not_made_again_in_its_epoch(either):
-    either.change_meter(twin={**either.meter()["spec"]["twin"], "version": "2"})
-    await either.settle()
-    either.say(2, Word(store="b"))
-    either.delete_pod("house-1-e2")
-    await either.settle()
-    assert "house-1-e2" not in either.pods()
-    assert either.status()["handovers"][0]["message"].startswith("CandidateLost")
 
 
 async def test_a_twin_on_a_cordoned_node_is_handed_over(either):
