@@ -158,8 +158,8 @@ def abort_without_a_new_counter(replace: Replace) -> None:
     """What is withdrawn has the number of what was decided before."""
     right = decisions.build_abort
 
-    def build(meter: Any, reason: str, now: str) -> Any:
-        return right(meter, reason, now) | {"ownerCounter": meter.owner_counter}
+    def build(meter: Any, *why: str, **more: Any) -> Any:
+        return right(meter, *why, **more) | {"ownerCounter": meter.owner_counter}
 
     replace(decisions, "build_abort", build)
 
@@ -209,9 +209,8 @@ def a_commit_forgets_the_wait(replace: Replace) -> None:
     """The successor of a twin that has not waited to the end acts at once."""
     right = decisions.build_commit
 
-    def build(meter: Any, found: Any, *, waits: bool) -> Any:
-        del waits
-        return right(meter, found, waits=False)
+    def build(meter: Any, found: Any, **more: Any) -> Any:
+        return right(meter, found, **more | {"waits": False})
 
     replace(decisions, "build_commit", build)
 

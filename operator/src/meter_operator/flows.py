@@ -48,7 +48,7 @@ class Flow(NamedTuple):
 FLOWS = (
     Flow("1", METER, OLD, "readings; A acknowledges and releases", BEGIN, "sent again"),
     Flow("2", OPERATOR, NEW, "ctl candidate, donor A; pod and Secret", PREPARING,
-         "made again; after the deadline B is given up, its epoch burned"),
+         "B is given up, its epoch burned, and another one is tried"),
     Flow("3", OPERATOR, OLD, "ctl active, taker B", PREPARING, "told again with each session"),
     Flow("4", NEW, OLD, "coverage? entries of the blocks that differ", PREPARING,
          "asked again; what is committed stays"),
