@@ -132,6 +132,10 @@ class Cache:
         own = (pod for pod in pods if pod.meter_uid == meter.uid)
         return tuple(sorted(own, key=lambda pod: pod.epoch))
 
+    def find_active_pod(self, meter: Meter) -> Pod | None:
+        """Return the pod of a meter's active epoch, None if there is none."""
+        return next((pod for pod in self.pods_of(meter) if pod.epoch == meter.epoch), None)
+
 
 def _number(body: Json) -> int:
     text = str(body["metadata"].get("resourceVersion") or "")

@@ -201,9 +201,7 @@ class Directory:
             rows = found.get(meter.key.namespace)
             if rows is None or self._cache.owner_of(meter.device) is not meter:
                 continue
-            rows += [
-                (meter.device, pod)
-                for pod in self._cache.pods_of(meter)
-                if pod.epoch == meter.epoch
-            ]
+            pod = self._cache.find_active_pod(meter)
+            if pod is not None:
+                rows.append((meter.device, pod))
         return found

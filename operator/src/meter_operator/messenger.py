@@ -204,8 +204,7 @@ class Messenger:
             state = parse_state(found.epoch, payload)
             self._cache.states.setdefault(found.device, {})[found.epoch] = state
             if meter is not None:
-                ours = (self.term, meter.owner_counter)
-                self._terms.hear((state.term, state.counter), ours, self._clock())
+                self._terms.hear(state.order, (self.term, meter.owner_counter), self._clock())
                 self._look(meter.key)
         elif found.channel == "hello" and meter is not None:
             hello = hellos.open_hello(self._fleet, meter, payload)

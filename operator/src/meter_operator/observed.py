@@ -72,6 +72,11 @@ class TwinState:
     term: int = 0
     counter: int = 0
 
+    @property
+    def order(self) -> tuple[int, int]:
+        """Term and counter, as control records are ordered."""
+        return self.term, self.counter
+
 
 def has_never_spoken(meter: Meter, state: TwinState | None) -> bool:
     """Whether a twin that serves has not heard its meter, nor has any before it.

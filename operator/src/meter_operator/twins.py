@@ -146,7 +146,7 @@ class Twins:
 
     def _is_unserved(self, meter: Meter) -> bool:
         known = self._cache.meters.get(meter.key)
-        active = next((p for p in self._cache.pods_of(meter) if p.epoch == meter.epoch), None)
+        active = self._cache.find_active_pod(meter)
         return known is None or known.epoch != meter.epoch or active is None or active.gone
 
     async def renew(self, meter: Meter, pod: Pod) -> None:

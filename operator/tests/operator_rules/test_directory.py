@@ -144,7 +144,8 @@ async def test_what_somebody_else_changed_is_put_right_at_the_next_sweep(street)
     assert found(operator) == {"house-1": "10.0.0.1"}
 
 
-async def test_a_refused_write_is_tried_again(street, monkeypatch):
+@pytest.mark.parametrize("error", [ClusterError("writing", 503, "busy"), ValueError("no JSON")])
+async def test_a_write_that_fails_is_tried_again_whatever_the_reason(street, monkeypatch, error):
     monkeypatch.setattr(directory, "PAUSE_S", 0)
     operator, names = street
     left = [2]
@@ -152,7 +153,7 @@ async def test_a_refused_write_is_tried_again(street, monkeypatch):
     def refuse(when, _method, path):
         if "endpointslices" in path and when == "before" and left[0]:
             left[0] -= 1
-            raise ClusterError(path, 503, "busy")
+            raise error
 
     operator.cluster.fault = refuse
     names.note(NAMESPACE)
@@ -226,22 +227,6 @@ async def test_the_service_is_made_again_and_an_older_ones_selector_goes(street,
         before = len(operator.cluster.log)
         await publish(names)
         assert operator.cluster.log[before:] == []
-
-
-async def test_what_nobody_foresaw_ends_no_operator(street, monkeypatch):
-    monkeypatch.setattr(directory, "PAUSE_S", 0)
-    operator, names = street
-    left = [1]
-
-    def wrong(when, _method, path):
-        if "endpointslices" in path and when == "before" and left[0]:
-            left[0] -= 1
-            raise ValueError("no JSON")
-
-    operator.cluster.fault = wrong
-    names.note(NAMESPACE)
-    async with running(names):
-        await until(lambda: found(operator) == {"house-1": "10.0.0.1"})
 
 
 async def test_only_another_epoch_is_a_reason_to_look(operator):
