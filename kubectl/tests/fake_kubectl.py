@@ -97,6 +97,12 @@ def patch(words: list[str]) -> None:
         fail(f'Error from server (NotFound): {words[0]} "{name}" not found')
     if (FOLDER / "patch is forbidden").exists():
         fail(f'Error from server (Forbidden): {words[0]} "{name}" is forbidden: cannot patch')
+    expected = json.loads(body).get("metadata", {}).get("resourceVersion")
+    stored = json.loads((FOLDER / f"{kind}.{name}.json").read_text())
+    present = (stored[0] if isinstance(stored, list) else stored)["metadata"]
+    if expected is not None and expected != present.get("resourceVersion"):
+        why = f'Operation cannot be fulfilled on {words[0]} "{name}": the object has been modified'
+        fail(f"Error from server (Conflict): {why}")
     (FOLDER / "patched.json").write_text(body)
 
 

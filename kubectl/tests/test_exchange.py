@@ -104,6 +104,39 @@ def test_people_see_both_readings_beside_each_other(shelf):
     assert shelf.patches() == []
 
 
+def later(document, **changes):
+    """Return a SmartMeter as it is after somebody has written it."""
+    version = str(int(document["metadata"]["resourceVersion"]) + 1)
+    return document | {"metadata": document["metadata"] | {"resourceVersion": version}} | changes
+
+
+@pytest.mark.parametrize("name", ["old", "new"])
+def test_a_status_that_the_operator_writes_meanwhile_does_not_end_it(shelf, name):
+    read = meter(name, POINT if name == "old" else SPARE)
+    again = later(read, status=read["status"] | {"epoch": 2})
+    shelf.world.put("smartmeters", name, [read, read, again, later(again)])
+    done = shelf.run("exchange", "old", "new")
+    assert (done.returncode, done.stderr) == (0, "")
+    versions = [p["metadata"]["resourceVersion"] for who, p in shelf.patches() if who == name]
+    assert versions == ["7", "8", "9"], "what is written rests on what was read"
+
+
+@pytest.mark.parametrize(("name", "field"), [("old", "OLD"), ("new", "NEW")])
+@pytest.mark.parametrize("what", ["spec", "exchange"])
+def test_what_somebody_else_changes_meanwhile_is_not_written_over(shelf, name, field, what):
+    read = meter(name, POINT if name == "old" else SPARE)
+    other = meter(name, POINT, **{"metertwin.io/replaced-by": "third"})
+    changed = {"spec": read["spec"] | {"profile": "farm"}} if what == "spec" else {}
+    other["spec"] = read["spec"]
+    other["metadata"]["resourceVersion"] = "8"
+    shelf.world.put("smartmeters", name, [read, read, later(read, **changed) if changed else other])
+    done = shelf.run("exchange", "old", "new")
+    assert done.returncode == 1
+    assert "was changed while it was exchanged" in done.stderr
+    assert field in done.stderr
+    assert [who for who, _ in shelf.patches()].count(name) == 1, "and that one was refused"
+
+
 def test_what_was_broken_off_in_the_middle_is_gone_on_with(shelf):
     notes = {"metertwin.io/replaced-by": "new",
              "metertwin.io/metering-point-before": json.dumps(POINT)}  # fmt: skip
@@ -119,6 +152,8 @@ def test_what_was_broken_off_in_the_middle_is_gone_on_with(shelf):
     ("prepare", "words", "field", "text"),
     [
         (lambda _: None, ("old", "old"), "NEW", "itself"),
+        (lambda _: None, ("old", "nobody"), "NEW", "nobody"),
+        (lambda _: None, ("nobody", "new"), "OLD", "nobody"),
         (lambda shelf: shelf.answer("new", "cached", 12), ("old", "new"), "NEW", "first reading"),
         (lambda _: None, ("old", "new", "--live"), "--live", "does not answer"),
         (lambda shelf: shelf.answer("old", "cached", 1, registers={}), ("old", "new"), "OLD", "no reading"),
@@ -129,7 +164,7 @@ def test_what_was_broken_off_in_the_middle_is_gone_on_with(shelf):
             ("old", "new"), "OLD", "third",
         ),
     ],
-    ids=["itself", "new is silent", "old must answer", "nothing stored", "exchanged already"],
+    ids=["itself", "no new one", "no old one", "new is silent", "old must answer", "nothing stored", "exchanged already"],
 )  # fmt: skip
 def test_nothing_is_changed_when_something_is_missing(shelf, prepare, words, field, text):
     prepare(shelf)

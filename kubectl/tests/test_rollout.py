@@ -273,6 +273,13 @@ def test_pause_and_resume_patch_the_rollout(street):
         (("upgrade", "house-1", "--to", "1", "--watch", "--dry-run"), "--watch"),
         (("upgrade", "--profile", "nobody", "--to", "1"), "--profile"),
         (("upgrade", "nobody", "--to", "1"), "NAME"),
+        (("upgrade", "house-1", "--to", "a b", "--dry-run"), "--to"),
+        (("upgrade", "house-1", "--to", "-1"), "--to"),
+        (("upgrade", "house-1", "--to", "1", "-o", "yaml"), "-o, --output"),
+        (("pause", "--profile", "household", "-o", "yaml"), "-o, --output"),
+        (("pause", "house-1"), "--profile"),
+        (("resume", "house-1"), "--profile"),
+        (("resume",), "--profile"),
     ],
 )
 def test_what_cannot_be_done_names_field_and_remedy(street, command, field):

@@ -12,6 +12,17 @@ from kubectl_meter.exchange import Exchange, Json
 from kubectl_meter.options import cluster_options, examples
 from kubectl_meter.twin import SMART_METERS, open_twin
 
+_TRIES = 10
+"""The operator writes a status a few times in a handover, so this many are never needed."""
+
+
+def _find(cluster: Cluster, name: str, argument: str) -> Json:
+    try:
+        return cluster.get(SMART_METERS, name)
+    except MeterError as error:
+        error.field = argument if error.field == "NAME" else error.field
+        raise
+
 
 def _ask(cluster: Cluster, name: str, timeout: int) -> Json:
     """Return the registers: asked from the meter, or what the twin has stored last."""
@@ -50,14 +61,28 @@ def _read_first(cluster: Cluster, name: str, timeout: int) -> Json:
 
 
 def _write(cluster: Cluster, plan: Exchange) -> None:
-    for meter, patch in (
-        (plan.old, rules.patch_of_old(plan)),
-        (plan.new, rules.patch_of_new(plan)),
-    ):
-        if meter is plan.old and plan.begun:
-            continue
-        name = meter["metadata"]["name"]
-        cluster.run("patch", SMART_METERS, name, "--type=merge", "-p", json.dumps(patch))
+    if not plan.begun:
+        _change(cluster, plan.old, rules.patch_of_old(plan), "OLD")
+    _change(cluster, plan.new, rules.patch_of_new(plan), "NEW")
+
+
+def _change(cluster: Cluster, meter: Json, patch: Json, argument: str) -> None:
+    """Patch a SmartMeter that is still as it was read; the operator may write its status.
+
+    Raises:
+        MeterError: somebody has changed it meanwhile, or the API refuses the patch.
+    """
+    name, found = meter["metadata"]["name"], meter
+    for _ in range(_TRIES):
+        if cluster.patch(SMART_METERS, name, rules.at_version(patch, found)):
+            return
+        found = _find(cluster, name, argument)
+        if not rules.is_as_read(meter, found):
+            break
+    raise MeterError(
+        f"{name} was changed while it was exchanged", field=argument,
+        remedy=f"look at it (kubectl get smartmeter {name} -o yaml) and repeat the command",
+    )  # fmt: skip
 
 
 @click.command(
@@ -89,7 +114,7 @@ def exchange(
     OLD, which stays with all its readings, paused, until you delete it. The record is printed
     and stored nowhere: keep it. The command can be repeated until it ends without an error.
     """
-    plan = rules.plan_exchange(cluster.get(SMART_METERS, old), cluster.get(SMART_METERS, new))
+    plan = rules.plan_exchange(_find(cluster, old, "OLD"), _find(cluster, new, "NEW"))
     final = _read_final(cluster, old, timeout, live=live)
     first = _read_first(cluster, new, timeout)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

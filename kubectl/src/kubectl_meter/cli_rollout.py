@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import click
-from meter_wire.names import GROUP
+from meter_wire.names import ANNOTATION_PAUSED, GROUP
 
 from kubectl_meter import rollout
 from kubectl_meter.cluster import Cluster
@@ -63,13 +63,27 @@ def _find_subject(cluster: Cluster, name: str | None, profile: str | None) -> Su
 
 def _dry_run(command: Callable[..., Any]) -> Callable[..., Any]:
     command = click.option(
-        "-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True,
-        help="How --dry-run prints.",
+        "-o", "--output", type=click.Choice(["yaml", "json"]),
+        help="How --dry-run prints; yaml if you say nothing.",
     )(command)  # fmt: skip
     return click.option(
         "--dry-run", is_flag=True,
         help="Change nothing; print the part of the manifest that would change, for a repository.",
     )(command)  # fmt: skip
+
+
+def _output(output: str | None, *, dry_run: bool) -> str | None:
+    """Return how a dry run prints; None if there is none.
+
+    Raises:
+        MeterError: a form without a dry run, as if nothing were to be changed.
+    """
+    if output is not None and not dry_run:
+        raise MeterError(
+            "nothing is printed where something is changed", field="-o, --output",
+            remedy="add --dry-run to print and change nothing, or leave out -o",
+        )  # fmt: skip
+    return (output or "yaml") if dry_run else None
 
 
 def _watching(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -141,14 +155,14 @@ def rollback(cluster: Cluster, *, name: str | None, profile: str | None, **optio
 
 def _set_version(
     subject: Subject, body: Json, version: str, *, watch: bool, dry_run: bool,
-    output: str, timeout: int | None, interval: float,
+    output: str | None, timeout: int | None, interval: float,
 ) -> None:  # fmt: skip
     if watch and dry_run:
         raise MeterError(
             "there is nothing to watch", field="--watch", remedy="leave out it or --dry-run"
         )
     patch = rollout.version_patch(version)
-    if not subject.change(body, patch, output if dry_run else None):
+    if not subject.change(body, patch, _output(output, dry_run=dry_run)):
         return
     before = rollout.find_version(body) or _unnamed(subject)
     click.echo(f"{subject.kind} {subject.name}: {before} -> {version or _unnamed(subject)}")
@@ -170,24 +184,46 @@ def _unnamed(subject: Subject) -> str:
     return rollout.OWN if subject.is_profile else "what the profile says"
 
 
+def _find_profile(cluster: Cluster, name: str | None, profile: str | None, verb: str) -> Subject:
+    """Return the TwinProfile.
+
+    Raises:
+        MeterError: none is named, or a meter is, whose rollout nobody pauses by itself.
+    """
+    if name is None and profile is not None:
+        return _find_subject(cluster, None, profile)
+    note = f"{ANNOTATION_PAUSED}=true" if verb == "pause" else f"{ANNOTATION_PAUSED}-"
+    raise MeterError(
+        f"{verb} is for a TwinProfile", field="--profile",
+        remedy=f"name it with --profile; for one meter: kubectl annotate meter {name or 'NAME'}"
+        f" {note}",
+    )  # fmt: skip
+
+
 @click.command(epilog=examples("pause --profile household"))
-@_profile("The TwinProfile.", required=True)
+@click.argument("name", required=False, metavar="")
+@_profile("The TwinProfile.")
 @_dry_run
 @cluster_options
-def pause(cluster: Cluster, *, profile: str, dry_run: bool, output: str) -> None:
+def pause(
+    cluster: Cluster, *, name: str | None, profile: str | None, dry_run: bool, output: str | None
+) -> None:
     """Let no further meter of a profile begin; what is under way goes on."""
-    subject = _find_subject(cluster, None, profile)
-    if subject.change(subject.read(), rollout.pause_patch(), output if dry_run else None):
+    subject = _find_profile(cluster, name, profile, "pause")
+    if subject.change(subject.read(), rollout.pause_patch(), _output(output, dry_run=dry_run)):
         click.echo(f"TwinProfile {profile} is paused: kubectl meter resume --profile {profile}")
 
 
 @click.command(epilog=examples("resume --profile household"))
-@_profile("The TwinProfile.", required=True)
+@click.argument("name", required=False, metavar="")
+@_profile("The TwinProfile.")
 @_dry_run
 @cluster_options
-def resume(cluster: Cluster, *, profile: str, dry_run: bool, output: str) -> None:
+def resume(
+    cluster: Cluster, *, name: str | None, profile: str | None, dry_run: bool, output: str | None
+) -> None:
     """Go on with a profile that is paused; failures up to now are forgiven."""
-    subject = _find_subject(cluster, None, profile)
+    subject = _find_profile(cluster, name, profile, "resume")
     patch = rollout.resume_patch(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
-    if subject.change(subject.read(), patch, output if dry_run else None):
+    if subject.change(subject.read(), patch, _output(output, dry_run=dry_run)):
         click.echo(f"TwinProfile {profile} goes on")

@@ -90,6 +90,20 @@ class Cluster(NamedTuple):
             raise
         return True
 
+    def patch(self, kind: str, name: str, change: dict[str, Any]) -> bool:
+        """Apply a merge patch; False when the object is not any more of the version it names.
+
+        Raises:
+            MeterError: not found, not allowed, refused, no cluster.
+        """
+        try:
+            self.run("patch", kind, name, "--type=merge", "-p", json.dumps(change))
+        except MeterError as error:
+            if error.message.startswith("(Conflict)"):
+                return False
+            raise
+        return True
+
     @contextlib.contextmanager
     def port_forward(self, pod: str, port: int) -> Iterator[int]:
         """Forward a free local port to a pod's port; yield the local one.

@@ -72,21 +72,25 @@ def patch_of_old(exchange: Exchange) -> Json:
         POINT_BEFORE: json.dumps(before, sort_keys=True),
         ANNOTATION_PAUSED: "true",
     }
-    version = exchange.old["metadata"].get("resourceVersion")
-    return {
-        "metadata": {"annotations": notes, "resourceVersion": version},
-        "spec": {"meteringPoint": point},
-    }
+    return {"metadata": {"annotations": notes}, "spec": {"meteringPoint": point}}
 
 
 def patch_of_new(exchange: Exchange) -> Json:
     """Return the merge patch that gives the metering point to the new SmartMeter."""
     present = exchange.new["spec"].get("meteringPoint") or {}
-    version = exchange.new["metadata"].get("resourceVersion")
-    return {
-        "metadata": {"resourceVersion": version},
-        "spec": {"meteringPoint": dict.fromkeys(present) | exchange.point},
-    }
+    return {"spec": {"meteringPoint": dict.fromkeys(present) | exchange.point}}
+
+
+def at_version(patch: Json, meter: Json) -> Json:
+    """Return a patch that the API refuses if the SmartMeter is not any more as it was read."""
+    version = meter["metadata"].get("resourceVersion")
+    return patch | {"metadata": patch.get("metadata", {}) | {"resourceVersion": version}}
+
+
+def is_as_read(before: Json, now: Json) -> bool:
+    """Return whether all that an exchange rests on is as it was; a status may be another."""
+    successors = [(m["metadata"].get("annotations") or {}).get(REPLACED_BY) for m in (before, now)]
+    return bool(before["spec"] == now["spec"] and successors[0] == successors[1])
 
 
 def build_protocol(exchange: Exchange, final: Json, first: Json, now: str) -> Json:

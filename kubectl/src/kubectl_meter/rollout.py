@@ -4,6 +4,7 @@ Neighbours: `cli_rollout` (the commands), `watching` (which looks again and agai
 """
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -15,12 +16,22 @@ from kubectl_meter.twin import find_condition
 
 Json = dict[str, Any]
 OWN = "the operator's own version"
+_TAG = re.compile("[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+"""As the resources' own rules have it."""
 # Reasons of a meter's condition Ready while its twin is on its way.
 _ON_THE_WAY = {"", "Starting", "Serving", "NotReady", "Replacing"}
 
 
 def version_patch(version: str) -> Json:
-    """Return the change of a SmartMeter's or TwinProfile's spec that asks for a version."""
+    """Return the change of a SmartMeter's or TwinProfile's spec that asks for a version.
+
+    Raises:
+        MeterError: it is no image tag, so the API would refuse it; a dry run has no other check.
+    """
+    if version and not _TAG.fullmatch(version):
+        raise MeterError(
+            f"{version!r} is no image tag", field="--to", remedy="a tag is such as 0.2.0"
+        )
     return {"spec": {"twin": {"version": version}}}
 
 
