@@ -66,10 +66,8 @@ class Exchange:
         twin = self._twin
         while imports:
             (one,) = imports
-            import_entries(
-                self._store, one.incarnation, one.entries, one.holes, twin.now_ms // 1000
-            )
-            twin.held.update((one.incarnation, seq) for seq, _ in one.entries)
+            import_entries(self._store, one, twin.now_ms // 1000)
+            twin.keep((one.incarnation, seq) for seq, _ in one.entries)
             twin.perform(twin.link.imported())
             imports = self.succession.taker.imported(twin.now_ms)
 

@@ -150,6 +150,15 @@ class Faults:
         self.scheduler.after(self._some(2, 60), back)
         return True
 
+    def readings_expired(self) -> bool:
+        """A twin deletes a prefix of what it has acknowledged: its time is over."""
+        twin = self._any_twin()
+        if twin is None:
+            return False
+        removed = twin.expire(self.scheduler.random.random() / 2)
+        self.world.ledger.deleted(sorted(removed))
+        return bool(removed)
+
     def peers_cut_off(self) -> None:
         """Twins do not reach each other."""
         self.world.nodes.peers_cut_until_ms = self.scheduler.now_ms + self._some(5, 60)

@@ -1,6 +1,6 @@
 """What has become of each entry that the meter has measured; and which losses are excused.
 
-An entry has to be in the serving twin's store at the end, whatever happens, but for three cases,
+An entry has to be in the serving twin's store at the end, whatever happens, but for four cases,
 each noted at the moment when it happens:
 
 - *store*: a fault destroyed a store (pod deleted, node lost) while no other store held the entry;
@@ -9,6 +9,9 @@ each noted at the moment when it happens:
 - *flash*: a fault destroyed the meter's flash while the ring held the entry and no store did.
 - *overflow*: the ring was full of entries that nobody had acknowledged, and no store held this one.
   The meter declares it.
+- *retention*: a twin has deleted it because its time was over, and no other store held it, or the
+  last that did was removed while that twin served. The twin that serves at the end may have
+  deleted it itself.
 
 An entry that any store held at that moment is not excused, whoever removes that store later. And an
 acknowledged entry that leaves the ring while no store holds it, without the first case, ends the
@@ -45,6 +48,12 @@ class Ledger:
         kept = lost & set(ring)
         self._at_risk |= kept
         self.excused.update(dict.fromkeys(lost - kept - self.excused.keys(), "store"))
+
+    def deleted(self, entries: Iterable[Entry]) -> None:
+        """Note that entries' time was over; what another store holds has to stay there."""
+        for entry in entries:
+            if not self._is_held(entry):
+                self.excused.setdefault(entry, "retention")
 
     def flash_lost(self, ring: Iterable[Entry]) -> None:
         """Note that a fault took the meter's ring."""

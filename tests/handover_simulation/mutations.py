@@ -12,9 +12,11 @@ from typing import Any
 from meter_operator import cluster, decisions, handover, hellos, lease, plan, reconciler
 from meter_operator import owner as operator_owner
 from meter_operator.handover import COMMIT, FREEZE, WAIT, Decision
-from meter_twin import owner_gate, taking
+from meter_twin import owner_gate, store, store_retention, taking
+from meter_wire import twin_intake
 from meter_wire.portable import meter_epochs, meter_link, owner
 
+from . import exchange as played_exchange
 from . import twin as played_twin
 
 Replace = Callable[[Any, str, Any], None]
@@ -57,6 +59,49 @@ def marks_are_taken_for_possession(replace: Replace) -> None:
         return self._shelf.find_block(*block[:2]) is not None
 
     replace(taking.Taker, "_has", has)
+
+
+def the_highest_seen_is_acknowledged(replace: Replace) -> None:
+    """The stored mark is the highest number that came, whatever is missing before it."""
+    right = twin_intake.Intake._check_order
+
+    def check(self: Any, hole: Any, entries: Any) -> None:
+        first = hole.first if hole else entries[0][0] if entries else 0
+        if first > self.accepted + 1:
+            self.accepted, self._chain = first - 1, b""
+        right(self, hole, entries)
+
+    def advance(self: Any, number: int) -> int:
+        self.connection.execute(
+            "UPDATE incarnation SET stored = max(stored,"
+            " ifnull((SELECT max(seq) FROM entry WHERE incarnation = number), 0),"
+            " ifnull((SELECT max(last) FROM hole WHERE incarnation = number), 0)) WHERE number = ?",
+            (number,),
+        )
+        return int(self._marks_of(number)[0])
+
+    replace(twin_intake.Intake, "_check_order", check)
+    replace(store.Store, "_advance", advance)
+
+
+def what_a_donor_has_pruned_is_deleted(replace: Replace) -> None:
+    """A taker takes over what a donor has deleted as if it were its own time that is over."""
+    right = played_exchange.import_entries
+
+    def bring(held: Any, one: Any, now_s: int) -> None:
+        right(held, one, now_s)
+        if one.stretch and one.stretch.pruned:
+            with held.transaction() as connection:
+                number = held.find_number(one.incarnation)
+                store_retention.delete_until(connection, number, one.stretch.pruned)
+
+    def keep(self: Any, entries: Any) -> None:
+        self.held |= set(entries) - self.find_expired(entries)
+        pruned = dict(self.store.connection.execute("SELECT id, pruned FROM incarnation"))
+        self.held = {entry for entry in self.held if entry[1] > pruned.get(entry[0], 0)}
+
+    replace(played_exchange, "import_entries", bring)
+    replace(played_twin.Twin, "keep", keep)
 
 
 def authority_without_a_lease(replace: Replace) -> None:
@@ -231,6 +276,8 @@ FOUND = (
     freeze_without_snapshot_and_commit_on_hello,
     old_twin_is_removed_at_commit,
     marks_are_taken_for_possession,
+    the_highest_seen_is_acknowledged,
+    what_a_donor_has_pruned_is_deleted,
     authority_without_a_lease,
     no_wait_after_a_takeover,
     the_floor_moves_at_candidate,

@@ -40,6 +40,7 @@ class Nodes:
         self.slow_until_ms = 0
         self.peers_cut_until_ms = 0
         self.ring: Callable[[], Iterable[Entry]] = lambda: ()
+        self.find_active: Callable[[], Twin | None] = lambda: None
         self._addresses: dict[str, Twin] = {}
         self._faulted: dict[Twin, int] = {}
         self._removed: set[Twin] = set()
@@ -64,6 +65,9 @@ class Nodes:
         twin = self.twins.get(pod["metadata"]["uid"]) if pod is not None else None
         if twin is not None:
             (self._removed.add if asked else self._removed.discard)(twin)
+            active = self.find_active()
+            if asked and active is not None:  # it takes nothing again whose time is over
+                self._ledger.deleted(sorted(active.find_expired(twin.held)))
 
     def find_pod(self, uid: str) -> Json | None:
         """Return the pod of a uid as the API server has it."""

@@ -4,20 +4,22 @@ The store is a file and survives the process; everything else is lost at a kill.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from meter_twin.gate_memory import load_gate_memory, save_gate_memory
 from meter_twin.owner_gate import OwnerGate
 from meter_twin.store import Batch, Store
+from meter_twin.store_retention import delete_until
 from meter_wire.commands import Forward
-from meter_wire.effects import Effect, MeterHello, Quarantine, Send, StoreEntries
+from meter_wire.effects import ChainBroken, Effect, MeterHello, Quarantine, Send, StoreEntries
 from meter_wire.twin_link import EpochKeys, TwinLink
 from meter_wire.word import NO_WORD, Word, sign_word
 
 from .broker import Broker, Session
 from .clocks import BEGIN_S
 from .exchange import Call, Exchange
+from .ledger import Entry
 from .scheduler import Actor, Scheduler
 
 TICK_MS = 1_000
@@ -40,8 +42,10 @@ class Twin(Actor):
         self.epoch_id = bytes.fromhex(secret["epochId"])
         self.path = folder / f"{self.device}-e{self.epoch}-{scheduler.random.getrandbits(32)}.db"
         self.effects: list[int] = []
-        self.held: set[tuple[bytes, int]] = set()
+        self.held: set[Entry] = set()
         """The numbers of all entries whose commit has returned, by any of its processes."""
+        self.expired: dict[bytes, int] = {}
+        """By incarnation, until where it has deleted entries because their time was over."""
         self.reaches_broker = True
         self.said: Word = NO_WORD
         self._rate = scheduler.random.choice((0.99, 1.0, 1.01))
@@ -105,6 +109,29 @@ class Twin(Actor):
         return self.alive and self.gate.has_authority(
             self.now_ms, connected=self.session is not None
         )
+
+    def expire(self, share: float) -> set[Entry]:
+        """Delete so much of what is acknowledged, as retention does; return what is gone."""
+        assert self.store is not None
+        before = set(self.held)
+        for incarnation, marks in self.store.marks().items():
+            last = int(marks.stored * share)
+            number = self.store.find_number(incarnation)
+            if number is not None and self.store.find_entry(incarnation, last) is not None:
+                with self.store.transaction() as connection:
+                    delete_until(connection, number, last)
+                self.expired[incarnation] = last
+        self.held -= self.find_expired(self.held)
+        return before - self.held
+
+    def find_expired(self, entries: Iterable[Entry]) -> set[Entry]:
+        """Return those that this twin has deleted itself, and takes from nobody again."""
+        return {entry for entry in entries if entry[1] <= self.expired.get(entry[0], 0)}
+
+    def keep(self, entries: Iterable[Entry]) -> None:
+        """Note that entries are committed, but for those whose time is over."""
+        found = set(entries)
+        self.held |= found - self.find_expired(found)
 
     def cut(self) -> None:
         """No way to the broker until further notice."""
@@ -202,8 +229,8 @@ class Twin(Actor):
                     self._store(effect)
                 case MeterHello():
                     self.store.save_hello(effect.incarnation, effect.number, self.now_ms // 1000)
-                case Quarantine():
-                    raise AssertionError(f"conflict at {effect.seq}")
+                case Quarantine() | ChainBroken():
+                    raise AssertionError(f"{type(effect).__name__} at {effect.seq}")
                 case _:
                     pass
 
@@ -212,7 +239,7 @@ class Twin(Actor):
         incarnation = effect.incarnation
         batch = Batch(incarnation, effect.entries, effect.holes, effect.stored, effect.chain)
         self.store.ingest([batch], self.now_ms // 1000)
-        self.held.update((incarnation, seq) for seq, _ in effect.entries)
+        self.keep((incarnation, seq) for seq, _ in effect.entries)
         self.perform(self.link.stored(effect.batch))
 
     def say(self) -> None:

@@ -105,6 +105,7 @@ class World:
         )  # fmt: skip
         self.meter.remembered = self._meter_heard
         self.nodes.ring = self.ring
+        self.nodes.find_active = self._find_active
         around = Surroundings(scheduler, self.cluster, self.broker, fleet, SETTINGS, PATIENCE)
         names = [f"operator-{number}" for number in range(operators)]
         self.operators = [
@@ -201,6 +202,11 @@ class World:
         """Return what the meter's ring holds."""
         return [(self.meter.ring.incarnation, seq) for seq in self.meter.ring.held]
 
+    def _find_active(self) -> Twin | None:
+        """Return the twin of the active epoch, whether its process is there or not."""
+        epoch = self.status.get("epoch")
+        return next((t for t in self.nodes.twins.values() if t.epoch == epoch), None)
+
     @property
     def active(self) -> Twin | None:
         epoch = self.status.get("epoch")
@@ -242,7 +248,9 @@ class World:
         entries = list(self.meter.log)
         if self.meter.measures:
             del entries[-IN_FLIGHT:]
-        return [e for e in entries if e not in twin.held and e not in self.ledger.excused]
+        over = twin.find_expired(entries)
+        known = twin.held | over
+        return [e for e in entries if e not in known and e not in self.ledger.excused]
 
     def verify_store(self) -> None:
         """Compare the file of the serving twin with the meter's own log.

@@ -16,13 +16,14 @@ from meter_twin.inheritance import Inheritance
 from meter_twin.store import Store
 from meter_twin.store_conflicts import parse_conflicts
 from meter_twin.store_records import save_record_page
+from meter_twin.store_retention import delete_until
 from meter_wire.control import ControlRecord, Peer, encode_control
 from meter_wire.names import build_twin_uri
 from meter_wire.portable.keys import derive_key
 from meter_wire.word import open_word
 
 pytestmark = pytest.mark.timeout(300)
-READINGS = 1300
+READINGS, PRUNED = 1300, 700
 SECOND_ID = bytes(range(16, 32))
 _TIMEOUT_S = 150
 
@@ -127,6 +128,17 @@ async def test_a_successor_gets_every_entry_and_says_so(pair, tools):
     await tools.eventually(lambda: "application state taken over" in second.log, "its word")
 
 
+async def take_over_from(pair, tools):
+    """Start the first twin again on its changed store, and let the second have all of it."""
+    first = pair.world.start_twin()
+    await asyncio.to_thread(first.wait_serving)
+    pair.start()
+    async with pair.operator():
+        await pair.tell(1, "retired", 2, takers=(pair.peer(2),))
+        await pair.tell(2, "active", 2, donors=(pair.peer(1),))
+        await tools.eventually(lambda: pair.has_taken(final=True), "all is taken", _TIMEOUT_S)
+
+
 async def test_the_quarantine_goes_with_the_entries(pair, tools):
     await pair.meter.power_off()
     pair.first.terminate()
@@ -136,16 +148,23 @@ async def test_the_quarantine_goes_with_the_entries(pair, tools):
         connection.executemany(add, foreign)
         connection.execute("INSERT INTO property VALUES ('conflicts', 2)")
         connection.commit()
-    first = pair.world.start_twin()
-    await asyncio.to_thread(first.wait_serving)
-    pair.start()
-    async with pair.operator():
-        await pair.tell(1, "retired", 2, takers=(pair.peer(2),))
-        await pair.tell(2, "active", 2, donors=(pair.peer(1),))
-        await tools.eventually(lambda: pair.has_taken(final=True), "all is taken", _TIMEOUT_S)
+    await take_over_from(pair, tools)
     assert pair.rows("second", "SELECT seq, raw FROM conflict ORDER BY 1") == foreign
     counted = "SELECT value FROM property WHERE name = 'conflicts'"
     assert pair.rows("second", counted) == [(2,)]
+
+
+async def test_after_a_donor_that_has_pruned_the_meter_is_not_asked_again(pair, tools):
+    await pair.meter.power_off()
+    pair.first.terminate()
+    store = Store(str(pair.world.folder / "store" / "twin.db"))
+    with store.transaction() as connection:
+        delete_until(connection, store.find_number(pair.meter.ring.incarnation), PRUNED)
+    store.close()
+    await take_over_from(pair, tools)
+    marks = "SELECT id, stored, chain FROM incarnation"
+    assert pair.rows("second", marks) == pair.rows("store", marks)
+    assert len(pair.rows("second")) == READINGS - PRUNED
 
 
 @pytest.mark.parametrize("rows", [

@@ -48,7 +48,7 @@ class MemoryShelf:
     def apply(self, imports):
         for seq, raw in imports.entries:
             self.add(imports.incarnation, seq, raw)
-        for hole in imports.holes:
+        for hole in imports.stretch.holes if imports.stretch else ():
             rows = self.holes.setdefault(imports.incarnation, [])
             rows.extend([hole] if hole not in rows else [])
 
@@ -158,6 +158,25 @@ def test_declared_holes_come_after_the_entries_of_all_incarnations():
     serve(taker, donor, mine, 0)
     assert mine.holes == donor.holes
     assert mine.coverage() == donor.coverage()
+
+
+def test_what_a_donor_has_deleted_and_missed_is_told_after_the_entries_and_once():
+    taker = Taker(MemoryShelf())
+    taker.assign([DONOR])
+    donor = filled(range(301, 310))
+    whole = donor.coverage()
+    stretch = Stretch(ONE, 309, 300, (), (Hole(1, 9, 3),), b"c" * 16)
+    said = Told(whole._replace(stretches=(stretch,)), "", False)
+    came = []
+    for now_ms in (0, TAIL_MS):
+        imports = taker.receive_coverage(taker.next_request(now_ms), said, now_ms)
+        for request in iter(lambda now_ms=now_ms: taker.next_request(now_ms), None):
+            imports = taker.receive_entries(request, donor.of_block(request.block), now_ms)
+        while imports:
+            came += imports
+            imports = taker.imported(now_ms)
+    assert [(len(one.entries), one.stretch) for one in came] == [(9, None), (0, stretch)]
+    assert taker.is_settled
 
 
 def test_a_donor_that_fails_is_asked_again_with_growing_pauses():

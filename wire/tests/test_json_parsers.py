@@ -51,6 +51,8 @@ NAMES = st.sampled_from(
         "stored",
         "pruned",
         "holes",
+        "missed",
+        "chain",
     ]
 )
 VALUES = st.recursive(
@@ -61,7 +63,8 @@ VALUES = st.recursive(
 CONTROL = {"epoch": 1, "epochId": "00" * 16, "state": "active", "term": 1, "counter": 1}
 CONTROL |= {"attempt": "", "takers": [[1, "00" * 16, "a:1"]], "donors": [], "wait": 0}
 WORD = word.encode_word(word.Word(covers={1: word.Cover("a")}))
-HOLED = coverage.Stretch(bytes(8), 5, 1, (coverage.Hole(2, 3, 1),))
+HOLE, MISSED = coverage.Hole(2, 3, 1), coverage.Hole(4, 4, 3)
+HOLED = coverage.Stretch(bytes(8), 5, 1, (HOLE,), (MISSED,), bytes(16))
 BLOCK = coverage.Block(bytes(8), 1, 3, bytes(16))
 COVERAGE = coverage.encode_coverage(coverage.Coverage((HOLED,), (BLOCK,)))
 

@@ -31,6 +31,7 @@ from meter_wire.portable.frame import NO_NONCE, seal
 from meter_wire.portable.keys import derive_key
 from meter_wire.portable.meter_link import MeterInfo, MeterLink
 from meter_wire.portable.tlv import number
+from meter_wire.ports import Marks
 from meter_wire.tables import ANSWERS
 from meter_wire.twin_commands import LOCAL_CODES
 
@@ -180,6 +181,18 @@ def test_a_ring_that_went_back_is_reported_and_stalls_nothing(meter):
     assert last(twin, ChainBroken).seq == 7
     assert [(q.seq, q.entry) for q in twin.journal.quarantine] == [(6, reading(79))]
     assert meter.ring.stored == 8
+
+
+def test_a_hello_that_is_older_than_what_another_twin_has_brought_is_no_broken_chain(meter):
+    append(meter, 6)
+    meter.settle()
+    twin = meter.twin(1)
+    marks = twin.journal.by_incarnation[meter.ring.incarnation]
+    twin.journal.by_incarnation[meter.ring.incarnation] = Marks(9, 0, marks.chain, marks.hello)
+    twin.link.imported()
+    meter.reboot()
+    meter.run(20)
+    assert not any(isinstance(effect, ChainBroken) for effect in twin.effects)
 
 
 def test_a_conflict_is_kept_and_acknowledged(meter):

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,10 +21,17 @@ from meter_twin.application import (  # noqa: E402
     ReadingStored,
     Record,
 )
+from meter_twin.application_host import ApplicationHost  # noqa: E402
 from meter_twin.applications.metering_data import MeteringData as Stock  # noqa: E402
+from meter_twin.giving import Giver  # noqa: E402
+from meter_twin.http_server import Request  # noqa: E402
+from meter_twin.inheritance import Inheritance  # noqa: E402
 from meter_twin.option_schema import apply_schema  # noqa: E402
+from meter_twin.store import Batch, Store  # noqa: E402
+from meter_twin.store_coverage import arrange  # noqa: E402
 from meter_twin_next.metering_data import MeteringData as Next  # noqa: E402
 from meter_wire.entries import parse_entry  # noqa: E402
+from meter_wire.names import build_twin_uri  # noqa: E402
 from meter_wire.obis import parse_code  # noqa: E402
 from meter_wire.portable.entry import encode_reading, encode_register  # noqa: E402
 
@@ -133,6 +141,54 @@ def test_a_demand_is_kept_between_twins_of_this_version():
     second = replace(first, Next)
     assert ask(second, JULY_S) == ask(first, JULY_S)
     assert demands(feed(second, readings([90, 10, 20])[3:])) == []
+
+
+class Side:
+    """A twin with this application on a store of its own, and what it answers to the twin of epoch 2."""
+
+    def __init__(self, path, kind):
+        self.store = Store(str(path))
+        self.application = build(kind)
+        self.host = ApplicationHost(self.store, {"metering-data": (kind, self.application)})
+        takers = SimpleNamespace(takers=(2,))
+        self.giver = Giver("house-1", self.store, None, takers, self.host, lambda: None)
+        self.asked = []
+
+    def read(self, energies):
+        total, entries = 1000, []
+        for number, energy in enumerate([0, *energies]):
+            total += energy
+            registers = [encode_register(parse_code(IMPORT), total)]
+            raw = encode_reading(0, JULY_S + QUARTER_S * number, 0, 1, registers)
+            entries.append((number + 1, raw))
+        self.store.ingest([Batch(b"A" * 8, entries, (), len(entries), bytes(16))], 0)
+        while self.host.step(0):
+            pass
+
+    async def get_json(self, _donor, path):
+        self.asked.append(path)
+        target, _, query = path.partition("?")
+        pairs = dict(pair.split("=") for pair in query.split("&") if pair)
+        request = Request("GET", target, pairs, b"", (build_twin_uri("house-1", 2),))
+        return json.loads(self.giver.answer(request).body)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "version"), [(Stock, Next, 1), (Next, Stock, 1), (Next, Next, 2)]
+)
+async def test_a_successor_asks_for_the_highest_version_that_both_know(
+    tmp_path, before, after, version
+):
+    donor, taker = Side(tmp_path / "donor.db", before), Side(tmp_path / "taker.db", after)
+    donor.read([90, 10])
+    arrange(taker.store, [b"A" * 8], 0)
+    inheritance = Inheritance(taker.host, taker.store, donor)
+    await inheritance.check(None)
+    await inheritance.take(1)
+    states = [path for path in donor.asked if path.startswith("/v1/handover/state")]
+    assert states == [f"/v1/handover/state?application=metering-data&version={version}"]
+    exported = donor.application.export_state(version)
+    assert taker.application.export_state(version) == exported
 
 
 def test_the_state_of_version_1_is_that_of_the_stock_twin():

@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 
 from meter_wire.effects import Hole
 from meter_wire.ports import Marks
+from meter_wire.tables import HOLES, number_of
 
 from .store_conflicts import KEPT, UNKEPT, keep_conflict
 from .store_schema import StoreError, map_error, open_database
 
 _TIME = slice(3, 7)
+_RELEASED = number_of(HOLES, "released")
 
 
 class Batch(NamedTuple):
@@ -111,15 +113,17 @@ class Store:
                 self._keep_conflict(number, seq, raw)
         for hole in batch.holes:
             self._add_hole(number, hole, pruned)
+        before = self._marks_of(number)[0]
         stored = self._advance(number)
         if stored < batch.stored:
             raise StoreError(
                 f"entries until {batch.stored} were promised, the store has them until {stored}",
                 "report this: link and store disagree; nothing was acknowledged",
             )
-        if stored == batch.stored:
+        if stored == batch.stored or stored > before:  # beyond it lies what another twin brought
+            head = batch.chain if stored == batch.stored else b""
             self.connection.execute(
-                "UPDATE incarnation SET chain = ? WHERE number = ?", (batch.chain, number)
+                "UPDATE incarnation SET chain = ? WHERE number = ?", (head, number)
             )
         return Ingested(new, duplicates, conflicts, stored)
 
@@ -206,7 +210,12 @@ class Store:
         )
 
     def _add_hole(self, number: int, hole: Hole, pruned: int) -> None:
-        """Keep the parts of a hole that are neither stored nor known as a hole."""
+        """Keep the parts of a hole that are neither stored nor known as a hole.
+
+        What the meter declares is known better than what only a store has missed.
+        """
+        if hole.reason != _RELEASED:
+            self._forget_released(number, hole)
         known = self.connection.execute(
             "SELECT seq, seq FROM entry WHERE incarnation = :n AND seq BETWEEN :a AND :b"
             " UNION ALL SELECT first, last FROM hole"
@@ -221,6 +230,20 @@ class Store:
                     (number, position, first - 1, hole.reason),
                 )
             position = max(position, last + 1)
+
+    def _forget_released(self, number: int, hole: Hole) -> None:
+        """Let another hole have its place among released ones; their sides stay."""
+        rows = self.connection.execute(
+            "DELETE FROM hole WHERE incarnation = ? AND reason = ? AND first <= ? AND last >= ?"
+            " RETURNING first, last",
+            (number, _RELEASED, hole.last, hole.first),
+        ).fetchall()
+        for first, last in rows:
+            for low, high in ((first, hole.first - 1), (hole.last + 1, last)):
+                if low <= high:
+                    self.connection.execute(
+                        "INSERT INTO hole VALUES (?, ?, ?, ?)", (number, low, high, _RELEASED)
+                    )
 
     def _advance(self, number: int) -> int:
         """Move the stored mark over entries and holes that follow it without a gap."""

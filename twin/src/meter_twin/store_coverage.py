@@ -10,12 +10,14 @@ from collections.abc import Iterable, Sequence
 from meter_wire.coverage import BLOCK, Block, Coverage, Stretch, digest_entries
 from meter_wire.effects import Hole
 from meter_wire.portable.entry import chain, chain_hole
+from meter_wire.ports import Marks
 from meter_wire.tables import HOLES, number_of
 
 from .store import NUMBER_STEP, Batch, Store
+from .taking import Import
 
-_RELEASED = number_of(HOLES, "released")
 _RESERVED = number_of(HOLES, "reserved")
+_RELEASED = number_of(HOLES, "released")
 _NO_MARK = -1
 _Shape = tuple[int, int, int, int]
 
@@ -53,20 +55,24 @@ class StoreShelf:
         stretches: list[Stretch] = []
         blocks: list[Block] = []
         rows = self._store.connection.execute(
-            "SELECT number, id, stored, pruned FROM incarnation ORDER BY number"
+            "SELECT number, id, stored, pruned, chain FROM incarnation ORDER BY number"
         ).fetchall()
-        for number, incarnation, stored, pruned in rows:
-            stretches.append(Stretch(incarnation, stored, pruned, self._holes(number)))
+        for number, incarnation, stored, pruned, head in rows:
+            holes, missed = self._holes(number)
+            stretches.append(Stretch(incarnation, stored, pruned, holes, missed, head))
             blocks.extend(self._blocks(number, incarnation))
         return Coverage(tuple(stretches), tuple(blocks))
 
-    def _holes(self, number: int) -> tuple[Hole, ...]:
+    def _holes(self, number: int) -> tuple[tuple[Hole, ...], tuple[Hole, ...]]:
+        """Return the holes that the meter declared, and those that only we have."""
         found = self._store.connection.execute(
-            "SELECT first, last, reason FROM hole WHERE incarnation = ? AND reason != ?"
-            " ORDER BY first",
-            (number, _RELEASED),
+            "SELECT first, last, reason FROM hole WHERE incarnation = ? ORDER BY first", (number,)
         ).fetchall()
-        return tuple(Hole(*row) for row in found)
+        holes = [Hole(*row) for row in found]
+        return (
+            tuple(hole for hole in holes if hole.reason != _RELEASED),
+            tuple(hole for hole in holes if hole.reason == _RELEASED),
+        )
 
     def _blocks(self, number: int, incarnation: bytes) -> Iterable[Block]:
         shapes = self._store.connection.execute(
@@ -122,27 +128,36 @@ def _find_place(numbers: Sequence[int], following: int) -> int:
     return (before + following) // 2 if following - before > 1 else end
 
 
-def import_entries(
-    store: Store,
-    incarnation: bytes,
-    entries: Iterable[tuple[int, bytes]],
-    holes: Iterable[Hole],
-    now_s: int,
-) -> None:
+def import_entries(store: Store, one: Import, now_s: int) -> None:
     """Store what a donor holds, in one transaction; the mark and its chain follow.
+
+    What the donor has pruned was acknowledged: it is a hole of this store like any that only this
+    one has, is not asked of the meter again, and another donor may fill it. The chain is walked
+    from what is stored; where that is not possible, after such a hole, from the donor's mark.
 
     Raises:
         StoreFullError, StoreError: nothing of it was stored.
     """
-    before = store.marks().get(incarnation)
-    start = before.stored if before is not None else 0
-    head = before.chain if before is not None else bytes(16)
+    stretch = one.stretch
+    holes = _holes_of(stretch) if stretch else ()
     with store.transaction() as connection:
-        result = store.ingest_within(Batch(incarnation, entries, holes, _NO_MARK, b""), now_s)
-        if result.stored > start:
-            number = store.find_number(incarnation)
-            head = _walk(store, incarnation, start, result.stored, head)
-            connection.execute("UPDATE incarnation SET chain = ? WHERE number = ?", (head, number))
+        before = store.marks().get(one.incarnation, Marks())
+        stored = store.ingest_within(
+            Batch(one.incarnation, one.entries, holes, _NO_MARK, b""), now_s
+        ).stored
+        number = store.find_number(one.incarnation)
+        assert number is not None
+        start, head = before.stored, before.chain
+        if stored > start:
+            head = _walk(store, one.incarnation, start, stored, head)
+        if stretch and not head and stretch.stored <= stored:
+            head = _walk(store, one.incarnation, stretch.stored, stored, stretch.chain)
+        connection.execute("UPDATE incarnation SET chain = ? WHERE number = ?", (head, number))
+
+
+def _holes_of(stretch: Stretch) -> tuple[Hole, ...]:
+    pruned = (Hole(1, stretch.pruned, _RELEASED),) if stretch.pruned else ()
+    return stretch.holes + stretch.missed + pruned
 
 
 def _walk(store: Store, incarnation: bytes, start: int, end: int, head: bytes) -> bytes:

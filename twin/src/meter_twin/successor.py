@@ -141,9 +141,7 @@ class Successor:
         while imports:
             (one,) = imports
             try:
-                import_entries(
-                    self._store, one.incarnation, one.entries, one.holes, int(time.time())
-                )
+                import_entries(self._store, one, int(time.time()))
             except StoreError as error:
                 log.log("error", "store", message=str(error), remedy=error.remedy)
                 self._taker.dropped(self._clock())

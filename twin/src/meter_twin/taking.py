@@ -17,7 +17,6 @@ from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
 from meter_wire.coverage import BLOCK, Block, Coverage, Stretch, digest_entries
-from meter_wire.effects import Hole
 
 TAIL_MS = 1_000
 HURRY_MS = 100
@@ -67,11 +66,14 @@ class Told(NamedTuple):
 
 
 class Import(NamedTuple):
-    """Commit this in one transaction, entries before holes, then call `imported`."""
+    """Commit this in one transaction, then call `imported`: entries, or what is known beside them.
+
+    A stretch follows its entries: holes, and what the donor has deleted as its time was over.
+    """
 
     incarnation: bytes
-    entries: tuple[Numbered, ...]
-    holes: tuple[Hole, ...]
+    entries: tuple[Numbered, ...] = ()
+    stretch: Stretch | None = None
 
 
 class Covered(NamedTuple):
@@ -91,6 +93,7 @@ class _Work:
         self.blocks: deque[Block] = deque()
         self.stretches: deque[Stretch] = deque()
         self.known: dict[tuple[bytes, int], bytes] = {}
+        self.taken: dict[bytes, Stretch] = {}
         self.changed = False
         self.covered: Covered | None = None
         self.due_ms = 0
@@ -109,7 +112,7 @@ class Taker:
         self._shelf = shelf
         self._work: dict[Donor, _Work] = {}
         self._asked: Request | None = None
-        self._importing: tuple[_Work, Block | None] | None = None
+        self._importing: tuple[_Work, Block | Stretch] | None = None
         self._hurry_until_ms = 0
 
     def hurry(self, now_ms: int) -> None:
@@ -207,18 +210,19 @@ class Taker:
         if not entries:
             return self._go_on(work, now_ms)
         self._importing = (work, block)
-        return [Import(block.incarnation, tuple(entries), ())]
+        return [Import(block.incarnation, tuple(entries))]
 
     def _go_on(self, work: _Work, now_ms: int) -> list[Import]:
-        """Return what follows the entries: the holes, one incarnation at a time, then the end."""
+        """Return what follows the entries: the stretches, one at a time, then the end."""
         work.due_ms = now_ms
         if work.blocks or work.told is None:
             return []
         while work.stretches:
             stretch = work.stretches.popleft()
-            if stretch.holes:
-                self._importing = (work, None)
-                return [Import(stretch.incarnation, (), stretch.holes)]
+            is_news = work.taken.get(stretch.incarnation) != stretch
+            if is_news and (stretch.holes or stretch.missed or stretch.pruned):
+                self._importing = (work, stretch)
+                return [Import(stretch.incarnation, stretch=stretch)]
         pause_ms = HURRY_MS if now_ms < self._hurry_until_ms else TAIL_MS
         work.due_ms = now_ms + (0 if work.changed else pause_ms)
         if not work.changed:
@@ -230,10 +234,12 @@ class Taker:
         """Go on after a commit; returns what is to be committed next."""
         if self._importing is None:
             return []
-        work, block = self._importing
+        work, done = self._importing
         self._importing = None
-        if block is not None:
-            work.known[block.incarnation, block.first] = block.digest
+        if isinstance(done, Block):
+            work.known[done.incarnation, done.first] = done.digest
+        else:
+            work.taken[done.incarnation] = done
         return self._go_on(work, now_ms)
 
     def dropped(self, now_ms: int) -> None:

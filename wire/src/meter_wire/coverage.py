@@ -16,6 +16,7 @@ from meter_wire.effects import Hole
 
 BLOCK = 512
 _DIGEST = 16
+_CHAIN = 16
 _INCARNATION = 8
 _MAX_SEQ = 0xFFFFFFFF
 
@@ -34,15 +35,18 @@ class Block(NamedTuple):
 class Stretch(NamedTuple):
     """One incarnation as a store has it, in the order in which it came to know them.
 
-    `stored` is the end of the contiguous prefix; `holes` are those that the meter declared
-    (overflow, reserved), not what only this store has missed; `pruned` is the highest number that
-    was deleted because its time was over.
+    `stored` is the end of the contiguous prefix and `chain` the chain hash there, b"" if it is not
+    known; `pruned` is the highest number that was deleted because its time was over. `holes` are
+    those that the meter declared (overflow, reserved); `missed` those that only this store has
+    (released), which another one may fill.
     """
 
     incarnation: bytes
     stored: int
     pruned: int
     holes: tuple[Hole, ...]
+    missed: tuple[Hole, ...] = ()
+    chain: bytes = b""
 
 
 class Coverage(NamedTuple):
@@ -115,6 +119,8 @@ def encode_coverage(coverage: Coverage) -> dict[str, Any]:
                 "stored": one.stored,
                 "pruned": one.pruned,
                 "holes": [list(hole) for hole in one.holes],
+                "missed": [list(hole) for hole in one.missed],
+                "chain": one.chain.hex(),
             }
             for one in coverage.stretches
         ],
@@ -146,11 +152,20 @@ def parse_coverage(document: Any) -> Coverage:
 
 
 def _parse_stretch(row: Any) -> Stretch:
-    holes = tuple(Hole(*map(_number, hole)) for hole in row["holes"])
+    holes, missed = _parse_holes(row["holes"]), _parse_holes(row.get("missed", []))
+    identity = _octets(row["incarnation"], _INCARNATION)
+    stored, pruned = _number(row["stored"]), _number(row["pruned"])
+    if pruned > stored:
+        raise ValueError(f"coverage: {pruned} is pruned and not stored")
+    chain = _octets(row["chain"], _CHAIN) if row.get("chain") else b""
+    return Stretch(identity, stored, pruned, holes, missed, chain)
+
+
+def _parse_holes(rows: Any) -> tuple[Hole, ...]:
+    holes = tuple(Hole(*map(_number, row)) for row in rows)
     if any(not 0 < hole.first <= hole.last <= _MAX_SEQ for hole in holes):
         raise ValueError("coverage: a hole's first and last are numbers of entries")
-    identity = _octets(row["incarnation"], _INCARNATION)
-    return Stretch(identity, _number(row["stored"]), _number(row["pruned"]), holes)
+    return holes
 
 
 def _parse_block(row: Any) -> Block:

@@ -33,6 +33,8 @@ class Intake:
         self.archived = marks.archived
         self._journal = journal
         self._stored_chain = marks.chain
+        self.named = 0
+        """Last number that the meter's last frame had."""
         self._waiting: deque[StoreEntries] = deque()
         self._pending: dict[int, bytes] = {}
         self.drop()
@@ -78,6 +80,7 @@ class Intake:
         hole = _parse_hole(fields.get(_TAGS["hole"]))
         entries = list(_parse_entries(fields))
         self._check_order(hole, entries)
+        self.named = entries[-1][0] if entries else hole.last if hole else 0
         accepted, head = self.accepted, self._chain
         effects: list[Effect] = []
         holes: tuple[Hole, ...] = ()

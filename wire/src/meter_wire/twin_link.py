@@ -98,6 +98,8 @@ class TwinLink:
         self._session: TwinSession | None = None
         self._intake: Intake | None = None
         self._hellos = {key: marks.hello for key, marks in journal.marks().items()}
+        # What a meter must know that greets us: not what another twin brings meanwhile.
+        self._heads = {key: marks.stored for key, marks in journal.marks().items()}
         self._batches = itertools.count(1)
         self._pending = PendingCommands(int.from_bytes(random(4), "big"))
         self._nudged_ms: int | None = None
@@ -214,9 +216,15 @@ class TwinLink:
         (opened.welcome,) = opened.seal(_FRAMES["welcome"], body)
         self._session = opened
         effects: list[Effect] = [build_meter_hello(hello), Send(opened.welcome)]
-        if hello.uint("head") < intake.stored:
-            effects.append(ChainBroken(hello.incarnation, hello.uint("head") + 1))
+        head = hello.uint("head")
+        if head < self._heads.get(hello.incarnation, 0):
+            effects.append(ChainBroken(hello.incarnation, head + 1))
+        self._hear(hello.incarnation, head)
         return effects
+
+    def _hear(self, incarnation: bytes, head: int) -> None:
+        """Note how far the meter itself has said that it is."""
+        self._heads[incarnation] = max(self._heads.get(incarnation, 0), head)
 
     def _open(self, hello: Hello) -> Intake:
         if self._intake is None or self._intake.incarnation != hello.incarnation:
@@ -230,6 +238,7 @@ class TwinLink:
         if intake is None or need(fields, _TAGS["incarnation"], 8) != intake.incarnation:
             raise RemoteProtocolError("malformed")
         effects = intake.records(fields, next(self._batches))
+        self._hear(intake.incarnation, intake.named)
         if not effects or not isinstance(effects[-1], StoreEntries):
             effects += self._ack()
         return effects
