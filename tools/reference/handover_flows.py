@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import marked_block
-from meter_operator.flows import BEGIN, END, FLOWS, OPERATOR, PARTIES, TRANSITIONS
+from meter_operator.flows import BEGIN, END, FLOWS, OPERATOR, PARTIES, TRANSITIONS, find_told
 
 TARGET = Path(__file__).resolve().parents[2] / "docs/explanation/handover.md"
 MARK = "<!-- flows of meter_operator.flows -->"
@@ -39,6 +39,22 @@ def states() -> list[str]:
     return [*lines, "```"]
 
 
+def parties() -> list[str]:
+    """Return the state diagrams of the twins and the meter, each as it is told."""
+    lines = []
+    for party, title in (("old", "Twin A"), ("new", "Twin B"), ("meter", "The meter")):
+        rows: dict[tuple[str, str], list[str]] = {}
+        for row in TRANSITIONS:
+            before, after = (getattr(told, party) or "[*]" for told in find_told(row))
+            if before != after:
+                rows.setdefault((before, after), []).append(row.verb)
+        lines += ["", f"{title}:", "", "```mermaid", "stateDiagram-v2", "  direction LR"]
+        for (before, after), verbs in rows.items():
+            lines.append(f"  {before} --> {after}: {', '.join(dict.fromkeys(verbs))}")
+        lines.append("```")
+    return lines
+
+
 def tables() -> list[str]:
     """Return the flows and the decisions as tables."""
     lines = [
@@ -58,7 +74,8 @@ def tables() -> list[str]:
 
 def main() -> int:
     """Return 0 unless the page differs from the table."""
-    block = "\n".join([*sequence(), "", *tables(), "", *states()])
+    told = "The others obey what they are told, twins by `ctl`, the meter by the owner record."
+    block = "\n".join([*sequence(), "", *tables(), "", *states(), "", told, *parties()])
     differs = f"{TARGET.name}: differs from meter_operator.flows"
     return marked_block.run(__doc__, TARGET, MARK, block, differs)
 

@@ -88,8 +88,36 @@ TRANSITIONS = (
     Transition(PREPARING, COMMIT, COMMITTED, "A is gone, B has begun"),
     Transition(PREPARING, TAKE_OVER, END, "A is gone, B has not begun"),
     Transition(FROZEN, TAKE_OVER, END, "A is gone, B has not begun"),
+    Transition(COMMITTED, TAKE_OVER, END, "B is gone; or it does not serve, and is not wanted"),
     Transition(COMMITTED, FINISH, END, "soaked, and B has all of A, or A is gone"),
 )
+
+
+class Told(NamedTuple):
+    """What each party has been told: in `ctl` of A and of B, and the owner record of the meter."""
+
+    old: str
+    new: str
+    meter: str
+
+
+TOLD = {
+    BEGIN: Told("active", "", "A"),
+    PREPARING: Told("active", "candidate", "A_and_candidate_B"),
+    FROZEN: Told("frozen", "candidate", "A_and_candidate_B"),
+    COMMITTED: Told("retired", "active", "B"),
+}
+TOLD_AT_END = {
+    ABORT: Told("active", "retired", "A"),
+    TAKE_OVER: Told("retired", "retired", "C"),
+    FINISH: Told("retired", "active", "B"),
+}
+"""After the last decision; after a takeover another twin, C, is the meter's."""
+
+
+def find_told(row: Transition) -> tuple[Told, Told]:
+    """Return what the parties have been told before a decision, and what they are told by it."""
+    return TOLD[row.before], TOLD_AT_END[row.verb] if row.after == END else TOLD[row.after]
 
 
 def may_follow(phase: str, verb: str) -> bool:

@@ -19,6 +19,9 @@ PREPARING, FROZEN, COMMITTED = "Preparing", "Frozen", "Committed"
 PHASES = (PREPARING, FROZEN, COMMITTED)
 FIRST_RETRY_S, LAST_RETRY_S = 30.0, 3600.0
 SUPERSEDED, METER_OFFLINE, OVERDUE = "Superseded", "MeterOffline", "DeadlineExceeded"
+CANDIDATE_LOST, CANDIDATE_ENDED = "CandidateLost", "CandidateEnded"
+BLAMELESS = (SUPERSEDED, METER_OFFLINE, CANDIDATE_LOST)
+"""Why a handover may be withdrawn without a fault of the twin that was to come."""
 
 
 class Handover(NamedTuple):
@@ -129,13 +132,14 @@ class Side(NamedTuple):
     """One twin as the operator sees it: its pod, and its last word.
 
     `exists`: its pod is there and not going; `trouble`: why it will not come up, as far as the
-    cluster says; `online`: it has a session with the broker.
+    cluster says; `online`: it has a session with the broker; `ended`: its pod has failed.
     """
 
     exists: bool
     online: bool = False
     trouble: str = ""
     word: Word = NO_WORD
+    ended: bool = False
 
 
 class Decision(NamedTuple):
@@ -194,8 +198,10 @@ def decide(
 def _fault(handover: Handover, candidate: Side, wanted: str) -> str:
     if handover.spec_hash != wanted:
         return f"{SUPERSEDED}: the meter is to have another twin by now"
+    if candidate.ended:
+        return f"{CANDIDATE_ENDED}: its pod has failed ({candidate.trouble})"
     if not candidate.exists:
-        return "CandidateLost: its pod is gone"
+        return f"{CANDIDATE_LOST}: its pod is gone, or was never made"
     if candidate.word.refuses:
         return f"CandidateRefuses: {candidate.word.refuses}"
     return ""

@@ -12,7 +12,7 @@ from meter_wire.names import build_twin_name
 
 from meter_operator.cache import Cache
 from meter_operator.desired import Json, Key, Meter, hash_json, hash_profile
-from meter_operator.handover import METER_OFFLINE, SUPERSEDED, find_retry_pause_s, parse_handover
+from meter_operator.handover import BLAMELESS, COMMITTED, find_retry_pause_s, parse_handover
 from meter_operator.observed import Pod, TwinState, has_never_spoken
 from meter_operator.plan import PROFILE_CHANGED
 from meter_operator.rollout import Member, parse_moment
@@ -137,6 +137,7 @@ def parse_member(
         current=_is_current(pod, wanted, target),
         held=find_violation_reason(meter),
         busy=handover is not None,
+        committed=handover is not None and handover.phase == COMMITTED,
         rolling=handover is not None and handover.reason == PROFILE_CHANGED,
         ready=ready,
         since_s=_since(meter, ready=ready),
@@ -157,7 +158,7 @@ def _is_of(row: Json, wanted: str) -> bool:
 
 def is_excused(row: Json) -> bool:
     """Whether an aborted handover is no failure of what was rolled out."""
-    return str(row.get("message") or "").startswith((SUPERSEDED, METER_OFFLINE))
+    return str(row.get("message") or "").startswith(BLAMELESS)
 
 
 def _is_current(pod: Pod | None, wanted: str, target: Target) -> bool:

@@ -41,7 +41,8 @@ _NOTHING = Decision(WAIT)
 class Clock:
     """What a decision about a handover needs of time; seconds on the operator's own clock.
 
-    `phase_s`: how long this operator has seen the phase of the handover; `older_s`: by epoch, how
+    `phase_s`: how long this operator has seen the phase of the handover; `unready_s`: how long,
+    since the commit of one that is not over, its twin not ready; `older_s`: by epoch, how
     long it has seen a twin that is older than the active one; `may_begin`: whether another
     handover may be under way now; `permit`: how the rollout of its profile lets the meter begin;
     `offline_commits`: whether a meter that is offline is no reason to wait.
@@ -49,6 +50,7 @@ class Clock:
 
     patience: Patience = _USUAL
     phase_s: float = 0.0
+    unready_s: float = 0.0
     older_s: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
     may_begin: bool = True
     permit: str = ""
@@ -159,11 +161,12 @@ def build_plan(
         change, begin = "", change if clock.may_begin else ""
     else:
         begin = ""
-    if change == STORE_CHANGED or (change and not desired.is_persistent and handover is None):
+    is_free = handover is None or _is_broken(clock)
+    if change == STORE_CHANGED or (change and not desired.is_persistent and is_free):
         return _allocation(observed, change)
     if pod is None and _has_new_key(observed):
         return Plan(key_version=meter.key_version)
-    may_roll = handover is None and not begin and not meter.is_held
+    may_roll = is_free and not begin and not meter.is_held
     rolled = _roll(observed, desired, clock) if may_roll else None
     if rolled is not None:
         return rolled
@@ -175,6 +178,14 @@ def build_plan(
         renew_certificate=renewal_due,
         clear_states=_find_over(observed),
     )
+
+
+def _is_broken(clock: Clock | None) -> bool:
+    """Whether the new twin of a committed handover does not serve: its soak keeps up nobody.
+
+    The old one is a donor of whatever follows. A healthy one is ready seconds after the commit.
+    """
+    return clock is not None and clock.unready_s >= clock.patience.frozen_s
 
 
 def _decide_end(observed: Observed, handover: Handover | None, clock: Clock | None) -> Decision:
@@ -215,12 +226,11 @@ def _plan_open(observed: Observed, desired: Desired, handover: Handover, clock: 
     meter = observed.meter
     active = _side(observed, handover.source)
     candidate = _side(observed, handover.epoch)
-    if observed.newly_allocated and observed.find_pod(handover.epoch) is None:
-        return Plan(create_candidate=True)
+    is_due = observed.newly_allocated and observed.find_pod(handover.epoch) is None
     decision = decide(
         handover,
         active._replace(exists=True) if meter.store_claim else active,
-        candidate,
+        candidate._replace(exists=True) if is_due else candidate,
         wanted=desired.spec_hash if _is_wanted(handover, desired) else "",
         age_s=clock.phase_s,
         patience=clock.patience,
@@ -230,6 +240,8 @@ def _plan_open(observed: Observed, desired: Desired, handover: Handover, clock: 
     )
     if decision.verb == TAKE_OVER:
         return _allocation(observed, decision.reason.partition(":")[0])
+    if is_due and decision.verb == WAIT:
+        return Plan(create_candidate=True)
     pod = observed.find_pod(meter.epoch)
     old = _overdue(observed, handover, clock)
     if meter.store_claim and pod is not None and pod.gone and not pod.deleting:
@@ -254,9 +266,10 @@ def _side(observed: Observed, epoch: int) -> Side:
     pod, state = observed.find_pod(epoch), observed.states.get(epoch)
     exists = pod is not None and not pod.gone
     trouble = pod.message if pod is not None else ""
+    ended = pod is not None and pod.gone and not pod.deleting
     if state is None:
-        return Side(exists, trouble=trouble)
-    return Side(exists, state.online, trouble, state.word)
+        return Side(exists, trouble=trouble, ended=ended)
+    return Side(exists, state.online, trouble, state.word, ended)
 
 
 def _overdue(observed: Observed, handover: Handover | None, clock: Clock | None) -> tuple[Pod, ...]:

@@ -66,17 +66,18 @@ class Member(NamedTuple):
     """One meter as a rollout sees it; times are seconds since 1970.
 
     `current`: its twin has what the profile says; `held`: why the operator leaves it alone;
-    `busy`: a handover is under way, `rolling`: one of a rollout; `ready`, `since_s`: whether its
-    twin is ready, and since when; `moved_s`: when a rollout had it at what the profile says;
-    `failed`: when a rollout's tries to get it there ended; `retry_s`: no further try before;
-    `online`: its twin has a session with the broker; `speaks`: its meter does; `order`: who is
-    first; `trouble`: why the last try failed.
+    `busy`: a handover is under way, `committed`: and its new twin is the meter's, `rolling`: it is
+    one of a rollout; `ready`, `since_s`: whether its twin is ready, and since when; `moved_s`: when
+    a rollout had it at what the profile says; `failed`: when a rollout's tries to get it there
+    ended; `retry_s`: no further try before; `online`: its twin has a session with the broker;
+    `speaks`: its meter does; `order`: who is first; `trouble`: why the last try failed.
     """
 
     key: Key
     current: bool
     held: str = ""
     busy: bool = False
+    committed: bool = False
     rolling: bool = False
     ready: bool = True
     since_s: float = 0.0
@@ -139,6 +140,7 @@ class _Look:
         self.reserved = frozenset(reserved)
         self.counts = Counts()
         self.troubles: list[str] = []
+        self.broken: dict[Key, str] = {}
         self.untried: list[tuple[int, Key, str]] = []
         self.again: list[tuple[int, Key, str]] = []
         self.still_to_come = 0
@@ -155,11 +157,19 @@ class _Look:
             counts.in_progress += 1
             counts.outdated += not member.current
             counts.failures += self._failures(member)
+            is_stuck = member.committed and not member.current and self._is_broken(member)
+            if (
+                is_stuck and member.key not in self.reserved
+            ):  # nothing is waited for; its place stays
+                self.broken[member.key] = REPLACE
         elif member.current:
             self._add_current(member, busy=busy)
         else:
             counts.outdated += 1
             self._add_outdated(member)
+
+    def _is_broken(self, member: Member) -> bool:
+        return not member.ready and self.now_s - member.since_s >= BROKEN_S
 
     def _failures(self, member: Member) -> int:
         """Return how many tries of this rollout failed and are not forgiven."""
@@ -195,7 +205,7 @@ class _Look:
             self._fail(member, member.trouble)
         kind = HANDOVER
         if not member.ready:
-            kind = REPLACE if self.now_s - member.since_s >= BROKEN_S else ""
+            kind = REPLACE if self._is_broken(member) else ""
         elif not member.online or not (member.speaks or self.policy.offline_commits):
             kind = ""
         if not kind:
@@ -251,5 +261,7 @@ def decide_rollout(
     stopped = BY_USER if policy.paused else ""
     if counts.failures >= policy.max_failures and not stopped:
         stopped = TOO_MANY_FAILURES
-    permits = {} if stopped or room <= 0 else look.choose(room, frozenset(aside))
+    permits = {} if stopped else look.broken
+    if not stopped and room > 0:
+        permits = permits | look.choose(room, frozenset(aside))
     return Outlook(wave, counts, permits, stopped, tuple(look.troubles), look.still_to_come)

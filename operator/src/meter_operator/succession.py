@@ -16,6 +16,7 @@ from meter_operator.handover import (
     ABORT,
     ANNOUNCE,
     COMMIT,
+    COMMITTED,
     FINISH,
     FREEZE,
     FROZEN,
@@ -28,6 +29,7 @@ from meter_operator.handover import (
 from meter_operator.observed import Observed, Pod
 from meter_operator.plan import Clock
 
+_UNREADY = "unready"
 Decide = Callable[[Meter, Json], Awaitable[Meter | None]]
 Publish = Callable[[Meter], Awaitable[None]]
 
@@ -68,6 +70,9 @@ class Succession:
         self._restart_donors(observed, older)
         if handover is not None:
             seen.add((meter.uid, handover.epoch, handover.phase))
+            pod = observed.find_pod(meter.epoch)
+            if handover.phase == COMMITTED and (pod is None or not pod.ready):
+                seen.add((meter.uid, meter.epoch, _UNREADY))
         for key in [one for one in self._since if one[0] == meter.uid and one not in seen]:
             del self._since[key]
         age = {key: now_s - self._since.setdefault(key, now_s) for key in seen}
@@ -75,6 +80,7 @@ class Succession:
         return Clock(
             patience=adapt_patience(self._patience, rollout),
             phase_s=age[meter.uid, handover.epoch, handover.phase] if handover else 0.0,
+            unready_s=age.get((meter.uid, meter.epoch, _UNREADY), 0.0),
             older_s={key[1]: value for key, value in age.items() if key[2] == "donor"},
             may_begin=not self._waits(meter, now_s),
             permit=permit,

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from meter_operator import flows
+from meter_operator.desired import Key, Meter
 from meter_operator.handover import (
     ANNOUNCE,
     COMMITTED,
@@ -19,7 +20,12 @@ from meter_operator.handover import (
     Patience,
     Side,
     decide,
+    encode_handover,
 )
+from meter_operator.owner import build_messages
+from meter_wire.control import parse_control
+from meter_wire.owner_record import parse_owner_record
+from meter_wire.portable.keys import derive_key
 from meter_wire.word import Cover, Word
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -86,9 +92,52 @@ def test_what_is_in_the_table_can_be_decided(phase, verb):
     assert decided(phase, *WAYS[phase, verb], age_s=age_s).verb == verb
 
 
+BY_THE_PLAN = {(COMMITTED, "TakeOver")}
+"""Decided like any takeover: test_handover_of_volumes has the twin that does not serve."""
+
+
 def test_each_decision_of_the_table_is_tried_here():
     rows = {(row.before, row.verb) for row in flows.TRANSITIONS if row.before != flows.BEGIN}
-    assert rows == set(WAYS)
+    assert rows == set(WAYS) | BY_THE_PLAN
+
+
+def row(epoch):
+    return {"epoch": epoch, "epochId": f"{epoch:032x}", "keyVersion": 1}
+
+
+def status(epoch, *previous, phase=""):
+    found = row(epoch) | {"highestEpoch": 3, "ownerCounter": 3}
+    found["previousEpochs"] = [row(one) for one in previous]
+    if phase:
+        begun = handover(phase)._replace(epoch_id=bytes.fromhex(row(2)["epochId"]), source=1)
+        found["handover"] = encode_handover(begun)
+    return found
+
+
+STATUSES = [
+    (flows.TOLD[flows.BEGIN], status(1)),
+    *((flows.TOLD[phase], status(1, phase=phase)) for phase in (PREPARING, FROZEN)),
+    (flows.TOLD[COMMITTED], status(2, 1, phase=COMMITTED)),
+    (flows.TOLD_AT_END["Abort"], status(1, 2)),
+    (flows.TOLD_AT_END["TakeOver"], status(3, 2, 1)),
+    (flows.TOLD_AT_END["Finish"], status(2, 1)),
+]
+
+
+@pytest.mark.parametrize(("told", "found"), STATUSES)
+def test_the_parties_are_told_what_the_table_says(told, found):
+    meter = Meter(Key("a", "b"), "uid", "house-1", 1, "", {}, found, "1", False, False)
+    messages = build_messages(meter, lambda _version: bytes(32), 1, b"")
+    said = {}
+    for message in messages:
+        epoch, _, channel = message.topic.removeprefix("mt/house-1/").partition("/")
+        if channel == "ctl" and message.payload:
+            identity = bytes.fromhex(row(int(epoch))["epochId"])
+            key = derive_key(bytes(32), "ctl", "house-1", int(epoch), identity)
+            said[int(epoch)] = parse_control(message.payload, key).state
+    owner = parse_owner_record(messages[-1].payload, derive_key(bytes(32), "owner", "house-1"))
+    name = {1: "A", 2: "B", 3: "C"}[owner.active] + "_and_candidate_B" * bool(owner.candidate)
+    assert (said.get(1, ""), said.get(2, ""), name) == told
 
 
 def test_the_matrix_on_the_cluster_has_a_row_for_each_flow():

@@ -39,6 +39,7 @@ def new(**word):
 
 
 GONE = Side(exists=False)
+ENDED = Side(exists=False, trouble="Evicted: the node was low on memory", ended=True)
 TAKEN = {4: Cover("r1")}
 PROOF = {4: Cover("r2", ATTEMPT)}
 FINAL = {4: Cover("r3", "", final=True)}
@@ -47,6 +48,7 @@ ROWS = [
     ("a candidate that starts is waited for", PREPARING, old(), Side(exists=True), 1, WAIT),
     ("one that never comes up is given up", PREPARING, old(), Side(exists=True), 600, ABORT),
     ("one whose pod is gone is given up at once", PREPARING, old(), GONE, 1, ABORT),
+    ("one whose pod has failed too", PREPARING, old(), ENDED, 1, ABORT),
     ("one that cannot read the state says so", PREPARING, old(), new(refuses="state 3"), 1, ABORT),
     ("it takes what there is first", PREPARING, old(), new(), 1, WAIT),
     ("then the meter is told of it", PREPARING, old(), new(covers=TAKEN), 1, ANNOUNCE),
@@ -97,6 +99,18 @@ def test_a_decision(phase, active, candidate, age_s, verb):
         handover(phase), active, candidate, wanted="hash", age_s=age_s, patience=PATIENCE
     )
     assert found.verb == verb, found
+
+
+@pytest.mark.parametrize(
+    ("candidate", "reason"),
+    [
+        (GONE, "CandidateLost: its pod is gone, or was never made"),
+        (ENDED, "CandidateEnded: its pod has failed (Evicted: the node was low on memory)"),
+    ],
+)
+def test_a_candidate_that_failed_is_told_from_one_that_was_lost(candidate, reason):
+    found = decide(handover(FROZEN), old(), candidate, wanted="hash", age_s=1, patience=PATIENCE)
+    assert found.reason == reason
 
 
 @pytest.mark.parametrize("phase", [PREPARING, FROZEN])

@@ -1,9 +1,11 @@
 """Twins that are handed over: what becomes of their volumes, of failed pods, on cordoned nodes."""
 
+import contextlib
 from functools import partial
 
 import pytest
 from meter_operator import decisions
+from meter_operator.cluster import ClusterError
 from meter_operator.desired import Key, parse_meter
 from meter_operator.observed import TwinState
 from meter_wire.portable.keys import derive_key
@@ -63,6 +65,29 @@ class Street(Operator):
         body = self.cluster.objects.get(("persistentvolumeclaims", NAMESPACE, claim))
         return [row["kind"] for row in body["metadata"]["ownerReferences"]] if body else []
 
+    async def soak(self, *, ready, age_s, healthy_s=0):
+        """Hand over to version 2, whose twin is ready or not, and ask for version 1 again."""
+        await self.hand_over()
+        body = self.meter()
+        meter = parse_meter(body)
+        row = {"phase": "Committed", "epoch": 2, "epochId": meter.epoch_id.hex(), "keyVersion": 1,
+               "source": 1, "specHash": "x", "reason": "SpecChanged",
+               "begunAt": "2026-01-01T00:00:00Z"}  # fmt: skip
+        body["status"]["handover"] = row
+        self.put("smartmeters", "house-1", body)
+        self.set_pod("house-1-e2", ready=ready)
+        self.change_meter(twin={**self.meter()["spec"]["twin"], "version": "1"})
+        now_s = [1000.0]
+        self.reconciler._time_s = lambda: now_s[0]
+        if healthy_s:
+            self.set_pod("house-1-e2")
+            await self.settle()
+            now_s[0] += healthy_s
+            self.set_pod("house-1-e2", ready=ready)
+        await self.settle()
+        now_s[0] += age_s
+        await self.settle()
+
 
 @pytest.fixture(params=[VOLUME, EMPTY], ids=["volume", "emptyDir"])
 async def either(request):
@@ -91,6 +116,45 @@ async def test_a_twin_on_a_cordoned_node_is_handed_over(either):
     assert either.status()["epoch"] == 1
     assert either.status()["handover"]["reason"] == "NodeCordoned"
     assert "house-1-e1" in either.pods()
+
+
+@pytest.mark.parametrize(
+    ("ready", "age_s", "epoch"), [(False, 60, 3), (False, 59, 2), (True, 600, 2)]
+)
+async def test_a_new_twin_that_does_not_serve_can_be_replaced_while_it_soaks(ready, age_s, epoch):
+    street = await Street(EMPTY).serve()
+    await street.soak(ready=ready, age_s=age_s)
+    assert street.status()["epoch"] == epoch
+    assert f"house-1-e{epoch}" in street.pods()
+    if epoch == 3:
+        assert [row["result"] for row in street.status()["handovers"]] == ["TakenOver"]
+        assert {row["epoch"] for row in street.status()["previousEpochs"]} == {1, 2}
+        assert "house-1-e1" in street.pods(), "the old twin is the donor"
+
+
+async def test_one_failed_probe_of_a_twin_that_served_is_no_reason_to_replace_it():
+    street = await Street(EMPTY).serve()
+    await street.soak(ready=False, age_s=59, healthy_s=25)
+    assert street.status()["epoch"] == 2
+
+
+async def test_a_candidate_that_the_api_refuses_for_ever_is_given_up():
+    street = await Street(EMPTY).serve()
+    now_s = [1000.0]
+    street.reconciler._time_s = lambda: now_s[0]
+
+    def refuse(when, method, path):
+        if when == "before" and method == "POST" and path.endswith("/pods"):
+            raise ClusterError("creating", 422, "quota")
+
+    street.cluster.fault = refuse
+    street.change_meter(twin={**EMPTY, "version": "2"})
+    for _ in range(3):
+        with contextlib.suppress(AssertionError):
+            await street.settle(catching=(ClusterError,), rounds=3)
+        now_s[0] += 400
+    (row,) = street.status()["handovers"]
+    assert (row["result"], row["message"].partition(":")[0]) == ("Aborted", "DeadlineExceeded")
 
 
 async def test_the_volume_of_a_twin_goes_with_its_pod_when_the_next_one_has_everything(street):

@@ -6,7 +6,16 @@ import pytest
 from meter_operator.desired import Key, Meter
 from meter_operator.members import Target, hash_content, parse_member
 from meter_operator.observed import Pod, TwinState
-from meter_operator.rollout import CANARY, FLEET, HANDOVER, Member, Policy, decide_rollout
+from meter_operator.rollout import (
+    CANARY,
+    DONE,
+    FLEET,
+    HANDOVER,
+    REPLACE,
+    Member,
+    Policy,
+    decide_rollout,
+)
 
 BEGIN_S = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 WANTED = "wanted"
@@ -38,6 +47,8 @@ FAILURES = [
     ("not one that a user asked for", row(reason="SpecChanged"), 0),
     ("not one that was withdrawn", row(why="Superseded: by another"), 0),
     ("not one of a meter that fell silent", row(why="MeterOffline: it has not spoken"), 0),
+    ("not one whose candidate was lost", row(why="CandidateLost: its pod is gone"), 0),
+    ("one whose candidate failed", row(why="CandidateEnded: its pod has failed"), 1),
     ("not one that succeeded", row("Done", ""), 0),
 ]
 
@@ -138,6 +149,42 @@ def test_one_that_is_not_ready_yet_takes_a_place_and_then_is_a_failure():
     late = fresh._replace(since_s=BEGIN_S - 600)
     found = decide(late, member("b"))
     assert (found.counts.failed, len(found.permits)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("broken_s", "committed", "permits"),
+    [
+        (60, True, {Key("street", "a"): REPLACE}),
+        (59, True, {}),
+        (60, False, {}),
+        (-math.inf, True, {}),
+    ],
+)
+def test_a_new_twin_that_does_not_serve_is_replaced_though_its_handover_is_not_over(
+    broken_s, committed, permits
+):
+    broken = member("a", busy=True, committed=committed, ready=False, since_s=BEGIN_S - broken_s)
+    assert decide(broken).permits == permits
+    assert decide(broken._replace(ready=True, since_s=0.0)).permits == {}
+
+
+def test_what_is_broken_keeps_its_place_and_takes_no_other():
+    rows = [
+        member(name, busy=True, committed=True, ready=False, since_s=BEGIN_S - 60, order=9)
+        for name in ("a", "b")
+    ]
+    found = decide(*rows, member("c"), policy=Policy(canary=0, max_concurrent=2, max_failures=9))
+    assert found.permits == {one.key: REPLACE for one in rows}
+    assert found.counts.busy == 2
+
+
+def test_a_broken_twin_of_the_wanted_version_is_no_success_and_hides_no_failure():
+    broken = member("a", current=True, busy=True, rolling=True, committed=True, ready=False,
+                    since_s=BEGIN_S - 60, failed=(BEGIN_S - 50,) * 2)  # fmt: skip
+    policy = Policy(canary=0, max_concurrent=9, max_failures=2)
+    found = decide(broken, member("b"), policy=policy)
+    assert (found.permits, found.stopped, found.counts.updated) == ({}, "TooManyFailures", 0)
+    assert decide(broken, policy=Policy()).wave != DONE
 
 
 def test_a_canary_that_breaks_while_it_is_watched_is_no_proof():
