@@ -3,6 +3,7 @@
 import os
 import platform
 import statistics
+import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -95,7 +96,18 @@ def describe_machine() -> dict[str, Any]:
 def circumstances() -> dict[str, Any]:
     """Return date and load of this moment."""
     date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return {"date": date, "load_1m_before": round(os.getloadavg()[0], 2)}
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return {
+        "date": date,
+        "commit": commit.stdout.strip() or "unknown",
+        "load_1m_before": round(os.getloadavg()[0], 2),
+    }
 
 
 def memory_info() -> dict[str, int]:

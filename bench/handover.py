@@ -116,16 +116,20 @@ def meter(name: str) -> dict[str, Any]:
 def phases(seen: Seen, name: str) -> dict[str, float]:
     """Return the seconds of each part of a handover that is done."""
     at, said = seen.moments[name], log_times(seen.status[name]["twin"]["pod"])
+    committed = at["Committed"]
+    hello = said["meter said hello"]
+    covered = said["older twin covered active"]
     return {
-        "asked until committed": at["Committed"] - at["asked"],
-        "new twin's pod serves": said["twin serves"] - at["asked"],
-        "everything is taken": said["older twin covered active"] - said["twin serves"],
-        "frozen": at["Committed"] - at["Frozen"],
-        "committed until the new twin acts": max(
-            0.0, said["control record active"] - at["Committed"]
-        ),
-        "committed until the old twin's last entry": said["older twin covered retired"]
-        - at["Committed"],
+        "asked until committed": committed - at["asked"],
+        "flow 2, new twin's pod serves": said["twin serves"] - at["asked"],
+        "flow 2, it has its control record": said["control record candidate"] - said["twin serves"],
+        "flows 3 to 5, everything is taken": covered - said["control record candidate"],
+        "flows 6 and 7, the meter's hello": hello - said["control record candidate"],
+        "flow 8, hello until frozen": max(0.0, at["Frozen"] - max(hello, covered)),
+        "flow 9 and commit, frozen": committed - at["Frozen"],
+        "flow 10, the new twin acts": max(0.0, said["control record active"] - committed),
+        "flow 11, the old twin's last entry": said["older twin covered retired"] - committed,
+        "flow 12, soak and removal": at["Done"] - committed,
     }
 
 
@@ -152,7 +156,9 @@ def replace_all(seen: Seen, meters: fleet.Meters) -> list[Figure]:
     how = f"{METERS} handovers to the version next, one begun every {BETWEEN_S:.0f} s"
     found = [
         figure(f"handover, {part}", [row[part] for row in rows], "s",
-               f"{how}; phases by the watch of the status, the rest by the new twin's log")
+               f"{how}; phases by the watch of the status, the rest by the new twin's log; flows "
+               "3 to 7 since the control record, 8 since both were done, 10 to 12 since commit; "
+               f"soakSeconds {SOAK_S}")
         for part in rows[0]
     ]  # fmt: skip
     delays = said["delays_ms"]

@@ -11,7 +11,7 @@ from figure import MIB, Figure, figure, memory_info
 
 FIELDS = ("Rss", "Pss", "Private_Clean", "Private_Dirty")
 GOAL_PRIVATE_MIB, GOAL_RSS_MIB, GOAL_MARGINAL_MB = 13, 25, 28
-PAPER = "the paper's 800 (110 MB each) and 30,000 (about 1 MB each)"
+PAPER = "the paper's 800 (40 MB each) and 30,000 (about 1 MB each)"
 
 
 def smaps(pid: int) -> dict[str, int]:

@@ -32,10 +32,15 @@ def settle() -> None:
     time.sleep(SETTLE_S)
 
 
-def meters(count: int) -> float:
+def devices(count: int, run: int = 0) -> list[str]:
+    """Return names of devices; another run's are others, as a device that was known goes on."""
+    return [f"bench-{run}{number:03d}" for number in range(1, count + 1)]
+
+
+def meters(count: int, run: int = 0) -> float:
     """Create SmartMeters; return the seconds until all are Ready. They stay."""
     begun = time.monotonic()
-    cluster.create([cluster.smart_meter(f"bench-{number:04d}") for number in range(1, count + 1)])
+    cluster.create([cluster.smart_meter(device) for device in devices(count, run)])
     cluster.watch_until(f"{cluster.API}/smartmeters", "Ready", count, TIMEOUT_S)
     return time.monotonic() - begun
 

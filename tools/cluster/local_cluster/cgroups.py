@@ -1,9 +1,12 @@
 """Control groups, version 1 (also hybrid) and version 2: make, fill, empty and remove ours.
 
 Each node has its own root group: with a common one each kubelet would end the other's pods as
-orphans. The daemons and the containers' shims share one group, so none can be overlooked.
+orphans. The daemons and the containers' shims share one group, so none can be overlooked, and their
+processor time is weighed as on a node of its own: there the pods together have 1024 shares for each
+core, all daemons together 1024. In the root group each daemon would weigh half of all pods.
 """
 
+import os
 import time
 from pathlib import Path
 
@@ -11,6 +14,9 @@ from .settings import ClusterError, Settings
 
 ROOT = Path("/sys/fs/cgroup")
 NEEDED = ("cpu", "cpuset", "memory", "pids")
+_SYSTEM = ("pids", "cpu")
+SHARES, WEIGHT, MOST_WEIGHT = 1024, 100, 10_000
+"""What a group weighs by default under version 1 and 2."""
 
 
 def cgroup_version(root: Path = ROOT) -> str:
@@ -47,30 +53,47 @@ def _copy_cpuset(group: Path) -> None:
 
 def ensure_groups(settings: Settings) -> None:
     """Make the nodes' root groups in every hierarchy, and the group of the daemons."""
-    nodes = [node.cgroup for node in settings.nodes]
-    if cgroup_version() == "v2":
-        for name in (*nodes, settings.system_cgroup):
-            (ROOT / name.strip("/")).mkdir(parents=True, exist_ok=True)
-        for parent in (ROOT, ROOT / settings.name):
-            for controller in (*NEEDED, "io", "hugetlb"):
-                if controller in (parent / "cgroup.controllers").read_text().split():
-                    (parent / "cgroup.subtree_control").write_text(f"+{controller}")
-        return
+    make = _make_unified if cgroup_version() == "v2" else _make_each
+    make(settings)
+
+
+def _make_unified(settings: Settings) -> None:
+    for name in (*(node.cgroup for node in settings.nodes), settings.system_cgroup):
+        (ROOT / name.strip("/")).mkdir(parents=True, exist_ok=True)
+    for parent in (ROOT, ROOT / settings.name):
+        for controller in (*NEEDED, "io", "hugetlb"):
+            if controller in (parent / "cgroup.controllers").read_text().split():
+                (parent / "cgroup.subtree_control").write_text(f"+{controller}")
+    for group, parts in weights(settings, os.cpu_count() or 1).items():
+        (ROOT / group / "cpu.weight").write_text(str(min(WEIGHT * parts, MOST_WEIGHT)))
+
+
+def _make_each(settings: Settings) -> None:
     for top in hierarchies():
         if top.name == "unified":
             continue
-        for name in nodes:
-            group = top / name.strip("/")
+        for node in settings.nodes:
+            group = top / node.cgroup.strip("/")
             group.mkdir(parents=True, exist_ok=True)
             _copy_cpuset(group.parent)
             _copy_cpuset(group)
-    (ROOT / "pids" / settings.system_cgroup.strip("/")).mkdir(parents=True, exist_ok=True)
+    for hierarchy in _SYSTEM:
+        (ROOT / hierarchy / settings.system_cgroup.strip("/")).mkdir(parents=True, exist_ok=True)
+    for name, parts in weights(settings, os.cpu_count() or 1).items():
+        (ROOT / "cpu" / name / "cpu.shares").write_text(str(SHARES * parts))
 
 
-def system_procs_file(settings: Settings) -> Path:
-    """The file into which a daemon writes its id before it starts."""
-    top = ROOT if cgroup_version() == "v2" else ROOT / "pids"
-    return top / settings.system_cgroup.strip("/") / "cgroup.procs"
+def weights(settings: Settings, cores: int) -> dict[str, int]:
+    """How much processor time each of our groups has, in parts of what a group has by default."""
+    nodes = {node.cgroup.strip("/"): cores for node in settings.nodes}
+    parts = nodes | {settings.system_cgroup.strip("/"): 1}
+    return {settings.name: sum(parts.values())} | parts
+
+
+def system_procs_files(settings: Settings) -> list[Path]:
+    """The files into which a daemon writes its id before it starts."""
+    tops = [ROOT] if cgroup_version() == "v2" else [ROOT / name for name in _SYSTEM]
+    return [top / settings.system_cgroup.strip("/") / "cgroup.procs" for top in tops]
 
 
 def processes_in_groups(settings: Settings) -> set[int]:

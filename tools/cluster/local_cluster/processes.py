@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from .arguments import Daemon
-from .cgroups import processes_in_groups, system_procs_file
+from .cgroups import processes_in_groups, system_procs_files
 from .settings import ClusterError, Settings
 
 
@@ -55,8 +55,11 @@ def start(
     for folder in (settings.logs, settings.records):
         folder.mkdir(parents=True, exist_ok=True)
     # The id stays the same through both exec calls.
-    script = 'echo $$ > "$0" && exec nsenter --net="$1" "$2" "${@:3}"'
-    command = ["bash", "-c", script, str(system_procs_file(settings)), str(settings.namespace)]
+    script = (
+        'for one in $0; do echo $$ > "$one" || exit 1; done; exec nsenter --net="$1" "$2" "${@:3}"'
+    )
+    groups = " ".join(map(str, system_procs_files(settings)))
+    command = ["bash", "-c", script, groups, str(settings.namespace)]
     with (settings.logs / f"{daemon.name}.log").open("ab") as log:
         process = subprocess.Popen(
             [*command, str(bin_folder / daemon.program), *daemon.arguments],

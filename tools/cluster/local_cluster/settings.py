@@ -103,7 +103,7 @@ class Settings:
 
     @property
     def system_cgroup(self) -> str:
-        """The group of the daemons and the containers' shims (controller pids only)."""
+        """The group of the daemons and the containers' shims (controllers pids and cpu only)."""
         return f"/{self.name}/system"
 
 

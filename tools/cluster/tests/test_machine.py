@@ -69,6 +69,10 @@ def test_our_groups_are_found_deepest_first(tmp_path: Path) -> None:
     assert found[-1].endswith("/t")
 
 
+def test_the_pods_of_a_node_weigh_as_much_as_its_cores_and_all_daemons_as_one() -> None:
+    assert cgroups.weights(HERE, 2) == {"t": 5, "t/node1": 2, "t/node2": 2, "t/system": 1}
+
+
 def test_a_start_time_is_read_past_a_strange_program_name() -> None:
     fields = " ".join(["S", *map(str, range(4, 22)), "777", "23"])
     assert processes.parse_stat(f"12 (a) b (c)) {fields}") == ("S", 777)
