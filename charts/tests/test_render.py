@@ -300,6 +300,7 @@ def flag_of(setting: str) -> str:
         ("broker.externalHost=192.0.2.1:8883", "externalHost"),
         ("broker.externalHost=1::2::3", "externalHost"),
         ("broker.externalHost=1:2:3:4:5:6:7:8:9", "externalHost"),
+        ("networkPolicy.apiServerCidrs=", "apiServerCidrs"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(helm, setting, complaint):

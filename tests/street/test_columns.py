@@ -1,7 +1,7 @@
 import re
 
 import pytest
-from demo import DEVICES, get, kubectl, until
+from demo import DEVICES, build_manifest, get, kubectl, until
 
 pytestmark = [pytest.mark.demo, pytest.mark.timeout(900)]
 
@@ -64,3 +64,15 @@ def test_describe_is_for_a_person():
         return True
 
     until(said, "the description")
+
+
+def test_describe_shows_what_happened(extra):
+    extra(build_manifest("told-1"))
+
+    def said():
+        text = kubectl("describe", "meter", "told-1").stdout
+        events = text.partition("Events:")[2]
+        assert "Serving" in events, text
+        return True
+
+    until(said, "an event of the operator")

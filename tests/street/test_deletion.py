@@ -148,10 +148,11 @@ def test_an_epoch_that_is_over_keeps_no_state_and_a_meter_declared_again_begins_
 
 
 def test_the_neighbours_keep_their_topics(tmp_path):
-    epoch = get("smartmeter", "house-4")["status"]["epoch"]
-    topics = {"mt/house-4/owner", f"mt/house-4/{epoch}/ctl", f"mt/house-4/{epoch}/state"}
-
     def kept():
+        status = get("smartmeter", "house-4")["status"]
+        epoch, retired = status["epoch"], status.get("previousEpochs") or []
+        topics = {"mt/house-4/owner", f"mt/house-4/{epoch}/ctl", f"mt/house-4/{epoch}/state"}
+        topics |= {f"mt/house-4/{row['epoch']}/ctl" for row in retired}
         found = list_retained(tmp_path, "house-4")
         assert found == topics, sorted(found)
         return True

@@ -4,18 +4,13 @@ The meter is real firmware in a pod of its own; the oracle is its log.
 """
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 from demo import (
-    ROOT,
     Record,
     answers,
     build_manifest,
     condition,
-    environment,
     get,
     is_ready,
     kubectl,
@@ -23,23 +18,14 @@ from demo import (
     names,
     until,
 )
+from extra_meter import firmware
 
 pytestmark = [pytest.mark.demo, pytest.mark.timeout(900)]
-DEVICE, LIKE = "leaving-1", "house-1"
+DEVICE = "leaving-1"
 PERIOD_S = 15
 FINALIZER = "metertwin.io/readings"
 KINDS = {"registers": 1, "code": 2}
 """What a row has only as a reading, or only as an event, and how the oracle calls it."""
-CONFIGURE = """
-import json, sys, time
-import street
-device, like, image = sys.argv[1:]
-tariff = street.tariff_of(like)
-street.tariff_of = lambda _: tariff
-anchor = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() // 900 * 900))
-settings = street.meter_configuration(device, anchor)
-print(json.dumps({"settings": settings, "pod": street.build_meter_pod(device, image)}))
-"""
 
 
 def build_waiting(name, **fields):
@@ -80,26 +66,17 @@ def waiting():
 
 
 @pytest.fixture
-def firmware(tmp_path):
+def installed(tmp_path):
     """A meter that is none of the street's."""
-    (container,) = get("pod", f"meter-{LIKE}")["spec"]["containers"]
-    command = [sys.executable, "-c", CONFIGURE, DEVICE, LIKE, container["image"]]
-    path = dict(environment(), PYTHONPATH=os.fspath(ROOT / "tools/demo"))
-    done = subprocess.run(command, env=path, capture_output=True, text=True, check=True)
-    made = json.loads(done.stdout)
-    settings = tmp_path / "settings.json"
-    settings.write_text(json.dumps(made["settings"]))
-    meter("provision", DEVICE, "--secret", "--settings", str(settings))
-    kubectl("apply", "-f", "-", text=json.dumps(made["pod"]))
-    yield
-    kubectl("delete", "pod,secret", f"meter-{DEVICE}", "--ignore-not-found", "--wait=false")
+    with firmware(DEVICE, tmp_path):
+        yield
 
 
 def is_connected():
     return is_ready(DEVICE) and is_ready(DEVICE, "MeterConnected") and answers(DEVICE)
 
 
-@pytest.mark.usefixtures("firmware")
+@pytest.mark.usefixtures("installed")
 def test_a_deleted_meter_is_served_until_everything_that_its_log_has_is_in_a_file(
     waiting, tmp_path
 ):

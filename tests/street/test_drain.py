@@ -1,4 +1,4 @@
-"""A node is drained: its twins go elsewhere by themselves, and no reading is lost."""
+"""A node is drained: all that is on it goes elsewhere by itself, and no reading is lost."""
 
 import pytest
 from demo import DEVICES, Record, answers, get, is_ready, run, twin_of, until
@@ -24,9 +24,10 @@ def node():
 def test_a_drain_ends_by_itself_and_every_twin_serves_elsewhere(node, tmp_path):
     there = [device for device in DEVICES if twin_of(device)["spec"]["nodeName"] == node]
     epochs = {device: get("smartmeter", device)["status"]["epoch"] for device in DEVICES}
-    options = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=300s")
-    only = "--pod-selector=metertwin.io/role=twin"
-    run("kubectl", "drain", node, *options, only, timeout=330)
+    options = ("--ignore-daemonsets", "--delete-emptydir-data", "--timeout=400s")
+    # The simulated meters stand for hardware: nobody drains those. Operator and broker go, too.
+    but = "--pod-selector=metertwin.io/role!=meter"
+    run("kubectl", "drain", node, *options, but, timeout=430)
 
     def serves_elsewhere(device):
         assert is_ready(device)
@@ -34,7 +35,7 @@ def test_a_drain_ends_by_itself_and_every_twin_serves_elsewhere(node, tmp_path):
         return True
 
     for device in DEVICES:
-        until(lambda device=device: serves_elsewhere(device), f"{device} serves elsewhere")
+        until(lambda device=device: serves_elsewhere(device), f"{device} serves elsewhere", 300)
         moved = get("smartmeter", device)["status"]["epoch"] - epochs[device]
         assert moved == (1 if device in there else 0), device
     until(lambda: answers("house-5"), "the meter answers its new twin")

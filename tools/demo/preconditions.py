@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from progress import fail
-from target import CLUSTER, ROOT, is_cluster_given
+from target import CLUSTER, ROOT, given_target, is_cluster_given
 
 PROCESSOR = "x86_64"
 DISK_NEEDED_MB = 3_000
@@ -22,7 +22,7 @@ def check_preconditions() -> None:
     """Name all that is missing.
 
     Raises:
-        SystemExit: something is missing that is not installed here.
+        SystemExit: something is missing, or a given cluster cannot be used.
     """
     free = {folder: free_mb(folder) for folder in (ROOT, cache())}
     lacks = find_lacks(platform.machine(), free)
@@ -30,6 +30,8 @@ def check_preconditions() -> None:
         lacks += ask_cluster()
     if lacks:
         fail("; ".join(lacks))
+    if is_cluster_given():
+        given_target()
 
 
 def ask_cluster() -> list[str]:

@@ -41,7 +41,17 @@ def test_what_a_local_cluster_lacks_is_named_with_the_way_around_it(checkout: Ch
     assert done.returncode == 1
     assert "for a local cluster, this machine needs root; or give KUBECONFIG" in done.stderr
     assert len(done.stderr.splitlines()) == 1
-    assert checkout.run("tools/demo/check", CONTEXT="kind-x").returncode == 0
+
+
+def test_a_given_cluster_that_cannot_be_used_is_named_before_anything_is_installed(
+    checkout: Checkout,
+) -> None:
+    checkout.program("kubectl", "helm", "kind")
+    checkout.refuse("kubectl")
+    done = checkout.run("tools/demo/check", CONTEXT="kind-x")
+    assert done.returncode == 1
+    assert "kind-x" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_preconditions_come_before_any_installation(checkout: Checkout) -> None:

@@ -1,0 +1,266 @@
+"""Who may reach whom on which port: the rendered policies, judged as a network plug-in does.
+
+The parties have the labels of the rendered pods, of a twin (golden file of the operator), of a
+meter (`tools/demo/street.py`) and of a reader (docs/reference/contracts.md). A way is open when
+the policies of both ends let it through; an end that no policy selects is open. What the judge
+does not know it refuses, so that no new word of a template is passed over.
+"""
+
+import ipaddress
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+RELEASE = "metertwin-demo"
+ROLE = "metertwin.io/role"
+NAMESPACE = "kubernetes.io/metadata.name"
+ASK = "import json, street; print(json.dumps(street.build_meter_pod('house-1', 'image')))"
+PORTS = (53, 443, 1883, 5432, 6443, 8080, 8443, 8883, 8884)
+NARROW = "networkPolicy.apiServerCidrs={10.0.0.1/32}"
+OPERATORS = {
+    "Exists": lambda value, _: value is not None,
+    "In": lambda value, values: value in values,
+}
+
+
+class Party(NamedTuple):
+    """A pod, or with an empty namespace something outside the cluster."""
+
+    name: str
+    namespace: str
+    labels: dict
+    address: str = "10.244.0.9"
+
+
+def matches(selector: dict, labels: dict) -> bool:
+    assert selector.keys() <= {"matchLabels", "matchExpressions"}
+    return selector.get("matchLabels", {}).items() <= labels.items() and all(
+        OPERATORS[one["operator"]](labels.get(one["key"]), one.get("values"))
+        for one in selector.get("matchExpressions", [])
+    )
+
+
+def is_meant(peer: dict, home: str, party: Party) -> bool:
+    """Whether a peer of a rule, in a policy of the namespace `home`, is this party."""
+    if "ipBlock" in peer:
+        assert (peer.keys(), peer["ipBlock"].keys()) == ({"ipBlock"}, {"cidr"})
+        block = ipaddress.ip_network(peer["ipBlock"]["cidr"])
+        return ipaddress.ip_address(party.address) in block
+    assert peer
+    assert peer.keys() <= {"namespaceSelector", "podSelector"}
+    namespaces = peer.get("namespaceSelector", {"matchLabels": {NAMESPACE: home}})
+    return (
+        bool(party.namespace)
+        and matches(namespaces, {NAMESPACE: party.namespace})
+        and matches(peer.get("podSelector", {}), party.labels)
+    )
+
+
+def lets_through(policies, direction: str, party: Party, other: Party, port: dict) -> bool:
+    """Whether the policies of one end let a connection in (Ingress) or out (Egress)."""
+    mine = [
+        policy
+        for policy in policies
+        if policy["metadata"]["namespace"] == party.namespace
+        and direction in policy["spec"]["policyTypes"]
+        and matches(policy["spec"]["podSelector"], party.labels)
+    ]
+    end = {"Ingress": "from", "Egress": "to"}[direction]
+    for policy in mine:
+        for rule in policy["spec"].get(direction.lower(), []):
+            assert rule.keys() <= {end, "ports"}
+            assert all(one.keys() == {"protocol", "port"} for one in rule.get("ports", []))
+            # Without peers or without ports a rule means all of them.
+            peers, ports = rule.get(end) or [], rule.get("ports") or [port]
+            named = [is_meant(one, policy["metadata"]["namespace"], other) for one in peers]
+            if port in ports and (any(named) or not named):
+                return True
+    return not mine
+
+
+def is_open(policies, source: Party, target: Party, port: dict) -> bool:
+    return lets_through(policies, "Egress", source, target, port) and lets_through(
+        policies, "Ingress", target, source, port
+    )
+
+
+@pytest.fixture(scope="module")
+def labels():
+    """The labels of the pods that the chart does not render."""
+    golden = yaml.safe_load((ROOT / "operator/tests/golden/pod.yaml").read_text())
+    path = {"PYTHONPATH": str(ROOT / "tools/demo"), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", ASK],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        env={**os.environ, **path},
+    )
+    return {
+        "twin": golden["metadata"]["labels"],
+        "meter": json.loads(done.stdout)["metadata"]["labels"],
+        "reader": {ROLE: "reader"},
+    }
+
+
+def policies_of(manifests: list[dict]) -> list[dict]:
+    return [m for m in manifests if m["kind"] == "NetworkPolicy"]
+
+
+def rendered_pods(manifests: list[dict]) -> list[Party]:
+    """Return the chart's own pods, by the component that their names and Services go by."""
+    found = []
+    for manifest in manifests:
+        spec = manifest.get("spec", {})
+        pod = spec.get("jobTemplate", {}).get("spec", spec).get("template")
+        if manifest["kind"] == "Pod":
+            pod = manifest
+        if pod is not None:
+            labels = pod["metadata"]["labels"]
+            component = labels["app.kubernetes.io/component"]
+            found.append(Party(component, manifest["metadata"]["namespace"], labels))
+    return found
+
+
+def ours(manifests: list[dict], labels: dict, namespaces: tuple) -> list[Party]:
+    """Return every pod that the policies are about."""
+    served = [Party(name, at, labels[name]) for name in labels for at in namespaces]
+    return rendered_pods(manifests) + served
+
+
+def others(labels: dict, namespaces: tuple) -> list[Party]:
+    """Return who is around. An impostor has a twin's labels where no meter is served."""
+    return [
+        *[Party("neighbour", at, {"app": "shop"}) for at in namespaces],
+        Party("impostor", "elsewhere", labels["twin"]),
+        Party("monitoring", "monitoring", {}),
+        Party("DNS", "kube-system", {}),
+        Party("API server", "", {}, "10.0.0.1"),
+        Party("field meter", "", {}, "192.0.2.7"),
+        Party("board", "", {}, "10.20.1.1"),
+        Party("internet", "", {}, "198.51.100.7"),
+    ]
+
+
+def open_ways(policies, mine: list[Party], around: list[Party]) -> dict[str, set[bool]]:
+    """Return for each way with one of ours at an end whether it is open, from every namespace."""
+    found: dict[str, set[bool]] = {}
+    pairs = [*itertools.product(mine, mine + around), *itertools.product(around, mine)]
+    for (source, target), protocol, number in itertools.product(pairs, ("TCP", "UDP"), PORTS):
+        way = f"{source.name} → {target.name} {protocol} {number}"
+        port = {"protocol": protocol, "port": number}
+        found.setdefault(way, set()).add(is_open(policies, source, target, port))
+    return found
+
+
+def ways(*rows: tuple) -> set[str]:
+    """Spell rows (sources, targets, ports) of TCP."""
+    return {
+        f"{source} → {target} TCP {port}"
+        for sources, targets, ports in rows
+        for source, target, port in itertools.product(sources, targets, ports)
+    }
+
+
+API_CLIENTS = ("operator", "pki", "test")
+BROKERS = ("operator", "twin", "meter")
+OURS = (*API_CLIENTS, "broker", "twin", "meter", "reader")
+NOT_OURS = ("neighbour", "impostor", "monitoring", "DNS", "API server", "field meter", "board", "internet")  # fmt: skip
+ALWAYS = ways(
+    (["twin", "reader"], ["twin"], [8443]),
+    (["monitoring"], ["twin", "operator"], [8080]),
+    (API_CLIENTS, ["API server"], [443, 6443]),
+)
+TO_BROKER = ways((BROKERS, ["broker"], [8883]))
+FROM_FIELD = ways((["field meter"], ["broker"], [8883]))
+FROM_BOARDS = ways((["board"], ["broker"], [1883]))
+TO_EXTERNAL = ways((BROKERS, NOT_OURS, [8884]))
+TWO_STREETS = ("street-a", "street-b")
+
+
+@pytest.mark.parametrize(
+    ("case", "settings", "namespaces", "also"),
+    [
+        pytest.param("default", [NARROW], [RELEASE], TO_BROKER, id="one namespace"),
+        pytest.param("full", [], TWO_STREETS, TO_BROKER | FROM_FIELD, id="two streets and a field"),
+        pytest.param("constrained", [NARROW], [RELEASE], TO_BROKER | FROM_BOARDS, id="small boards"),
+        pytest.param("external-broker", [NARROW], [RELEASE], TO_EXTERNAL, id="a broker elsewhere"),
+    ],
+)  # fmt: skip
+def test_each_reaches_those_it_needs_on_their_port_and_nobody_else(
+    render, labels, case, settings, namespaces, also
+):
+    manifests = render(case, *settings)
+    mine = ours(manifests, labels, namespaces)
+    names = {party.name for party in mine}
+    assert names == set(OURS) - ({"broker"} if case == "external-broker" else set())
+    found = open_ways(policies_of(manifests), mine, others(labels, namespaces))
+    dns = {f"{name} → DNS {protocol} 53" for name in names for protocol in ("TCP", "UDP")}
+    assert {way for way, answers in found.items() if answers != {False}} == ALWAYS | also | dns
+    assert [way for way, answers in found.items() if len(answers) > 1] == []
+
+
+@pytest.mark.parametrize(
+    ("case", "namespaces"),
+    [("default", (RELEASE,)), ("full", TWO_STREETS), ("constrained", (RELEASE,))],
+)
+def test_both_ends_of_a_way_between_two_of_ours_say_the_same(render, labels, case, namespaces):
+    """So that one end that is opened by mistake opens nothing, and is noticed."""
+    manifests = render(case, NARROW)
+    policies = policies_of(manifests)
+    mine = ours(manifests, labels, namespaces)
+    for source, target, number in itertools.product(mine, mine, PORTS):
+        port = {"protocol": "TCP", "port": number}
+        out = lets_through(policies, "Egress", source, target, port)
+        into = lets_through(policies, "Ingress", target, source, port)
+        assert out == into, f"{source.name} → {target.name} TCP {number}: {out=}, {into=}"
+
+
+def test_unless_told_where_the_api_server_is_only_its_clients_reach_any_host_and_on_its_ports(
+    render, labels
+):
+    manifests = render("default")
+    mine = ours(manifests, labels, (RELEASE,))
+    internet = others(labels, ())[-1]
+    found = open_ways(policies_of(manifests), mine, [internet])
+    reached = {way for way, answers in found.items() if answers != {False}}
+    expected = ways((API_CLIENTS, ["internet"], [443, 6443]))
+    assert {way for way in reached if "internet" in way} == expected
+
+
+@pytest.mark.parametrize("case", ["default", "full"])
+@pytest.mark.parametrize("whole", [False, True], ids=["ours alone", "the whole namespace"])
+def test_the_denial_selects_every_pod_of_ours_and_others_only_when_asked_to(
+    render, labels, case, whole
+):
+    manifests = render(case, f"networkPolicy.denyWholeNamespace={str(whole).lower()}")
+    namespaces = {"default": (RELEASE,), "full": TWO_STREETS}[case]
+    denials = {
+        policy["metadata"]["namespace"]: policy["spec"]["podSelector"]
+        for policy in policies_of(manifests)
+        if policy["metadata"]["name"] == "metertwin-deny"
+    }
+    assert denials.keys() == {RELEASE, *namespaces}
+    for party in ours(manifests, labels, namespaces):
+        assert matches(denials[party.namespace], party.labels), party.name
+    by_role = {"matchExpressions": [{"key": ROLE, "operator": "Exists"}]}
+    assert all(selector == ({} if whole else by_role) for selector in denials.values())
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["ours alone", "the whole namespace"])
+def test_neighbours_of_the_twins_talk_among_themselves_unless_the_whole_namespace_is_denied(
+    render, whole
+):
+    manifests = render("full", f"networkPolicy.denyWholeNamespace={str(whole).lower()}")
+    one, other = (Party("neighbour", at, {"app": "shop"}) for at in TWO_STREETS)
+    port = {"protocol": "TCP", "port": 5432}
+    assert is_open(policies_of(manifests), one, other, port) is not whole
