@@ -3,9 +3,22 @@
 import json
 import pathlib
 import shutil
+import uuid
 
 import pytest
-from demo import Record, answers, get, is_pod_ready, is_ready, kubectl, names, run, twin_of, until
+from demo import (
+    Record,
+    answers,
+    build_manifest,
+    get,
+    is_pod_ready,
+    is_ready,
+    kubectl,
+    names,
+    run,
+    twin_of,
+    until,
+)
 
 pytestmark = [pytest.mark.demo, pytest.mark.timeout(900)]
 HOUSE = "house-8"
@@ -21,9 +34,9 @@ def storage_class():
     # Nodes of tools/cluster see this machine's folders; a cluster elsewhere has a class.
     base = pathlib.Path("/var/lib/metertwin-street-volumes")
     volumes = []
-    for number in (1, 2):
-        folder = base / str(number)
-        shutil.rmtree(folder, ignore_errors=True)
+    for _ in range(2):
+        name = f"street-{uuid.uuid4().hex[:8]}"  # another one's removal may still be under way
+        folder = base / name
         folder.mkdir(parents=True)
         folder.chmod(0o777)
         spec = {
@@ -33,14 +46,15 @@ def storage_class():
             "persistentVolumeReclaimPolicy": "Retain",
             "hostPath": {"path": str(folder)},
         }
-        metadata = {"name": f"street-{number}"}
+        metadata = {"name": name}
         volumes.append(
             {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": spec}
         )
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": volumes})
     run("kubectl", "apply", "-f", "-", text=text)
     yield CLASS
-    run("kubectl", "delete", "pv", "street-1", "street-2", "--wait=false")
+    made = [volume["metadata"]["name"] for volume in volumes]
+    run("kubectl", "delete", "pv", *made, "--wait=false")
     shutil.rmtree(base)
 
 
@@ -61,14 +75,17 @@ def change(store):
     return get("smartmeter", HOUSE)["status"]["epoch"]
 
 
+def persistent(storage_class):
+    """Return the spec of a store on a volume."""
+    found = {"type": "PersistentVolume", "size": "100Mi"}
+    return found | ({"storageClassName": storage_class} if storage_class else {})
+
+
 def test_a_persistent_store_outlives_its_pod_and_a_new_store_is_a_new_epoch(
     house, storage_class, tmp_path
 ):
     before = get("smartmeter", house)["status"]["epoch"]
-    persistent = {"type": "PersistentVolume", "size": "100Mi"}
-    if storage_class:
-        persistent["storageClassName"] = storage_class
-    epoch = change(persistent)
+    epoch = change(persistent(storage_class))
     assert epoch == before + 1, "another store is another epoch"
     bigger = json.dumps({"spec": {"twin": {"store": {"size": "200Mi"}}}})
     done = kubectl("patch", "smartmeter", HOUSE, "--type", "merge", "-p", bigger, check=False)
@@ -92,3 +109,26 @@ def test_a_persistent_store_outlives_its_pod_and_a_new_store_is_a_new_epoch(
     assert record.store_id() == name, "the store is the one from before"
     assert stored.items() <= record.stored().entries.items()
     record.verify()
+
+
+def test_a_deleted_meter_leaves_no_claim_on_a_volume(extra, storage_class):
+    name = "cellar-1"
+    extra(build_manifest(name, twin={"store": persistent(storage_class)}))
+    until(lambda: is_ready(name), "a twin with a store on a volume is Ready")
+    selector = f"metertwin.io/device={name}"
+
+    def claims():
+        return get("pvc", "-l", selector)
+
+    (claim,) = claims()
+    assert claim["status"]["phase"] == "Bound"
+    kubectl("delete", "smartmeter", name)
+    until(lambda: not claims(), "the claim is gone")
+    volume = claim["spec"]["volumeName"]
+
+    def let_go():
+        left = run("kubectl", "get", "pv", volume, "-o", "json", "--ignore-not-found")
+        assert not left.strip() or json.loads(left)["status"]["phase"] != "Bound"
+        return True
+
+    until(let_go, "the volume is free for whoever cleans it, or removed by its class")

@@ -37,7 +37,7 @@ EVENTS_HEAD = """\
 # Events of the meter
 
 Generated from `firmware/src/event_table.py`; do not edit. An event has a code, the UTC time at
-which it began (seconds and milliseconds) and integer arguments in the order given. Codes never
+which it began (whole seconds, as a reading's) and integer arguments in the order given. Codes never
 change their meaning; 128 and above belong to drivers.
 
 | code | name | arguments | meaning |

@@ -6,7 +6,8 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import kopf
 
@@ -249,9 +250,14 @@ def main() -> int:
         sys.stderr.write(f"error: {error}\n")
         return 2
     start_journal(settings.log_level)
+    return run_to_its_end(Process(settings).run())
+
+
+def run_to_its_end(work: Coroutine[Any, Any, None]) -> int:
+    """Return 0 when it was asked to end, 1 when Lease or broker session were lost to another."""
     try:
         with contextlib.suppress(asyncio.CancelledError):
-            asyncio.run(Process(settings).run())
+            asyncio.run(work)
     except (LeaseLostError, RivalError) as error:
         log.error("%s", error)  # noqa: TRY400 - no trace wanted
         return 1

@@ -116,15 +116,16 @@ async def test_a_write_is_counted_once_however_many_look_at_the_same_time():
 
 
 @pytest.mark.parametrize("error", [RivalError(6), LeaseLostError("another replica")], ids=repr)
-def test_a_lost_lease_or_a_rival_at_the_broker_is_an_exit_code_that_kubernetes_sees(
-    monkeypatch, caplog, error
-):
-    async def end(_self):
+def test_a_lost_lease_or_a_rival_at_the_broker_is_an_exit_code_that_kubernetes_sees(caplog, error):
+    async def end():
         raise error
 
-    monkeypatch.setattr(program, "load_settings", lambda: SimpleNamespace(log_level="info"))
-    monkeypatch.setattr(program, "start_journal", lambda _level: None)
-    monkeypatch.setattr(program.Process, "__init__", lambda *_: None)
-    monkeypatch.setattr(program.Process, "run", end)
-    assert program.main() == 1
+    assert program.run_to_its_end(end()) == 1
     assert str(error) in caplog.text
+
+
+def test_an_end_that_was_asked_for_is_no_failure():
+    async def end():
+        raise asyncio.CancelledError
+
+    assert program.run_to_its_end(end()) == 0
