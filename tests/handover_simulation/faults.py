@@ -7,8 +7,10 @@ seeds. `hits` counts the phases that faults have really met.
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from .broker import Session
 from .operator_process import OperatorProcess
 from .phases import PHASES
 from .scheduler import Actor
@@ -33,7 +35,7 @@ class Faults:
         for _ in range(count):
             name = self.scheduler.random.choice(names)
             moment = self.scheduler.random.randint(begin_s * 1000, end_s * 1000)
-            self.scheduler.after(moment, lambda name=name: self.do(name))
+            self.scheduler.after(moment, partial(self.do, name))
 
     def steer(self, phase: str, name: str) -> None:
         """Let one happen when a handover reaches a phase."""
@@ -45,7 +47,7 @@ class Faults:
     def _entered(self, phase: str) -> None:
         for name in self._armed.pop(phase, ()):
             wait_ms = self.scheduler.random.choice(STEERED_DELAYS_MS)
-            self.scheduler.after(wait_ms, lambda name=name: self.do(name))
+            self.scheduler.after(wait_ms, partial(self.do, name))
 
     def do(self, name: str) -> None:
         """Let one happen now."""
@@ -133,9 +135,12 @@ class Faults:
         for_ms = self._some(2, 90)
         self._pause(twin, for_ms)
         if twin.session is not None:
-            self.scheduler.after(45_000, lambda s=twin.session: twin.paused_until_ms
-                                 > self.scheduler.now_ms and s.end())  # fmt: skip
+            self.scheduler.after(45_000, partial(self._let_go, twin, twin.session))
         return True
+
+    def _let_go(self, twin: Twin, session: Session) -> None:
+        if twin.paused_until_ms > self.scheduler.now_ms:
+            session.end()
 
     def twin_cut_off(self) -> bool:
         """A twin's node loses the way to the broker for a while."""

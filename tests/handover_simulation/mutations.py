@@ -12,8 +12,8 @@ from typing import Any
 from meter_operator import cluster, decisions, handover, hellos, lease, plan, reconciler
 from meter_operator import owner as operator_owner
 from meter_operator.handover import COMMIT, FREEZE, WAIT, Decision
-from meter_twin import owner_gate, store, store_retention, taking
-from meter_wire import twin_intake
+from meter_twin import owner_gate, store, store_coverage, store_retention, taking
+from meter_wire import twin_intake, word
 from meter_wire.portable import meter_epochs, meter_link, owner
 
 from . import exchange as played_exchange
@@ -86,7 +86,7 @@ def the_highest_seen_is_acknowledged(replace: Replace) -> None:
 
 def what_a_donor_has_pruned_is_deleted(replace: Replace) -> None:
     """A taker takes over what a donor has deleted as if it were its own time that is over."""
-    right = played_exchange.import_entries
+    right = store_coverage.import_entries
 
     def bring(held: Any, one: Any, now_s: int) -> None:
         right(held, one, now_s)
@@ -262,7 +262,7 @@ def a_commit_forgets_the_wait(replace: Replace) -> None:
 
 def a_word_has_a_key_in_it(replace: Replace) -> None:
     """A twin says on the broker what only it may know."""
-    right = played_twin.sign_word
+    right = word.sign_word
 
     def sign(word: Any, epoch: int, key: bytes) -> Any:
         return right(word, epoch, key) | {"note": key.hex()}

@@ -6,6 +6,7 @@ a batch at a time, each kept until the broker has acknowledged it, sent again in
 
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from meter_operator.cache import Cache
@@ -33,13 +34,13 @@ class Voice(Messenger):
             clock=lambda: self._scheduler.now_ms / 1000, raise_term=lease.raise_above,
         )  # fmt: skip
         self._actor, self._life = actor, actor.life
-        self._session: Session | None = None
+        self._current: Session | None = None
         self._heard: list[tuple[str, bytes]] = []
         self._in_flight: dict[str, bytes] = {}
 
     async def begin(self, session: Session) -> None:
         """Say everything on a new session, then what was heard meanwhile."""
-        self._session = session
+        self._current = session
         self._in_flight = {}
         await self._publish_all()
         heard, self._heard = self._heard, []
@@ -64,18 +65,18 @@ class Voice(Messenger):
         )
 
     def _send_batch(self) -> None:
-        session = self._session
+        session = self._current
         if session is None or not session.is_open or self._in_flight:
             return
         self._in_flight = dict(list(self._pending.items())[:BATCH])
         for topic, payload in list(self._in_flight.items()):
             session.publish(
                 topic, payload, retain=True,
-                acknowledged=lambda t=topic, p=payload: self._acknowledged(session, t, p),
+                acknowledged=partial(self._acknowledged, session, topic, payload),
             )  # fmt: skip
 
     def _acknowledged(self, session: Session, topic: str, payload: bytes) -> None:
-        if session is not self._session or self._in_flight.get(topic) != payload:
+        if session is not self._current or self._in_flight.get(topic) != payload:
             return
         del self._in_flight[topic]
         if self._pending.get(topic) == payload:

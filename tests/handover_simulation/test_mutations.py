@@ -11,7 +11,7 @@ OWN_FAULTS = ("TypeError", "AttributeError", "NameError", "KeyError")
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", MUTATIONS)
-def test_a_broken_protocol_is_found(name, monkeypatch):
+def test_a_broken_protocol_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     MUTATIONS[name](monkeypatch.setattr)
     look_for(name, SEEDS)
 
@@ -19,12 +19,14 @@ def test_a_broken_protocol_is_found(name, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("name", RARE_MUTATIONS)
-def test_what_several_locks_hold_is_found_in_the_long_run(name, monkeypatch):
+def test_what_several_locks_hold_is_found_in_the_long_run(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     RARE_MUTATIONS[name](monkeypatch.setattr)
     look_for(name, MANY_SEEDS)
 
 
-def look_for(name, seeds):
+def look_for(name: str, seeds: int) -> None:
     for seed in range(seeds):
         try:
             run_seed(seed)

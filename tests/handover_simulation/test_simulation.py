@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ COMMAND = (sys.executable, "-m", "tests.handover_simulation")
 
 
 @pytest.fixture
-def world(tmp_path):
+def world(tmp_path: Path) -> Iterator[World]:
     world = World(1, tmp_path)
     with played_time(world.scheduler):
         while world.problems():
@@ -28,7 +29,7 @@ def world(tmp_path):
         yield world
 
 
-def test_an_upgrade_without_faults_is_a_handover(world):
+def test_an_upgrade_without_faults_is_a_handover(world: World) -> None:
     world.want(1)
     world.run(60)
     assert world.problems() == ""
@@ -36,7 +37,7 @@ def test_an_upgrade_without_faults_is_a_handover(world):
     assert [row["result"] for row in world.status["handovers"]] == ["Done"]
 
 
-def test_a_twin_on_a_node_that_is_cut_off_still_has_the_broker_and_the_meter(world):
+def test_a_twin_on_a_node_that_is_cut_off_still_has_the_broker_and_the_meter(world: World) -> None:
     (twin,) = world.nodes.twins.values()
     world.nodes.lose_pod("house-1-e1", after_s=100)
     world.run(4)
@@ -49,7 +50,7 @@ def test_a_twin_on_a_node_that_is_cut_off_still_has_the_broker_and_the_meter(wor
     assert world.problems() == ""
 
 
-def test_a_leader_stands_still_between_what_it_has_read_and_its_decision(world):
+def test_a_leader_stands_still_between_what_it_has_read_and_its_decision(world: World) -> None:
     faults = Faults(world)
     faults.do("leader_paused_deciding")
     world.want(1)
@@ -62,7 +63,7 @@ def test_a_leader_stands_still_between_what_it_has_read_and_its_decision(world):
     assert world.problems() == ""
 
 
-def test_a_broker_comes_back_with_what_it_had_saved(world):
+def test_a_broker_comes_back_with_what_it_had_saved(world: World) -> None:
     before = dict(world.broker.retained)
     world.want(1)
     world.run(60)
@@ -72,7 +73,7 @@ def test_a_broker_comes_back_with_what_it_had_saved(world):
     assert world.broker.retained.keys() == before.keys()
 
 
-def test_a_twin_serves_through_six_tries_given_up_and_hears_of_its_end(world):
+def test_a_twin_serves_through_six_tries_given_up_and_hears_of_its_end(world: World) -> None:
     """Status keeps five epochs: the one that serves must not fall out among those given up."""
     (twin,) = world.nodes.twins.values()
     world.nodes.slow_until_ms = 1 << 60
@@ -93,7 +94,7 @@ def test_a_twin_serves_through_six_tries_given_up_and_hears_of_its_end(world):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_fault_alone_is_survived(world, name):
+def test_a_fault_alone_is_survived(world: World, name: str) -> None:
     faults = Faults(world)
     faults.steer(FROZEN, name)
     world.want(1)
@@ -105,14 +106,14 @@ def test_a_fault_alone_is_survived(world, name):
     raise AssertionError(world.problems())
 
 
-def test_a_falling_epoch_is_broken(world):
+def test_a_falling_epoch_is_broken(world: World) -> None:
     world.oracle.forwarded(3)
     world.oracle.forwarded(2)
     with pytest.raises(Broken, match="epoch 2 after epoch 3"):
         world.run(1)
 
 
-def test_a_key_in_a_message_is_broken(world):
+def test_a_key_in_a_message_is_broken(world: World) -> None:
     (twin,) = world.nodes.twins.values()
     world.broker.route("mt/house-1/1/state", b'{"k":"%s"}' % twin.keys["up"].hex().encode(),
                        retain=False)  # fmt: skip
@@ -120,7 +121,7 @@ def test_a_key_in_a_message_is_broken(world):
         world.run(1)
 
 
-def test_an_entry_that_only_the_ring_had_is_excused_when_the_flash_is_lost(world):
+def test_an_entry_that_only_the_ring_had_is_excused_when_the_flash_is_lost(world: World) -> None:
     world.meter.cut(1000)
     world.run(5)
     last = world.meter.ring.head
@@ -129,14 +130,14 @@ def test_an_entry_that_only_the_ring_had_is_excused_when_the_flash_is_lost(world
     assert set(world.ledger.counts) <= {"flash"}
 
 
-def test_an_entry_in_a_lost_store_is_not_excused_while_the_ring_has_it(world):
+def test_an_entry_in_a_lost_store_is_not_excused_while_the_ring_has_it(world: World) -> None:
     world.nodes.lose_pod("house-1-e1")
     world.run(8)
     held = {entry for entry in world.ledger.excused if entry in set(world.ring())}
     assert held == set()
 
 
-def test_a_store_that_the_operator_gives_up_excuses_nothing(world):
+def test_a_store_that_the_operator_gives_up_excuses_nothing(world: World) -> None:
     (twin,) = world.nodes.twins.values()
     world.meter.ring.capacity = 12
     world.run(100)
@@ -146,7 +147,7 @@ def test_a_store_that_the_operator_gives_up_excuses_nothing(world):
     assert twin.alive is False
 
 
-def test_two_processes_play_a_seed_in_the_same_way():
+def test_two_processes_play_a_seed_in_the_same_way() -> None:
     told = [
         subprocess.run(
             [*COMMAND, "--seed", "11"], cwd=ROOT, capture_output=True, text=True, check=False,
@@ -158,7 +159,9 @@ def test_two_processes_play_a_seed_in_the_same_way():
     assert told[0] == told[1]
 
 
-def test_a_failing_seed_tells_its_story_and_how_to_see_it_again(monkeypatch):
+def test_a_failing_seed_tells_its_story_and_how_to_see_it_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(World, "problems", lambda _self: "all is lost")
     with pytest.raises(FailedError) as caught:
         run_seed(3)
@@ -170,7 +173,7 @@ def test_a_failing_seed_tells_its_story_and_how_to_see_it_again(monkeypatch):
 
 
 @pytest.mark.timeout(2400)
-def test_two_thousand_seeds_hold_and_meet_every_fault_in_every_phase():
+def test_two_thousand_seeds_hold_and_meet_every_fault_in_every_phase() -> None:
     done = subprocess.run(
         [*COMMAND, "--seeds", f"0-{SEEDS - 1}", "--strict"], cwd=ROOT, capture_output=True,
         text=True, check=False,

@@ -11,6 +11,7 @@ it all).
 import copy
 import functools
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -83,7 +84,7 @@ class World:
         self.ledger = Ledger(lambda: (twin.held for twin in self.nodes.lasting))
         self.oracle = Oracle(scheduler, self.ledger)
         self.ledger.fail = self.oracle.fail
-        self.phase_changed = lambda _phase: None
+        self.phase_changed: Callable[[str], None] = lambda _phase: None
         self._phase = ""
         self.broker = Broker(scheduler)
         self.broker.watchers.append(self.oracle.said)
