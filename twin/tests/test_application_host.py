@@ -14,6 +14,9 @@ from meter_twin.application import (
 )
 from meter_twin.application_host import ApplicationHost
 from meter_twin.store import Batch, Store
+from meter_twin.store_queries import Position
+from meter_twin.store_records import SavedState
+from meter_twin.store_schema import StoreError
 from meter_wire.effects import Hole
 from meter_wire.portable.entry import encode_event, encode_reading
 
@@ -149,3 +152,159 @@ def test_a_query_that_nobody_answers_is_told(store):
     with pytest.raises(LookupError):
         host.answer("journal", {}, 0)
     assert host.answer_or_none("journal", {}, 0) is None
+
+
+class Broken(Journal):
+    """A journal with bugs: what each of its functions raises or returns, by name."""
+
+    def __init__(self, **bugs):
+        super().__init__()
+        self.bugs = bugs
+
+    def handle(self, event, now_s):
+        return self.bugs.get("handle") or super().handle(event, now_s)
+
+    def export_state(self, version):
+        self.trip("export")
+        return self.bugs.get("state") or super().export_state(version)
+
+    def import_state(self, version, state):
+        super().import_state(version, state)
+        self.trip("import_state")
+
+    def trip(self, name):
+        error = self.bugs.get(name)
+        if error:
+            raise error
+
+
+BUGS = [AttributeError("a"), IndexError("i"), KeyError("k"), TypeError("t"), RuntimeError("r")]
+
+
+def run_pair(store, bad, good=None):
+    """A host of a bad application and of a good one, in this order: nothing but the bad is stopped."""
+    good = good or Journal()
+    host = ApplicationHost(store, {"bad": (type(bad), bad), "good": (Journal, good)})
+    return host, good
+
+
+def refuse_writes(store, table):
+    store.connection.execute(
+        f"CREATE TRIGGER no BEFORE INSERT ON {table} BEGIN SELECT raise(ABORT, 'no'); END"
+    )
+
+
+@pytest.mark.parametrize("error", BUGS, ids=lambda one: type(one).__name__)
+def test_an_application_that_fails_to_read_its_state_is_stopped_and_keeps_it(store, error, capsys):
+    host, _ = run_pair(store, Journal())
+    ingest(store, range(1, 6), 5)
+    drain(host)
+    host, good = run_pair(store, Broken(import_state=error))
+    ingest(store, [6], 6)
+    drain(host)
+    assert (host.failed, host.beginners, good.seen) == (["bad"], [], [1, 2, 3, 4, 5, 6])
+    assert "application stopped" in capsys.readouterr().err
+    repaired = Journal()
+    drain(run_pair(store, repaired)[0])
+    assert repaired.seen == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("versions", [(), None, ("first",)])
+def test_an_application_without_state_versions_is_stopped(store, versions):
+    kind = type("Kind", (Journal,), {"state_versions": versions})
+    host, good = run_pair(store, kind())
+    ingest(store, range(1, 6), 5)
+    drain(host)
+    assert (host.failed, good.seen) == (["bad"], [1, 2, 3, 4, 5])
+    assert host.state_versions == {"good": [2, 1]}
+
+
+@pytest.mark.parametrize(
+    "bugs",
+    [
+        {"export": AttributeError("a")},
+        {"export": ValueError("v")},
+        {"state": "no bytes"},
+        {"handle": [Record("all", 1, {"value": object()})]},
+        {"handle": [Record("all", 2**70, {})]},
+    ],
+)
+def test_an_application_whose_progress_cannot_be_written_is_stopped(store, bugs):
+    host, good = run_pair(store, Broken(**bugs))
+    ingest(store, range(1, 6), 5)
+    drain(host)
+    assert (host.failed, good.seen) == (["bad"], [1, 2, 3, 4, 5])
+
+
+def test_an_application_that_cannot_go_back_after_a_failed_commit_is_stopped(store):
+    host, good = run_pair(store, Broken(import_state=KeyError("k")))
+    ingest(store, range(1, 6), 5)
+    refuse_writes(store, "record")
+    with pytest.raises(StoreError):
+        host.step(0)
+    store.connection.execute("DROP TRIGGER no")
+    drain(host)
+    assert (host.failed, good.seen) == (["bad"], [1, 2, 3, 4, 5])
+
+
+SAVED = SavedState(1, b"[1, 2, 3]", Position(1024, 3))
+
+
+@pytest.mark.parametrize(
+    "bugs",
+    [*({"import_state": one} for one in BUGS), {"export": ValueError("v")}, {"state": "no bytes"}],
+    ids=str,
+)
+def test_an_application_that_fails_while_it_adopts_a_state_is_stopped(store, bugs):
+    host, good = run_pair(store, Broken(**bugs))
+    ingest(store, range(1, 6), 5)
+    with pytest.raises(LookupError):
+        host.adopt("bad", SAVED)
+    host.adopt("good", SAVED)
+    drain(host)
+    assert (host.failed, good.seen) == (["bad"], [1, 2, 3, 4, 5])
+
+
+def test_an_application_that_does_not_read_a_state_goes_on_as_it_was(store):
+    application = Journal()
+    host, _ = run_pair(store, application)
+    ingest(store, range(1, 6), 5)
+    with pytest.raises(ValueError, match="version"):
+        host.adopt("bad", SAVED._replace(version=99))
+    drain(host)
+    assert (host.failed, application.seen) == ([], [1, 2, 3, 4, 5])
+
+
+def test_a_state_that_the_store_does_not_take_is_not_adopted(store):
+    application = Journal()
+    host, _ = run_pair(store, application)
+    ingest(store, range(1, 6), 5)
+    refuse_writes(store, "application")
+    with pytest.raises(StoreError):
+        host.adopt("bad", SAVED)
+    assert (application.seen, host.beginners) == ([], ["bad", "good"])
+    store.connection.execute("DROP TRIGGER no")
+    drain(host)
+    assert (host.failed, application.seen) == ([], [1, 2, 3, 4, 5])
+
+
+@pytest.mark.parametrize(
+    "bugs", [*({"export": one} for one in BUGS), {"export": ValueError("v")}, {"state": "text"}],
+    ids=str,
+)  # fmt: skip
+def test_an_application_that_cannot_write_its_state_for_a_successor_is_stopped(store, bugs):
+    host, good = run_pair(store, Broken(**bugs))
+    with pytest.raises(LookupError):
+        host.export("bad", 1)
+    assert (host.failed, list(host.state_versions)) == (["bad"], ["good"])
+    ingest(store, range(1, 6), 5)
+    drain(host)
+    assert host.export("good", 1)[0].state == b"[1, 2, 3, 4, 5]"
+    assert good.seen == [1, 2, 3, 4, 5]
+
+
+def test_an_application_is_not_stopped_for_a_version_that_nobody_promised(store):
+    host, _ = run_pair(store, Broken(export=KeyError("k")))
+    with pytest.raises(ValueError, match="99"):
+        host.export("bad", 99)
+    assert host.failed == []

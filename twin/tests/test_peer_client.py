@@ -64,3 +64,15 @@ async def test_another_epoch_is_another(ask):
 async def test_another_namespace_is_another(ask):
     with pytest.raises(PeerError):
         await ask(DEVICE, EPOCH, build_twin_host(DEVICE, EPOCH, "avenue"))
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", b"{", b"[" * 200_000])
+async def test_an_answer_that_is_no_json_is_the_peers_fault(body):
+    client = PeerClient(DEVICE, NAMESPACE, lambda: None)
+
+    async def answer(_donor, _path):
+        return body
+
+    client.get = answer
+    with pytest.raises(PeerError, match="no JSON"):
+        await client.get_json(Donor(EPOCH, bytes(16), ""), "/v1/handover/coverage")

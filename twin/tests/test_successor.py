@@ -169,7 +169,7 @@ async def test_after_a_donor_that_has_pruned_the_meter_is_not_asked_again(pair, 
 
 @pytest.mark.parametrize("rows", [
     None, {}, "rows", [1], [["00" * 8, 1]], [["00" * 7, 1, ""]], [["00" * 8, "1", ""]],
-    [["zz" * 8, 1, ""]], [["00" * 8, 1, "0"]],
+    [["zz" * 8, 1, ""]], [["00" * 8, 1, "0"]], [["00" * 8, -1, ""]], [["00" * 8, 2**63, ""]],
 ])  # fmt: skip
 def test_a_quarantine_that_is_none_is_refused(rows):
     with pytest.raises(ValueError, match=r"conflicts|fromhex"):

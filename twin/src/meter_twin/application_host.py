@@ -1,10 +1,13 @@
 """Runs the applications: feeds each the entries it has not seen, commits what it derives.
 
 A step takes a bounded number of entries, so the loop is free in between; an application that
-raises is stopped and reported, the others and the metering go on. Neighbours: `application` (the
-interface), `store_records` (its tables), `shell` (calls `step` when entries were stored).
+raises is stopped and reported, the others and the metering go on. What is saved of a stopped one
+stays: a repaired version goes on from there. Neighbours: `application` (the interface),
+`store_records` (its tables), `shell` (calls `step` when entries were stored), `inheritance`.
 """
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from meter_wire.entries import parse_entry
@@ -33,19 +36,69 @@ from .store_records import (
     load_records,
     save_progress,
 )
+from .store_schema import StoreError
 
 STEP_ENTRIES = 100
 
 
+class StoppedError(LookupError):
+    """An application raised; it is stopped and that is reported already."""
+
+
 class _Running:
-    """One application and how far it is."""
+    """One application and how far it is; its code is called inside of `guarded`."""
 
     def __init__(self, name: str, kind: ApplicationType, application: Application) -> None:
         self.name = name
         self.kind = kind
         self.application = application
         self.position: Position = START
+        self.versions: list[int] = []
         self.failed = False
+
+    def stop(self, error: Exception) -> StoppedError:
+        """Stop after what it raised; a utility's code must not stop the metering."""
+        self.failed = True
+        log.log_exception("application stopped", error, application=self.name)
+        return StoppedError(self.name)
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Stop the application if it raises.
+
+        Raises:
+            StoppedError: it did.
+        """
+        try:
+            yield
+        except Exception as error:
+            raise self.stop(error) from error
+
+    def export_state(self, version: int) -> bytes:
+        """Return its state.
+
+        Raises:
+            StoppedError: it cannot write it.
+        """
+        with self.guarded():
+            state = self.application.export_state(version)
+            if not isinstance(state, bytes):
+                raise TypeError("state: no bytes")
+        return state
+
+    def import_state(self, saved: SavedState) -> None:
+        """Take a state.
+
+        Raises:
+            ValueError: it does not read this state, and is as it was.
+            StoppedError: it raised anything else, and what it holds now nobody knows.
+        """
+        try:
+            self.application.import_state(saved.version, saved.state)
+        except ValueError:
+            raise
+        except Exception as error:
+            raise self.stop(error) from error
 
 
 class ApplicationHost:
@@ -56,14 +109,19 @@ class ApplicationHost:
         self._store = store
         self._running = [_Running(name, *pair) for name, pair in built.items()]
         for running in self._running:
-            self._restore(running)
+            with suppress(StoppedError):
+                self._restore(running)
 
     def _restore(self, running: _Running) -> None:
+        with running.guarded():
+            running.versions = [int(one) for one in running.kind.state_versions]
+            if not running.versions:
+                raise ValueError("state_versions: none")
         saved = find_state(self._store, running.name)
         if saved is None:
             return
         try:
-            running.application.import_state(saved.version, saved.state)
+            running.import_state(saved)
             running.position = saved.position
         except ValueError:
             log.log("warning", "application state is derived anew", application=running.name)
@@ -74,11 +132,8 @@ class ApplicationHost:
         for running in self._running:
             if running.failed:
                 continue
-            try:
+            with suppress(StoppedError), running.guarded():
                 running.application.handle(RegistersDescribed(dict(units)), 0)
-            except Exception as error:  # noqa: BLE001 - as in `_feed`
-                running.failed = True
-                log.log_exception("application stopped", error, application=running.name)
 
     @property
     def failed(self) -> list[str]:
@@ -87,23 +142,25 @@ class ApplicationHost:
 
     @property
     def beginners(self) -> list[str]:
-        """Names of applications that have not seen an entry."""
-        return [running.name for running in self._running if running.position == START]
+        """Names of applications that run and have not seen an entry."""
+        return [one.name for one in self._running if one.position == START and not one.failed]
 
     @property
     def state_versions(self) -> dict[str, list[int]]:
         """By application that runs, the versions in which its state can be written and read."""
-        return {one.name: list(one.kind.state_versions) for one in self._running if not one.failed}
+        return {one.name: list(one.versions) for one in self._running if not one.failed}
 
     def export(self, name: str, version: int) -> tuple[SavedState, bytes]:
         """Return the state of an application now, and the incarnation of its place.
 
         Raises:
-            LookupError: it does not run here.
+            LookupError: it does not run here, or no more as it raised.
             ValueError: it does not write this version.
         """
         running = self._find(name)
-        state = running.application.export_state(version)
+        if version not in running.versions:
+            raise ValueError(f"{name}: state version {version} is not written")
+        state = running.export_state(version)
         incarnation = self._store.find_incarnation(running.position.incarnation)
         return SavedState(version, state, running.position), incarnation
 
@@ -111,15 +168,34 @@ class ApplicationHost:
         """Go on from the state of another twin's application.
 
         Raises:
-            LookupError: it does not run here.
+            LookupError: it does not run here, or no more as it raised.
             ValueError: it does not read this state, and is as it was.
-            StoreError: nothing was written.
+            StoreError: nothing was written, and it is as it was.
         """
         running = self._find(name)
-        running.application.import_state(saved.version, saved.state)
-        version = running.kind.state_versions[0]
-        state = running.application.export_state(version)
-        save_progress(self._store, name, SavedState(version, state, saved.position), ())
+        version = running.versions[0]
+        before = SavedState(version, running.export_state(version), running.position)
+        running.import_state(saved)
+        state = running.export_state(version)
+        self._save(running, before, SavedState(version, state, saved.position), ())
+
+    def _save(
+        self, running: _Running, before: SavedState, saved: SavedState, effects: Iterable[Effect]
+    ) -> None:
+        """Commit what an application has reached.
+
+        Raises:
+            StoreError: nothing was written; memory is as `before` again.
+            StoppedError: what it derived cannot be written, or `before` not be read.
+        """
+        try:
+            save_progress(self._store, running.name, saved, effects)
+        except StoreError:
+            with running.guarded():
+                running.application.import_state(before.version, before.state)
+            raise
+        except Exception as error:
+            raise running.stop(error) from error
         running.position = saved.position
 
     def _find(self, name: str) -> _Running:
@@ -134,33 +210,28 @@ class ApplicationHost:
         Raises:
             StoreError: the step is repeated later; memory and store agree again after it.
         """
-        more = [self._feed(one, now_s) for one in self._running if not one.failed]
-        return True in more
+        is_more = False
+        for running in self._running:
+            if not running.failed:
+                with suppress(StoppedError):
+                    is_more |= self._feed(running, now_s)
+        return is_more
 
     def _feed(self, running: _Running, now_s: int) -> bool:
         rows = load_feed(self._store, running.position, STEP_ENTRIES)
         if not rows:
             return False
-        version = running.kind.state_versions[0]
-        before = running.application.export_state(version)
+        version = running.versions[0]
+        before = SavedState(version, running.export_state(version), running.position)
         position = running.position
         effects: list[Effect] = []
-        try:
+        with running.guarded():
             for row in rows:
                 for event in _events(position, row):
                     effects += running.application.handle(event, now_s)
                 position = row.position
-            state = running.application.export_state(version)
-        except Exception as error:  # noqa: BLE001 - a utility's code must not stop the metering
-            running.failed = True
-            log.log_exception("application stopped", error, application=running.name)
-            return False
-        try:
-            save_progress(self._store, running.name, SavedState(version, state, position), effects)
-        except Exception:
-            running.application.import_state(version, before)
-            raise
-        running.position = position
+        state = running.export_state(version)
+        self._save(running, before, SavedState(version, state, position), effects)
         return len(rows) == STEP_ENTRIES
 
     def answer_or_none(

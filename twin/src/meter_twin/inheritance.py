@@ -3,10 +3,12 @@
 A state is written by the donor at the highest version that both know, with the place in the entries
 that it has reached; records follow page by page, the state last. What an application derives twice
 because it went on meanwhile is the same again. One without a common version begins anew where there
-is no way back (a takeover), and refuses where there is one. Neighbours: `successor` (when),
-`application_host` (the applications), `giving` (the donor).
+is no way back (a takeover), and refuses where there is one; one that does not read what came begins
+anew. Nothing that a donor sends or an application raises ends the twin. Neighbours: `successor`
+(when), `application_host` (the applications, stops one that raises), `giving` (the donor).
 """
 
+import sqlite3
 from typing import Any
 
 from . import log
@@ -15,11 +17,13 @@ from .peer_client import PeerClient, PeerError
 from .store import Store
 from .store_queries import Position
 from .store_records import SavedState, save_record_page
+from .store_schema import StoreError
 from .taking import Donor
 
 _MOST_TRIES = 5
 _PAGE = 500
 _ROW = 3  # series, time, body
+_MAX_SEQ = 0xFFFFFFFF
 
 
 class Inheritance:
@@ -47,9 +51,9 @@ class Inheritance:
         """
         theirs = await self._versions(donor)
         self.is_checked = True
-        ours = self._host.state_versions
+        ours = self._host.state_versions  # not of an application that was stopped meanwhile
         for name in self._wanted:
-            if name in theirs and not set(theirs[name]) & set(ours[name]):
+            if name in theirs and name in ours and not set(theirs[name]) & set(ours[name]):
                 return (
                     f"application {name}: the twin before writes state versions {theirs[name]}, "
                     f"this one reads {ours[name]}"
@@ -60,41 +64,66 @@ class Inheritance:
         document = await self._client.get_json(donor, "/v1/handover/versions")
         if not isinstance(document, dict):
             raise PeerError("versions: no object")
-        return {str(name): [int(one) for one in row] for name, row in document.items()}
+        for row in document.values():
+            if not isinstance(row, list) or not all(isinstance(one, int) for one in row):
+                raise PeerError("versions: no lists of integers")
+        return document
 
     async def take(self, donor: Donor | None) -> None:
-        """Take all that is wanted; what fails too often is derived anew from the entries."""
+        """Take all that is wanted; what fails too often is derived anew from the entries.
+
+        That the store fails does not count: it is tried again as often as that lasts.
+        """
         if donor is None:
             self._wanted.clear()
             return
         try:
             theirs = await self._versions(donor)
             while self._wanted:
-                name = self._wanted[0]
-                both = set(theirs.get(name, [])) & set(self._host.state_versions[name])
-                if both:
-                    await self._take_one(donor, name, max(both))
+                await self._take_one(donor, self._wanted[0], theirs)
                 self._wanted.pop(0)
-        except (PeerError, ValueError, KeyError, TypeError) as error:
-            self._tries += 1
-            if self._tries >= _MOST_TRIES:
-                names = " ".join(self._wanted)
-                log.log("warning", "applications begin anew: their states did not come",
-                        message=str(error), application=names)  # fmt: skip
-                self._wanted.clear()
+        except (StoreError, sqlite3.Error) as error:
+            log.log("error", "applications wait for the store", message=str(error))
+        except Exception as error:  # noqa: BLE001 - what a donor sends must not stop the metering
+            self._failed(error)
 
-    async def _take_one(self, donor: Donor, name: str, version: int) -> None:
+    def _failed(self, error: Exception) -> None:
+        self._tries += 1
+        if self._tries >= _MOST_TRIES:
+            names = " ".join(self._wanted)
+            text = str(error) if isinstance(error, PeerError) else type(error).__name__
+            log.log("warning", "applications begin anew: their states did not come",
+                    message=text, application=names)  # fmt: skip
+            self._wanted.clear()
+
+    async def _take_one(self, donor: Donor, name: str, theirs: dict[str, list[int]]) -> None:
+        both = set(theirs.get(name, [])) & set(self._host.state_versions.get(name, []))
+        if not both:
+            return
+        version = max(both)
+        saved = await self._fetch(donor, name, version)
+        await self._take_records(donor, name)
+        try:
+            self._host.adopt(name, saved)
+        except LookupError:
+            return  # stopped: the host has said so
+        except ValueError:
+            log.log("warning", "application state is derived anew", application=name)
+            return
+        log.log("info", "application state taken over", application=name, version=version)
+
+    async def _fetch(self, donor: Donor, name: str, version: int) -> SavedState:
         path = f"/v1/handover/state?application={name}&version={version}"
         document: dict[str, Any] = await self._client.get_json(donor, path)
         incarnation = bytes.fromhex(document["incarnation"])
         number = self._store.find_number(incarnation) if incarnation else 0
         if number is None:
             raise PeerError(f"state of {name}: is of an incarnation that has not come yet")
-        await self._take_records(donor, name)
-        position = Position(number, int(document["seq"]))
+        seq = int(document["seq"])
+        if not 0 <= seq <= _MAX_SEQ:
+            raise PeerError(f"state of {name}: its place is none")
         state = bytes.fromhex(document["state"])
-        self._host.adopt(name, SavedState(int(document["version"]), state, position))
-        log.log("info", "application state taken over", application=name, version=version)
+        return SavedState(int(document["version"]), state, Position(number, seq))
 
     async def _take_records(self, donor: Donor, name: str) -> None:
         series, time_s = "", 0

@@ -52,7 +52,7 @@ class PeerClient:
         """
         try:
             return json.loads(await self.get(donor, path))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise PeerError(f"{path}: no JSON") from error
 
     async def get(self, donor: Donor, path: str) -> bytes:

@@ -10,6 +10,7 @@ import sqlite3
 CONFLICT_ROWS = 100
 MOST_TOLD = 10_000
 INCARNATION_DIGITS = 16
+_MAX_SEQ = 0xFFFFFFFF
 KEPT = "kept"
 REPEATED = "repeated"
 UNKEPT = "unkept"
@@ -58,7 +59,9 @@ def parse_conflicts(rows: object) -> list[tuple[bytes, int, bytes]]:
     found = []
     for row in rows:
         match row:
-            case [str(incarnation), int(seq), str(raw)] if len(incarnation) == INCARNATION_DIGITS:
+            case [str(incarnation), int(seq), str(raw)] if (
+                len(incarnation) == INCARNATION_DIGITS and 0 <= seq <= _MAX_SEQ
+            ):
                 found.append((bytes.fromhex(incarnation), seq, bytes.fromhex(raw)))
             case _:
                 raise ValueError("conflicts: a row is no [incarnation, seq, bytes]")
