@@ -88,6 +88,8 @@ def test_a_pod_monitor_selects_its_pods_and_no_others_and_knows_their_port(rende
         assert selected(spec["selector"]["matchLabels"], namespace, candidates) == expected
         (endpoint,) = spec["podMetricsEndpoints"]
         assert endpoint["path"] == "/metrics"
+        # The operator's metrics name the namespace of a profile, a twin's name none.
+        assert endpoint.get("honorLabels", False) == (name != "metertwin-twins")
         for key in expected:
             assert ports(candidates[key])[endpoint["port"]] == 8080
 
@@ -107,6 +109,7 @@ def test_the_service_monitor_selects_the_operators_service_which_selects_the_ope
     (endpoint,) = monitor["spec"]["endpoints"]
     (port,) = services[OPERATOR]["spec"]["ports"]
     assert (endpoint["port"], endpoint["path"]) == (port["name"], "/metrics")
+    assert endpoint["honorLabels"]
     candidates = pods(manifests, case)
     assert selected(services[OPERATOR]["spec"]["selector"], OPERATOR[0], candidates) == {OPERATOR}
     assert ports(candidates[OPERATOR])[port["targetPort"]] == 8080

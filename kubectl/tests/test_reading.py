@@ -291,6 +291,28 @@ def test_status_of_one_meter_tells_of_its_link(world, golden):
     assert view["link"]["marks"][0]["stored"] == 42
 
 
+def test_status_says_why_a_deletion_waits(world):
+    waits = {
+        "type": "Deletable", "status": "False", "reason": "ReadingsNotTaken",
+        "message": "nobody has taken the readings", "observedGeneration": 2,
+    }  # fmt: skip
+    ready = {**waits, "type": "Ready", "status": "True", "reason": "Serving", "message": ""}
+    metadata = {"name": "going", "generation": 2, "deletionTimestamp": "2026-06-14T07:30:00Z"}
+    body = {"metadata": metadata, "spec": {}, "status": {"conditions": [ready, waits]}}
+    world.put("smartmeters", "going", body)
+    unseen = {**body, "metadata": {**metadata, "name": "unseen"}, "status": {"conditions": [ready]}}
+    world.put("smartmeters", "unseen", unseen)
+    lines = world.run("status").stdout.splitlines()
+    (line,) = [line for line in lines if line.startswith("going ")]
+    assert "True    Deleted: ReadingsNotTaken " in line
+    assert sum("Deleted: Waiting" in line for line in lines) == 1
+    one = world.run("status", "going").stdout
+    assert "nobody has taken the readings" in one
+    view = json.loads(world.run("status", "going", "-o", "json").stdout)
+    assert (view["reason"], view["deletion"]) == ("Serving", "ReadingsNotTaken")
+    assert json.loads(world.run("status", "house-2", "-o", "json").stdout)["deletion"] is None
+
+
 def test_status_of_a_meter_without_a_twin_says_why(world):
     done = world.run("status", "house-2")
     assert done.returncode == 0

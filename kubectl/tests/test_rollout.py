@@ -58,6 +58,10 @@ def row(result, version, before, to=3, message=""):
     }  # fmt: skip
 
 
+def under_way(phase, version="0.3.0", before="0.2.0"):
+    return {"phase": phase, "epoch": 4, "source": 3, "version": version, "fromVersion": before}
+
+
 @pytest.fixture
 def street(world):
     world.put("twinprofiles", "household", profile("0.1.0"))
@@ -136,6 +140,55 @@ def test_watching_a_profile_shows_waves_counts_and_the_time_left(street):
         "Done    49 of 49 updated, 0 in progress, 0 failed, 0 offline",
     ]
     assert "ETA" in lines[2]
+
+
+def own_versions(world, *versions):
+    """Let the meters of the profile be as many as there are versions; empty for the profile's."""
+    for number, version in enumerate(versions, start=1):
+        world.put("smartmeters", f"house-{number}", meter(version))
+
+
+OWN = [
+    ("none", ("", "", ""), None),
+    ("one", ("0.1.5", "", ""), "1 names its own version"),
+    ("two, one of them the very same", ("0.1.5", "0.2.0", ""), "2 name their own version"),
+    ("all, but the same", ("0.2.0", "0.2.0", "0.2.0"), "3 name their own version"),
+]
+
+
+@pytest.mark.parametrize(("versions", "text"), [r[1:] for r in OWN], ids=[r[0] for r in OWN])
+@pytest.mark.parametrize("watch", [True, False])
+def test_who_names_its_own_version_is_not_taken_for_upgraded(street, versions, text, watch):
+    own_versions(street, *versions)
+    other = meter("0.1.5")
+    other["spec"]["profile"] = "another"
+    street.put("smartmeters", "house-9", other)
+    complete = profile(wave="Done", progressing=("False", "Complete"), total=3, updated=3)
+    then(street, "twinprofiles", "household", complete)
+    how = ("--watch", *QUICK) if watch else ()
+    done = street.run("upgrade", "--profile", "household", "--to", "0.2.0", *how)
+    assert (done.returncode, done.stderr) == (0, "")
+    _, *lines = done.stdout.splitlines()
+    if watch:
+        line = "Done    3 of 3 updated, 0 in progress, 0 failed, 0 offline"
+        assert [lines[0][10:], lines[1]] == [f"{line}, {text}" if text else line, "Done."]
+    else:
+        assert lines == ([f"of 3 meters {text}"] if text else [])
+
+
+def test_a_profile_that_no_meter_follows_is_no_upgrade(street):
+    own_versions(street, "0.1.5", "0.1.4")
+    complete = profile(wave="Done", progressing=("False", "Complete"), total=2, updated=2)
+    then(street, "twinprofiles", "household", complete)
+    command = ("upgrade", "--profile", "household", "--to", "0.2.0")
+    done = street.run(*command, "--watch", *QUICK)
+    assert done.returncode == 1
+    assert "Error: no meter follows the profile: all 2 name another version" in done.stderr
+    assert "remedy: kubectl meter upgrade NAME --to ''" in done.stderr
+    told = street.run(*command)
+    assert told.returncode == 0, "what was asked for is done"
+    assert "no meter follows the profile" in told.stdout
+    assert "kubectl meter upgrade NAME --to ''" in told.stdout
 
 
 FAULTS = [
@@ -224,6 +277,22 @@ BEFORE = [
         row("Aborted", "0.2.0", "0.1.0")]), "0.1.0"),
     ("to what it runs, while the new one is on its way", meter("0.2.0", "0.1.0", handover={
         "phase": "Preparing", "epoch": 4}), "0.1.0"),
+    ("to what it runs, while the profile's new one is on its way", meter("", "0.2.0",
+        handover=under_way("Preparing"), handovers=[row("Done", "0.2.0", "0.1.0")]), "0.2.0"),
+    ("to what it runs, while it is frozen for the new one", meter("0.2.0", "0.2.0",
+        handover=under_way("Frozen"), handovers=[row("Done", "0.2.0", "0.1.0")]), "0.2.0"),
+    ("to what the new one came from, while that soaks", meter("0.3.0", "0.3.0",
+        handover=under_way("Committed"), handovers=[row("Done", "0.2.0", "0.1.0")]), "0.2.0"),
+    ("by one version, when status is behind the commit", meter("", "0.2.0",
+        handover=under_way("Committed"), handovers=[row("Done", "0.2.0", "0.1.0")]), "0.2.0"),
+    ("while its first upgrade soaks", meter("0.3.0", "0.3.0",
+        handover=under_way("Committed")), "0.2.0"),
+    ("over a handover under way that changes no version", meter("0.2.0", "0.2.0", handover=under_way(
+        "Committed", "0.2.0"), handovers=[row("Done", "0.2.0", "0.1.0")]), "0.1.0"),
+    ("to what a takeover came from", meter("0.3.0", "0.3.0", handovers=[
+        row("TakenOver", "0.3.0", "0.2.0", 4), row("Done", "0.2.0", "0.1.0")]), "0.2.0"),
+    ("over a takeover that changed no version", meter("0.2.0", "0.2.0", handovers=[
+        row("TakenOver", "0.2.0", "0.2.0", 4), row("Done", "0.2.0", "0.1.0")]), "0.1.0"),
 ]  # fmt: skip
 
 

@@ -250,6 +250,11 @@ class Faults:
         self.world.want(-1)
         return True
 
+    def meter_paused(self) -> None:
+        """A user pauses the meter for a while: nothing begins, no pod is made."""
+        self.world.pause(paused=True)
+        self.scheduler.after(self._some(5, 120), partial(self.world.pause, paused=False))
+
     def status_restored(self) -> None:
         """Somebody puts an older copy of the status back."""
         self._restore(with_lease=False)

@@ -13,7 +13,7 @@ from .faults import CELLS, NAMES, Faults
 from .oracle import Broken
 from .phases import FROZEN
 from .seeds import FailedError, run_seed
-from .world import World
+from .world import PATIENCE, World
 
 ROOT = Path(__file__).parents[2]
 SEEDS = 2000
@@ -60,6 +60,32 @@ def test_a_leader_stands_still_between_what_it_has_read_and_its_decision(world: 
     terms = [text for _, text in world.scheduler.story if "leads" in text]
     assert len(terms) == 2
     assert world.status["epoch"] == 2
+    assert world.problems() == ""
+
+
+def test_a_meter_that_is_paused_while_its_twin_is_frozen_has_a_twin_again_in_time(
+    world: World,
+) -> None:
+    """The proof does not come: the deadline runs, and the twin that was frozen acts again."""
+    (twin,) = world.nodes.twins.values()
+
+    def cut(phase: str) -> None:
+        if phase == FROZEN and "handovers" not in world.status:
+            world.nodes.peers_cut_until_ms = world.scheduler.now_ms + 120_000
+            world.pause(paused=True)
+
+    world.phase_changed = cut
+    world.want(1)
+    while world.status.get("handover", {}).get("phase") != "Frozen":
+        world.run(1)
+    assert not twin.has_authority
+    world.run(PATIENCE.frozen_s + 5)
+    assert [row["result"] for row in world.status["handovers"]] == ["Aborted"]
+    assert twin.has_authority
+    world.run(120)
+    assert world.status["highestEpoch"] == 2, "nothing begins"
+    world.pause(paused=False)
+    world.run(200)
     assert world.problems() == ""
 
 

@@ -23,6 +23,7 @@ from meter_operator.handover import Patience
 from meter_operator.settings import Settings
 from meter_pki.authority import Authority, Bundle
 from meter_pki.identities import twin_identity
+from meter_wire.names import ANNOTATION_PAUSED
 from meter_wire.portable.keys import derive_key
 from meter_wire.portable.owner import parse_owner
 from meter_wire.word import NO_WORD, Word
@@ -183,6 +184,16 @@ class World:
         def change() -> None:
             twin = self.resource["spec"]["twin"]
             twin["version"] = str(max(1, int(twin["version"]) + step))
+            self.cluster.touch(self.resource)
+
+        self.cluster.change(change)
+
+    def pause(self, *, paused: bool) -> None:
+        """A user lets the operator's hands off the meter, or on it again."""
+
+        def change() -> None:
+            notes = self.resource["metadata"].setdefault("annotations", {})
+            notes[ANNOTATION_PAUSED] = str(paused).lower()
             self.cluster.touch(self.resource)
 
         self.cluster.change(change)

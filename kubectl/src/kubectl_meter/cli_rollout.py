@@ -37,6 +37,13 @@ class Subject(NamedTuple):
         """Return the resource."""
         return self.cluster.get(self.resource, self.name)
 
+    def find_own(self, version: str) -> rollout.Own:
+        """Return the meters of a profile that name a version themselves."""
+        if not self.is_profile:
+            return rollout.NO_OWN
+        meters = self.cluster.get(SMART_METERS)["items"]
+        return rollout.find_own(meters, self.name, version)
+
     def change(self, body: Json, patch: Json, output: str | None) -> bool:
         """Apply a patch, or print it for `output` and return False."""
         if output is not None:
@@ -162,22 +169,32 @@ def _set_version(
             "there is nothing to watch", field="--watch", remedy="leave out it or --dry-run"
         )
     patch = rollout.version_patch(version)
+    own = rollout.NO_OWN if dry_run else subject.find_own(version)
     if not subject.change(body, patch, _output(output, dry_run=dry_run)):
         return
     before = rollout.find_version(body) or _unnamed(subject)
     click.echo(f"{subject.kind} {subject.name}: {before} -> {version or _unnamed(subject)}")
     if not watch:
+        _tell_own(own)
         return
     ended = rollout.last_handover(body)
 
     def look() -> rollout.Progress | None:
         found = subject.read()
         if subject.is_profile:
-            return rollout.profile_progress(found)
+            return rollout.profile_progress(found, own)
         return rollout.meter_progress(found, version, ended)
 
     Watch(look, interval).run(timeout)
     click.echo("Done.")
+
+
+def _tell_own(own: rollout.Own) -> None:
+    """Say who does not follow a profile; the change itself is done."""
+    if own.fault is not None:
+        click.echo(f"{own.fault.message}; {own.fault.remedy}")
+    elif own.text:
+        click.echo(f"of {own.total} meters {own.text}")
 
 
 def _unnamed(subject: Subject) -> str:

@@ -5,7 +5,7 @@ Neighbours: `cli_rollout` (the commands), `watching` (which looks again and agai
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from meter_wire.names import API_VERSION
@@ -73,8 +73,8 @@ def find_version(body: Json) -> str:
 def version_before(meter: Json) -> str:
     """Return the version to which a meter goes back.
 
-    One that does not run yet what it asks for goes back to what it runs; else to what its last
-    handover came from.
+    One that does not run yet what it asks for goes back to what it runs; else to what the handover
+    under way, also one that soaks, or its last one came from.
 
     Raises:
         MeterError: none is known.
@@ -84,15 +84,27 @@ def version_before(meter: Json) -> str:
     wanted = find_version(meter)
     if running and wanted not in ("", running):
         return running
+    left = _find_left(status.get("handover") or {})
+    if left:
+        return left
     for row in status.get("handovers") or []:
         before = str(row.get("fromVersion") or "")
-        if row["result"] in {"Done", "Lost"} and before and before != running:
+        if row["result"] != "Aborted" and before and before != running:
             return before
     raise MeterError(
         f"{name} runs {running or 'nothing'}, and no handover from another version is known",
         field="status.handovers",
         remedy=f"name one: kubectl meter upgrade {name} --to VERSION",
     )
+
+
+def _find_left(handover: Json) -> str:
+    """Return the version that a handover under way leaves; empty if it changes none.
+
+    Before its commit the meter still runs it; after that `twin.version` may be behind.
+    """
+    before = str(handover.get("fromVersion") or "")
+    return "" if before == handover.get("version") else before
 
 
 def profile_version_before(profile: Json) -> str:
@@ -112,6 +124,45 @@ def profile_version_before(profile: Json) -> str:
     )
 
 
+class Own(NamedTuple):
+    """The meters of a profile that name a version themselves, so that its version is not theirs.
+
+    `named` of `total`; `others`: so many name another one than the profile will.
+    """
+
+    named: int = 0
+    total: int = 0
+    others: int = 0
+
+    @property
+    def text(self) -> str:
+        """Return it for a line; empty if there are none."""
+        if self.named == 1:
+            return "1 names its own version"
+        return f"{self.named} name their own version" if self.named else ""
+
+    @property
+    def fault(self) -> MeterError | None:
+        """Return what is wrong where no meter follows."""
+        if not self.total or self.others < self.total:
+            return None
+        return MeterError(
+            f"no meter follows the profile: all {self.total} name another version themselves",
+            field="spec.twin.version",
+            remedy="kubectl meter upgrade NAME --to '' gives one what its profile says",
+        )
+
+
+def find_own(meters: Iterable[Json], profile: str, version: str) -> Own:
+    """Return who names a version; `version`: what the profile will say."""
+    found = [find_version(one) for one in meters if one["spec"].get("profile") == profile]
+    own = [one for one in found if one]
+    return Own(len(own), len(found), sum(one != version for one in own))
+
+
+NO_OWN = Own()
+
+
 class Progress(NamedTuple):
     """How far a change is: a line for people, whether it is done, and what is wrong with it.
 
@@ -126,8 +177,11 @@ class Progress(NamedTuple):
     waits: bool = False
 
 
-def profile_progress(profile: Json) -> Progress | None:
-    """Return how far a profile's rollout is; None while the operator has not seen the change."""
+def profile_progress(profile: Json, own: Own = NO_OWN) -> Progress | None:
+    """Return how far a profile's rollout is; None while the operator has not seen the change.
+
+    `own`: meters that count as updated, and do not follow.
+    """
     status = profile.get("status", {})
     if status.get("observedGeneration", 0) < profile["metadata"].get("generation", 0):
         return None
@@ -140,10 +194,11 @@ def profile_progress(profile: Json) -> Progress | None:
     line = f"{status.get('wave', ''):<7} {updated} of {expected} updated"
     for name, text in (("inProgress", "in progress"), ("failed", "failed"), ("offline", "offline")):
         line += f", {counts.get(name, 0)} {text}"
+    line += f", {own.text}" if own.text else ""
     if reason in {"WaitingForMeters", "Retrying"}:
         line += f" ({progressing['message']})"
     complete = reason == "Complete"
-    fault = _profile_fault(profile, complete=complete)
+    fault = _profile_fault(profile, complete=complete) or (own.fault if complete else None)
     done = complete and fault is None
     return Progress(line, done, fault, updated, expected, reason == "WaitingForMeters")
 

@@ -7,6 +7,7 @@ from kubectl_meter.tables import format_table
 from kubectl_meter.twin import find_condition
 
 CONDITIONS = ("Ready", "TwinReady", "MeterConnected")
+DELETABLE = "Deletable"
 
 
 def fleet_view(meter: dict[str, Any]) -> dict[str, Any]:
@@ -22,6 +23,7 @@ def fleet_view(meter: dict[str, Any]) -> dict[str, Any]:
     ready = _judge_condition(meter, "Ready")
     view["reason"] = ready.get("reason", "")
     view["message"] = ready.get("message", "")
+    view["deletion"] = _find_deletion(meter)
     view["epoch"] = status.get("epoch")
     view["twinVersion"] = status.get("twin", {}).get("version")
     view["pod"] = status.get("twin", {}).get("pod")
@@ -39,7 +41,8 @@ def fleet_table(meters: Sequence[dict[str, Any]], *, namespaces: bool) -> str:
     rows = []
     for view in views:
         connected = {"True": "connected", "False": "silent"}.get(view["meterConnected"], "unknown")
-        row = [view["name"], view["ready"], view["reason"], connected]
+        reason = f"Deleted: {view['deletion']}" if view["deletion"] else view["reason"]
+        row = [view["name"], view["ready"], reason, connected]
         row += [view["twinVersion"] or "", str(view["epoch"] or ""), view["lastSeen"] or "never"]
         rows.append([view["namespace"], *row] if namespaces else row)
     ready = sum(view["ready"] == "True" for view in views)
@@ -52,7 +55,7 @@ def meter_view(meter: dict[str, Any], link: dict[str, Any] | None) -> dict[str, 
     """Return a SmartMeter's view with its conditions and, under `link`, the twin's own words."""
     conditions = [
         {key: found.get(key, "") for key in ("type", "status", "reason", "message")}
-        for found in (_judge_condition(meter, kind) for kind in CONDITIONS)
+        for found in (_judge_condition(meter, kind) for kind in (*CONDITIONS, DELETABLE))
         if found
     ]
     return {**fleet_view(meter), "conditions": conditions, "link": link}
@@ -78,6 +81,13 @@ def meter_view_text(view: dict[str, Any]) -> str:
     if view["link"] is not None:
         lines += ["", *_link_lines(view["link"])]
     return "\n".join(lines)
+
+
+def _find_deletion(meter: dict[str, Any]) -> str | None:
+    """Return why a deletion waits, in one word; None without one."""
+    if not meter["metadata"].get("deletionTimestamp"):
+        return None
+    return str(find_condition(meter, DELETABLE).get("reason") or "Waiting")
 
 
 def _judge_condition(meter: dict[str, Any], kind: str) -> dict[str, Any]:

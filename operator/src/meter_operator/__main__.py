@@ -26,6 +26,7 @@ from meter_operator.messenger import Messenger
 from meter_operator.owner import Message
 from meter_operator.reconciler import Reconciler
 from meter_operator.relist import relist
+from meter_operator.rollout_metrics import RolloutGauges
 from meter_operator.rollouts import Rollouts
 from meter_operator.settings import Settings, SettingsError, load_settings
 from meter_operator.trust import ensure_trust
@@ -52,6 +53,7 @@ class Process:
         self.acting = False
         self.counted_writes = 0
         self.standing_by = False
+        self.gauges = RolloutGauges()
 
     async def run(self) -> None:
         """Run until the Lease is lost, a part fails or the process is told to stop.
@@ -94,7 +96,7 @@ class Process:
         )
         events = self.events = Events(cluster)
         hears = self.messenger.connected.is_set
-        rollouts = Rollouts(self.cache, cluster, self.queue.add, hears=hears)
+        rollouts = Rollouts(self.cache, cluster, self.queue.add, events, hears=hears)
         self.rollouts = rollouts if self.settings.handover else None
         self.reconciler = Reconciler(
             self.cache,
@@ -235,6 +237,8 @@ class Process:
             http_server.METERS.labels(label).set(count)
         for reason, count in self.messenger.refused.items():
             http_server.REFUSED.labels(reason).set(count)
+        if self.rollouts is not None:
+            self.gauges.refresh(self.cache, time.monotonic())
 
 
 def _on_signal(act: Callable[[], object]) -> None:

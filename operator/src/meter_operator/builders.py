@@ -22,6 +22,7 @@ from meter_wire.names import (
 from meter_wire.portable.keys import derive_key
 
 from meter_operator.desired import Desired, Json, Meter
+from meter_operator.moments import format_moment
 from meter_operator.observed import ANNOTATION_PROFILE_HASH, PEER_PORT, Pod
 from meter_operator.volume import EMPTY_DIR_SIZE
 
@@ -179,7 +180,7 @@ def build_pod(
         "metertwin.io/twin-version": desired.version,
         "metertwin.io/epoch-id": meter.epoch_id.hex(),
         "metertwin.io/key-version": str(meter.epoch_key_version),
-        "metertwin.io/certificate-not-after": not_after.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "metertwin.io/certificate-not-after": format_moment(not_after),
     }
     name = metadata["name"]
     security = {

@@ -22,6 +22,7 @@ from meter_operator.handover import (
 from meter_operator.observed import Pod
 
 HANDOVERS_KEPT = 5
+TAKEN_OVER = "TakenOver"
 AUTHORITY_WAIT_S = 120
 """Twice the lease of authority: the twin before may act for so long after it was taken over."""
 
@@ -32,12 +33,15 @@ def build_allocation(
     epoch: int,
     epoch_id: str,
     counter: int,
+    reason: str,
+    now: str,
     *,
     pods: Iterable[Pod] = (),
     stores: Container[int] = (),
 ) -> Json:
     """Return a takeover, or the first epoch: it is active at once.
 
+    `reason`, `now`: why and when, for the takeover's row in `status.handovers`.
     `pods`: the meter's; one of an epoch that status does not know (a restored cluster) has its
     identity from when it was made, and is a donor like any other. `stores`: as for `_previous`.
     """
@@ -57,7 +61,7 @@ def build_allocation(
         # Above 1 somebody has seen another epoch, also where status knows of none (restored).
         "authorityWaitSeconds": AUTHORITY_WAIT_S if epoch > 1 else None,
         "storeClaim": build_twin_name(meter.device, epoch) if desired.is_persistent else None,
-        **_ended(meter, "TakenOver", "", ""),
+        **_taken_over(meter, desired, epoch, reason, now),
     }
 
 
@@ -147,9 +151,50 @@ def _ended(meter: Meter, result: str, reason: str, now: str) -> Json:
         "result": result,
         "message": reason[:300],
     }
-    row = {name: value for name, value in row.items() if value is not None}
-    kept = [row, *(meter.status.get("handovers") or [])][:HANDOVERS_KEPT]
-    return {"handover": None, "handovers": kept}
+    return {"handover": None, "handovers": _keep(row, meter.status.get("handovers") or [])}
+
+
+def _taken_over(meter: Meter, desired: Desired, epoch: int, reason: str, now: str) -> Json:
+    """Return the row of a takeover; a handover that was under way ends with one of its own.
+
+    What was handed over keeps its version before, and a candidate that was given up its name.
+    """
+    if not (meter.epoch and reason):
+        return _ended(meter, TAKEN_OVER, "", now)
+    text = f"{reason}: epoch {epoch} replaces {meter.epoch}"
+    ended = _ended(meter, TAKEN_OVER, text, now)
+    row: dict[str, Any] = {
+        "from": meter.epoch,
+        "to": epoch,
+        "version": desired.version or None,
+        "fromVersion": str((meter.status.get("twin") or {}).get("version") or "") or None,
+        "specHash": desired.spec_hash,
+        "profileHash": desired.profile_hash or None,
+        "reason": reason,
+        "begunAt": now,
+        "endedAt": now,
+        "result": TAKEN_OVER,
+        "message": text,
+    }
+    rows = ended.get("handovers") or meter.status.get("handovers") or []
+    return {**ended, "handovers": _keep(row, rows)}
+
+
+def _keep(row: Json, rows: list[Json]) -> list[Json]:
+    """Return the last rows with one more above them.
+
+    A takeover puts out the oldest takeover to the same version, if there is one: a twin that is
+    lost again and again leaves what failed, and the version before, where they can be read.
+    """
+    kept = [{name: value for name, value in row.items() if value is not None}, *rows]
+    if len(kept) > HANDOVERS_KEPT and row["result"] == TAKEN_OVER:
+        alike = [at for at, old in enumerate(kept) if at and _is_plain_takeover(old)]
+        del kept[alike[-1] if alike else -1]
+    return kept[:HANDOVERS_KEPT]
+
+
+def _is_plain_takeover(row: Json) -> bool:
+    return row["result"] == TAKEN_OVER and row.get("version") == row.get("fromVersion")
 
 
 def _active(meter: Meter) -> PreviousEpoch | None:

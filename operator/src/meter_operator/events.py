@@ -1,23 +1,37 @@
 """Events of the API: what people read in `kubectl describe`. Written behind the work, one by one.
 
 A reconcile never waits for one: they stand in a bounded line, equal ones are counted together, and
-one that cannot be written is only logged. Neighbour: `reconciler`, which adds them.
+one that cannot be written is only logged. Neighbours: `reconciler` and `rollouts`, which add them.
 """
 
 import asyncio
 import contextlib
 import logging
 import secrets
-from datetime import UTC, datetime
+from typing import NamedTuple
+
+from meter_wire.names import API_VERSION
 
 from meter_operator import builders
 from meter_operator.cluster import Cluster
-from meter_operator.desired import Json, Meter
+from meter_operator.desired import Json, Key, Meter
+from meter_operator.moments import format_moment
 
 log = logging.getLogger(__name__)
 MOST_WAITING = 2000
 LAST_WORDS_S = 2
+METER, PROFILE = "SmartMeter", "TwinProfile"
+MOST_OF_A_NAME = 200
+"""Characters: the name of an event has no more than 253."""
 Line = tuple[str, str, str]  # uid, reason, message
+
+
+class Subject(NamedTuple):
+    """The resource that an event is about."""
+
+    kind: str
+    key: Key
+    uid: str
 
 
 class Events:
@@ -29,16 +43,16 @@ class Events:
         self._waiting: dict[Line, Json] = {}
         self._wake = asyncio.Event()
 
-    def add(self, meter: Meter, reason: str, message: str, kind: str = "Normal") -> None:
-        """Tell people what happened to a meter; beyond the bound the oldest is forgotten."""
-        line = (meter.uid, reason, message)
+    def add(self, about: Meter | Subject, reason: str, message: str, kind: str = "Normal") -> None:
+        """Tell people what happened to a resource; beyond the bound the oldest is forgotten."""
+        line = (about.uid, reason, message)
         if line in self._waiting:
             self._waiting[line]["count"] += 1
-            self._waiting[line]["lastTimestamp"] = _now()
+            self._waiting[line]["lastTimestamp"] = format_moment()
             return
         if len(self._waiting) >= MOST_WAITING:
             del self._waiting[next(iter(self._waiting))]
-        self._waiting[line] = _manifest(meter, reason, message, kind)
+        self._waiting[line] = _manifest(about, reason, message, kind)
         self._wake.set()
 
     async def run(self) -> None:
@@ -61,30 +75,28 @@ class Events:
             try:
                 await self._cluster.create(manifest)
             except Exception:
-                name = manifest["involvedObject"]["name"]
-                log.exception("event not written", extra={"meter": name})
+                about = manifest["involvedObject"]
+                extra = {"meter": about["name"]} if about["kind"] == METER else {}
+                what = (manifest["reason"], about["kind"], about["name"])
+                log.exception("event %s of %s %s not written", *what, extra=extra)
 
 
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _manifest(meter: Meter, reason: str, message: str, kind: str) -> Json:
-    involved = builders.build_owner(meter)[0]
-    now = _now()
+def _manifest(about: Meter | Subject, reason: str, message: str, kind: str) -> Json:
+    involved = about if isinstance(about, Subject) else Subject(METER, about.key, about.uid)
+    now = format_moment()
     return {
         "apiVersion": "v1",
         "kind": "Event",
         "metadata": {
-            "name": f"{meter.key.name}.{secrets.token_hex(8)}",
-            "namespace": meter.key.namespace,
+            "name": f"{involved.key.name[:MOST_OF_A_NAME].rstrip('.-')}.{secrets.token_hex(8)}",
+            "namespace": involved.key.namespace,
         },
         "involvedObject": {
-            "apiVersion": involved["apiVersion"],
-            "kind": "SmartMeter",
-            "name": meter.key.name,
-            "namespace": meter.key.namespace,
-            "uid": meter.uid,
+            "apiVersion": API_VERSION,
+            "kind": involved.kind,
+            "name": involved.key.name,
+            "namespace": involved.key.namespace,
+            "uid": involved.uid,
         },
         "reason": reason,
         "message": message[:1000],

@@ -82,15 +82,21 @@ class Transition(NamedTuple):
 TRANSITIONS = (
     Transition(BEGIN, "Begin", PREPARING, "another twin is wanted, and the one there serves"),
     Transition(PREPARING, FREEZE, FROZEN, "B covers A, both are connected, the meter spoke to B"),
-    Transition(PREPARING, ABORT, END, "superseded, B lost or refuses, deadline"),
-    Transition(FROZEN, COMMIT, COMMITTED, "A frozen with root R, B holds R"),
-    Transition(FROZEN, ABORT, END, "superseded, B lost or refuses, deadline"),
+    Transition(PREPARING, ABORT, END,
+               "superseded, left alone, B lost or refuses, deadline"),
+    Transition(FROZEN, COMMIT, COMMITTED,
+               "A frozen with root R, B holds R; or A is gone, B has begun"),
+    Transition(FROZEN, ABORT, END,
+               "superseded, B lost or refuses, deadline; left alone, and A is gone"),
     Transition(PREPARING, COMMIT, COMMITTED, "A is gone, B has begun"),
-    Transition(PREPARING, TAKE_OVER, END, "A is gone, B has not begun"),
-    Transition(FROZEN, TAKE_OVER, END, "A is gone, B has not begun"),
-    Transition(COMMITTED, TAKE_OVER, END, "B is gone; or it does not serve, and is not wanted"),
-    Transition(COMMITTED, FINISH, END, "soaked, and B has all of A, or A is gone"),
-)
+    Transition(PREPARING, TAKE_OVER, END,
+               "A is gone, B has not begun; or the cluster was put back"),
+    Transition(FROZEN, TAKE_OVER, END,
+               "A is gone, B has not begun; or the cluster was put back"),
+    Transition(COMMITTED, TAKE_OVER, END,
+               "B is gone; or it does not serve, and is not wanted; or the cluster was put back"),
+    Transition(COMMITTED, FINISH, END, "B has served for the soak, and has all of A; or A is gone"),
+)  # fmt: skip
 
 
 class Told(NamedTuple):

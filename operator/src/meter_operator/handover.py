@@ -8,7 +8,10 @@ can be withdrawn, after it only forward. Neighbours: `plan` (which asks), `meter
 twins say).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import takewhile
+from math import inf
 from typing import NamedTuple
 
 from meter_wire.word import NO_WORD, Word
@@ -20,7 +23,8 @@ PHASES = (PREPARING, FROZEN, COMMITTED)
 FIRST_RETRY_S, LAST_RETRY_S = 30.0, 3600.0
 SUPERSEDED, METER_OFFLINE, OVERDUE = "Superseded", "MeterOffline", "DeadlineExceeded"
 CANDIDATE_LOST, CANDIDATE_ENDED = "CandidateLost", "CandidateEnded"
-BLAMELESS = (SUPERSEDED, METER_OFFLINE, CANDIDATE_LOST)
+LEFT_ALONE = "LeftAlone"
+BLAMELESS = (SUPERSEDED, METER_OFFLINE, CANDIDATE_LOST, LEFT_ALONE)
 """Why a handover may be withdrawn without a fault of the twin that was to come."""
 
 
@@ -109,6 +113,32 @@ def find_retry_pause_s(rows: list[Json]) -> float:
     return float(min(FIRST_RETRY_S * 2**failed, LAST_RETRY_S))
 
 
+def is_excused(row: Json) -> bool:
+    """Whether an aborted handover, a row of status, is no failure of the twin that was to come."""
+    return str(row.get("message") or "").startswith(BLAMELESS)
+
+
+def may_try(
+    rows: list[Json], spec_hash: str, profile_hash: str, tried_s: Mapping[int, float]
+) -> bool:
+    """Whether the pause is over that follows the failures of a twin; another twin has none.
+
+    Args:
+        rows: `status.handovers`; what was before the last one that came about counts no more.
+        spec_hash: what the meter asks for in the twin that is wanted.
+        profile_hash: what that twin has from its profile.
+        tried_s: by the epoch of a candidate, how long ago it was given up.
+    """
+    failed = [
+        row
+        for row in takewhile(lambda row: row["result"] == "Aborted", rows)
+        if not is_excused(row)
+        and row.get("specHash") == spec_hash
+        and row.get("profileHash", profile_hash) == profile_hash
+    ]
+    return not failed or tried_s.get(int(failed[0]["to"]), inf) >= find_retry_pause_s(failed)
+
+
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How long what may take; seconds on the operator's own clock."""
@@ -132,7 +162,9 @@ class Side(NamedTuple):
     """One twin as the operator sees it: its pod, and its last word.
 
     `exists`: its pod is there and not going; `trouble`: why it will not come up, as far as the
-    cluster says; `online`: it has a session with the broker; `ended`: its pod has failed.
+    cluster says; `online`: it has a session with the broker; `ended`: its pod has failed. Of the
+    new twin after the commit: `served_s`: for how long it has been ready, nothing when it is not;
+    `steady_s`: the same, where only a break in which it could have been replaced is one.
     """
 
     exists: bool
@@ -140,6 +172,8 @@ class Side(NamedTuple):
     trouble: str = ""
     word: Word = NO_WORD
     ended: bool = False
+    served_s: float = 0.0
+    steady_s: float = 0.0
 
 
 class Decision(NamedTuple):
@@ -239,9 +273,15 @@ def _finish(handover: Handover, old: Side, new: Side, age_s: float, patience: Pa
         return Decision(WAIT, "soaking")
     if not old.exists:
         return Decision(FINISH, "the old twin is gone")
+    if not new.served_s:
+        return Decision(WAIT, "the new twin is not ready")
+    # One that is ready now and then has no soak in one piece, and must not soak for ever.
+    is_late = new.steady_s >= patience.soak_s + patience.final_s
+    if new.served_s < patience.soak_s and not is_late:
+        return Decision(WAIT, "soaking")
     if is_spent(handover.source, old, new):
         return Decision(FINISH)
-    if age_s >= patience.soak_s + patience.final_s:
+    if is_late:
         return Decision(FINISH, "Lost: what the old twin has stored last is not known")
     return Decision(WAIT, "the new twin has not taken all that the old one has")
 

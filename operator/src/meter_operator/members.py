@@ -12,10 +12,11 @@ from meter_wire.names import build_twin_name
 
 from meter_operator.cache import Cache
 from meter_operator.desired import Json, Key, Meter, hash_json, hash_profile
-from meter_operator.handover import BLAMELESS, COMMITTED, find_retry_pause_s, parse_handover
+from meter_operator.handover import COMMITTED, find_retry_pause_s, is_excused, parse_handover
+from meter_operator.moments import parse_moment
 from meter_operator.observed import Pod, TwinState, has_never_spoken
 from meter_operator.plan import PROFILE_CHANGED
-from meter_operator.rollout import Member, parse_moment
+from meter_operator.rollout import Member
 from meter_operator.selection import SelectionError
 from meter_operator.status import find_violation_reason
 
@@ -154,11 +155,6 @@ def parse_member(
 
 def _is_of(row: Json, wanted: str) -> bool:
     return bool(row["reason"] == PROFILE_CHANGED and row.get("profileHash") == wanted)
-
-
-def is_excused(row: Json) -> bool:
-    """Whether an aborted handover is no failure of what was rolled out."""
-    return str(row.get("message") or "").startswith(BLAMELESS)
 
 
 def _is_current(pod: Pod | None, wanted: str, target: Target) -> bool:

@@ -139,6 +139,12 @@ class Observed:
         return frozenset(pod.epoch for pod in begun)
 
     @property
+    def is_restored(self) -> bool:
+        """Whether status knows less than somebody has seen: it was put back."""
+        known = (self.meter.highest_epoch, self.meter.owner_counter)
+        return self.highest_witness > known[0] or self.highest_counter > known[1]
+
+    @property
     def highest_witness(self) -> int:
         """The highest epoch that anything has seen (design rule 4)."""
         seen = [pod.epoch for pod in self.pods] + list(self.states)

@@ -4,12 +4,10 @@ One epoch, one store: a pod whose emptyDir is gone is never made again, the mete
 epoch (a takeover). A pod is created only in the reconcile that follows its own allocation, or when
 its store is a persistent volume that outlives it; status names that volume's claim, which no other
 epoch uses. A twin that is to be another one is replaced while it runs where a `Clock` is given, by
-takeover otherwise (ADR 5). Neighbours: `policies`, `handover`, `reconciler`.
+takeover otherwise (ADR 5). Neighbours: `policies`, `under_way`, `reconciler`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from dataclasses import dataclass, replace
 
 from meter_operator.desired import Desired
 from meter_operator.handover import (
@@ -17,14 +15,13 @@ from meter_operator.handover import (
     WAIT,
     Decision,
     Handover,
-    Patience,
-    Side,
-    decide,
     is_spent,
+    may_try,
     parse_handover,
 )
-from meter_operator.observed import Observed, Pod, has_never_spoken
+from meter_operator.observed import Observed, Pod
 from meter_operator.rollout import HANDOVER, REPLACE
+from meter_operator.under_way import NOTHING, Clock, build_side, decide_end, decide_open
 
 FIRST = "First"
 POD_GONE = "PodGone"
@@ -33,28 +30,6 @@ SPEC_CHANGED = "SpecChanged"
 CORDONED = "NodeCordoned"
 STORE_CHANGED = "StoreChanged"
 PROFILE_CHANGED = "ProfileChanged"
-_USUAL = Patience()
-_NOTHING = Decision(WAIT)
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """What a decision about a handover needs of time; seconds on the operator's own clock.
-
-    `phase_s`: how long this operator has seen the phase of the handover; `unready_s`: how long,
-    since the commit of one that is not over, its twin not ready; `older_s`: by epoch, how
-    long it has seen a twin that is older than the active one; `may_begin`: whether another
-    handover may be under way now; `permit`: how the rollout of its profile lets the meter begin;
-    `offline_commits`: whether a meter that is offline is no reason to wait.
-    """
-
-    patience: Patience = _USUAL
-    phase_s: float = 0.0
-    unready_s: float = 0.0
-    older_s: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
-    may_begin: bool = True
-    permit: str = ""
-    offline_commits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +46,7 @@ class Plan:
     takeover_reason: str = ""
     key_version: int = 0
     begin: str = ""
-    decision: Decision = _NOTHING
+    decision: Decision = NOTHING
     create_candidate: bool = False
     create_pod: bool = False
     retire: tuple[Pod, ...] = ()
@@ -83,9 +58,7 @@ class Plan:
 def _find_loss(observed: Observed, desired: Desired, pod: Pod | None) -> str:
     """Return why the active twin cannot go on, empty if it can."""
     meter = observed.meter
-    if observed.highest_witness > meter.highest_epoch:
-        return RESTORED
-    if observed.highest_counter > meter.owner_counter:
+    if observed.is_restored:
         return RESTORED
     if meter.store_claim or desired.is_persistent:
         return ""
@@ -158,10 +131,10 @@ def build_plan(
     if loss:
         return _allocation(observed, loss)
     if change and handover is None and clock is not None and pod is not None and pod.ready:
-        change, begin = "", change if clock.may_begin else ""
+        change, begin = "", change if _may_begin(observed, desired, clock) else ""
     else:
         begin = ""
-    is_free = handover is None or _is_broken(clock)
+    is_free = handover is None or (clock is not None and clock.is_broken)
     if change == STORE_CHANGED or (change and not desired.is_persistent and is_free):
         return _allocation(observed, change)
     if pod is None and _has_new_key(observed):
@@ -172,7 +145,7 @@ def build_plan(
         return rolled
     return Plan(
         begin=begin,
-        decision=_decide_end(observed, handover, clock),
+        decision=decide_end(observed, handover, clock),
         create_pod=pod is None,
         retire=_overdue(observed, handover, clock) + _replaced(observed, desired, pod, clock),
         renew_certificate=renewal_due,
@@ -180,20 +153,10 @@ def build_plan(
     )
 
 
-def _is_broken(clock: Clock | None) -> bool:
-    """Whether the new twin of a committed handover does not serve: its soak keeps up nobody.
-
-    The old one is a donor of whatever follows. A healthy one is ready seconds after the commit.
-    """
-    return clock is not None and clock.unready_s >= clock.patience.frozen_s
-
-
-def _decide_end(observed: Observed, handover: Handover | None, clock: Clock | None) -> Decision:
-    """Return what is next in a handover that is committed."""
-    if handover is None or clock is None:
-        return _NOTHING
-    sides = (_side(observed, handover.source), _side(observed, handover.epoch))
-    return decide(handover, *sides, wanted="", age_s=clock.phase_s, patience=clock.patience)
+def _may_begin(observed: Observed, desired: Desired, clock: Clock) -> bool:
+    """Whether the pause is over that follows the failed tries of the twin that is wanted."""
+    rows = observed.meter.status.get("handovers") or []
+    return may_try(rows, desired.spec_hash, desired.profile_hash, clock.tried_s)
 
 
 def _find_over(observed: Observed) -> tuple[int, ...]:
@@ -212,7 +175,7 @@ def _roll(observed: Observed, desired: Desired, clock: Clock | None) -> Plan | N
     pod = observed.find_pod(observed.meter.epoch)
     if clock is None or pod is None or pod.profile_hash == desired.profile_hash:
         return None
-    if clock.permit == HANDOVER and pod.ready and clock.may_begin:
+    if clock.permit == HANDOVER and pod.ready and _may_begin(observed, desired, clock):
         return Plan(begin=PROFILE_CHANGED, is_rollout=True)
     if clock.permit != REPLACE or pod.ready or pod.deleting:
         return None
@@ -224,20 +187,9 @@ def _roll(observed: Observed, desired: Desired, clock: Clock | None) -> Plan | N
 def _plan_open(observed: Observed, desired: Desired, handover: Handover, clock: Clock) -> Plan:
     """Return what is next in a handover that can still be withdrawn."""
     meter = observed.meter
-    active = _side(observed, handover.source)
-    candidate = _side(observed, handover.epoch)
     is_due = observed.newly_allocated and observed.find_pod(handover.epoch) is None
-    decision = decide(
-        handover,
-        active._replace(exists=True) if meter.store_claim else active,
-        candidate._replace(exists=True) if is_due else candidate,
-        wanted=desired.spec_hash if _is_wanted(handover, desired) else "",
-        age_s=clock.phase_s,
-        patience=clock.patience,
-        offline_commits=(clock.offline_commits and _is_silent(observed))
-        or has_never_spoken(meter, observed.states.get(meter.epoch)),
-        meter_silent=_is_silent(observed),
-    )
+    wanted = desired.spec_hash if _is_wanted(handover, desired) else ""
+    decision = decide_open(observed, handover, clock, wanted=wanted, is_due=is_due)
     if decision.verb == TAKE_OVER:
         return _allocation(observed, decision.reason.partition(":")[0])
     if is_due and decision.verb == WAIT:
@@ -255,23 +207,6 @@ def _is_wanted(handover: Handover, desired: Desired) -> bool:
     return handover.profile_hash in {"", desired.profile_hash}
 
 
-def _is_silent(observed: Observed) -> bool:
-    """Whether the active twin, which is connected, does not hear the meter."""
-    state = observed.states.get(observed.meter.epoch)
-    return state is not None and state.online and state.meter != "connected"
-
-
-def _side(observed: Observed, epoch: int) -> Side:
-    """Return one twin as the cluster and its own word show it."""
-    pod, state = observed.find_pod(epoch), observed.states.get(epoch)
-    exists = pod is not None and not pod.gone
-    trouble = pod.message if pod is not None else ""
-    ended = pod is not None and pod.gone and not pod.deleting
-    if state is None:
-        return Side(exists, trouble=trouble, ended=ended)
-    return Side(exists, state.online, trouble, state.word, ended)
-
-
 def _overdue(observed: Observed, handover: Handover | None, clock: Clock | None) -> tuple[Pod, ...]:
     """Return the older twins that can go: nobody misses what they hold (design rule 7)."""
     own = observed.meter.epoch
@@ -279,14 +214,14 @@ def _overdue(observed: Observed, handover: Handover | None, clock: Clock | None)
         return tuple(p for p in observed.pods if p.epoch < own and not p.deleting)
     kept = {own, handover.source, handover.epoch} if handover is not None else {own}
     older = [p for p in observed.pods if not p.deleting]
-    active = _side(observed, observed.meter.epoch)
+    active = build_side(observed, observed.meter.epoch)
     return tuple(
         pod
         for pod in older
         if pod.epoch not in kept
         and (
             _never_began(observed, pod, clock)
-            or is_spent(pod.epoch, _side(observed, pod.epoch), active)
+            or is_spent(pod.epoch, build_side(observed, pod.epoch), active)
             or clock.older_s.get(pod.epoch, 0.0) >= clock.patience.final_s
         )
     )
@@ -294,8 +229,8 @@ def _overdue(observed: Observed, handover: Handover | None, clock: Clock | None)
 
 def is_passed_on(observed: Observed, pod: Pod) -> bool:
     """Whether the active twin has all that an older one will ever have: its volume may go, too."""
-    active = _side(observed, observed.meter.epoch)
-    return is_spent(pod.epoch, _side(observed, pod.epoch), active)
+    active = build_side(observed, observed.meter.epoch)
+    return is_spent(pod.epoch, build_side(observed, pod.epoch), active)
 
 
 def _never_began(observed: Observed, pod: Pod, clock: Clock) -> bool:

@@ -24,6 +24,7 @@ from meter_operator.events import Events
 from meter_operator.fleet import Fleet
 from meter_operator.handover import Patience, parse_handover
 from meter_operator.hold import Hold
+from meter_operator.moments import format_moment
 from meter_operator.observed import Observed
 from meter_operator.observer import Observer, find_newest
 from meter_operator.owner import (
@@ -34,10 +35,12 @@ from meter_operator.owner import (
 )
 from meter_operator.policies import find_violation
 from meter_operator.reporter import Reporter
+from meter_operator.rollout_metrics import count_end
 from meter_operator.settings import Settings
 from meter_operator.status import build_decision_status
 from meter_operator.succession import Succession, find_addresses
 from meter_operator.twins import Twins
+from meter_operator.under_way import Clock, decide_left_alone
 
 log = logging.getLogger(__name__)
 LOOK_S = 1.0
@@ -151,6 +154,11 @@ class Reconciler:
         """Check, plan and act, then say how it was; `obstacle`: why its deletion waits."""
         violation = find_violation(observed)
         if violation or observed.profile is None:
+            why = violation.reason if violation else ""
+            # Deadlines run in any case: a twin that is frozen must not stay so.
+            decision = decide_left_alone(observed, self._clock(observed), why)
+            if await self._succession.follow(observed, decision):
+                return True
             await self._reporter.report(observed, None, violation, obstacle)
             return False
         image = (self._settings.image_repository, self._settings.image_version)
@@ -222,7 +230,7 @@ class Reconciler:
             await self._twins.create(observed, desired)
             self._allocated.discard((meter.uid, meter.epoch))
 
-    def _clock(self, observed: Observed) -> plan.Clock | None:
+    def _clock(self, observed: Observed) -> Clock | None:
         if not self._settings.handover:
             return None
         permit = self._rollouts.permit(observed.meter) if self._rollouts else ""
@@ -247,13 +255,14 @@ class Reconciler:
         """
         meter = observed.meter
         epoch, reason = steps.allocate_epoch, steps.takeover_reason
-        identity = self._random(16).hex()
+        identity, now = self._random(16).hex(), datetime.now(UTC)
         decision = build_allocation(
             *(meter, desired, epoch, identity, steps.owner_counter),
+            *(reason, format_moment(now)),
             pods=observed.pods,
             stores=observed.stores,
         )
-        status = build_decision_status(observed, desired, decision, datetime.now(UTC))
+        status = build_decision_status(observed, desired, decision, now)
         decided = await self._decide(meter, status)
         if decided is None:
             return
@@ -273,6 +282,7 @@ class Reconciler:
             if fresh is not None:
                 self._cache.store_meter(fresh)
             return None
+        count_end(status)
         decided = parse_meter(body)
         known = self._cache.store_meter(body)
         if known.owner_counter >= decided.owner_counter:

@@ -11,10 +11,10 @@ import heapq
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import NamedTuple
 
 from meter_operator.desired import Json, Key
+from meter_operator.moments import parse_moment
 
 CANARY, FLEET, DONE = "Canary", "Fleet", "Done"
 HANDOVER, REPLACE = "Handover", "Replace"
@@ -52,14 +52,6 @@ def parse_policy(profile: Json) -> Policy:
         paused=bool(found.get("paused")),
         resumed_s=parse_moment(found.get("resumedAt")),
     )
-
-
-def parse_moment(text: object) -> float:
-    """Return an RFC 3339 time as seconds since 1970, 0 when it is none."""
-    try:
-        return datetime.fromisoformat(str(text)).timestamp()
-    except (ValueError, OverflowError):
-        return 0.0
 
 
 class Member(NamedTuple):
@@ -148,7 +140,9 @@ class _Look:
     def add(self, member: Member) -> None:
         """Count one member."""
         counts = self.counts
-        busy = member.busy or member.key in self.reserved
+        # One that is committed and never serves is a failure, though its old twin is kept.
+        ends = member.committed and member.current and self._is_overdue(member)
+        busy = (member.busy and not ends) or member.key in self.reserved
         counts.total += 1
         counts.busy += busy
         if member.held:
@@ -171,6 +165,9 @@ class _Look:
     def _is_broken(self, member: Member) -> bool:
         return not member.ready and self.now_s - member.since_s >= BROKEN_S
 
+    def _is_overdue(self, member: Member) -> bool:
+        return not member.ready and self.now_s - member.since_s >= self.policy.progress_s
+
     def _failures(self, member: Member) -> int:
         """Return how many tries of this rollout failed and are not forgiven."""
         since_s, resumed_s = self.started_s, self.policy.resumed_s
@@ -184,8 +181,8 @@ class _Look:
     def _add_current(self, member: Member, *, busy: bool) -> None:
         counts, policy = self.counts, self.policy
         moved = self.started_s <= member.moved_s < NEVER_S
-        age_s = max(0.0, self.now_s - member.since_s)
-        if not member.ready and age_s >= policy.progress_s:
+        if self._is_overdue(member):
+            age_s = self.now_s - member.since_s
             counts.failures += member.since_s + policy.progress_s > policy.resumed_s
             self._fail(member, f"its twin has not been ready for {int(age_s // 60)} min")
             return

@@ -3,10 +3,9 @@
 Neighbours: `rollout` (what is decided), `rollouts` (which writes it, a few times a minute at most).
 """
 
-from datetime import UTC, datetime
-
 from meter_operator.desired import Json
 from meter_operator.members import Target
+from meter_operator.moments import format_moment
 from meter_operator.rollout import (
     BY_USER,
     CANARY,
@@ -54,11 +53,6 @@ def build_profile_status(
 def find_version(profile: Json) -> str:
     """Return the version that a profile's spec names; empty for the operator's own."""
     return str((profile.get("twin") or {}).get("version") or "")
-
-
-def format_moment(seconds: float) -> str:
-    """Return RFC 3339."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _build_counts(counts: Counts) -> Json:

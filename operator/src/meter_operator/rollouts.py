@@ -3,7 +3,7 @@
 A profile is looked at again each second while something is to do, else every few; a look at ten
 thousand meters takes some 20 ms, whatever the number of reconciles (ADR 13). Whoever begins is
 reserved until status says so, so that two looks never permit more than `maxConcurrent`.
-Neighbours: `rollout` (decides), `members` (reads), `reconciler` (asks).
+Neighbours: `rollout` (decides), `members` (reads), `rollout_news` (tells), `reconciler` (asks).
 """
 
 import asyncio
@@ -16,9 +16,12 @@ from typing import NamedTuple
 from meter_operator.cache import Cache
 from meter_operator.cluster import Cluster, ClusterError
 from meter_operator.desired import Json, Key, Meter
+from meter_operator.events import PROFILE, Events, Subject
 from meter_operator.members import Members, Target, hash_content
-from meter_operator.rollout import DONE, Outlook, decide_rollout, parse_moment, parse_policy
-from meter_operator.rollout_status import build_profile_status, format_moment
+from meter_operator.moments import format_moment, parse_moment
+from meter_operator.rollout import DONE, Outlook, decide_rollout, parse_policy
+from meter_operator.rollout_news import find_news
+from meter_operator.rollout_status import build_profile_status
 
 log = logging.getLogger(__name__)
 PERIOD_S = 1.0
@@ -70,6 +73,7 @@ class Rollouts:
         cache: Cache,
         cluster: Cluster,
         look: Callable[[Key], None],
+        events: Events,
         *,
         clock: Callable[[], float] = time.time,
         hears: Callable[[], bool] = lambda: True,
@@ -83,6 +87,7 @@ class Rollouts:
         self._cache = cache
         self._cluster = cluster
         self._look = look
+        self._events = events
         self._time_s = clock
         self._courses: dict[Key, Course] = {}
         self._reserved: dict[Key, Reservation] = {}
@@ -213,7 +218,10 @@ class Rollouts:
             self._look(key)
 
     async def _say(self, key: Key, course: Course, wanted: Json, now_s: float) -> None:
-        """Write the status if it differs: at once for a new spec, else every few seconds."""
+        """Write the status if it differs: at once for a new spec, else every few seconds.
+
+        What is new to people is told when it is written, and only then.
+        """
         body = self._cache.profile_bodies[key]
         status = body.get("status") or {}
         different = {name: value for name, value in wanted.items() if status.get(name) != value}
@@ -232,3 +240,6 @@ class Rollouts:
             self._forbidden = forbidden
             return
         self._cache.store_profile(written)
+        subject = Subject(PROFILE, key, str(body["metadata"]["uid"]))
+        for news in find_news(key.name, status, wanted):
+            self._events.add(subject, *news)

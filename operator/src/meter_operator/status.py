@@ -1,13 +1,14 @@
 """Conditions of a SmartMeter: states, true only for the current generation. Pure."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from meter_wire.names import build_twin_name
 
 from meter_operator.deletion import DELETABLE, Obstacle
 from meter_operator.desired import Desired, Json, Meter
+from meter_operator.moments import format_moment
 from meter_operator.observed import Observed, Pod, TwinState
 from meter_operator.policies import Violation
 
@@ -80,13 +81,12 @@ def coarse(moment: str) -> str:
         return ""
     if not EARLIEST_S <= seconds < LATEST_S:
         return ""
-    rounded = datetime.fromtimestamp(seconds // COARSE_S * COARSE_S, UTC)
-    return rounded.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return format_moment(seconds // COARSE_S * COARSE_S)
 
 
 def _stamp(conditions: list[Json], meter: Meter, now: datetime) -> list[Json]:
     before = {row["type"]: row for row in meter.status.get("conditions") or []}
-    stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    stamp = format_moment(now)
     for condition in conditions:
         old = before.get(condition["type"])
         same = old is not None and old["status"] == condition["status"]

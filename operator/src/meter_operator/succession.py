@@ -23,13 +23,15 @@ from meter_operator.handover import (
     Decision,
     Patience,
     adapt_patience,
-    find_retry_pause_s,
     parse_handover,
 )
+from meter_operator.moments import format_moment, parse_moment
 from meter_operator.observed import Observed, Pod
-from meter_operator.plan import Clock
+from meter_operator.under_way import Clock
 
-_UNREADY = "unready"
+_UNREADY, _SERVING, _STEADY = "unready", "serving", "steady"
+_DONOR, _TRIED = "donor", "tried"
+Sighting = tuple[str, int, str]  # uid, epoch, what is seen
 Decide = Callable[[Meter, Json], Awaitable[Meter | None]]
 Publish = Callable[[Meter], Awaitable[None]]
 
@@ -51,7 +53,7 @@ class Succession:
         self._events = events
         self._patience = patience
         self._random = random
-        self._since: dict[tuple[str, int, str], float] = {}
+        self._since: dict[Sighting, float] = {}
         self._heard: dict[str, dict[int, object]] = {}
         self._announced: set[tuple[str, str]] = set()
         self._addresses: dict[str, dict[int, str]] = {}
@@ -65,14 +67,14 @@ class Succession:
         older = [pod.epoch for pod in observed.pods if pod.epoch not in needed]
         # Its time to give runs only while there is somebody who takes.
         state = observed.states.get(meter.epoch)
-        kinds = ("older", "donor") if state is not None and state.online else ("older",)
-        seen = {(meter.uid, epoch, kind) for epoch in older for kind in kinds}
+        takes = state is not None and state.online
+        seen = {(meter.uid, epoch, _DONOR) for epoch in older if takes}
         self._restart_donors(observed, older)
+        seen |= self._find_tries(meter, now_s)
         if handover is not None:
             seen.add((meter.uid, handover.epoch, handover.phase))
-            pod = observed.find_pod(meter.epoch)
-            if handover.phase == COMMITTED and (pod is None or not pod.ready):
-                seen.add((meter.uid, meter.epoch, _UNREADY))
+            if handover.phase == COMMITTED:
+                seen |= self._find_service(observed, now_s)
         for key in [one for one in self._since if one[0] == meter.uid and one not in seen]:
             del self._since[key]
         age = {key: now_s - self._since.setdefault(key, now_s) for key in seen}
@@ -81,8 +83,10 @@ class Succession:
             patience=adapt_patience(self._patience, rollout),
             phase_s=age[meter.uid, handover.epoch, handover.phase] if handover else 0.0,
             unready_s=age.get((meter.uid, meter.epoch, _UNREADY), 0.0),
-            older_s={key[1]: value for key, value in age.items() if key[2] == "donor"},
-            may_begin=not self._waits(meter, now_s),
+            served_s=age.get((meter.uid, meter.epoch, _SERVING), 0.0),
+            steady_s=age.get((meter.uid, meter.epoch, _STEADY), 0.0),
+            older_s={key[1]: value for key, value in age.items() if key[2] == _DONOR},
+            tried_s={key[1]: value for key, value in age.items() if key[2] == _TRIED},
             permit=permit,
             offline_commits=rollout.get("offlineMeters") == "Commit",
         )
@@ -102,20 +106,36 @@ class Succession:
         before = self._heard.get(meter.uid, {})
         for epoch in older:
             if epoch in before and before[epoch] != heard[epoch]:
-                self._since.pop((meter.uid, epoch, "donor"), None)
+                self._since.pop((meter.uid, epoch, _DONOR), None)
         if heard:
             self._heard[meter.uid] = heard
         else:
             self._heard.pop(meter.uid, None)
 
-    def _waits(self, meter: Meter, now_s: float) -> bool:
-        """Whether the last try is too recent for another one: the given-up pod is still there."""
-        rows = meter.status.get("handovers") or []
-        pause_s = find_retry_pause_s(rows)
-        if not pause_s:
-            return False
-        since_s = self._since.get((meter.uid, int(rows[0]["to"]), "older"))
-        return since_s is not None and now_s - since_s < pause_s
+    def _find_tries(self, meter: Meter, now_s: float) -> set[Sighting]:
+        """Return the candidates that were given up, each since then.
+
+        Status says when, so a restart forgets none; a moment that is still to come is a wrong
+        clock's, and counts from now.
+        """
+        found = set()
+        for row in meter.status.get("handovers") or []:
+            if row["result"] == "Aborted":
+                key = (meter.uid, int(row["to"]), _TRIED)
+                past_s = datetime.now(UTC).timestamp() - parse_moment(row.get("endedAt"))
+                self._since.setdefault(key, now_s - max(0.0, past_s))
+                found.add(key)
+        return found
+
+    def _find_service(self, observed: Observed, now_s: float) -> set[Sighting]:
+        """Return how the new twin of a committed handover serves."""
+        uid, epoch = observed.meter.uid, observed.meter.epoch
+        pod = observed.find_pod(epoch)
+        if pod is not None and pod.ready:
+            return {(uid, epoch, _SERVING), (uid, epoch, _STEADY)}
+        unready = (uid, epoch, _UNREADY)
+        broken = now_s - self._since.get(unready, now_s) >= self._patience.frozen_s
+        return {unready} if broken else {unready, (uid, epoch, _STEADY)}
 
     def forget(self, uid: str) -> None:
         """Forget a meter that is gone."""
@@ -145,7 +165,7 @@ class Succession:
             epoch=observed.highest_witness + 1,
             epoch_id=self._random(16),
             reason=reason,
-            now=_stamp(),
+            now=format_moment(),
         )
         decided = await self._decide(meter, status)
         if decided is not None:
@@ -173,9 +193,9 @@ class Succession:
                 meter, handover, waits=waits, stores=observed.stores
             ),
             ABORT: lambda: decisions.build_abort(
-                meter, decision.reason, _stamp(), stores=observed.stores
+                meter, decision.reason, format_moment(), stores=observed.stores
             ),
-            FINISH: lambda: decisions.build_finish(meter, decision.reason, _stamp()),
+            FINISH: lambda: decisions.build_finish(meter, decision.reason, format_moment()),
         }.get(decision.verb)
         if status is None or not may_follow(handover.phase, decision.verb):
             return False
@@ -199,7 +219,3 @@ class Succession:
 def find_addresses(pods: Iterable[Pod]) -> dict[int, str]:
     """Return by epoch where twins can be asked for what they hold."""
     return {pod.epoch: pod.address for pod in pods if pod.address and not pod.gone}
-
-
-def _stamp() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -19,6 +19,7 @@ from meter_operator.desired import Desired, Json, Meter
 from meter_operator.events import Events
 from meter_operator.fleet import Fleet
 from meter_operator.handover import Handover
+from meter_operator.moments import format_moment
 from meter_operator.observed import Observed, Pod
 from meter_operator.settings import Settings
 
@@ -154,7 +155,7 @@ class Twins:
         secret, not_after = self._secret(meter, pod.epoch)
         body = {"data": secret["data"]}
         await self._cluster.merge("Secret", meter.key.namespace, pod.name, body)
-        stamp = not_after.strftime("%Y-%m-%dT%H:%M:%SZ")
+        stamp = format_moment(not_after)
         note = {"metadata": {"annotations": {"metertwin.io/certificate-not-after": stamp}}}
         await self._cluster.merge("Pod", meter.key.namespace, pod.name, note)
         self._events.add(meter, "CertificateRenewed", f"the twin's certificate lasts until {stamp}")

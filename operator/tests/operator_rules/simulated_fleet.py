@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from meter_operator.desired import Key, Meter
 from meter_operator.members import Target, parse_member
+from meter_operator.moments import format_moment
 from meter_operator.observed import Pod, TwinState
 from meter_operator.plan import PROFILE_CHANGED
 from meter_operator.rollout import HANDOVER, Policy, decide_rollout
-from meter_operator.rollout_status import format_moment
 
 TICK_S = 10
 BEGIN_S = 1_800_000_000

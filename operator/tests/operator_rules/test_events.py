@@ -1,5 +1,7 @@
 """Events are written behind the work: bounded, counted together, never waited for."""
 
+import re
+
 from meter_operator import events as module
 from meter_operator.cluster import ClusterError
 from meter_operator.desired import parse_meter
@@ -51,6 +53,13 @@ async def test_an_event_that_is_refused_holds_nothing_up():
     events.add(meter("house-2"), "Serving", "…")
     await events.flush()
     assert [body["involvedObject"]["name"] for body in written(operator)] == ["house-2"]
+
+
+async def test_the_name_of_an_event_fits_however_long_that_of_its_resource_is(operator):
+    operator.events.add(meter("a" * 199 + "." + "b" * 53), "Serving", "…")
+    await operator.events.flush()
+    (body,) = written(operator)
+    assert re.fullmatch(r"a{199}\.[0-9a-f]{16}", body["metadata"]["name"])
 
 
 async def test_a_new_meter_tells_once_when_it_is_served(operator):

@@ -46,7 +46,10 @@ words = st.builds(
     ),
     refuses=st.sampled_from(["", "no common version"]),
 )
-sides = st.builds(Side, st.booleans(), st.booleans(), st.just(""), words)
+ages_s = st.sampled_from([0.0, 31.0, 10_000.0])
+sides = st.builds(
+    Side, st.booleans(), st.booleans(), st.just(""), words, served_s=ages_s, steady_s=ages_s
+)
 
 
 def handover(phase):
@@ -82,7 +85,7 @@ WAYS = {
     (FROZEN, "Commit"): (SERVES, Side(True, True, "", HOLDS)),
     (FROZEN, "Abort"): (SERVES, GONE),
     (FROZEN, "TakeOver"): (GONE, GONE),
-    (COMMITTED, "Finish"): (SERVES, Side(True, True, "", HOLDS)),
+    (COMMITTED, "Finish"): (SERVES, Side(True, True, "", HOLDS, served_s=31.0)),
 }
 
 

@@ -17,6 +17,7 @@ from meter_operator.handover import (
     Side,
     decide,
     encode_handover,
+    may_try,
     parse_handover,
 )
 from meter_wire.word import Cover, Word, encode_word, parse_word
@@ -36,6 +37,10 @@ def old(**word):
 
 def new(**word):
     return Side(exists=True, online=True, word=Word(store="b", **word))
+
+
+def ready(side, served_s, steady_s=0):
+    return side._replace(served_s=served_s, steady_s=steady_s or served_s)
 
 
 GONE = Side(exists=False)
@@ -75,16 +80,29 @@ ROWS = [
     ("the same when frozen", FROZEN, GONE, new(), 1, COMMIT),
     ("one that never began cannot go on", PREPARING, GONE, Side(exists=True), 1, TAKE_OVER),
     ("both lost", FROZEN, GONE, GONE, 1, TAKE_OVER),
-    ("after the commit it soaks", COMMITTED, old(retired=True, root="r3"), new(covers=FINAL), 29,
-     WAIT),
-    ("then the old one may go", COMMITTED, old(retired=True, root="r3"), new(covers=FINAL), 30,
-     FINISH),
-    ("not before it stores nothing more", COMMITTED, old(root="r3"), new(covers=FINAL), 31, WAIT),
+    ("after the commit it soaks", COMMITTED, old(retired=True, root="r3"), ready(new(covers=FINAL), 29),
+     29, WAIT),
+    ("then the old one may go", COMMITTED, old(retired=True, root="r3"),
+     ready(new(covers=FINAL), 30), 30, FINISH),
+    ("not before the new one has served so long", COMMITTED, old(retired=True, root="r3"),
+     ready(new(covers=FINAL), 29, 629), 629, WAIT),
+    ("nor while it is not ready, however long", COMMITTED, old(retired=True, root="r3"),
+     new(covers=FINAL), 100_000, WAIT),
+    ("nor in a break of one that comes and goes", COMMITTED, old(retired=True, root="r3"),
+     ready(new(covers=FINAL), 0, 700), 700, WAIT),
+    ("one that comes and goes does not soak for ever", COMMITTED, old(retired=True, root="r3"),
+     ready(new(covers=FINAL), 1, 630), 630, FINISH),
+    ("not before it stores nothing more", COMMITTED, old(root="r3"),
+     ready(new(covers=FINAL), 31), 31, WAIT),
     ("not before its last word is covered", COMMITTED, old(retired=True, root="r4"),
-     new(covers=FINAL), 31, WAIT),
+     ready(new(covers=FINAL), 31), 31, WAIT),
     ("nor on a word that was not the last", COMMITTED, old(retired=True, root="r3"),
-     new(covers={4: Cover("r3")}), 31, WAIT),
-    ("one that does not answer blocks nothing", COMMITTED, Side(exists=True), new(), 630, FINISH),
+     ready(new(covers={4: Cover("r3")}), 31), 31, WAIT),
+    ("one that does not answer is waited for", COMMITTED, Side(exists=True), ready(new(), 629),
+     629, WAIT),
+    ("and blocks nothing", COMMITTED, Side(exists=True), ready(new(), 630), 630, FINISH),
+    ("its time runs while there is somebody who takes", COMMITTED, Side(exists=True),
+     ready(new(), 31), 10_000, WAIT),
     ("one that is gone blocks nothing", COMMITTED, GONE, new(), 30, FINISH),
 ]  # fmt: skip
 
@@ -132,6 +150,34 @@ def test_a_silent_meter_is_not_waited_for_if_the_profile_says_so():
 @pytest.mark.parametrize("phase", [PREPARING, FROZEN, COMMITTED])
 def test_a_handover_survives_status(phase):
     assert parse_handover({"handover": encode_handover(handover(phase))}) == handover(phase)
+
+
+def failed(to, why="CandidateEnded: its pod has failed", *, result="Aborted", spec="v2"):
+    return {"to": to, "result": result, "message": why, "specHash": spec, "profileHash": "p"}
+
+
+TRIES = [
+    ("the first try waits for nothing", [], 0, True),
+    ("after one that failed there is a pause", [failed(2)], 59, False),
+    ("of a minute", [failed(2)], 60, True),
+    ("of two after the second", [failed(3), failed(2)], 119, False),
+    ("and then it is over", [failed(3), failed(2)], 120, True),
+    ("another twin that is asked for begins at once", [failed(2, spec="v3")], 0, True),
+    ("its failures do not count for this one", [failed(3), failed(2, spec="v3")], 60, True),
+    ("one that was withdrawn is no failure", [failed(2, "Superseded: another")], 0, True),
+    ("nor one of a meter that is left alone", [failed(2, "LeftAlone: Paused")], 0, True),
+    ("nor one whose pod was lost", [failed(2, "CandidateLost: its pod is gone")], 0, True),
+    ("which does not hide a failure before it",
+     [failed(3, "CandidateLost: its pod is gone"), failed(2)], 59, False),
+    ("one that came about ends the count", [failed(3, "", result="Done"), failed(2)], 0, True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rows", "ago_s", "may"), [r[1:] for r in TRIES], ids=[r[0] for r in TRIES]
+)
+def test_a_try_waits_for_the_pause_after_the_last_failure(rows, ago_s, may):
+    assert may_try(rows, "v2", "p", {row["to"]: ago_s for row in rows}) is may
 
 
 def test_a_word_survives_the_wire():

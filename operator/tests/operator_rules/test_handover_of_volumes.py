@@ -65,8 +65,8 @@ class Street(Operator):
         body = self.cluster.objects.get(("persistentvolumeclaims", NAMESPACE, claim))
         return [row["kind"] for row in body["metadata"]["ownerReferences"]] if body else []
 
-    async def soak(self, *, ready, age_s, healthy_s=0):
-        """Hand over to version 2, whose twin is ready or not, and ask for version 1 again."""
+    async def soak(self, *, ready, age_s, healthy_s=0, version="1"):
+        """Hand over to version 2, whose twin is ready or not, and ask for another one again."""
         await self.hand_over()
         body = self.meter()
         meter = parse_meter(body)
@@ -76,7 +76,7 @@ class Street(Operator):
         body["status"]["handover"] = row
         self.put("smartmeters", "house-1", body)
         self.set_pod("house-1-e2", ready=ready)
-        self.change_meter(twin={**self.meter()["spec"]["twin"], "version": "1"})
+        self.change_meter(twin={**self.meter()["spec"]["twin"], "version": version})
         now_s = [1000.0]
         self.reconciler._time_s = lambda: now_s[0]
         if healthy_s:
@@ -127,7 +127,7 @@ async def test_a_new_twin_that_does_not_serve_can_be_replaced_while_it_soaks(rea
     assert street.status()["epoch"] == epoch
     assert f"house-1-e{epoch}" in street.pods()
     if epoch == 3:
-        assert [row["result"] for row in street.status()["handovers"]] == ["TakenOver"]
+        assert {row["result"] for row in street.status()["handovers"]} == {"TakenOver"}
         assert {row["epoch"] for row in street.status()["previousEpochs"]} == {1, 2}
         assert "house-1-e1" in street.pods(), "the old twin is the donor"
 
@@ -136,6 +136,64 @@ async def test_one_failed_probe_of_a_twin_that_served_is_no_reason_to_replace_it
     street = await Street(EMPTY).serve()
     await street.soak(ready=False, age_s=59, healthy_s=25)
     assert street.status()["epoch"] == 2
+
+
+async def test_the_old_twin_stays_until_the_new_one_has_served_for_the_soak_in_one_piece():
+    street = await Street(EMPTY).serve()
+    await street.soak(ready=False, age_s=0, version="2")
+    now_s = [street.reconciler._time_s()]
+    street.reconciler._time_s = lambda: now_s[0]
+    street.say(1, Word(store="5e", root=ROOT, retired=True))
+    street.say(2, Word(store="5f", covers={1: Cover(ROOT, "", final=True)}))
+
+    async def play(seconds, *, ready):
+        street.set_pod("house-1-e2", ready=ready)
+        await street.settle()
+        now_s[0] += seconds
+        await street.settle()
+        return street.pods() == ["house-1-e1", "house-1-e2"]
+
+    assert await play(10_000, ready=False), "it never came"
+    assert await play(29, ready=True)
+    assert await play(1, ready=False), "one failed probe"
+    assert await play(29, ready=True)
+    now_s[0] += 1
+    await street.settle()
+    assert street.pods() == ["house-1-e2"]
+    assert [row["result"] for row in street.status()["handovers"]] == ["Done"]
+
+
+async def test_what_a_new_twin_took_no_time_for_is_not_lost_as_soon_as_it_serves():
+    street = await Street(EMPTY).serve()
+    await street.soak(ready=False, age_s=10_000, version="2")
+    now_s = [street.reconciler._time_s()]
+    street.reconciler._time_s = lambda: now_s[0]
+    street.set_pod("house-1-e2")
+    await street.settle()
+    for wait_s, phase in ((629, "Committed"), (1, "")):
+        now_s[0] += wait_s
+        await street.settle()
+        assert (street.status().get("handover") or {}).get("phase", "") == phase
+    assert [row["result"] for row in street.status()["handovers"]] == ["Lost"]
+
+
+async def test_a_new_twin_that_never_stays_ready_does_not_soak_for_ever():
+    street = await Street(EMPTY).serve()
+    await street.soak(ready=True, age_s=0, version="2")
+    now_s = [street.reconciler._time_s()]
+    street.reconciler._time_s = lambda: now_s[0]
+    for _ in range(630 // 20):
+        for ready, seconds in ((True, 10), (False, 10)):
+            street.set_pod("house-1-e2", ready=ready)
+            await street.settle()
+            now_s[0] += seconds
+            await street.settle()
+    assert street.status()["handover"]["phase"] == "Committed"
+    street.set_pod("house-1-e2")
+    await street.settle()
+    now_s[0] += 10
+    await street.settle()
+    assert not street.status().get("handover")
 
 
 async def test_a_candidate_that_the_api_refuses_for_ever_is_given_up():

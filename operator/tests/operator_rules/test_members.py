@@ -50,6 +50,7 @@ FAILURES = [
     ("not one whose candidate was lost", row(why="CandidateLost: its pod is gone"), 0),
     ("one whose candidate failed", row(why="CandidateEnded: its pod has failed"), 1),
     ("not one that succeeded", row("Done", ""), 0),
+    ("not a twin that was lost", row("TakenOver", "PodGone: epoch 2 replaces 1"), 0),
 ]
 
 
@@ -149,6 +150,16 @@ def test_one_that_is_not_ready_yet_takes_a_place_and_then_is_a_failure():
     late = fresh._replace(since_s=BEGIN_S - 600)
     found = decide(late, member("b"))
     assert (found.counts.failed, len(found.permits)) == (1, 1)
+
+
+def test_one_that_is_committed_and_never_serves_is_a_failure_and_holds_no_place():
+    """Its handover is not over: its old twin is kept for whoever follows."""
+    fresh = member("a", current=True, busy=True, rolling=True, committed=True, ready=False,
+                   since_s=BEGIN_S - 599)  # fmt: skip
+    assert (decide(fresh, member("b")).counts.failed, decide(fresh, member("b")).permits) == (0, {})
+    late = fresh._replace(since_s=BEGIN_S - 600)
+    found = decide(late, member("b"))
+    assert (found.counts.failed, found.counts.in_progress, len(found.permits)) == (1, 0, 1)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from meter_operator import decisions, plan
 from meter_operator.cluster import ClusterError
 from meter_operator.desired import Key, desire, parse_meter
 from meter_operator.handover import ABORT, ANNOUNCE, FREEZE, Patience, adapt_patience
+from meter_operator.moments import format_moment
 from meter_operator.observed import ANNOTATION_PROFILE_HASH, Observed, TwinState, parse_pod
 from meter_operator.rollout import HANDOVER
-from meter_operator.rollout_status import format_moment
 from meter_operator.rollouts import Rollouts
 from meter_operator.watches import Watches
 from meter_operator.workqueue import WorkQueue
@@ -37,7 +37,7 @@ class Street(Operator):
         super().restart(**changes)
         self.looks = []
         self.rollouts = Rollouts(
-            self.cache, self.cluster, self.looks.append, clock=lambda: self.now_s
+            self.cache, self.cluster, self.looks.append, self.events, clock=lambda: self.now_s
         )
         self.reconciler._rollouts = self.rollouts
         for name in self.names():
