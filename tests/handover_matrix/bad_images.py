@@ -1,4 +1,4 @@
-"""Images of a twin that cannot take over: one ends at its start, one never does anything.
+"""Images of a twin that cannot take over: it ends at its start, does nothing, or takes nothing.
 
 Made from the stock twin's archive with another entry point, so they weigh nothing. Only for the
 cluster of `tools/cluster`, which takes archives. Neighbour: `test_candidates`.
@@ -8,12 +8,19 @@ import json
 import subprocess
 import sys
 
-from demo import CLUSTER, ROOT, environment, run
+from demo import CLUSTER, ROOT, environment, is_ours, run
 
 ENTRY = {
     "test-crash": "raise SystemExit('this image is broken')",
     "test-hang": "import time; time.sleep(1e9)",
+    # The stock twin but for one thing: it has a session, and asks no older twin for anything.
+    "test-idle": (
+        "import sys; from meter_twin.taking import Taker; Taker.next_ms = None;"
+        " Taker.next_request = lambda *_: None;"
+        " from meter_twin.__main__ import main; sys.exit(main())"
+    ),
 }
+"""By tag what runs instead of the twin: one line without double quotes, see `write_archive`."""
 WRITE = """
 import json, pathlib, sys, tempfile
 from archive import write_archive
@@ -22,11 +29,6 @@ with tempfile.TemporaryDirectory() as folder:
     command = ["python3", "-S", "-c", code]
     write_archive(pathlib.Path(folder), pathlib.Path(archive), image, command, (), pathlib.Path(base))
 """
-
-
-def is_ours():
-    """Whether this is the cluster of `tools/cluster`, whose parts are processes of this machine."""
-    return run(CLUSTER, "kubeconfig", check=False).stdout.strip() == environment()["KUBECONFIG"]
 
 
 def is_possible():

@@ -25,6 +25,8 @@ NEXT = "next"
 LOG = ROOT / "build/handover-matrix.jsonl"
 SEEN_S = 180
 SERVING_S = 300
+AS_ASKED_S = 1200
+"""After five tries that were given up the operator waits for 16 minutes before the next."""
 MOST_TRIES = 3
 FIRST_ASKED = ("rollback", "new-twin-killed")
 """Faults that mean nothing before the change is asked for, even in flow 1."""
@@ -60,6 +62,7 @@ class Cell:
         self.record = Record(folder, self.device)
         self.version_before = self.version_after = None
         self.generation = 0
+        self.asked = None
 
     def ask(self, version):
         """Ask for a version of the twin; None is the installation's own."""
@@ -68,6 +71,7 @@ class Cell:
         change = {"spec": {"twin": twin}}
         body = until(lambda: self.api.patch(path, change), "the change is accepted")
         self.generation = body["metadata"]["generation"]
+        self.asked = version
 
     def make_ready(self):
         """Wait until one twin serves the meter as the spec asks for; a try given up is over."""
@@ -95,7 +99,8 @@ class Cell:
 
         Raises:
             UnsuitedError: the fault is not possible on this cluster.
-            AssertionError: the meter is not served again, or a reading is lost, twice or changed.
+            AssertionError: the meter is not served again, never gets the version asked for, or a
+                reading is lost, twice or changed.
         """
         self.make_ready()
         fault, flow = FAULTS[self.fault](self.api, self), FLOWS[self.flow]
@@ -115,6 +120,7 @@ class Cell:
             fault.heal()
         self._wait_until_it_serves()
         took = time.monotonic() - begun
+        until(self._is_as_asked, f"{self.device} has what was asked for last", AS_ASKED_S, 1)
         until(lambda: self.record.verify() is None, f"the oracle of {self.device}", SERVING_S, 1)
         until(self._has_rising_epochs, f"the meter's own events of {self.device}")
         return self._describe(fault, flow, hit_s, took, seen=seen)
@@ -148,6 +154,15 @@ class Cell:
             return answers(self.device)
 
         until(serves, f"{self.device} is served", SERVING_S)
+
+    def _is_as_asked(self):
+        """Whether its twin is what was asked for last: a fault may cost a try, never the change."""
+        meter = self.timeline.meter
+        status = meter["status"]
+        assert meter["metadata"]["generation"] >= self.generation, "the watch is behind"
+        assert not status.get("handover"), status["handover"]
+        assert condition(meter).get("status") == "True", status["conditions"]
+        return (status["twin"].get("version") == NEXT) == (self.asked == NEXT)
 
     def _has_rising_epochs(self):
         rows = [row for row in ask_meter("events", self.device, "--since", "1h")

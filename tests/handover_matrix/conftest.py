@@ -15,6 +15,7 @@ HERE = pathlib.Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "street")]
 
 import demo  # noqa: E402
+import long_run  # noqa: E402
 from api import Api  # noqa: E402
 from cells import chosen_cells, option  # noqa: E402
 from watcher import Watcher  # noqa: E402
@@ -151,6 +152,8 @@ def report(pytestconfig):
     yield rows
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps([dataclasses.asdict(row) for row in rows], indent=1) + "\n")
+    if option(pytestconfig, "all_cells", default=False):
+        long_run.keep_cells(rows)
 
 
 def pytest_terminal_summary(terminalreporter, config):

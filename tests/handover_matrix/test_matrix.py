@@ -4,8 +4,11 @@ A cell is a flow and a fault. All chosen cells run at the same time on all house
 looks at its own.
 """
 
+import os
+
 import pytest
 from cells import Matrix, chosen_cells, option
+from demo import is_ours
 from faults import FAULTS, SHORT
 from flows import FLOWS
 
@@ -26,13 +29,22 @@ def test_a_fault_in_a_flow_loses_nothing_and_one_twin_serves(matrix, cell, pytes
     outcomes = matrix.outcomes[cell]
     for outcome in outcomes:
         assert not outcome.error, f"{outcome.note}\n{outcome.error}"
-    if outcomes[0].unsuited:
-        pytest.skip(outcomes[0].unsuited)
+    # On a cluster that is not ours a fault may be impossible, and a person's machine may be too
+    # slow for a flow: that is said. Where nobody reads it, a cell that proves nothing fails.
+    unread = is_proof(os.environ)
+    unsuited = [one.unsuited for one in outcomes if one.unsuited]
+    if unsuited:
+        (pytest.fail if unread else pytest.skip)(unsuited[0])
     missed = [one for one in outcomes if not one.hit]
     if missed:
         text = f"the flow was over each time the fault fell: {missed[0].marks}"
-        # The short run is for every commit: there it is said, and fails nothing.
-        (pytest.fail if option(pytestconfig, "all_cells", default=False) else pytest.skip)(text)
+        has_to_hit = unread or option(pytestconfig, "all_cells", default=False)
+        (pytest.fail if has_to_hit else pytest.skip)(text)
+
+
+def is_proof(environment):
+    """Whether every cell has to be hit: CI on a cluster of its own."""
+    return bool(environment.get("CI")) and is_ours()
 
 
 def test_the_short_run_has_every_flow_and_every_fault():

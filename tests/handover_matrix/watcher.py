@@ -110,7 +110,7 @@ def _key(row):
         "control record": f"control:{row.get('state')}",
         "meter said hello": "hello",
         "older twin covered": f"covered:{row.get('state')}",
-        "application state taken over": "inherits",
+        "application state taken over": f"inherits:{row.get('application')}",
     }.get(row.get("what"), "")
 
 

@@ -47,6 +47,11 @@ def environment():
     return found
 
 
+def is_ours():
+    """Whether this is the cluster of `tools/cluster`, whose parts are processes of this machine."""
+    return run(CLUSTER, "kubeconfig", check=False).stdout.strip() == environment()["KUBECONFIG"]
+
+
 def run(*command, text=None, check=True, binary=False, timeout=240):
     """Run a program; its output is text unless `binary`. `timeout` only ends what hangs.
 

@@ -1,5 +1,8 @@
 """Write the tables of figures from bench/results.json, README's and the handover's.
 
+The table of the handover matrix is from bench/handover_matrix.json, which a run of all its cells
+writes.
+
 `--check` fails on drift.
 
 Neighbours: `make bench` writes the source, `tools/generate.py` calls this. What the paper measured
@@ -20,6 +23,8 @@ README = ROOT / "README.md"
 README_BEGIN = "<!-- figures of bench/results.json -->"
 HANDOVER = ROOT / "docs/explanation/handover.md"
 HANDOVER_BEGIN = "<!-- figures of a handover -->"
+MATRIX_SOURCE = ROOT / "bench/handover_matrix.json"
+MATRIX_BEGIN = "<!-- figures of the handover matrix -->"
 HANDOVER_GROUPS = ("handover", "upgrade")
 
 
@@ -111,16 +116,52 @@ def render_handover(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def render_matrix(results: dict[str, Any]) -> str:
+    """Return the table of flows and faults: how each handover ended, and after how long."""
+    cells = {tuple(name.split(":", 1)): cell for name, cell in results["cells"]["cells"].items()}
+    flows = list(dict.fromkeys(flow for flow, _ in cells))
+    faults = sorted({fault for _, fault in cells})
+    machine = results["cells"]["machine"]
+    passed = sum(cell["passed"] for cell in cells.values())
+    lines = [
+        f"{passed} of {len(cells)} cells were hit and have passed ({machine['cpu']},",
+        f"{machine['cores']} shared cores, {machine['date'][:10]}). Seconds until the meter is",
+        "served again; D: the handover was done, A: given up, T: a takeover.",
+        "",
+        "| flow | " + " | ".join(faults) + " |",
+        "| --- |" + " --- |" * len(faults),
+    ]
+    for flow in flows:
+        row = [_cell(cells.get((flow, fault))) for fault in faults]
+        lines.append(f"| {flow} | " + " | ".join(row) + " |")
+    rollouts = results["fifty"]["rollouts"]
+    times = ", ".join(f"{what} {seconds:.0f} s" for what, seconds in rollouts)
+    lines += ["", f"Fifty meters, real firmware, five at a time: {times}."]
+    return "\n".join(lines)
+
+
+def _cell(cell: dict[str, Any] | None) -> str:
+    if cell is None:
+        return ""
+    if not cell["passed"]:
+        return "**failed**"
+    return f"{cell['result'][:1]} {cell['seconds']:.0f}"
+
+
 def main() -> int:
     """Return 0 unless a table differs from the results."""
     results = json.loads(SOURCE.read_text())
-    differs = "{}: its figures differ from bench/results.json"
+    differs = "{}: its figures differ from those in bench/"
+    blocks = [
+        (README, README_BEGIN, render(results)),
+        (HANDOVER, HANDOVER_BEGIN, render_handover(results)),
+    ]
+    if MATRIX_SOURCE.exists():
+        matrix = json.loads(MATRIX_SOURCE.read_text())
+        blocks.append((HANDOVER, MATRIX_BEGIN, render_matrix(matrix)))
     ends = [
         marked_block.run(__doc__, page, mark, block, differs.format(page.relative_to(ROOT)))
-        for page, mark, block in (
-            (README, README_BEGIN, render(results)),
-            (HANDOVER, HANDOVER_BEGIN, render_handover(results)),
-        )
+        for page, mark, block in blocks
     ]
     return max(ends)
 
