@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from unittest import mock
 
-from meter_operator import events, hellos, owner, reconciler, succession, twins, words
+from meter_operator import hellos, moments, owner, reconciler, succession, twins, words
 from meter_wire.portable import keys, meter_epochs
 
 from .scheduler import Scheduler
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 BEGIN_S = int(BEGIN.timestamp())
-_DATED = (events, reconciler, succession, twins)
+_DATED = (moments, reconciler, succession, twins)
 _KEYED = (hellos, owner, words, meter_epochs)
 
 

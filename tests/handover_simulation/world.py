@@ -86,7 +86,7 @@ class World:
         self.oracle = Oracle(scheduler, self.ledger)
         self.ledger.fail = self.oracle.fail
         self.phase_changed: Callable[[str], None] = lambda _phase: None
-        self._phase = ""
+        self._phase, self._newest = "", 0
         self.broker = Broker(scheduler)
         self.broker.watchers.append(self.oracle.said)
         self.cluster = SlowCluster(scheduler)
@@ -133,6 +133,7 @@ class World:
         if not gone:
             self.oracle.seen(kind, body)
         if kind == "smartmeters":
+            self._newest = max(self._newest, self.status.get("epoch") or 0)
             self._look_at_phase()
 
     def _look_at_phase(self) -> None:
@@ -215,9 +216,11 @@ class World:
         return [(self.meter.ring.incarnation, seq) for seq in self.meter.ring.held]
 
     def _find_active(self) -> Twin | None:
-        """Return the twin of the active epoch, whether its process is there or not."""
-        epoch = self.status.get("epoch")
-        return next((t for t in self.nodes.twins.values() if t.epoch == epoch), None)
+        """Return the twin that became active last, whether its process is there or not.
+
+        A status that was put back may name an older one; whoever decided before knew this one.
+        """
+        return next((t for t in self.nodes.twins.values() if t.epoch == self._newest), None)
 
     @property
     def active(self) -> Twin | None:

@@ -15,7 +15,7 @@ from meter_wire.names import API_VERSION
 from meter_operator import builders
 from meter_operator.cluster import Cluster
 from meter_operator.desired import Json, Key, Meter
-from meter_operator.moments import format_moment
+from meter_operator.moments import format_now
 
 log = logging.getLogger(__name__)
 MOST_WAITING = 2000
@@ -48,7 +48,7 @@ class Events:
         line = (about.uid, reason, message)
         if line in self._waiting:
             self._waiting[line]["count"] += 1
-            self._waiting[line]["lastTimestamp"] = format_moment()
+            self._waiting[line]["lastTimestamp"] = format_now()
             return
         if len(self._waiting) >= MOST_WAITING:
             del self._waiting[next(iter(self._waiting))]
@@ -83,7 +83,7 @@ class Events:
 
 def _manifest(about: Meter | Subject, reason: str, message: str, kind: str) -> Json:
     involved = about if isinstance(about, Subject) else Subject(METER, about.key, about.uid)
-    now = format_moment()
+    now = format_now()
     return {
         "apiVersion": "v1",
         "kind": "Event",

@@ -3,11 +3,14 @@
 from datetime import UTC, datetime
 
 
-def format_moment(moment: datetime | float | None = None) -> str:
-    """Return the text of a time, given in UTC or in seconds since 1970; of now if none is given."""
-    if moment is None:
-        moment = datetime.now(UTC)
-    elif not isinstance(moment, datetime):
+def format_now() -> str:
+    """Return this moment."""
+    return format_moment(datetime.now(UTC))
+
+
+def format_moment(moment: datetime | float) -> str:
+    """Return the text of a time, given in UTC or in seconds since 1970."""
+    if isinstance(moment, float | int):
         moment = datetime.fromtimestamp(moment, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 

@@ -25,7 +25,7 @@ from meter_operator.handover import (
     adapt_patience,
     parse_handover,
 )
-from meter_operator.moments import format_moment, parse_moment
+from meter_operator.moments import format_now, parse_moment
 from meter_operator.observed import Observed, Pod
 from meter_operator.under_way import Clock
 
@@ -165,7 +165,7 @@ class Succession:
             epoch=observed.highest_witness + 1,
             epoch_id=self._random(16),
             reason=reason,
-            now=format_moment(),
+            now=format_now(),
         )
         decided = await self._decide(meter, status)
         if decided is not None:
@@ -193,9 +193,9 @@ class Succession:
                 meter, handover, waits=waits, stores=observed.stores
             ),
             ABORT: lambda: decisions.build_abort(
-                meter, decision.reason, format_moment(), stores=observed.stores
+                meter, decision.reason, format_now(), stores=observed.stores
             ),
-            FINISH: lambda: decisions.build_finish(meter, decision.reason, format_moment()),
+            FINISH: lambda: decisions.build_finish(meter, decision.reason, format_now()),
         }.get(decision.verb)
         if status is None or not may_follow(handover.phase, decision.verb):
             return False
