@@ -28,6 +28,8 @@ BAD = {
     "test-hang": "has not connected yet",
     "test-idle": "has not taken everything yet",
 }
+SPEAKS = "test-idle"
+"""It has spoken, so it may hold entries: it stays a donor for minutes, and no other begins before."""
 HOUSE_OF = dict(zip(BAD, HOUSES, strict=False))
 CHANGED, LATER = "house-5", {"metering-data": {"options": {"retentionDays": 20}}}
 PAUSE_S, MOST_PAUSE_S = 60, 960
@@ -91,6 +93,8 @@ def test_an_image_that_cannot_take_over_is_given_up_with_a_reason_and_the_old_tw
 
 def test_the_next_try_comes_and_not_before_its_pause_is_over(given_up):
     for tag, (row, _, _) in given_up.items():
+        if tag == SPEAKS:
+            continue
         begun = until(
             lambda tag=tag, row=row: find_next_begin(HOUSE_OF[tag], row["to"]),
             f"{tag} is tried again",

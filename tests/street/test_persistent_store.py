@@ -127,7 +127,8 @@ def test_a_deleted_meter_leaves_no_claim_on_a_volume(extra, storage_class):
     volume = claim["spec"]["volumeName"]
 
     def let_go():
-        left = run("kubectl", "get", "pv", volume, "-o", "json", "--ignore-not-found")
+        asked = ("kubectl", "get", "pv", volume, "-o", "json", "--ignore-not-found")
+        left = run(*asked).stdout
         assert not left.strip() or json.loads(left)["status"]["phase"] != "Bound"
         return True
 
