@@ -77,7 +77,7 @@ def test_a_twin_without_its_store_is_followed_by_the_next_epoch(record):
 
     def followed():
         status = get("smartmeter", "house-2")["status"]
-        return status["epoch"] == before["epoch"] + 1 and is_ready("house-2")
+        return status["epoch"] == before["highestEpoch"] + 1 and is_ready("house-2")
 
     until(followed, "the next epoch is Ready")
     after = get("smartmeter", "house-2")["status"]
