@@ -63,9 +63,9 @@ def is_settled(device):
 
 
 def was_handed_over(device, before):
-    """Whether it has the next epoch, by a handover that the cordon was the reason for."""
+    """Whether it has the next free epoch, by a handover that the cordon was the reason for."""
     status = get("smartmeter", device)["status"]
-    assert status["epoch"] == before["epoch"] + 1
+    assert status["epoch"] == before["highestEpoch"] + 1
     (row, *_) = status["handovers"]
     assert (row["from"], row["to"]) == (before["epoch"], status["epoch"]), row
     assert (row["result"], row["reason"]) == ("Done", CORDONED), row

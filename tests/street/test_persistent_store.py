@@ -84,7 +84,7 @@ def persistent(storage_class):
 def test_a_persistent_store_outlives_its_pod_and_a_new_store_is_a_new_epoch(
     house, storage_class, tmp_path
 ):
-    before = get("smartmeter", house)["status"]["epoch"]
+    before = get("smartmeter", house)["status"]["highestEpoch"]
     epoch = change(persistent(storage_class))
     assert epoch == before + 1, "another store is another epoch"
     bigger = json.dumps({"spec": {"twin": {"store": {"size": "200Mi"}}}})
