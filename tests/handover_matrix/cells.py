@@ -27,7 +27,7 @@ SEEN_S = 180
 SERVING_S = 300
 AS_ASKED_S = 1200
 """After five tries that were given up the operator waits for 16 minutes before the next."""
-MOST_TRIES = 3
+MOST_TRIES = 6
 FIRST_ASKED = ("rollback", "new-twin-killed")
 """Faults that mean nothing before the change is asked for, even in flow 1."""
 

@@ -26,7 +26,7 @@ FLOWS = {
               ("Preparing", "old:control:active"), ("new:serves",)),
     "4": Flow("the new twin takes the snapshot",
               ("new:control:candidate",), ("new:covered:active", *_FROZEN),
-              "new:control:candidate"),
+              "old:control:active"),
     "5": Flow("the tail", ("new:covered:active",), _FROZEN),
     "6": Flow("the owner record names the candidate",
               ("new:session",), ("new:hello", *_FROZEN)),
@@ -36,7 +36,8 @@ FLOWS = {
     "9": Flow("frozen", _FROZEN[:1], ("Committed", "new:control:active")),
     "commit": Flow("committed", ("Committed",), ("new:control:active",)),
     "10": Flow("the new twin acts, the old one is retired",
-               ("new:control:active",), ("new:covered:retired", "Ended"), "Committed"),
+               ("new:control:active",), ("new:covered:retired", "Ended"),
+               "new:covered:frozen"),
     "11": Flow("the last entries of the old twin are taken", ("new:covered:retired",), ("Ended",)),
     "12": Flow("done: the old twin goes", ("Ended",), ("old:gone",)),
 }  # fmt: skip
