@@ -74,7 +74,7 @@ def _change(cluster: Cluster, meter: Json, patch: Json, argument: str) -> None:
     """
     name, found = meter["metadata"]["name"], meter
     for _ in range(_TRIES):
-        if cluster.patch(SMART_METERS, name, rules.at_version(patch, found)):
+        if cluster.patch_as_read(SMART_METERS, name, rules.at_version(patch, found)):
             return
         found = _find(cluster, name, argument)
         if not rules.is_as_read(meter, found):

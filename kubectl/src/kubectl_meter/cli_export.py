@@ -1,6 +1,5 @@
 """`kubectl meter export`. `export` writes the file, `deletion` knows what a deletion waits for."""
 
-import json
 import pathlib
 import sys
 import time
@@ -128,7 +127,7 @@ def _note(cluster: Cluster, meter: Json, deletion: Deletion, begun: datetime) ->
         )  # fmt: skip
     patch = build_patch(deletion, begun)
     try:
-        cluster.run("patch", SMART_METERS, name, "--type=merge", "-p", json.dumps(patch))
+        cluster.patch(SMART_METERS, name, patch)
     except MeterError as error:
         note = patch["metadata"]["annotations"][ANNOTATION_TAKEN]
         error.field = error.field or f"metadata.annotations[{ANNOTATION_TAKEN}]"

@@ -51,7 +51,7 @@ class Subject(NamedTuple):
             text = rollout.format_yaml(document)
             click.echo(json.dumps(document, indent=2) if output == "json" else text)
             return False
-        self.cluster.run("patch", self.resource, self.name, "--type=merge", "-p", json.dumps(patch))
+        self.cluster.patch(self.resource, self.name, patch)
         return True
 
 

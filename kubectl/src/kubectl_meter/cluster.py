@@ -90,14 +90,22 @@ class Cluster(NamedTuple):
             raise
         return True
 
-    def patch(self, kind: str, name: str, change: dict[str, Any]) -> bool:
-        """Apply a merge patch; False when the object is not any more of the version it names.
+    def patch(self, kind: str, name: str, change: dict[str, Any]) -> None:
+        """Apply a merge patch.
 
         Raises:
             MeterError: not found, not allowed, refused, no cluster.
         """
+        self.run("patch", kind, name, "--type=merge", "-p", json.dumps(change))
+
+    def patch_as_read(self, kind: str, name: str, change: dict[str, Any]) -> bool:
+        """Apply a patch that names a version; False when the object is not of that any more.
+
+        Raises:
+            MeterError: as of `patch`.
+        """
         try:
-            self.run("patch", kind, name, "--type=merge", "-p", json.dumps(change))
+            self.patch(kind, name, change)
         except MeterError as error:
             if error.message.startswith("(Conflict)"):
                 return False

@@ -154,10 +154,9 @@ class Reconciler:
         """Check, plan and act, then say how it was; `obstacle`: why its deletion waits."""
         violation = find_violation(observed)
         if violation or observed.profile is None:
-            why = violation.reason if violation else ""
             # Deadlines run in any case: a twin that is frozen must not stay so.
-            decision = decide_left_alone(observed, self._clock(observed), why)
-            if await self._succession.follow(observed, decision):
+            why, clock = violation.reason if violation else "", self._clock(observed)
+            if await self._succession.follow(observed, decide_left_alone(observed, clock, why)):
                 return True
             await self._reporter.report(observed, None, violation, obstacle)
             return False
@@ -262,8 +261,7 @@ class Reconciler:
             pods=observed.pods,
             stores=observed.stores,
         )
-        status = build_decision_status(observed, desired, decision, now)
-        decided = await self._decide(meter, status)
+        decided = await self._decide(meter, build_decision_status(observed, desired, decision, now))
         if decided is None:
             return
         self._allocated.add((decided.uid, epoch))

@@ -11,6 +11,8 @@ anew. Nothing that a donor sends or an application raises ends the twin. Neighbo
 import sqlite3
 from typing import Any
 
+from meter_wire.names import MAX_SEQ
+
 from . import log
 from .application_host import ApplicationHost
 from .peer_client import PeerClient, PeerError
@@ -23,7 +25,6 @@ from .taking import Donor
 _MOST_TRIES = 5
 _PAGE = 500
 _ROW = 3  # series, time, body
-_MAX_SEQ = 0xFFFFFFFF
 
 
 class Inheritance:
@@ -120,7 +121,7 @@ class Inheritance:
         if number is None:
             raise PeerError(f"state of {name}: is of an incarnation that has not come yet")
         seq = int(document["seq"])
-        if not 0 <= seq <= _MAX_SEQ:
+        if not 0 <= seq <= MAX_SEQ:
             raise PeerError(f"state of {name}: its place is none")
         state = bytes.fromhex(document["state"])
         return SavedState(int(document["version"]), state, Position(number, seq))

@@ -7,10 +7,11 @@ finds no place it is known only that it came. Neighbour: `store`.
 
 import sqlite3
 
+from meter_wire.names import MAX_SEQ
+
 CONFLICT_ROWS = 100
 MOST_TOLD = 10_000
 INCARNATION_DIGITS = 16
-_MAX_SEQ = 0xFFFFFFFF
 KEPT = "kept"
 REPEATED = "repeated"
 UNKEPT = "unkept"
@@ -60,7 +61,7 @@ def parse_conflicts(rows: object) -> list[tuple[bytes, int, bytes]]:
     for row in rows:
         match row:
             case [str(incarnation), int(seq), str(raw)] if (
-                len(incarnation) == INCARNATION_DIGITS and 0 <= seq <= _MAX_SEQ
+                len(incarnation) == INCARNATION_DIGITS and 0 <= seq <= MAX_SEQ
             ):
                 found.append((bytes.fromhex(incarnation), seq, bytes.fromhex(raw)))
             case _:

@@ -13,12 +13,12 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from meter_wire.effects import Hole
+from meter_wire.names import MAX_SEQ
 
 BLOCK = 512
 _DIGEST = 16
 _CHAIN = 16
 _INCARNATION = 8
-_MAX_SEQ = 0xFFFFFFFF
 
 Numbered = tuple[int, bytes]
 
@@ -163,7 +163,7 @@ def _parse_stretch(row: Any) -> Stretch:
 
 def _parse_holes(rows: Any) -> tuple[Hole, ...]:
     holes = tuple(Hole(*map(_number, row)) for row in rows)
-    if any(not 0 < hole.first <= hole.last <= _MAX_SEQ for hole in holes):
+    if any(not 0 < hole.first <= hole.last <= MAX_SEQ for hole in holes):
         raise ValueError("coverage: a hole's first and last are numbers of entries")
     return holes
 
@@ -176,7 +176,7 @@ def _parse_block(row: Any) -> Block:
 
 
 def _number(value: Any) -> int:
-    if type(value) is not int or not 0 <= value <= _MAX_SEQ:
+    if type(value) is not int or not 0 <= value <= MAX_SEQ:
         raise ValueError(f"coverage: {value!r} is no number")
     return value
 

@@ -34,6 +34,7 @@ READER = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 READER_URI = "urn:metertwin:reader:"
 TWIN_URI = "urn:metertwin:twin:"
 MAX_EPOCH = 0xFFFFFFFF
+MAX_SEQ = 0xFFFFFFFF
 CHANNELS = ("up", "down", "ctl", "state")
 DEVICE_CHANNELS = ("owner", "hello")
 

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from meter_wire.effects import ChainBroken, Effect, Hole, Quarantine, StoreEntries
+from meter_wire.names import MAX_SEQ
 from meter_wire.portable.entry import chain, chain_hole
 from meter_wire.portable.frame import need, need_uint
 from meter_wire.portable.tlv import RemoteProtocolError, take
@@ -19,7 +20,6 @@ from meter_wire.tables import HOLES, TAGS, number_of
 _TAGS = {row.name: row.number for row in TAGS}
 _RESERVED = number_of(HOLES, "reserved")
 _HOLE_REASONS = {row.number for row in HOLES}
-_MAX_SEQ = 0xFFFFFFFF
 Numbered = tuple[int, bytes]
 
 
@@ -153,7 +153,7 @@ def _parse_entries(fields: dict[int, bytes]) -> Iterator[Numbered]:
         raise RemoteProtocolError("malformed")
     while position < len(data):
         entry, position = take(data, position, len(data))
-        if seq > _MAX_SEQ:
+        if seq > MAX_SEQ:
             raise RemoteProtocolError("malformed")
         yield seq, entry
         seq += 1
