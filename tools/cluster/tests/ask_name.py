@@ -1,4 +1,4 @@
-"""Ask a DNS server for the IPv4 address of a name: `ask_name.py SERVER NAME`."""
+"""Ask a DNS server for the IPv4 address of a name: `ask_name.py SERVER PORT NAME`."""
 
 import socket
 import struct
@@ -26,9 +26,8 @@ def ask(address: tuple[str, int], question: bytes) -> bytes:
 
 def main() -> None:
     """Print the address, the last four bytes of a short answer's first record."""
-    server, name = sys.argv[1:]
-    address = (server, 5353 if server.startswith(("10.97.3", "10.97.4")) else 53)
-    answer = ask(address, query(name))
+    server, port, name = sys.argv[1:]
+    answer = ask((server, int(port)), query(name))
     if struct.unpack(">H", answer[6:8])[0] < 1:
         sys.exit(f"no answer for {name}")
     print(socket.inet_ntoa(answer[-4:]) if len(answer) < 300 else "long answer")
