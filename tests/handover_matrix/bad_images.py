@@ -1,4 +1,4 @@
-"""Images of a twin that cannot take over: it ends at its start, does nothing, or takes nothing.
+"""Images of a twin that cannot take over: it ends at its start, does nothing, takes nothing, errs.
 
 Made from the stock twin's archive with another entry point, so they weigh nothing. Only for the
 cluster of `tools/cluster`, which takes archives. Neighbour: `test_candidates`.
@@ -17,6 +17,12 @@ ENTRY = {
     "test-idle": (
         "import sys; from meter_twin.taking import Taker; Taker.next_ms = None;"
         " Taker.next_request = lambda *_: None;"
+        " from meter_twin.__main__ import main; sys.exit(main())"
+    ),
+    # The stock twin with a fault in an application.
+    "test-faulty": (
+        "import sys; from meter_twin.applications.metering_data import MeteringData;"
+        " MeteringData.import_state = None;"
         " from meter_twin.__main__ import main; sys.exit(main())"
     ),
 }

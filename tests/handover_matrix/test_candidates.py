@@ -21,7 +21,7 @@ from demo import (
     until,
 )
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(1500)]
 BAD = {
     "does-not-exist": "ImagePull",
     "test-crash": "CrashLoopBackOff",
@@ -31,6 +31,7 @@ BAD = {
 SPEAKS = "test-idle"
 """It has spoken, so it may hold entries: it stays a donor for minutes, and no other begins before."""
 HOUSE_OF = dict(zip(BAD, HOUSES, strict=False))
+FAULTY, FAULTY_HOUSE = "test-faulty", "house-6"
 CHANGED, LATER = "house-5", {"metering-data": {"options": {"retentionDays": 20}}}
 PAUSE_S, MOST_PAUSE_S = 60, 960
 """After the first try that was given up, and after five; times in status are whole seconds."""
@@ -117,6 +118,30 @@ def find_next_begin(house, epoch):
 
 def seconds(stamp):
     return dt.datetime.fromisoformat(stamp).timestamp()
+
+
+@pytest.mark.usefixtures("street")
+def test_a_version_whose_application_fails_is_refused_before_anything_has_moved(record):
+    if not bad_images.is_possible():
+        pytest.skip("archives of images cannot be brought to this cluster")
+    bad_images.load(FAULTY)
+    before, oracle = twin_of(FAULTY_HOUSE), record(FAULTY_HOUSE)
+    try:
+        patch(FAULTY_HOUSE, {"twin": {"version": FAULTY}})
+
+        def refused():
+            rows = get("smartmeter", FAULTY_HOUSE)["status"].get("handovers") or [{}]
+            return next((row for row in rows if row.get("version") == FAULTY), None)
+
+        row = until(refused, "the candidate is given up", 120)
+        assert row["result"] == "Aborted"
+        assert row["message"].startswith("CandidateRefuses: application metering-data")
+        assert twin_of(FAULTY_HOUSE)["metadata"]["uid"] == before["metadata"]["uid"]
+        until(lambda: answers(FAULTY_HOUSE), "the meter answers its old twin")
+        until(lambda: oracle.verify() is None, "the oracle")
+    finally:
+        patch(FAULTY_HOUSE, {"twin": None})
+        until(lambda: is_ready(FAULTY_HOUSE), "as it was", 300)
 
 
 def test_a_spec_that_is_edited_again_in_the_middle_is_what_is_done_in_the_end(street, record):

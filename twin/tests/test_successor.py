@@ -260,7 +260,7 @@ class Versions:
     """A host and a client that know some versions of one state."""
 
     def __init__(self, ours, theirs):
-        self.state_versions, self.beginners = {"quality": ours}, ["quality"]
+        self.state_versions, self.beginners, self.failed = {"quality": ours}, ["quality"], []
         self.theirs = theirs
 
     async def get_json(self, _donor, path):
@@ -279,7 +279,10 @@ class Versions:
 )
 async def test_a_state_that_cannot_be_read_is_a_reason_to_refuse(ours, theirs, refuses):
     known = Versions(ours, theirs)
-    said = await Inheritance(known, None, known).check(None)
+    inheritance = Inheritance(known, None, known)
+    assert not inheritance.objection
+    await inheritance.check(None)
+    said = inheritance.objection
     assert bool(said) == refuses
     assert ("quality" in said) == refuses
 

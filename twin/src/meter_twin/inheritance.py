@@ -3,9 +3,10 @@
 A state is written by the donor at the highest version that both know, with the place in the entries
 that it has reached; records follow page by page, the state last. What an application derives twice
 because it went on meanwhile is the same again. One without a common version begins anew where there
-is no way back (a takeover), and refuses where there is one; one that does not read what came begins
-anew. Nothing that a donor sends or an application raises ends the twin. Neighbours: `successor`
-(when), `application_host` (the applications, stops one that raises), `giving` (the donor).
+is no way back (a takeover); where there is one, the candidate objects, as it does to an error that
+stops here what runs in the twin before. One that does not read what came begins anew. Nothing that
+a donor sends or an application raises ends the twin. Neighbours: `successor` (when),
+`application_host` (the applications, stops one that raises), `giving` (the donor).
 """
 
 import sqlite3
@@ -35,29 +36,45 @@ class Inheritance:
         self._host = host
         self._store = store
         self._client = client
-        self._wanted = list(host.beginners)
+        self._beginners = tuple(host.beginners)
+        self._wanted = list(self._beginners)
+        self._theirs: dict[str, list[int]] | None = None
         self._tries = 0
-        self.is_checked = not self._wanted
 
     @property
     def is_done(self) -> bool:
         """Whether every application has what it is going to get."""
         return not self._wanted
 
-    async def check(self, donor: Donor) -> str:
-        """Return why the donor's states cannot be read, empty if they can.
+    @property
+    def is_checked(self) -> bool:
+        """Whether it is known what runs in the twin before."""
+        return self._theirs is not None
+
+    async def check(self, donor: Donor) -> None:
+        """Learn which states the donor writes.
 
         Raises:
             PeerError: it does not answer; ask again.
         """
-        theirs = await self._versions(donor)
-        self.is_checked = True
-        ours = self._host.state_versions  # not of an application that was stopped meanwhile
-        for name in self._wanted:
-            if name in theirs and name in ours and not set(theirs[name]) & set(ours[name]):
+        self._theirs = await self._versions(donor)
+
+    @property
+    def objection(self) -> str:
+        """Why this twin would do less than the one before, empty if it would not."""
+        theirs = self._theirs or {}
+        for name in self._host.failed:
+            if name in theirs:
+                return (
+                    f"application {name}: runs in the twin before, an error has stopped it here "
+                    "(see this twin's log)"
+                )
+        ours = self._host.state_versions
+        for name in self._beginners:
+            if name in theirs and not set(theirs[name]) & set(ours.get(name, [])):
                 return (
                     f"application {name}: the twin before writes state versions {theirs[name]}, "
-                    f"this one reads {ours[name]}"
+                    f"this one reads {ours.get(name, [])}"
                 )
         return ""
 

@@ -3,7 +3,8 @@
 `taking` says what to ask, this module asks and commits. Entries come first; applications begin
 only when every donor named was covered once, and then with the state that the newest donor has, so
 that what they have derived does not begin again. A candidate that cannot read a state of the twin
-it is to replace says so, which ends the handover before anything has moved. Neighbours: `taking`,
+it is to replace, or whose application an error has stopped, says so, which ends the handover before
+anything has moved. Neighbours: `taking`,
 `succession`, `peer_client`, `giving` (the other side), `shell` (owns the task).
 """
 
@@ -72,6 +73,7 @@ class Successor:
                     await self._pause()
                     continue
                 await self._serve(request)
+                self._succession.refuses = self._inheritance.objection
                 self._say()
                 self._changed()
         finally:
@@ -100,7 +102,7 @@ class Successor:
     async def _serve(self, request: Request) -> None:
         try:
             if not self._inheritance.is_checked:
-                self._succession.refuses = await self._inheritance.check(request.donor)
+                await self._inheritance.check(request.donor)
             imports = await self._ask(request)
         except (PeerError, StoreError, ValueError) as error:
             self.failures += 1
@@ -155,6 +157,7 @@ class Successor:
         if self._succession.may_feed and not self._inheritance.is_done:
             donors = self._succession.donors
             await self._inheritance.take(max(donors) if donors else None)
+            self._succession.refuses = self._inheritance.objection
             if self._inheritance.is_done:
                 self._loop.imported()
                 self._changed()

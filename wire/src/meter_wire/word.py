@@ -12,6 +12,8 @@ from meter_wire.control import sign_record
 from meter_wire.names import MAX_EPOCH
 
 MOST_COVERS = 8
+MOST_REASON = 200
+"""Characters of `refuses`; a longer one is cut."""
 
 
 class Cover(NamedTuple):
@@ -62,7 +64,7 @@ def parse_word(document: Any) -> Word:
             retired=document.get("retired") is True,
             joined=document.get("joined") is True,
             covers=covers,
-            refuses=_text(document.get("refuses", ""), 200),
+            refuses=_text(document.get("refuses", ""), MOST_REASON),
             waits=document.get("waits") is True,
         )
     except (TypeError, LookupError, AttributeError) as error:
@@ -78,7 +80,7 @@ def encode_word(word: Word) -> dict[str, Any]:
         "retired": word.retired,
         "joined": word.joined,
         "covers": [[epoch, *cover] for epoch, cover in sorted(word.covers.items())],
-        "refuses": word.refuses,
+        "refuses": word.refuses[:MOST_REASON],
         "waits": word.waits,
     }
 
