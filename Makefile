@@ -101,7 +101,9 @@ test-cluster: demo ## tests on the real cluster with the running street
 	@echo "==> tests on the cluster"
 	KUBECONFIG=$$(tools/demo/kubeconfig); export KUBECONFIG
 	unset CONTEXT
-	$(RUN) pytest -q -m "cluster or demo" --timeout 300
+	$(RUN) pytest -q -m "(cluster or demo) and not alone" --timeout 300 \
+	  -n 3 --dist loadfile --no-loadscope-reorder
+	$(RUN) pytest -q -m "(cluster or demo) and alone" --timeout 300
 	if [ -n "$${CI:-}" ] && [ "$$KUBECONFIG" = "$$($(CLUSTER) kubeconfig)" ]; then
 	  unset KUBECONFIG
 	  tools/demo/down

@@ -14,7 +14,12 @@ import pytest
 from cells import NEXT
 from demo import NAMESPACE, ROOT, Record, build_manifest, environment, get, kubectl, meter, until
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(3 * 3600)]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.alone,
+    pytest.mark.slow,
+    pytest.mark.timeout(3 * 3600),
+]
 COUNT, AT_ONCE, LOOKERS = 50, 5, 3
 DEVICES = [f"fifty-{number:02d}" for number in range(1, COUNT + 1)]
 PROFILE = "fifty"

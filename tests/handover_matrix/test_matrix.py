@@ -12,7 +12,7 @@ from demo import is_ours
 from faults import FAULTS, SHORT
 from flows import FLOWS
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(6 * 3600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(6 * 3600)]
 
 
 @pytest.fixture(scope="session")

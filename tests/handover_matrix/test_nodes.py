@@ -13,7 +13,7 @@ import pytest
 from cells import NEXT
 from demo import CLUSTER, answers, get, is_ours, is_ready, kubectl, run, until
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(1800)]
 HOUSES = ["house-5", "house-6"]
 
 

@@ -6,7 +6,7 @@ import pytest
 from cells import NEXT
 from demo import ask_meter, get, is_ready, kubectl, meter, restarts, until
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(1200)]
 HOUSE = "house-8"
 APPLICATIONS = ("metering-data", "power-quality")
 """Of the street's profile."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from demo import DEVICES, NAMESPACE, PLUGIN, ROOT, environment, get, restarts, run, until
 
-pytestmark = [pytest.mark.demo, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.demo, pytest.mark.alone, pytest.mark.timeout(600)]
 LIST = "import demo, json; print(json.dumps([command for _, command in demo.COMMANDS]))"
 
 

@@ -21,7 +21,7 @@ from demo import (
     until,
 )
 
-pytestmark = [pytest.mark.demo, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.demo, pytest.mark.alone, pytest.mark.timeout(900)]
 OWNED = ("pod", "secret", "configmap", "service", "persistentvolumeclaim")
 BROKER = "metertwin-mosquitto"
 QUIET_S = 0.7

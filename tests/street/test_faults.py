@@ -29,7 +29,7 @@ from demo import (
     until,
 )
 
-pytestmark = [pytest.mark.demo, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.demo, pytest.mark.alone, pytest.mark.timeout(900)]
 ELSEWHERE = "the container runs on another machine: nothing here can kill -9 it"
 BROKER, OPERATOR = "metertwin-mosquitto", "metertwin-operator"
 SETTLED_S = 15

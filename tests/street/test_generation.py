@@ -24,7 +24,7 @@ from demo import (
     until,
 )
 
-pytestmark = [pytest.mark.demo, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.demo, pytest.mark.alone, pytest.mark.timeout(900)]
 OPERATOR = "deployment/metertwin-operator"
 DAYS = {"applications": {"metering-data": {"options": {"retentionDays": 20}}}}
 """A change of the spec that only another pod can follow."""

@@ -20,7 +20,7 @@ from demo import (
     until,
 )
 
-pytestmark = [pytest.mark.demo, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.demo, pytest.mark.alone, pytest.mark.timeout(900)]
 HOUSE = "house-8"
 CLASS = "street-by-hand"
 

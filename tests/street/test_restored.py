@@ -5,7 +5,7 @@ import json
 import pytest
 from demo import answers, get, is_ready, kubectl, names, until
 
-pytestmark = [pytest.mark.demo, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.demo, pytest.mark.alone, pytest.mark.timeout(900)]
 HOUSE = "house-7"
 SELECTOR = f"metertwin.io/device={HOUSE},metertwin.io/role=twin"
 

@@ -32,7 +32,7 @@ from demo import (
 )
 from extra_meter import firmware
 
-pytestmark = [pytest.mark.demo, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.demo, pytest.mark.timeout(900)]
 PROFILE = "rolled"
 FLEET = ["rolled-1", "rolled-2", "rolled-3"]
 REAL = FLEET[0]
