@@ -24,7 +24,7 @@ from meter_pki.authority import Authority
 from meter_pki.identities import reader_identity
 
 DEMO = "metertwin-demo"
-POD = "house-1-e1"
+HOUSE = "house-1"
 READS, LIVE_READS, RUNS = 5000, 20, 3
 """A 99th percentile of 500 reads is its five slowest, in a quarter of a second: chance decides."""
 SETTLE_S = 10
@@ -48,16 +48,23 @@ print(json.dumps(times[5:]))
 """
 
 
+def twin_pod() -> str:
+    """Return the pod of the twin that serves the house now."""
+    meter = cluster.get(f"/apis/metertwin.io/v1alpha1/namespaces/{DEMO}/smartmeters/{HOUSE}")
+    name: str = meter["status"]["twin"]["pod"]
+    return name
+
+
 def client_in_pod(path: str, count: int) -> list[float]:
     """Return milliseconds of reads by a client beside the twin, over one open connection."""
-    command = ["kubectl", "-n", DEMO, "exec", POD, "--", "python3", "-c", CLIENT]
+    command = ["kubectl", "-n", DEMO, "exec", twin_pod(), "--", "python3", "-c", CLIENT]
     found: list[float] = json.loads(cluster.run(*command, "127.0.0.1", "8081", path, str(count)))
     return found
 
 
 def over_pod_network(count: int) -> list[float]:
     """Return milliseconds of /healthz over the pod network, from the node's side."""
-    address = cluster.get(f"/api/v1/namespaces/{DEMO}/pods/{POD}")["status"]["podIP"]
+    address = cluster.get(f"/api/v1/namespaces/{DEMO}/pods/{twin_pod()}")["status"]["podIP"]
     command = [str(cluster.TOOL), "net", "python3", "-c", CLIENT, address, "8080", "/healthz"]
     found: list[float] = json.loads(cluster.run(*command, str(count)))
     return found
@@ -117,7 +124,8 @@ def port_forward() -> Iterator[int]:
     Raises:
         RuntimeError: kubectl did not open it.
     """
-    command = ["kubectl", "-n", DEMO, "port-forward", f"pod/{POD}", ":8081"]
+    pod = twin_pod()
+    command = ["kubectl", "-n", DEMO, "port-forward", f"pod/{pod}", ":8081"]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         env=cluster.ENVIRONMENT,
@@ -126,7 +134,7 @@ def port_forward() -> Iterator[int]:
         assert process.stdout is not None
         said = re.search(r"127\.0\.0\.1:(\d+)", process.stdout.readline())
         if said is None:
-            raise RuntimeError(f"no port-forward to {POD}")
+            raise RuntimeError(f"no port-forward to {pod}")
         yield int(said[1])
     finally:
         process.terminate()

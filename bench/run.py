@@ -22,11 +22,19 @@ import memory
 import rollout
 import scale
 import start
+import startup
 import upgrade
 from figure import Figure, circumstances, describe_machine, table
 
 RESULTS = Path(__file__).parent / "results.json"
-GROUPS = ("image", "start", "latency", "twins", "fleet", "rollout", "handover", "upgrade", "scale")
+ALONE = {
+    "image": image.measure,
+    "start": start.measure,
+    "startup": startup.measure,
+    "latency": latency.measure,
+}
+"""Groups that need no installation of the measurement's own, or make one themselves."""
+GROUPS = (*ALONE, "twins", "fleet", "rollout", "handover", "upgrade", "scale")
 
 
 class Report:
@@ -148,12 +156,9 @@ def main() -> int:
     wanted, report, machine = set(options.only), Report(), describe_machine()
     report.expected = expected(wanted, scale=bool(options.scale))
     try:
-        if "image" in wanted:
-            report.measure("image", image.measure)
-        if "start" in wanted:
-            report.measure("start", start.measure)
-        if "latency" in wanted:
-            report.measure("latency", latency.measure)
+        for group, work in ALONE.items():
+            if group in wanted:
+                report.measure(group, work)
         if wanted & {"twins", "fleet", "rollout", "handover", "upgrade", "scale"}:
             with cluster.installation():
                 if wanted & {"twins", "fleet", "rollout"}:

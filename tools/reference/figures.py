@@ -49,7 +49,7 @@ ROWS = (
     Row(
         "twins",
         "marginal host memory per twin pod",
-        "host memory for each further twin, at 100 twins",
+        "host memory for each further twin, at 100 twins, before their meters speak",
     ),
     Row("twins", "twins per 32 GB", "twins per 32 GB, from that", "800; 30,000"),
     Row(
@@ -64,6 +64,12 @@ ROWS = (
         "40 ms",
     ),
     Row("latency", "live read inside the pod, p50", "live read, asked from the meter, p50"),
+    Row("startup", "a second make demo", "a second `make demo`"),
+    Row(
+        "startup",
+        "local cluster until its nodes and DNS are ready",
+        "local Kubernetes of two nodes from the cache until it is ready",
+    ),
     Row("fleet", "readings stored by 100 twins", "readings stored by 100 twins"),
     Row("fleet", "readings not stored at the end", "of these, missing"),
     Row("reconnect", "100 meters are back", "100 meters back after kill -9 of the broker"),
