@@ -6,27 +6,32 @@ import pytest
 from demo import answers, get, is_ready, kubectl, names, until
 
 pytestmark = [pytest.mark.demo, pytest.mark.alone, pytest.mark.timeout(900)]
-HOUSE = "house-7"
-SELECTOR = f"metertwin.io/device={HOUSE},metertwin.io/role=twin"
+STAYS, LOST = "house-6", "house-7"
+"""Houses whose twin is still there when the copy is put back, and whose twin is lost as well."""
+HOUSES = (STAYS, LOST)
 
 
-def status():
-    return get("smartmeter", HOUSE)["status"]
+def status(house):
+    return get("smartmeter", house)["status"]
 
 
-def put_back(older):
+def put_back(house, older):
     """Replace the whole status, as a restore of etcd does."""
-    now = status()
-    patch = {"status": dict.fromkeys(now) | older}
-    kubectl("patch", "smartmeter", HOUSE, "--subresource=status", "--type=merge", "-p",
+    patch = {"status": dict.fromkeys(status(house)) | older}
+    kubectl("patch", "smartmeter", house, "--subresource=status", "--type=merge", "-p",
             json.dumps(patch))  # fmt: skip
 
 
-def serves_above(epoch):
-    found = status()
+def serves_above(house, epoch):
+    found = status(house)
     assert found["epoch"] > epoch, found
-    assert is_ready(HOUSE)
-    return answers(HOUSE)
+    assert is_ready(house)
+    return answers(house)
+
+
+def is_alone(house):
+    selector = f"metertwin.io/device={house},metertwin.io/role=twin"
+    return names("pod", "-l", selector) == {status(house)["twin"]["pod"]}
 
 
 @pytest.fixture
@@ -47,27 +52,33 @@ def no_operator():
     start()
 
 
-@pytest.mark.parametrize("is_pod_lost", [False, True], ids=["twin there", "twin lost"])
-def test_a_status_that_was_put_back_is_continued_above_what_the_meter_has_seen(
-    record, no_operator, is_pod_lost
-):
-    house, (stop, start) = record(HOUSE), no_operator
-    until(lambda: is_ready(HOUSE), "ready")
-    older = status()
-    kubectl("delete", "pod", older["twin"]["pod"], "--wait=false")
-    until(lambda: serves_above(older["epoch"]), "another epoch serves", 300)
-    newer = status()
-    house.verify()
+def test_a_status_that_was_put_back_is_continued_above_what_the_meter_has_seen(record, no_operator):
+    records, (stop, start) = [record(house) for house in HOUSES], no_operator
+    for house in HOUSES:
+        until(lambda house=house: is_ready(house), f"{house} is Ready")
+    older = {house: status(house) for house in HOUSES}
+    kubectl("delete", "pod", *[one["twin"]["pod"] for one in older.values()], "--wait=false")
+    for house, before in older.items():
+        until(
+            lambda house=house, e=before["epoch"]: serves_above(house, e), f"{house} goes on", 300
+        )
+    newer = {house: status(house) for house in HOUSES}
+    for one in records:
+        one.verify()
 
     stop()
-    put_back(older)
-    if is_pod_lost:
-        kubectl("delete", "pod", newer["twin"]["pod"])
+    for house, before in older.items():
+        put_back(house, before)
+    kubectl("delete", "pod", newer[LOST]["twin"]["pod"])
     start()
-    until(lambda: serves_above(newer["epoch"]), "an epoch above all that were seen serves", 300)
-    found = status()
-    assert found["highestEpoch"] == found["epoch"]
-    assert found["ownerCounter"] > newer["ownerCounter"]
-    assert found["epochId"] not in {older["epochId"], newer["epochId"]}
-    until(lambda: names("pod", "-l", SELECTOR) == {found["twin"]["pod"]}, "one twin is left", 300)
-    house.verify()
+    for house, before in newer.items():
+        what = f"{house} is served above all epochs that were seen"
+        until(lambda house=house, e=before["epoch"]: serves_above(house, e), what, 300)
+    for house, before in newer.items():
+        found = status(house)
+        assert found["highestEpoch"] == found["epoch"]
+        assert found["ownerCounter"] > before["ownerCounter"]
+        assert found["epochId"] not in {older[house]["epochId"], before["epochId"]}
+        until(lambda house=house: is_alone(house), f"one twin of {house} is left", 300)
+    for one in records:
+        one.verify()
