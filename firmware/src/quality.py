@@ -1,12 +1,13 @@
-"""Power quality in the meter: dips, swells, interruptions, 10-minute voltages, outages.
+"""Power quality in the meter: dips, swells, interruptions, 10-minute voltages.
 
 In the manner of IEC 61000-4-30 5.4 (dips and swells from the RMS of one cycle, refreshed each half
 cycle, threshold and hysteresis in percent of the declared voltage) and of its 10-minute
 aggregation (root of the mean square); not class A. Each phase is judged by itself. Events are
-tuples as described in `event_codes`.
+tuples as described in `event_codes`. `main` tells a loss of the meter's own power when it is back:
+what was running then is part of the outage and no event of its own.
 """
 
-from event_codes import DIP, INTERRUPTION, POWER_DOWN, POWER_UP, SWELL, VOLTAGE_10MIN
+from event_codes import DIP, INTERRUPTION, SWELL, VOLTAGE_10MIN
 from isqrt import isqrt
 from utc_ticks import UtcTicks
 
@@ -172,28 +173,3 @@ class Quality:
         for mean in self.means:
             mean.reset()
         self.flagged = 1 if self.running() else 0
-
-    def power_down(self) -> list[tuple[object, ...]]:
-        """Return what is still running as events that end now: their end will not be seen."""
-        return [w.finish() for phase in self.watched for w in phase if w.start is not None]
-
-
-def outage_events(
-    last_alive: tuple[int, int] | None, boot: tuple[int, int], *, noticed: bool, clock_valid: bool
-) -> list[tuple[object, ...]]:
-    """Return the events to write at power return.
-
-    Args:
-        last_alive: UTC (second, ms) of the last sign of life in flash, None for the first boot.
-        boot: UTC (second, ms) of power return, or the best guess of an invalid clock.
-        noticed: whether POWER_DOWN was already written when power failed.
-        clock_valid: whether both times come from a valid clock.
-
-    Returns:
-        POWER_DOWN (reconstructed) unless noticed, then POWER_UP with the outage's length or -1.
-    """
-    if last_alive is None:
-        return [(POWER_UP, boot, -1)]
-    outage_ms = (boot[0] - last_alive[0]) * 1000 + boot[1] - last_alive[1]
-    up = (POWER_UP, boot, outage_ms if clock_valid and outage_ms >= 0 else -1)
-    return [up] if noticed else [(POWER_DOWN, last_alive, 1), up]

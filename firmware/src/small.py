@@ -3,8 +3,9 @@
 The same link core, ring and MQTT shell as `main`; no EMS port, power quality, tariff, TLS or
 loads. Pulses come from `pulses`, which the board's counter interrupt fills (an S0 output or a
 HLW8012); a reading has the import energy. Its bytecode runs in place from a ROMFS image (`romfs.py`
-beside `build.py`). Configuration: device, key, broker (host, port, user), capture_period_s,
-report_spread_s, ring_bytes, ring_segments and state_dir of `meter.json`.
+beside `build.py`). Configuration: device, key, broker (host, port, user, password),
+capture_period_s, report_spread_s, ring_bytes, ring_segments and state_dir of `meter.json`, with
+the defaults of the whole firmware; the port's is 1883.
 """
 
 import asyncio
@@ -50,15 +51,17 @@ class Small:
         if hasattr(gc, "threshold"):  # not on CPython
             gc.threshold(GC_THRESHOLD)
         self.table = table
-        flash = flash or Flash(table["state_dir"])
+        flash = flash or Flash(table.get("state_dir", "state"))
         self.state = state = State(flash)
-        self.ring = Ring(flash, state, table["ring_bytes"], table["ring_segments"], os.urandom)
+        ring_bytes, segments = table.get("ring_bytes", 262144), table.get("ring_segments", 8)
+        self.ring = Ring(flash, state, ring_bytes, segments, os.urandom)
         self.boot = state.next_boot()
         kept = state.get(items.REGISTERS)
         self.energy = Counter()
         self.energy.units = int.from_bytes(kept, "big")
         state.save()
-        self.periods = Periods(state, table["capture_period_s"], table.get("report_spread_s", 0))
+        capture_s = table.get("capture_period_s", 900)
+        self.periods = Periods(state, capture_s, table.get("report_spread_s", 0))
         self.slot = -1
         self.pulses = 0
         self.ticks = ticks
@@ -73,7 +76,7 @@ class Small:
         )  # fmt: skip
         self.link.spread_ms = self.periods.spread_s * 1000
         broker = table["broker"]
-        self.brokers = Brokers("%s:%d" % (broker["host"], broker["port"]))
+        self.brokers = Brokers("%s:%d" % (broker["host"], broker.get("port", 1883)))
         self.back_off = BackOff(table["device"], self.boot)
         self.news = asyncio.Event()
         self.lost = None
@@ -141,7 +144,11 @@ class Small:
         base = "mt/" + table["device"] + "/"
         self.lost = None
         brokers = self.brokers
-        shell = MqttShell(table["device"], self.receive, username=table["broker"].get("user"))
+        user, password = table["broker"].get("user"), table["broker"].get("password")
+        shell = MqttShell(
+            table["device"], self.receive, username=user,
+            password=password.encode() if password else None,
+        )  # fmt: skip
         host, port = split_address(brokers.at)
         await shell.connect(host, port)
         reader = asyncio.create_task(self.read(shell))

@@ -9,6 +9,7 @@ MICROPYTHON = ROOT / "tools/micropython/micropython"
 HEAP_BYTES = 38 * 1024
 LOADER = """
 import ffi, os, sys, uctypes, vfs
+os.chdir("FOLDER")
 name = "IMAGE"
 libc = ffi.open("libc.so.6")
 handle = libc.func("i", "open", "si")(name, 0)
@@ -18,7 +19,7 @@ vfs.mount(vfs.VfsRom(uctypes.bytearray_at(address, size)), "/rom")
 sys.path[:] = ["/rom", ".frozen"]
 del libc, handle, size, address, name, ffi, os, sys, uctypes, vfs
 import small_meter
-small_meter.main("CONFIG")
+small_meter.main("meter.json")
 """
 """Maps the image, as flash is mapped: its bytecode stays outside of the heap."""
 
@@ -48,7 +49,7 @@ def make_image(folder):
 def small_command(folder, device, key, port, **login):
     """Write `meter.json` of a meter without TLS; return the command that runs it.
 
-    `login`: `user`, for a broker that takes the client id from it.
+    `login`: `user` and `password`, for a broker that wants them.
     """
     table = {
         "device": device,
@@ -60,8 +61,12 @@ def small_command(folder, device, key, port, **login):
         "state_dir": str(folder / "state"),
     }
     (folder / "meter.json").write_text(json.dumps(table))
-    loader = LOADER.replace("IMAGE", str(make_image(folder)))
-    loader = loader.replace("CONFIG", str(folder / "meter.json"))
+    return run_command(folder)
+
+
+def run_command(folder):
+    """Return the command that runs the meter of a folder with a `meter.json`, as a board's root."""
+    loader = LOADER.replace("IMAGE", str(make_image(folder))).replace("FOLDER", str(folder))
     return [str(MICROPYTHON), "--arch", "i386", "-X", f"heapsize={HEAP_BYTES}", "-c", loader]
 
 

@@ -5,7 +5,8 @@ store of the active twin: every entry exactly once, unchanged, in order, the cha
 Nothing here is patched or simulated but the operator, which plays the published contract: owner
 record and `ctl` retained, again at each reconnect and for each owner hello.
 
-Neighbours: `processes`, `oracle` (the comparison), `operator_role` (the operator).
+Neighbours: `processes`, `oracle` (the comparison), `operator_role` (the operator),
+`broker_configuration`.
 """
 
 import contextlib
@@ -21,6 +22,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from broker_configuration import build_configuration
 from loopback import free_port, free_ports
 from meter_pki import authority, identities
 from meter_wire.portable.keys import derive_key
@@ -33,18 +35,6 @@ DEVICE = "house-1"
 NAMESPACE = "test"
 K_METER = bytes(range(32))
 MICROPYTHON = ROOT / "tools/micropython/micropython"
-ACL = """\
-user Operator.metertwin
-topic readwrite mt/#
-pattern write mt/%u/+/up
-pattern read mt/%u/+/down
-pattern read mt/%u/owner
-pattern write mt/%u/hello
-pattern read mt/%u/up
-pattern write mt/%u/down
-pattern read mt/%u/ctl
-pattern write mt/%u/state
-"""
 
 
 class Twin(Process):
@@ -58,8 +48,9 @@ class Twin(Process):
 class World:
     """Files, ports and processes of one test."""
 
-    def __init__(self, folder: pathlib.Path) -> None:
+    def __init__(self, folder: pathlib.Path, k_meter: bytes = K_METER) -> None:
         self.folder = folder
+        self.k_meter = k_meter
         folder.chmod(0o755)
         self.port = free_port()
         self.authority = authority.Authority.create(datetime.now(UTC))
@@ -72,7 +63,7 @@ class World:
         self._firmware: Process | None = None
         self.meter_json: dict[str, Any] = {}
         self.twin_settings: dict[str, Any] = {"capturePeriodSeconds": 1}
-        self.operator = OperatorRole(self, DEVICE, K_METER)
+        self.operator = OperatorRole(self, DEVICE, k_meter)
 
     def _issue(self, name: str, identity: identities.Identity) -> authority.Bundle:
         bundle = self.authority.issue(identity, datetime.now(UTC))
@@ -95,35 +86,17 @@ class World:
 
         Args:
             persistence: whether it keeps retained messages over a restart.
-            plain_port: a listener for a meter without TLS: whoever reaches it is believed.
+            plain_port: a listener for meters without TLS, as the chart's constrained one: it wants
+                the passwords of the file `passwords`.
             open_port: a listener without rules and with free client ids, for an attacker.
         """
-        folder = self.folder
-        (folder / "acl").write_text(ACL)
-        (folder / "acl").chmod(0o600)
-        lines = [
-            "per_listener_settings true",
-            f"user {'root' if os.getuid() == 0 else 'mosquitto'}",
-            f"listener {self.port} 127.0.0.1",
-            f"cafile {folder}/ca.crt",
-            f"certfile {folder}/server.crt",
-            f"keyfile {folder}/server.key",
-            "require_certificate true",
-            "use_identity_as_username true",
-            "use_username_as_clientid true",
-            "allow_anonymous false",
-            f"acl_file {folder}/acl",
-            "set_tcp_nodelay true",
-            "message_size_limit 1536",
-        ]
-        if plain_port:
-            lines += [f"listener {plain_port} 127.0.0.1", "allow_anonymous true"]
-            lines += [f"acl_file {folder}/acl", "use_username_as_clientid true"]
+        lines = build_configuration(self.folder, self.port, plain_port)
         if open_port:
             lines += [f"listener {open_port} 127.0.0.1", "allow_anonymous true"]
         if persistence:
-            lines += ["persistence true", f"persistence_location {folder}/", "autosave_interval 1"]
-        (folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
+            location = f"persistence_location {self.folder}/"
+            lines += ["persistence true", location, "autosave_interval 1"]
+        (self.folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
 
     def start_broker(self) -> None:
         self.broker.start()
@@ -148,7 +121,7 @@ class World:
                 "key": "meter.key.der",
                 "server_name": "localhost",
             },
-            "key": K_METER.hex(),
+            "key": self.k_meter.hex(),
             "capture_period_s": 1,
             "tick_ms": 200,
             "save_period_s": 5,
@@ -204,7 +177,7 @@ class World:
         (identity / "tls.crt").write_bytes(bundle.certificate)
         (identity / "tls.key").write_bytes(bundle.key)
         keys = {
-            label: derive_key(K_METER, label, DEVICE, epoch, epoch_id).hex()
+            label: derive_key(self.k_meter, label, DEVICE, epoch, epoch_id).hex()
             for label in ("up", "down", "ctl")
         }
         document = {"device": DEVICE, "epoch": epoch, "epochId": epoch_id.hex(), **keys}

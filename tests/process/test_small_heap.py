@@ -1,24 +1,36 @@
 """The meter of an ESP8266: 38 KB of heap on 32-bit MicroPython, two epochs open, a real broker.
 
-Bytecode runs in place from a ROMFS image, as it does on the board. The figures go to
-build/firmware/size.json.
+Bytecode runs in place from a ROMFS image, as it does on the board, and the broker wants a password,
+as the chart's constrained listener does. The figures go to build/firmware/size.json.
 """
 
+import base64
+import contextlib
 import importlib.util
 import json
 import os
+import pathlib
+import shutil
+import subprocess
+import sys
 import time
 from functools import partial
 from typing import Any
 
 import pytest
+from broker_configuration import PASSWORDS, add_password
 from harness import DEVICE, K_METER, ROOT, Twin, World
 from loopback import free_port
+from meter_wire.fleet_keys import derive_meter_key
+from meter_wire.names import CA_SECRET, FLEET_KEY_FIELD, FLEET_KEY_SECRET
 from oracle import read_store
 from processes import Process, wait_for
 
 LEAST_FREE = 3000
 """Bytes that must be free after a collection at any time: a frame in, a frame out, an entry."""
+
+PASSWORD = "0123456789abcdef0123456789abcdef"
+MASTER = bytes(range(32, 64))
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -41,7 +53,11 @@ HEAP = small_image.HEAP_BYTES
 def start_small(world: World, port: int) -> Process:
     folder = world.folder / "meter"
     folder.mkdir()
-    command = small_image.small_command(folder, DEVICE, K_METER, port, user=DEVICE)
+    login = {"user": DEVICE, "password": PASSWORD}
+    return start(world, small_image.small_command(folder, DEVICE, K_METER, port, **login))
+
+
+def start(world: World, command: list[str]) -> Process:
     meter = Process("firmware", command, world.folder, dict(os.environ))
     meter.start()
     return meter
@@ -59,6 +75,7 @@ def has_more_than(twin: Twin, count: int) -> bool:
 
 def test_two_epochs_over_a_real_broker_in_the_heap_of_an_esp8266(world: World) -> None:
     port = free_port()
+    add_password(world.folder, DEVICE, PASSWORD)
     world.configure_broker(plain_port=port)
     world.start_broker()
     world.operator.start()
@@ -94,3 +111,46 @@ def test_two_epochs_over_a_real_broker_in_the_heap_of_an_esp8266(world: World) -
     print(json.dumps(figures))
     assert "MemoryError" not in world.firmware.log
     assert figures["free_with_two_epochs_least"] >= LEAST_FREE
+
+
+def provision(world: World, port: int) -> pathlib.Path:
+    """Have the plugin write the bundle of a board at the plain port; return its folder."""
+    cluster = world.folder / "cluster"
+    cluster.mkdir()
+    ca = {"tls.crt": world.authority.certificate_pem, "tls.key": world.authority.key_pem}
+    for name, data in ((CA_SECRET, ca), (FLEET_KEY_SECRET, {FLEET_KEY_FIELD: MASTER})):
+        coded = {key: base64.b64encode(value).decode() for key, value in data.items()}
+        (cluster / f"secret.{name}.json").write_text(json.dumps({"data": coded}))
+    kubectl = cluster / "kubectl"
+    fake = ROOT / "kubectl/tests/fake_kubectl.py"
+    kubectl.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{fake}" "$@"\n')
+    kubectl.chmod(0o755)
+    sources = os.pathsep.join(str(ROOT / part / "src") for part in ("kubectl", "wire", "pki"))
+    command = [sys.executable, "-m", "kubectl_meter", "provision", DEVICE, "--constrained"]
+    command += ["--out", str(world.folder / "out"), "--broker", f"127.0.0.1:{port}"]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": sources}
+    environment |= {"KUBECTL": str(kubectl), "FAKE_CLUSTER": str(cluster)}
+    subprocess.run(command, check=True, env=environment, timeout=100)
+    return world.folder / "out" / DEVICE
+
+
+def test_a_bundle_of_provision_alone_makes_a_board_that_its_twin_hears(
+    tmp_path: pathlib.Path,
+) -> None:
+    with contextlib.closing(World(tmp_path, derive_meter_key(MASTER, DEVICE, 1))) as world:
+        port = free_port()
+        board = provision(world, port)
+        shutil.move(board / "passwords", world.folder / PASSWORDS)
+        world.configure_broker(plain_port=port)
+        world.start_broker()
+        world.operator.start()
+        world.operator.take_over()
+        world.twin.start()
+        world.firmware = start(world, small_image.run_command(board))
+        wait_for(lambda: len(read_store(world.twin.store).entries) > 4, "the twin fills")
+        read_store(world.twin.store).verify({}, read_store(world.twin.store).entries)
+        status, document = world.ask("GET", "/v1/registers?live=1")
+        assert status == 200, document
+        assert (board / "state").is_dir(), "the default, from the board's root"
+        assert "MemoryError" not in world.firmware.log
+        assert min(line[1] for line in heap_lines(world)) >= LEAST_FREE

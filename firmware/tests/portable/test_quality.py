@@ -1,8 +1,8 @@
 # ruff: noqa: PERF401 - MicroPython has no others
-"""Rules of power quality: thresholds and hysteresis on both sides, means, outages."""
+"""Rules of power quality: thresholds and hysteresis on both sides, means."""
 
-from event_codes import DIP, INTERRUPTION, POWER_DOWN, POWER_UP, SWELL, VOLTAGE_10MIN
-from quality import Quality, outage_events
+from event_codes import DIP, INTERRUPTION, SWELL, VOLTAGE_10MIN
+from quality import Quality
 
 UN = 230000
 T0 = 1795000200  # a ten-minute tick
@@ -67,13 +67,6 @@ def test_phases_are_judged_apart():
     assert events == [(DIP, (T0 - 1, 980), 2, 10, 200000), (SWELL, (T0 - 1, 980), 3, 10, 260000)]
 
 
-def test_power_down_reports_what_is_running():
-    quality, events = watch([UN, 3000, 3000])
-    assert events == []
-    assert codes(quality.power_down()) == [DIP, INTERRUPTION]
-    assert not quality.running()
-
-
 def test_ten_minutes_have_min_root_mean_square_and_max():
     quality = Quality()
     events = []
@@ -110,18 +103,3 @@ def test_a_clock_step_throws_the_interval_away():
     assert quality.tick([UN], 1000, T0 + 700) == []
     events = quality.tick([UN], 500000, T0 + 1200)
     assert events[0][2] == 501, "only what came after the step"
-
-
-def test_an_outage_is_reported_once_power_is_back():
-    up = outage_events((T0, 500), (T0 + 60, 0), noticed=False, clock_valid=True)
-    assert up == [(POWER_DOWN, (T0, 500), 1), (POWER_UP, (T0 + 60, 0), 59500)]
-    up = outage_events((T0, 0), (T0 + 60, 0), noticed=True, clock_valid=True)
-    assert up == [(POWER_UP, (T0 + 60, 0), 60000)]
-
-
-def test_an_outage_of_unknown_length_says_so():
-    assert outage_events(None, (T0, 0), noticed=False, clock_valid=True) == [
-        (POWER_UP, (T0, 0), -1)
-    ]
-    assert outage_events((T0, 0), (T0 - 5, 0), noticed=True, clock_valid=True)[0][2] == -1
-    assert outage_events((T0, 0), (T0 + 5, 0), noticed=True, clock_valid=False)[0][2] == -1

@@ -208,3 +208,15 @@ def test_a_twin_sets_period_and_spread_recorded_once_and_kept_over_a_start():
     again = Board(medium=board.medium).meter
     assert (again.periods.capture_s, again.periods.spread_s) == (60, 30)
     assert again.link.spread_ms == 30_000
+
+
+def test_device_key_and_broker_are_enough():
+    table = {key: TABLE[key] for key in ("device", "key")}
+    table["broker"] = {"host": "127.0.0.1"}
+    meter = Small(table, CutFlash(Medium()), Board().ticks)
+    if hasattr(gc, "threshold"):
+        gc.threshold(-1)
+    assert (meter.periods.capture_s, meter.periods.spread_s) == (900, 0)
+    assert meter.brokers.at == "127.0.0.1:1883"
+    meter.record()
+    assert meter.ring.head == 2, "the start and the reading"
