@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime as dt
-import queue
 import shutil
 import socket
 import ssl
@@ -11,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import paho.mqtt.client as mqtt
 import pytest
 import yaml
 from cryptography import x509
@@ -19,11 +17,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from loopback import free_ports
+from mqtt_client import WAIT_S, Client
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "metertwin"
-WAIT_S = 100
-"""No requirement: it ends a wait that would last for ever."""
 
 
 def run_helm(*arguments: str) -> subprocess.CompletedProcess:
@@ -94,66 +91,6 @@ class Authority:
         return certificate, private
 
 
-class Client:
-    """A paho client of the broker; `messages` are (topic, payload, retained)."""
-
-    def __init__(self, port: int, context=None, *, client_id="", clean=True, will=None, user=None):
-        self.messages: queue.Queue = queue.Queue()
-        self.codes: queue.Queue = queue.Queue()
-        self.lost: queue.Queue = queue.Queue()
-        self.granted: queue.Queue = queue.Queue()
-        self.paho = mqtt.Client(
-            mqtt.CallbackAPIVersion.VERSION2,
-            client_id=client_id,
-            clean_session=clean,
-            reconnect_on_failure=False,
-        )
-        if context is not None:
-            self.paho.tls_set_context(context)
-        if user is not None:
-            self.paho.username_pw_set(*user)
-        if will is not None:
-            self.paho.will_set(will, b"will", qos=1, retain=True)
-        self.paho.on_connect = lambda _c, _u, _f, code, _p: self.codes.put(code.value)
-        self.paho.on_disconnect = lambda _c, _u, _f, code, _p: self.lost.put(code.value)
-        self.paho.on_message = lambda _c, _u, m: self.messages.put((m.topic, m.payload, m.retain))
-        self.paho.on_subscribe = lambda _c, _u, mid, _codes, _p: self.granted.put(mid)
-        self.port = port
-
-    def connect(self) -> int:
-        """Return the CONNACK code."""
-        self.paho.connect("localhost", self.port, keepalive=30)
-        self.paho.loop_start()
-        return self.codes.get(timeout=WAIT_S)
-
-    def subscribe(self, *topics: str, qos: int = 1) -> None:
-        """Subscribe to each and wait for the SUBACKs, whatever they say."""
-        for topic in topics:
-            self.paho.subscribe(topic, qos)
-            self.granted.get(timeout=WAIT_S)
-
-    def publish(self, topic: str, payload: bytes = b"x", qos: int = 0, *, retain=False) -> None:
-        self.paho.publish(topic, payload, qos, retain)
-
-    def until(self, topic: str) -> list[tuple]:
-        """Return all messages up to the first one on `topic`."""
-        seen = []
-        while True:
-            seen.append(self.messages.get(timeout=WAIT_S))
-            if seen[-1][0] == topic:
-                return seen
-
-    def cut(self) -> None:
-        """Drop the connection without saying goodbye, so that the will is sent."""
-        self.paho.socket().shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        self.paho.disconnect()
-        self.paho.loop_stop()
-        # paho leaves its sockets to the garbage collector, which may warn in another test.
-        self.paho._reset_sockets()
-
-
 class Broker:
     """Mosquitto with the chart's files, plus a port without rules for the observer."""
 
@@ -217,8 +154,9 @@ class Broker:
                 return
 
     def start_reload(self) -> None:
-        """Run the container that watches the certificates, for this broker's process only."""
-        watched = " ".join(str(self.folder / name) for name in ("config", "tls", "trust"))
+        """Run the container that watches what is mounted, for this broker's process only."""
+        names = ("config", "tls", "trust", "passwords")
+        watched = " ".join(str(self.folder / name) for name in names)
         self.reload = subprocess.Popen(
             [sys.executable, self.folder / "config" / "reload.py"],
             env={"WATCHED": watched, "PERIOD_SECONDS": "0.2", "PROCESS": str(self.process.pid)},

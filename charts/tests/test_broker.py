@@ -153,12 +153,15 @@ def test_with_persistence_a_retained_record_outlives_a_restart(start_broker):
 
 def add_passwords(broker) -> None:
     """Write the password file of the constrained listener."""
-    file = broker.folder / "passwords" / "passwords"
-    file.touch(mode=0o600)
+    (broker.folder / "passwords" / "passwords").touch(mode=0o600)
     for user in ("board-1", "Operator.metertwin"):
-        subprocess.run(
-            ["mosquitto_passwd", "-b", file, user, "pw"], check=True, capture_output=True
-        )
+        set_password(broker, user)
+
+
+def set_password(broker, user: str) -> None:
+    """Write a line of the password file; another salt each time."""
+    file = broker.folder / "passwords" / "passwords"
+    subprocess.run(["mosquitto_passwd", "-b", file, user, "pw"], check=True, capture_output=True)
 
 
 @pytest.fixture
@@ -205,3 +208,20 @@ def test_the_operator_has_no_rights_on_the_constrained_port(constrained):
 def test_the_constrained_port_wants_a_password(constrained, user, password):
     _, client = constrained
     assert client(user, password).connect() != 0
+
+
+def test_a_board_that_is_added_later_is_let_in_and_no_session_ends(constrained):
+    broker, client = constrained
+    board = client("board-1")
+    assert board.connect() == 0
+    assert client("board-2").connect() != 0
+    broker.start_reload()
+    end = time.monotonic() + 100
+    for look in itertools.count():
+        if look % 20 == 0:  # again, as the watcher may have begun with the first one
+            set_password(broker, "board-2")
+        if client("board-2").connect() == 0:
+            break
+        assert time.monotonic() < end, "the broker does not know the new board"
+        time.sleep(0.3)
+    assert board.lost.empty()

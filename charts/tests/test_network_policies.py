@@ -2,94 +2,26 @@
 
 The parties have the labels of the rendered pods, of a twin (golden file of the operator), of a
 meter (`tools/demo/street.py`) and of a reader (docs/reference/contracts.md). A way is open when
-the policies of both ends let it through; an end that no policy selects is open. What the judge
-does not know it refuses, so that no new word of a template is passed over.
+the policies of both ends let it through; an end that no policy selects is open (`policy_judge`).
 """
 
-import ipaddress
 import itertools
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import yaml
+from policy_judge import Party, is_open, lets_through, matches
 
 ROOT = Path(__file__).resolve().parents[2]
 RELEASE = "metertwin-demo"
 ROLE = "metertwin.io/role"
-NAMESPACE = "kubernetes.io/metadata.name"
 ASK = "import json, street; print(json.dumps(street.build_meter_pod('house-1', 'image')))"
 PORTS = (53, 443, 1883, 5432, 6443, 8080, 8443, 8883, 8884)
 NARROW = "networkPolicy.apiServerCidrs={10.0.0.1/32}"
-OPERATORS = {
-    "Exists": lambda value, _: value is not None,
-    "In": lambda value, values: value in values,
-}
-
-
-class Party(NamedTuple):
-    """A pod, or with an empty namespace something outside the cluster."""
-
-    name: str
-    namespace: str
-    labels: dict
-    address: str = "10.244.0.9"
-
-
-def matches(selector: dict, labels: dict) -> bool:
-    assert selector.keys() <= {"matchLabels", "matchExpressions"}
-    return selector.get("matchLabels", {}).items() <= labels.items() and all(
-        OPERATORS[one["operator"]](labels.get(one["key"]), one.get("values"))
-        for one in selector.get("matchExpressions", [])
-    )
-
-
-def is_meant(peer: dict, home: str, party: Party) -> bool:
-    """Whether a peer of a rule, in a policy of the namespace `home`, is this party."""
-    if "ipBlock" in peer:
-        assert (peer.keys(), peer["ipBlock"].keys()) == ({"ipBlock"}, {"cidr"})
-        block = ipaddress.ip_network(peer["ipBlock"]["cidr"])
-        return ipaddress.ip_address(party.address) in block
-    assert peer
-    assert peer.keys() <= {"namespaceSelector", "podSelector"}
-    namespaces = peer.get("namespaceSelector", {"matchLabels": {NAMESPACE: home}})
-    return (
-        bool(party.namespace)
-        and matches(namespaces, {NAMESPACE: party.namespace})
-        and matches(peer.get("podSelector", {}), party.labels)
-    )
-
-
-def lets_through(policies, direction: str, party: Party, other: Party, port: dict) -> bool:
-    """Whether the policies of one end let a connection in (Ingress) or out (Egress)."""
-    mine = [
-        policy
-        for policy in policies
-        if policy["metadata"]["namespace"] == party.namespace
-        and direction in policy["spec"]["policyTypes"]
-        and matches(policy["spec"]["podSelector"], party.labels)
-    ]
-    end = {"Ingress": "from", "Egress": "to"}[direction]
-    for policy in mine:
-        for rule in policy["spec"].get(direction.lower(), []):
-            assert rule.keys() <= {end, "ports"}
-            assert all(one.keys() == {"protocol", "port"} for one in rule.get("ports", []))
-            # Without peers or without ports a rule means all of them.
-            peers, ports = rule.get(end) or [], rule.get("ports") or [port]
-            named = [is_meant(one, policy["metadata"]["namespace"], other) for one in peers]
-            if port in ports and (any(named) or not named):
-                return True
-    return not mine
-
-
-def is_open(policies, source: Party, target: Party, port: dict) -> bool:
-    return lets_through(policies, "Egress", source, target, port) and lets_through(
-        policies, "Ingress", target, source, port
-    )
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +139,63 @@ def test_each_reaches_those_it_needs_on_their_port_and_nobody_else(
     dns = {f"{name} → DNS {protocol} 53" for name in names for protocol in ("TCP", "UDP")}
     assert {way for way, answers in found.items() if answers != {False}} == ALWAYS | also | dns
     assert [way for way, answers in found.items() if len(answers) > 1] == []
+
+
+DNS = "networkPolicy.dns"
+OPENSHIFT = (
+    rf"{DNS}.namespaceLabels.kubernetes\.io/metadata\.name=openshift-dns",
+    rf"{DNS}.podLabels.dns\.operator\.openshift\.io/daemonset-dns=default",
+    f"{DNS}.ports={{5353}}",
+)
+LABELLED = (
+    rf"{DNS}.namespaceLabels.kubernetes\.io/metadata\.name=null",
+    f"{DNS}.namespaceLabels.names=here",
+)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reached"),
+    [
+        pytest.param([], {"kube-dns 53", "its neighbour 53"}, id="kube-system"),
+        pytest.param([f"{DNS}.podLabels.k8s-app=kube-dns"], {"kube-dns 53"}, id="its pods alone"),
+        pytest.param(
+            [f"{DNS}.podLabels.k8s-app=kube-dns", f"{DNS}.cidrs={{169.254.20.10/32,fd00::a/128}}"],
+            {"kube-dns 53", "NodeLocal 53", "NodeLocal v6 53"},
+            id="a cache on the node",
+        ),
+        pytest.param(OPENSHIFT, {"OpenShift's 5353"}, id="another namespace and port"),
+        pytest.param(
+            [f"{DNS}.ports={{53,5353}}"],
+            {"kube-dns 53", "kube-dns 5353", "its neighbour 53", "its neighbour 5353"},
+            id="two ports",
+        ),
+        pytest.param(LABELLED, {"elsewhere 53"}, id="another label of the namespace"),
+    ],
+)
+def test_names_are_asked_where_dns_is_said_to_be_and_nowhere_else(
+    render, labels, settings, reached
+):
+    manifests = render("default", NARROW, *settings)
+    openshift = {"dns.operator.openshift.io/daemonset-dns": "default"}
+    servers = [
+        Party("kube-dns", "kube-system", {"k8s-app": "kube-dns"}),
+        Party("its neighbour", "kube-system", {"k8s-app": "other"}),
+        Party("OpenShift's", "openshift-dns", openshift),
+        Party("OpenShift's neighbour", "openshift-dns", {}),
+        Party("elsewhere", "dns", {}),
+        Party("NodeLocal", "", {}, "169.254.20.10"),
+        Party("NodeLocal v6", "", {}, "fd00::a"),
+        Party("internet", "", {}, "198.51.100.7"),
+    ]
+    for party in ours(manifests, labels, (RELEASE,)):
+        for protocol in ("UDP", "TCP"):
+            found = {
+                f"{server.name} {port}"
+                for server in servers
+                for port in (53, 5353)
+                if is_open(policies_of(manifests), party, server, {"protocol": protocol, "port": port})
+            }  # fmt: skip
+            assert found == reached, f"{party.name} {protocol}"
 
 
 @pytest.mark.parametrize(

@@ -269,6 +269,20 @@ def flag_of(setting: str) -> str:
     return "--set-string" if setting.startswith(texts) else "--set"
 
 
+@pytest.mark.parametrize("case", ["default", "constrained"])
+def test_whatever_the_broker_reads_is_watched_for_changes(render, case):
+    (pod,) = [
+        one["spec"]["template"]["spec"]
+        for one in render(case)
+        if one["kind"] == "Deployment" and one["metadata"]["name"].endswith("mosquitto")
+    ]
+    broker, reload = pod["containers"]
+    read = {one["mountPath"] for one in broker["volumeMounts"] if one.get("readOnly")}
+    assert set(reload["env"][0]["value"].split()) == read
+    assert {one["mountPath"] for one in reload["volumeMounts"]} == read
+    assert ("/mosquitto/passwords" in read) == (case == "constrained")
+
+
 @pytest.mark.parametrize(
     ("setting", "complaint"),
     [
@@ -301,6 +315,16 @@ def flag_of(setting: str) -> str:
         ("broker.externalHost=1::2::3", "externalHost"),
         ("broker.externalHost=1:2:3:4:5:6:7:8:9", "externalHost"),
         ("networkPolicy.apiServerCidrs=", "apiServerCidrs"),
+        ("networkPolicy.dns.ports=", "ports"),
+        ("networkPolicy.dns.ports={0}", "ports"),
+        ("networkPolicy.dns.ports={65536}", "ports"),
+        ("networkPolicy.dns.cidrs={}", "cidrs"),
+        ("networkPolicy.dns.namespaceLabels=null", "namespaceLabels"),
+        ("networkPolicy.dns.namespaces={kube-system}", "namespaces"),
+        (
+            r"networkPolicy.dns.namespaceLabels.kubernetes\.io/metadata\.name=null",
+            "namespaceLabels",
+        ),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(helm, setting, complaint):

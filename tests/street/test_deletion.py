@@ -1,17 +1,12 @@
 """A deleted SmartMeter takes with it all that it owned, on the broker too."""
 
-import contextlib
-import pathlib
-import re
-import ssl
-import subprocess
 import threading
 
 import paho.mqtt.client as mqtt
 import pytest
+from broker_port import build_context, forwarded_port
 from demo import (
     build_manifest,
-    environment,
     get,
     is_ready,
     kubectl,
@@ -23,7 +18,6 @@ from demo import (
 
 pytestmark = [pytest.mark.demo, pytest.mark.alone, pytest.mark.timeout(900)]
 OWNED = ("pod", "secret", "configmap", "service", "persistentvolumeclaim")
-BROKER = "metertwin-mosquitto"
 QUIET_S = 0.7
 """Retained messages follow a subscription at once; after this there are no more."""
 LOOK_S = 35
@@ -31,33 +25,13 @@ LOOK_S = 35
 sessions end again and again within 30 s (its `STABLE_S`) gives up the process."""
 
 
-@contextlib.contextmanager
-def forwarded_port():
-    command = ["kubectl", "-n", "metertwin-demo", "port-forward", f"service/{BROKER}", ":8883"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment()
-    ) as process:
-        try:
-            line = process.stdout.readline().decode()
-            found = re.search(r":(\d+) ->", line)
-            assert found, f"no port is forwarded: {line!r}"
-            yield int(found.group(1))
-        finally:
-            process.terminate()
-
-
 def list_retained(folder, device):
     """Return the topics of a device with retained messages, as the operator may read them.
 
     The broker knows one client of that name, so the operator connects again afterwards.
     """
-    files = {}
-    for name, content in secret("metertwin-operator-tls").items():
-        files[name] = pathlib.Path(folder, name)
-        files[name].write_bytes(content)
-    context = ssl.create_default_context(cafile=str(files["ca.crt"]))
-    context.check_hostname = False  # it is reached through a forwarded port
-    context.load_cert_chain(files["tls.crt"], files["tls.key"])
+    held = secret("metertwin-operator-tls")
+    context = build_context(folder, held["ca.crt"], held["tls.crt"], held["tls.key"])
     found, subscribed = set(), threading.Event()
     client = mqtt.Client(
         mqtt.CallbackAPIVersion.VERSION2,

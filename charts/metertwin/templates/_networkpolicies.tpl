@@ -25,13 +25,23 @@ policyTypes: [Ingress, Egress]
 podSelector:
   matchExpressions: [{key: metertwin.io/role, operator: Exists}]
 policyTypes: [Egress]
+{{- $dns := .Values.networkPolicy.dns }}
 egress:
   - to:
       - namespaceSelector:
-          matchLabels: {kubernetes.io/metadata.name: kube-system}
+          matchLabels: {{- toYaml $dns.namespaceLabels | nindent 12 }}
+        {{- with $dns.podLabels }}
+        podSelector:
+          matchLabels: {{- toYaml . | nindent 12 }}
+        {{- end }}
+      {{- range $dns.cidrs }}
+      - ipBlock: {cidr: {{ . | quote }}}
+      {{- end }}
     ports:
-      - {protocol: UDP, port: 53}
-      - {protocol: TCP, port: 53}
+      {{- range $dns.ports }}
+      - {protocol: UDP, port: {{ int . }}}
+      - {protocol: TCP, port: {{ int . }}}
+      {{- end }}
 {{- end }}
 
 {{/* Peers: pods with a role in the meters' namespaces; (list root role…). */}}
