@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from kubectl_meter.settings import KNOWN, OURS, zone_offsets
+from kubectl_meter.settings import KNOWN, KNOWN_SMALL, OURS, zone_offsets
 from meter_wire.fleet_keys import derive_meter_key
 
 pytestmark = pytest.mark.usefixtures("fleet")
@@ -58,6 +58,34 @@ def test_a_bundle_is_written_once(world):
     assert bundle(world) == before
 
 
+def test_a_board_without_tls_gets_a_password_of_its_own_and_the_broker_its_hash(world):
+    wish = ["--constrained", "--out", "out", "-n", "demo"]
+    done = world.run("provision", "house-8", "house-9", *wish)
+    assert (done.returncode, done.stderr) == (0, "")
+    boards = [bundle(world, device) for device in ("house-8", "house-9")]
+    assert all(set(files) == {"meter.json", "passwords"} for files in boards)
+    meters = [json.loads(files["meter.json"]) for files in boards]
+    passwords = [meter["broker"].pop("password") for meter in meters]
+    assert len(set(passwords)) == 2
+    assert meters[1] == {
+        "device": "house-9",
+        "broker": {"host": "metertwin-mosquitto.demo.svc", "port": 1883, "user": "house-9"},
+        "key": derive_meter_key(bytes(range(32)), "house-9", 1).hex(),
+    }
+    assert boards[1]["passwords"].startswith(b"house-9:$7$101$")
+    assert passwords[1].encode() not in boards[1]["passwords"]
+    assert not any(password in done.stdout for password in passwords)
+
+
+def test_the_broker_of_a_board_without_tls_may_have_another_port(world):
+    wish = ["--constrained", "--out", "out", "--set", "ring_bytes=65536"]
+    world.run("provision", "house-8", *wish, "--broker", "10.20.0.1:1884")
+    assert json.loads(bundle(world, "house-8")["meter.json"])["broker"]["port"] == 1884
+    world.run("provision", "house-9", *wish, "--broker", "10.20.0.1")
+    meter = json.loads(bundle(world)["meter.json"])
+    assert (meter["broker"]["port"], meter["ring_bytes"]) == (1883, 65536)
+
+
 def request_of(curve: ec.EllipticCurve, common_name: str = "Operator.metertwin"):
     key = ec.generate_private_key(curve)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
@@ -89,7 +117,8 @@ def test_a_request_that_cannot_be_used_is_refused_with_a_remedy(world, content):
 
 def test_a_simulated_meter_gets_a_secret(world):
     done = world.run("provision", "house-9", "--secret", "-n", "demo")
-    assert (done.returncode, done.stdout) == (0, "secret/meter-house-9 created\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("secret/meter-house-9 created, valid until 20")
     secret = world.created()
     assert secret["metadata"]["name"] == "meter-house-9"
     assert secret["metadata"]["labels"]["metertwin.io/device"] == "house-9"
@@ -158,6 +187,12 @@ def test_offsets_change_when_the_zone_does():
         (["house-9", "--out", "out", "--secret"], ["--out DIR", "one of them"]),
         (["--out", "out"], ["no device is named"]),
         (["house-9", "--csr", "x", "--secret"], ["--csr"]),
+        (["house-9", "--constrained", "--secret"], ["--constrained", "--out DIR alone"]),
+        (["house-9", "--constrained", "--out", "out", "--csr", "x"], ["--constrained", "no cert"]),
+        (
+            ["house-9", "--constrained", "--out", "out", "--set", "tick_ms=200"],
+            ["tick_ms is no setting of a constrained board", "known are: broker, capture"],
+        ),
         (["a", "b", "--csr", "x", "--out", "out"], ["one device"]),
         (["house-9", "--out", "out", "--csr", "missing"], ["missing", "--csr", "openssl req"]),
         (
@@ -186,6 +221,8 @@ def test_offsets_change_when_the_zone_does():
         (["house-9", "--out", "out", "--broker", "host:"], ["--broker"]),
         (["house-9", "--out", "out", "--ca-secret", "none"], ["no Secret none", "--ca-secret"]),
         (["house-9", "--out", "out", "--fleet-key-secret", "metertwin-ca"], ["data.master"]),
+        (["house-9", "--out", "out", "--days", "5475"], ["outlive its CA", "--days 36"]),
+        (["house-9", "--constrained", "--out", "out", "--days", "9"], ["no certificate"]),
     ],
 )
 def test_a_wrong_wish_is_refused_and_writes_nothing(world, arguments, expected):
@@ -208,6 +245,9 @@ def test_the_settings_that_are_known_are_those_that_the_firmware_reads():
     read = set(re.findall(r'_(?:whole|text|flag|table)\(table, "(\w+)"', source))
     read |= set(re.findall(r'\btable\.get\("(\w+)"', source)) | {"utility_key"}
     assert read == {*KNOWN, *OURS}
+    small = (Path(__file__).parents[2] / "firmware/src/small.py").read_text()
+    read = set(re.findall(r'\btable(?:\.get\(|\[)"(\w+)"', small))
+    assert read == {*KNOWN_SMALL, "device", "key"}
 
 
 @pytest.mark.parametrize("period_s", [1, 5, 60, 300, 900, 3600, 86400])

@@ -2,8 +2,8 @@
 
 The story: preconditions, a cluster, images, the chart, the meters' credentials, the street, the
 table. Every step may be repeated. Neighbours: ``preconditions.py``, ``target.py`` (which cluster),
-``street.py`` (the meters), ``settling.py`` (waiting), ``policies.py`` (what the network does),
-``images.py``, ``progress.py`` (what the reader sees).
+``street.py`` (the meters), ``renewing.py`` (their certificates), ``settling.py`` (waiting),
+``policies.py`` (what the network does), ``images.py``, ``progress.py`` (what the reader sees).
 """
 
 import argparse
@@ -19,7 +19,9 @@ from images import IMAGES, load_image, write_values
 from policies import NOTES, try_network_policies
 from preconditions import check_preconditions
 from progress import fail, say, step
+from renewing import renew_meters
 from settling import replace_older_twins, wait_for_street
+from sources import find_missing_packages
 from street import apply_meters, apply_street, devices
 from target import (
     CLUSTER,
@@ -36,7 +38,6 @@ NAMESPACE = "metertwin-demo"
 RELEASE = "metertwin"
 METERS = "smartmeters.metertwin.io"
 DEFINITIONS = (METERS, "twinprofiles.metertwin.io")
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 REPLACE_A_TWIN = (
     "kubectl delete pod -l metertwin.io/role=twin,metertwin.io/device=house-2"
     " && kubectl wait meter house-2 --for=condition=Ready"
@@ -69,9 +70,7 @@ def ensure_packages() -> None:
     Raises:
         SystemExit: they are missing and cannot be installed here.
     """
-    missing = [tool for tool in ("buildah", "mmdebstrap", "skopeo") if shutil.which(tool) is None]
-    if not KEYRING.exists() and shutil.which("apt-get"):  # Debian has it, Ubuntu does not
-        missing.append("debian-archive-keyring")
+    missing = find_missing_packages()
     if not missing:
         return
     if shutil.which("apt-get") is None or os.geteuid() != 0:
@@ -161,12 +160,13 @@ def up() -> None:
     with step("chart: operator and Mosquitto"):
         install_chart(target)
     with step(f"credentials of {len(devices())} meters, and the meters themselves"):
+        restarted = renew_meters(target, NAMESPACE)
         flashed = apply_meters(target, NAMESPACE)
     with step("street: SmartMeters"):
         apply_street(target, NAMESPACE)
         replace_older_twins(target, NAMESPACE)
     with step("waiting until every meter has its twin and answers"):
-        wait_for_street(target, NAMESPACE, flashed)
+        wait_for_street(target, NAMESPACE, restarted | flashed)
     show(target)
     say("ready")
 

@@ -1,7 +1,8 @@
 """What `make demo` needs, named before anything is installed or built.
 
-What a local cluster needs is known to ``tools/cluster``; here stands what the images need. Run by
-``make demo`` before there is a Python environment: standard library only.
+What a local cluster needs is known to ``tools/cluster``, where packages come from to
+``sources.py``; here stands what the images need. Run by ``make demo`` before there is a Python
+environment, by ``check``, which has looked for a Python that can read this: standard library only.
 """
 
 import os
@@ -12,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from progress import fail
+from reach import find_unreachable
+from sources import find_places
 from target import CLUSTER, ROOT, given_target, is_cluster_given
 
 PROCESSOR = "x86_64"
@@ -28,6 +31,7 @@ def check_preconditions() -> None:
     lacks = find_lacks(platform.machine(), free)
     if not is_cluster_given():
         lacks += ask_cluster()
+    lacks += find_unreachable(find_places(cache()))
     if lacks:
         fail("; ".join(lacks))
     if is_cluster_given():

@@ -100,14 +100,14 @@ def find_unready(pods: list[dict[str, Any]], role: str) -> list[str]:
 
 
 def find_unflashed(pods: list[dict[str, Any]], flashed: dict[str, str]) -> list[str]:
-    """Return the meters that have not got another container than before the flash.
+    """Return the meters that have not got another container than before the flash or restart.
 
     Args:
         pods: the meters'.
-        flashed: pod → container before the flash, empty if it had none.
+        flashed: pod → container before it, empty if it had none.
     """
     return [
-        f"{pod['metadata']['name']} has not started its new firmware{reason_of(pod)}"
+        f"{pod['metadata']['name']} has not started anew{reason_of(pod)}"
         for pod in pods
         if container_of(pod).get("containerID", "") == flashed.get(pod["metadata"]["name"], "-")
     ]
@@ -163,7 +163,7 @@ def wait_for_street(target: Target, namespace: str, flashed: dict[str, str]) -> 
     Args:
         target: the cluster.
         namespace: the demo's.
-        flashed: pod → container of meters that were flashed; that container has to be gone.
+        flashed: pod → container of meters that were flashed or restarted; it has to be gone.
 
     Raises:
         SystemExit: it does not, with what each one says of itself.

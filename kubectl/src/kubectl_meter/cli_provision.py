@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 import click
 from meter_wire.names import CA_SECRET, FLEET_KEY_SECRET, build_meter_secret
 
-from kubectl_meter import provisioning, settings
+from kubectl_meter import constrained, lifetimes, provisioning, settings
 from kubectl_meter.cluster import Cluster
 from kubectl_meter.errors import MeterError
 from kubectl_meter.options import cluster_options, examples
 
 BROKER_PORT = 8883
+KEPT = "kept (--renew replaces it)"
 
 
 class Wish(NamedTuple):
@@ -21,8 +22,10 @@ class Wish(NamedTuple):
 
     csr: str | None
     out: str | None
+    constrained: bool
     as_secret: bool
     renew: bool
+    days: int | None
     broker: str | None
     key_version: int
     settings_file: str | None
@@ -36,6 +39,7 @@ class Wish(NamedTuple):
     epilog=examples(
         "provision house-1 --out bundle/            # key and certificate, written once",
         "provision house-1 --csr meter.csr --out b/ # the device made its own key",
+        "provision board-1 --constrained --out b/   # a board without TLS: a password instead",
         "provision house-1 --secret                 # Secret meter-house-1, to simulate it",
         "provision --secret --settings street.json  # every meter of the file",
     )
@@ -43,8 +47,12 @@ class Wish(NamedTuple):
 @click.argument("devices", nargs=-1, metavar="[DEVICE]...")
 @click.option("--csr", metavar="FILE", help="Sign this request (EC P-256, PEM); makes no key.")
 @click.option("--out", metavar="DIR", help="Write the bundle into this folder, once.")
+@click.option("--constrained", is_flag=True,
+              help="For the small profile at the broker's port without TLS.")  # fmt: skip
 @click.option("--secret", "as_secret", is_flag=True, help="Write the Secret meter-DEVICE instead.")
 @click.option("--renew", is_flag=True, help="Replace a Secret that exists; else it is kept.")
+@click.option("--days", type=click.IntRange(1, lifetimes.MAX_DAYS), metavar="N",
+              help="Days that the certificate lasts; else 3650, or as many as its CA.")  # fmt: skip
 @click.option("--broker", metavar="HOST[:PORT]", help="What the meter dials; else the Service.")
 @click.option("--key-version", type=click.IntRange(1), default=1, show_default=True,
               help="As spec.keyVersion of the SmartMeter.")  # fmt: skip
@@ -63,6 +71,7 @@ def provision(cluster: Cluster, devices: tuple[str, ...], **options: Any) -> Non
 
     A bundle holds meter.json (with the device's symmetric key), ca.der, meter.crt.der and, unless a
     request was signed, meter.key.der. Private keys are kept nowhere: a lost bundle is made anew.
+    With --constrained it holds meter.json, a password in it, and a line for the broker's passwords.
     """
     wish = Wish(**options)
     document = settings.load_settings(wish.settings_file) if wish.settings_file else {}
@@ -86,6 +95,12 @@ def _check(wish: Wish, devices: list[str]) -> None:
             field="--out, --secret",
             remedy="--out DIR for a board, --secret for a simulated meter; one of them",
         )
+    if wish.constrained and (wish.csr or wish.as_secret or wish.days):
+        raise MeterError(
+            "a board without TLS has no certificate, and no pod simulates it",
+            field="--constrained",
+            remedy="use it with --out DIR alone",
+        )
     if wish.csr and wish.as_secret:
         raise MeterError("a request has no private key", field="--csr", remedy="use --out DIR")
     if wish.csr and len(devices) > 1:
@@ -103,18 +118,26 @@ def _provision_one(
     found = settings.settings_of(document, device, now)
     for assignment in wish.assignments:
         found = settings.assign(found, assignment)
-    settings.check_settings(found)
+    settings.check_settings(found, settings.KNOWN_SMALL if wish.constrained else settings.KNOWN)
     broker = _broker(cluster, wish)
     meter = provisioning.meter_json(issuer, device, wish.key_version, broker, found)
-    request = _read_request(wish.csr)
-    files = provisioning.build_bundle(issuer, meter, now, request)
+    if wish.constrained:
+        files = constrained.build_bundle(meter)
+        valid = ""
+    else:
+        lifetime = lifetimes.choose_lifetime(issuer.authority, wish.days, now)
+        request = _read_request(wish.csr)
+        files = provisioning.build_bundle(issuer, meter, now, lifetime, request)
+        end = lifetimes.describe_end(files[provisioning.CERTIFICATE_FILE], issuer.authority)
+        valid = f", {end}"
     if wish.out is not None:
         folder = Path(wish.out) / device
         provisioning.write_folder(folder, files)
-        click.echo(f"{folder}: {', '.join(files)}")
+        click.echo(f"{folder}: {', '.join(files)}{valid}")
         return
     manifest = json.dumps(provisioning.build_secret(device, files))
-    click.echo(f"secret/{build_meter_secret(device)} {_write(cluster, device, manifest, wish)}")
+    done = _write(cluster, device, manifest, wish)
+    click.echo(f"secret/{build_meter_secret(device)} {done}{valid if done != KEPT else ''}")
 
 
 def _write(cluster: Cluster, device: str, manifest: str, wish: Wish) -> str:
@@ -123,7 +146,7 @@ def _write(cluster: Cluster, device: str, manifest: str, wish: Wish) -> str:
     Creating it first needs no right to read Secrets: where meters are, those of twins are too.
     """
     if not wish.renew:
-        return "created" if cluster.create(manifest) else "kept (--renew replaces it)"
+        return "created" if cluster.create(manifest) else KEPT
     try:
         cluster.run("apply", "--server-side", "--force-conflicts", "-f", "-", text=manifest)
     except MeterError as error:
@@ -151,12 +174,13 @@ def _read_request(path: str | None) -> bytes | None:
 
 def _broker(cluster: Cluster, wish: Wish) -> tuple[str, int]:
     """Return host and port of the broker, as given or as the chart's Service is called."""
+    default = constrained.PORT if wish.constrained else BROKER_PORT
     if wish.broker is None:
         namespace = wish.system_namespace or cluster.namespace or _current_namespace(cluster)
-        return f"metertwin-mosquitto.{namespace}.svc", BROKER_PORT
+        return f"metertwin-mosquitto.{namespace}.svc", default
     host, colon, port = wish.broker.rpartition(":")
     if not colon:
-        return wish.broker, BROKER_PORT
+        return wish.broker, default
     if not host or not port.isdigit():
         raise MeterError(
             f"{wish.broker!r} is no host and port",

@@ -7,7 +7,7 @@ board, a certificate for a request that a device made itself, or (for simulated 
 import base64
 import json
 import os
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -108,9 +108,15 @@ def meter_json(
 
 
 def build_bundle(
-    issuer: Issuer, document: dict[str, Any], now: datetime, request: bytes | None = None
+    issuer: Issuer,
+    document: dict[str, Any],
+    now: datetime,
+    lifetime: timedelta,
+    request: bytes | None = None,
 ) -> dict[str, bytes]:
     """Return the files of a device; with a signing request there is no private key among them.
+
+    `lifetime` is the certificate's, see `lifetimes`.
 
     Raises:
         MeterError: the signing request cannot be used.
@@ -121,12 +127,12 @@ def build_bundle(
         CA_FILE: pem_to_der(issuer.authority.certificate_pem),
     }
     if request is None:
-        bundle = issuer.authority.issue(identity, now)
+        bundle = issuer.authority.issue(identity, now, lifetime)
         files[CERTIFICATE_FILE] = pem_to_der(bundle.certificate)
         files[KEY_FILE] = key_to_der(bundle.key)
         return files
     try:
-        certificate = issuer.authority.sign_request(identity, request, now)
+        certificate = issuer.authority.sign_request(identity, request, now, lifetime)
     except CredentialError as error:
         raise MeterError(
             str(error),

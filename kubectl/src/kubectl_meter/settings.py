@@ -24,6 +24,10 @@ KNOWN = frozenset((
 ))
 # fmt: on
 """The rest of what the firmware reads from meter.json."""
+KNOWN_SMALL = frozenset((
+    "broker", "capture_period_s", "report_spread_s", "state_dir", "ring_segments", "ring_bytes",
+))  # fmt: skip
+"""The same of its small profile; anything else would only take room in 38 KB of heap."""
 _EXAMPLE = '{"capture_period_s": 900}'
 _DAY_S, _MOST_SPREAD_S = 86400, 3600
 _YEARS_OF_OFFSETS = 10
@@ -74,8 +78,12 @@ def settings_of(document: dict[str, Any], device: str, now: datetime) -> dict[st
     return found
 
 
-def check_settings(settings: dict[str, Any]) -> None:
+def check_settings(settings: dict[str, Any], known: frozenset[str] = KNOWN) -> None:
     """Refuse what provisioning decides, what no firmware reads, and what it would not start with.
+
+    Args:
+        settings: of one meter.
+        known: what its profile reads.
 
     Raises:
         MeterError: naming the setting.
@@ -85,11 +93,12 @@ def check_settings(settings: dict[str, Any]) -> None:
             raise MeterError(
                 f"{field} is decided by provisioning", field=field, remedy="leave it out"
             )
-        if field not in KNOWN:
+        if field not in known:
+            kind = "a meter" if known is KNOWN else "a constrained board"
             raise MeterError(
-                f"{field} is no setting of a meter",
+                f"{field} is no setting of {kind}",
                 field=field,
-                remedy=f"known are: {', '.join(sorted(KNOWN))}",
+                remedy=f"known are: {', '.join(sorted(known))}",
             )
     period_s = settings.get("capture_period_s", 900)
     if not _is_whole(period_s, 1, _DAY_S) or not _fits_clock(period_s):

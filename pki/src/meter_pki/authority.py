@@ -1,7 +1,8 @@
 """A private certificate authority: makes itself, issues and signs. EC P-256 throughout.
 
 Sources: RFC 5280 (profile), RFC 6125 (names). Certificates last 30 days and are renewed when one
-third is left; fencing never relies on revocation, so there is none here.
+third is left, but those of meters, which nobody renews by itself; no certificate outlives the CA.
+Fencing never relies on revocation, so there is none here.
 """
 
 import ipaddress
@@ -19,6 +20,8 @@ from meter_pki.identities import Identity
 
 LIFETIME = timedelta(days=30)
 AUTHORITY_LIFETIME = timedelta(days=3650)
+METER_LIFETIME = AUTHORITY_LIFETIME
+"""A meter is visited when its CA ends in any case: it needs the next one's certificate."""
 BACKDATED = timedelta(minutes=5)
 MAX_COMMON_NAME = 64
 
@@ -226,6 +229,18 @@ def renewal_due(certificate: bytes, now: datetime) -> bool:
         raise CredentialError(f"certificate: {error}") from None
     life = loaded.not_valid_after_utc - loaded.not_valid_before_utc
     return now >= loaded.not_valid_after_utc - life / 3
+
+
+def end_of(certificate: bytes) -> datetime:
+    """Return when a certificate in its DER form ends.
+
+    Raises:
+        CredentialError: it cannot be read.
+    """
+    try:
+        return x509.load_der_x509_certificate(certificate).not_valid_after_utc
+    except ValueError as error:
+        raise CredentialError(f"certificate: {error}") from None
 
 
 def pem_to_der(certificate: bytes) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "fakes"))
 
-from own_checkout import Checkout
+from own_checkout import APT, Checkout
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -24,4 +24,5 @@ def checkout(tmp_path: Path) -> Checkout:
     for name in ("fakes", "answers"):
         (tmp_path / name).mkdir()
     (tmp_path / "refused").write_text("nothing")
+    (tmp_path / "apt.conf").write_text(APT)
     return Checkout(tmp_path)

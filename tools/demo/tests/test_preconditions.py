@@ -1,9 +1,14 @@
 """What is missing is named before anything is installed or built."""
 
 import json
+import re
+import shutil
+from pathlib import Path
 
 import pytest
 from own_checkout import Checkout
+
+ROOT = Path(__file__).resolve().parents[3]
 
 FIND = "import json, pathlib, preconditions as p; print(json.dumps(p.find_lacks({}, {{pathlib.Path('/x'): {}}})))"
 
@@ -52,6 +57,38 @@ def test_a_given_cluster_that_cannot_be_used_is_named_before_anything_is_install
     assert done.returncode == 1
     assert "kind-x" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        pytest.param(None, "there is none", id="missing"),
+        pytest.param("echo 3.10; exit 1", "there is 3.10", id="too old"),
+        pytest.param("exit 127", "there is one that does not start", id="broken"),
+    ],
+)
+def test_a_python_that_cannot_run_the_demo_is_named_in_one_line(
+    checkout: Checkout, program: str | None, said: str
+) -> None:
+    for name in ("sh", "dirname", "env"):
+        (checkout.root / "fakes" / name).symlink_to(str(shutil.which(name)))
+    if program:
+        python = checkout.root / "fakes/python3"
+        python.write_text(f"#!/bin/sh\n{program}\n")
+        python.chmod(0o755)
+    done = checkout.run("tools/demo/check", PATH=f"{checkout.root}/fakes")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: this needs Python 3.11 or newer")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_python_that_is_asked_for_is_the_one_that_the_workspace_takes() -> None:
+    wanted = re.search(r'requires-python = ">=3.(\d+)"', (ROOT / "pyproject.toml").read_text())
+    assert wanted
+    script = (ROOT / "tools/demo/check").read_text()
+    assert f"Python 3.{wanted[1]} or newer" in script
+    assert f"sys.version_info < (3, {wanted[1]})" in script
 
 
 def test_preconditions_come_before_any_installation(checkout: Checkout) -> None:
