@@ -91,3 +91,40 @@ async def test_a_twin_that_is_alone_rests_until_a_handover_is_named_and_again_af
     assert await rests(handover)
     handover.control(alone._replace(takers=donors))
     assert not await rests(handover)
+
+
+class Roles:
+    """Those of a twin; `settled` says whether all donors were covered once."""
+
+    def __init__(self):
+        self.settled = True
+        self.succession = SimpleNamespace(control=lambda _: True)
+        self.successor = self
+
+    def control(self, *, decided):
+        assert decided
+
+    @property
+    def may_feed(self):
+        return self.settled
+
+
+@pytest.mark.parametrize("was_taker", [True, False])
+def test_applications_that_have_begun_go_on_whoever_is_named_as_a_donor_later(was_taker):
+    """As after an upgrade that was given up: the new twin may hold entries, and may never answer."""
+    handover, roles = Handover(SimpleNamespace(store=None), None, None, None), Roles()
+    handover._build = lambda: roles
+    donors = (Peer(2, bytes(16), "10.0.0.1:8443"),)
+    active = build_record(1, 7)._replace(state="active")
+    assert not handover.may_feed
+    if was_taker:
+        roles.settled = False
+        handover.control(build_record(1, 5, donors))
+        assert not handover.may_feed
+        roles.settled = True
+    else:
+        handover.control(active)
+    assert handover.may_feed
+    roles.settled = False
+    handover.control(active._replace(counter=9, donors=donors))
+    assert handover.may_feed

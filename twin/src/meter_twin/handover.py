@@ -82,6 +82,7 @@ class Handover:
         self._begun = asyncio.Event()
         self._is_named = asyncio.Event()
         self._is_told = False
+        self._has_fed = False
 
     def control(self, record: ControlRecord) -> None:
         """Obey a control record that the gate has accepted and whose memory is durable."""
@@ -100,8 +101,15 @@ class Handover:
 
     @property
     def may_feed(self) -> bool:
-        """Whether applications may begin: told by the operator, with all that donors have."""
-        return self._is_told if self._roles is None else self._roles.successor.may_feed
+        """Whether applications may go on: told by the operator, and begun with all that donors had.
+
+        Donors that are named once they have begun do not stop them: one of a handover that was
+        given up has little that is not here, and may never answer.
+        """
+        if not self._has_fed:
+            roles = self._roles
+            self._has_fed = self._is_told if roles is None else roles.successor.may_feed
+        return self._has_fed
 
     def word(self, *, joined: bool, waits: bool) -> Word:
         """Return what this twin says about a handover; see `Succession.word`."""
