@@ -6,13 +6,20 @@ Neighbours: `rollout` (which decides from it), `rollouts` (which keeps what did 
 
 import math
 import zlib
+from itertools import takewhile
 from typing import NamedTuple
 
 from meter_wire.names import build_twin_name
 
 from meter_operator.cache import Cache
 from meter_operator.desired import Json, Key, Meter, hash_json, hash_profile
-from meter_operator.handover import COMMITTED, find_retry_pause_s, is_excused, parse_handover
+from meter_operator.handover import (
+    COMMITTED,
+    SUPERSEDED,
+    find_retry_pause_s,
+    is_excused,
+    parse_handover,
+)
 from meter_operator.moments import parse_moment
 from meter_operator.observed import Pod, TwinState, has_never_spoken
 from meter_operator.plan import PROFILE_CHANGED
@@ -144,7 +151,7 @@ def parse_member(
         since_s=_since(meter, ready=ready),
         moved_s=parse_moment(moved[0]["endedAt"]) if moved else math.inf,
         failed=tuple(parse_moment(row["endedAt"]) for row in failed),
-        retry_s=_retry_s(rows),
+        retry_s=_retry_s(rows, wanted),
         online=state is not None and state.online,
         speaks=absent or (state is not None and state.meter == "connected"),
         # A meter that was never there proves little: it is no canary while there are others.
@@ -174,7 +181,17 @@ def _since(meter: Meter, *, ready: bool) -> float:
     return parse_moment(found["lastTransitionTime"]) or math.inf
 
 
-def _retry_s(rows: list[Json]) -> float:
-    """Return when the next try may begin: later with each that failed."""
-    pause_s = find_retry_pause_s(rows)
-    return parse_moment(rows[0]["endedAt"]) + pause_s if pause_s else 0.0
+def _retry_s(rows: list[Json], wanted: str) -> float:
+    """Return when the next try may begin: later with each that was given up.
+
+    What the profile said before counts no more, nor does a change of mind; a meter that was silent
+    does, though it is no failure: nothing is gained by trying it at once.
+    """
+    tried = [
+        row
+        for row in takewhile(lambda row: row["result"] == "Aborted", rows)
+        if row.get("profileHash", wanted) == wanted
+        and not str(row.get("message") or "").startswith(SUPERSEDED)
+    ]
+    pause_s = find_retry_pause_s(tried)
+    return parse_moment(tried[0]["endedAt"]) + pause_s if pause_s else 0.0

@@ -80,6 +80,23 @@ def test_each_try_that_failed_is_followed_by_a_longer_pause(tries):
     assert parse(*[row()] * tries).retry_s == BEGIN_S + 600 + 30 * 2**tries
 
 
+@pytest.mark.parametrize(
+    "found", [row(wanted="other"), row(why="Superseded: by another")], ids=["older", "withdrawn"]
+)
+def test_what_the_profile_said_before_and_what_was_withdrawn_keep_nobody_waiting(found):
+    assert parse(*[found] * 3).retry_s == 0
+
+
+def test_what_was_withdrawn_in_between_makes_no_pause_longer():
+    withdrawn, earlier = row(why="Superseded: by another"), row("Done")
+    assert parse(row(), withdrawn, withdrawn, row(), earlier, row()).retry_s == BEGIN_S + 600 + 120
+
+
+def test_a_meter_that_falls_silent_in_each_try_is_not_tried_again_and_again():
+    silent = row(why="MeterOffline: it has not spoken")
+    assert parse(silent, silent).retry_s == BEGIN_S + 600 + 120
+
+
 def test_after_a_success_the_next_may_begin_at_once():
     assert parse(row("Done"), row(), row()).retry_s == 0
 
