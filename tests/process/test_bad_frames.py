@@ -11,7 +11,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import NamedTuple
 
 import pytest
@@ -80,12 +79,18 @@ def storm(attacker: Attacker, victims: Victims, choose: random.Random) -> None:
         attacker.send(OWNER, mutate(attacker.frames(OWNER), choose, FRAMES // 10))
         by_twin = twin + number * FRAMES
         by_meter = meter + number * (FRAMES + FRAMES // 10)
-        wait_for(partial(reached, victims.refused_by_twin, by_twin), "counted by the twin")
-        wait_for(partial(reached, victims.refused_by_meter, by_meter), "counted by the meter")
+        wait_counted(victims.refused_by_twin, by_twin, f"round {number} is counted by the twin")
+        wait_counted(victims.refused_by_meter, by_meter, f"round {number} is counted by the meter")
 
 
-def reached(count: Callable[[], Counter[str]], total: int) -> bool:
-    return count().total() >= total
+def wait_counted(count: Callable[[], Counter[str]], total: int, what: str) -> None:
+    """Wait for a sum; say which reasons have been counted if it never comes."""
+    begun = count()
+    try:
+        wait_for(lambda: count().total() >= total, what)
+    except AssertionError as error:
+        told = f"{what}: {total}, begun with {begun}, now {count()}"
+        raise AssertionError(told) from error
 
 
 def flood(attacker: Attacker, choose: random.Random) -> None:
