@@ -8,16 +8,13 @@ import subprocess
 import sys
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from demo import ROOT, answers, condition, environment, get, kubectl, restarts, secret, until
-from meter_pki.authority import Authority
+from meter_pki.authority import Authority, end_of, key_to_der, pem_to_der
 from meter_pki.identities import meter_identity
 
 pytestmark = [pytest.mark.demo, pytest.mark.alone, pytest.mark.timeout(900)]
 HOUSE = "house-8"
 SECRET, POD = f"meter-{HOUSE}", f"meter-{HOUSE}"
-DER = serialization.Encoding.DER
 RENEW = """
 import demo, renewing, target
 renewing.renew_meters(target.choose_target(), demo.NAMESPACE)
@@ -30,11 +27,9 @@ def age():
     authority = Authority.load(ca["tls.crt"], ca["tls.key"])
     made = dt.datetime.now(dt.UTC) - dt.timedelta(days=25)
     bundle = authority.issue(meter_identity(HOUSE), made, dt.timedelta(days=30))
-    key = serialization.load_pem_private_key(bundle.key, None)
-    plain = serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
     fields = {
-        "meter.crt.der": x509.load_pem_x509_certificate(bundle.certificate).public_bytes(DER),
-        "meter.key.der": key.private_bytes(DER, *plain),
+        "meter.crt.der": pem_to_der(bundle.certificate),
+        "meter.key.der": key_to_der(bundle.key),
     }
     data = {name: base64.b64encode(content).decode() for name, content in fields.items()}
     kubectl("patch", "secret", SECRET, "--type=merge", "-p", json.dumps({"data": data}))
@@ -42,8 +37,7 @@ def age():
 
 def left():
     """Return how long the certificate in the Secret is still good."""
-    found = x509.load_der_x509_certificate(secret(SECRET)["meter.crt.der"])
-    return found.not_valid_after_utc - dt.datetime.now(dt.UTC)
+    return end_of(secret(SECRET)["meter.crt.der"]) - dt.datetime.now(dt.UTC)
 
 
 def renew():
