@@ -105,12 +105,19 @@ def encode_handover(handover: Handover) -> Json:
     }
 
 
-def find_retry_pause_s(rows: list[Json]) -> float:
-    """Return how long to wait after the last try, from `status.handovers`; longer with each."""
-    if not rows or rows[0]["result"] != "Aborted":
-        return 0.0
-    failed = sum(row["result"] == "Aborted" for row in rows)
-    return float(min(FIRST_RETRY_S * 2**failed, LAST_RETRY_S))
+def list_given_up(rows: list[Json], profile_hash: str) -> list[Json]:
+    """Return the tries of a twin that were given up, of `status.handovers` and newest first.
+
+    `profile_hash`: what it has from its profile. What was before the last one that came about
+    counts no more.
+    """
+    tried = takewhile(lambda row: row["result"] == "Aborted", rows)
+    return [row for row in tried if row.get("profileHash", profile_hash) == profile_hash]
+
+
+def find_retry_pause_s(given_up: list[Json]) -> float:
+    """Return how long to wait after the last of these tries; longer with each."""
+    return float(min(FIRST_RETRY_S * 2 ** len(given_up), LAST_RETRY_S)) if given_up else 0.0
 
 
 def is_excused(row: Json) -> bool:
@@ -124,17 +131,15 @@ def may_try(
     """Whether the pause is over that follows the failures of a twin; another twin has none.
 
     Args:
-        rows: `status.handovers`; what was before the last one that came about counts no more.
+        rows: `status.handovers`.
         spec_hash: what the meter asks for in the twin that is wanted.
         profile_hash: what that twin has from its profile.
         tried_s: by the epoch of a candidate, how long ago it was given up.
     """
     failed = [
         row
-        for row in takewhile(lambda row: row["result"] == "Aborted", rows)
-        if not is_excused(row)
-        and row.get("specHash") == spec_hash
-        and row.get("profileHash", profile_hash) == profile_hash
+        for row in list_given_up(rows, profile_hash)
+        if not is_excused(row) and row.get("specHash") == spec_hash
     ]
     return not failed or tried_s.get(int(failed[0]["to"]), inf) >= find_retry_pause_s(failed)
 

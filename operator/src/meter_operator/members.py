@@ -6,7 +6,6 @@ Neighbours: `rollout` (which decides from it), `rollouts` (which keeps what did 
 
 import math
 import zlib
-from itertools import takewhile
 from typing import NamedTuple
 
 from meter_wire.names import build_twin_name
@@ -18,6 +17,7 @@ from meter_operator.handover import (
     SUPERSEDED,
     find_retry_pause_s,
     is_excused,
+    list_given_up,
     parse_handover,
 )
 from meter_operator.moments import parse_moment
@@ -189,9 +189,8 @@ def _retry_s(rows: list[Json], wanted: str) -> float:
     """
     tried = [
         row
-        for row in takewhile(lambda row: row["result"] == "Aborted", rows)
-        if row.get("profileHash", wanted) == wanted
-        and not str(row.get("message") or "").startswith(SUPERSEDED)
+        for row in list_given_up(rows, wanted)
+        if not str(row.get("message") or "").startswith(SUPERSEDED)
     ]
     pause_s = find_retry_pause_s(tried)
     return parse_moment(tried[0]["endedAt"]) + pause_s if pause_s else 0.0
