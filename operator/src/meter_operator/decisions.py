@@ -61,6 +61,7 @@ def build_allocation(
         # Above 1 somebody has seen another epoch, also where status knows of none (restored).
         "authorityWaitSeconds": AUTHORITY_WAIT_S if epoch > 1 else None,
         "storeClaim": build_twin_name(meter.device, epoch) if desired.is_persistent else None,
+        "profileHash": desired.profile_hash or None,
         **_taken_over(meter, desired, epoch, reason, now),
     }
 
@@ -111,6 +112,7 @@ def build_commit(
         "epochId": handover.attempt,
         "keyVersion": handover.key_version,
         "storeClaim": handover.store_claim or None,
+        "profileHash": handover.profile_hash or None,
         "authorityWaitSeconds": AUTHORITY_WAIT_S if waits else None,
         "previousEpochs": _previous(meter, _active(meter), stores=stores),
         **build_phase(meter, handover, COMMITTED),

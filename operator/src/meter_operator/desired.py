@@ -107,6 +107,11 @@ class Meter:
         return str(self.status.get("storeClaim") or "")
 
     @property
+    def profile_hash(self) -> str:
+        """What the active epoch's twin was decided to have from its profile; empty if not known."""
+        return str(self.status.get("profileHash") or "")
+
+    @property
     def authority_wait_s(self) -> int:
         """How long the active twin waits before it acts on others, because it took over."""
         return int(self.status.get("authorityWaitSeconds") or 0)

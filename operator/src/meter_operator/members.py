@@ -11,7 +11,7 @@ from typing import NamedTuple
 from meter_wire.names import build_twin_name
 
 from meter_operator.cache import Cache
-from meter_operator.desired import Json, Key, Meter, hash_json, hash_profile
+from meter_operator.desired import Json, Key, Meter, hash_profile
 from meter_operator.handover import (
     COMMITTED,
     SUPERSEDED,
@@ -26,16 +26,6 @@ from meter_operator.plan import PROFILE_CHANGED
 from meter_operator.rollout import Member
 from meter_operator.selection import SelectionError
 from meter_operator.status import find_violation_reason
-
-CONTENT_FIELDS = ("applications", "engines")
-TWIN_FIELDS = ("version", "image", "resources")
-
-
-def hash_content(profile: Json) -> str:
-    """Return the hash of all in a profile's spec that any twin may have from it."""
-    twin = profile.get("twin") or {}
-    listed = {name: profile[name] for name in CONTENT_FIELDS if profile.get(name)}
-    return hash_json([listed, {name: twin[name] for name in TWIN_FIELDS if twin.get(name)}])
 
 
 class Target(NamedTuple):
@@ -128,7 +118,7 @@ def parse_member(
 
     Args:
         meter: its resource.
-        pod: the pod of the active epoch; without one it will be made from what the profile says.
+        pod: the pod of the active epoch.
         state: what the active twin says.
         wanted: hash of what its twin has to have from the profile.
         target: the profile.
@@ -142,7 +132,7 @@ def parse_member(
     moved = [row for row in ours if row["result"] in {"Done", "Lost"}]
     return Member(
         key=meter.key,
-        current=_is_current(pod, wanted, target),
+        current=_is_current(meter, pod, wanted, target),
         held=find_violation_reason(meter),
         busy=handover is not None,
         committed=handover is not None and handover.phase == COMMITTED,
@@ -164,9 +154,10 @@ def _is_of(row: Json, wanted: str) -> bool:
     return bool(row["reason"] == PROFILE_CHANGED and row.get("profileHash") == wanted)
 
 
-def _is_current(pod: Pod | None, wanted: str, target: Target) -> bool:
+def _is_current(meter: Meter, pod: Pod | None, wanted: str, target: Target) -> bool:
+    """Whether a twin has what the profile says; one that is yet to be made has what was decided."""
     if pod is None:
-        return True
+        return meter.profile_hash in {"", wanted}
     if not pod.profile_hash:
         return target.content == target.baseline
     return pod.profile_hash == wanted

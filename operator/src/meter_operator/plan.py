@@ -7,7 +7,10 @@ epoch uses. A twin that is to be another one is replaced while it runs where a `
 takeover otherwise (ADR 5). Neighbours: `policies`, `under_way`, `reconciler`.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
 
 from meter_operator.desired import Desired
 from meter_operator.handover import (
@@ -36,15 +39,15 @@ PROFILE_CHANGED = "ProfileChanged"
 class Plan:
     """The next steps, in this order.
 
-    `key_version` is the version of the device's key that the next pod of the epoch is to have;
-    `begin` the reason for a handover, `decision` what is next in the one under way; `is_rollout`:
-    the rollout's permit is used.
+    `amend`: what status is to say of the epoch's next pod before that is made; `begin`: the reason
+    for a handover; `decision`: what is next in the one under way; `is_rollout`: the rollout's
+    permit is used.
     """
 
     allocate_epoch: int = 0
     owner_counter: int = 0
     takeover_reason: str = ""
-    key_version: int = 0
+    amend: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     begin: str = ""
     decision: Decision = NOTHING
     create_candidate: bool = False
@@ -104,7 +107,9 @@ def _replaced(
     """
     if pod is None or pod.deleting or (clock is not None and pod.ready):
         return ()
+    decided = observed.meter.profile_hash
     differs = pod.spec_hash != desired.spec_hash or observed.is_leaving(pod)
+    differs |= pod.profile_hash != decided == desired.profile_hash
     differs = differs and not observed.is_left_alone(pod)
     ends = (desired.is_persistent and differs) or pod.phase in {"Failed", "Succeeded"}
     return (pod,) if ends else ()
@@ -138,7 +143,7 @@ def build_plan(
     if change == STORE_CHANGED or (change and not desired.is_persistent and is_free):
         return _allocation(observed, change)
     if pod is None and _has_new_key(observed):
-        return Plan(key_version=meter.key_version)
+        return Plan(amend={"keyVersion": meter.key_version})
     may_roll = is_free and not begin and not meter.is_held
     rolled = _roll(observed, desired, clock) if may_roll else None
     if rolled is not None:
@@ -179,8 +184,10 @@ def _roll(observed: Observed, desired: Desired, clock: Clock | None) -> Plan | N
         return Plan(begin=PROFILE_CHANGED, is_rollout=True)
     if clock.permit != REPLACE or pod.ready or pod.deleting:
         return None
-    if desired.is_persistent:
-        return Plan(retire=(pod,), is_rollout=True)
+    if desired.is_persistent:  # what is decided stays so when the permit is gone
+        decided = observed.meter.profile_hash == desired.profile_hash
+        amend = {} if decided else {"profileHash": desired.profile_hash}
+        return Plan(retire=(pod,) if decided else (), amend=amend, is_rollout=True)
     return replace(_allocation(observed, PROFILE_CHANGED), is_rollout=True)
 
 

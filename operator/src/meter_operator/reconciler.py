@@ -19,7 +19,7 @@ from meter_operator.cache import Cache
 from meter_operator.cluster import Cluster, ConflictError
 from meter_operator.decisions import build_allocation
 from meter_operator.deletion import Obstacle, find_finalizers
-from meter_operator.desired import Desired, Json, Key, Meter, desire, parse_meter
+from meter_operator.desired import Desired, Json, Key, Meter, parse_meter
 from meter_operator.events import Events
 from meter_operator.fleet import Fleet
 from meter_operator.handover import Patience, parse_handover
@@ -41,6 +41,7 @@ from meter_operator.status import build_decision_status
 from meter_operator.succession import Succession, find_addresses
 from meter_operator.twins import Twins
 from meter_operator.under_way import Clock, decide_left_alone
+from meter_operator.wishes import Permits, Wishes
 
 log = logging.getLogger(__name__)
 LOOK_S = 1.0
@@ -54,16 +55,6 @@ class Publisher(Protocol):
 
     async def publish(self, messages: list[Message]) -> None:
         """Keep these retained messages on the broker, now or when it is back."""
-
-
-class Permits(Protocol):
-    """Who says which meters may get what their profile says now (`rollouts`)."""
-
-    def permit(self, meter: Meter) -> str:
-        """Return how a meter may begin; empty if it has to wait."""
-
-    def reserve(self, meter: Meter) -> None:
-        """Note that it begins."""
 
 
 class Reconciler:
@@ -97,6 +88,7 @@ class Reconciler:
         self._fleet = fleet
         self._publisher = publisher
         self._settings = settings
+        self._wishes = Wishes(settings, rollouts)
         self._hold = Hold(cache, cluster, events)
         self._reporter = Reporter(cache, cluster, events)
         self._twins = Twins(cache, cluster, fleet, settings, events)
@@ -160,22 +152,17 @@ class Reconciler:
                 return True
             await self._reporter.report(observed, None, violation, obstacle)
             return False
-        image = (self._settings.image_repository, self._settings.image_version)
-        if "@" in self._settings.twin_image:
-            image = (self._settings.twin_image, self._settings.image_version)
-        desired = desire(
-            observed.meter,
-            observed.profile,
-            image=image,
-            broker=(self._settings.broker_host, self._settings.broker_port),
-            public_keys=public_keys,
-        )
-        again = await self._act(observed, desired)
+        wish = partial(self._wishes.wish, observed, public_keys)
+        desired = wish()
+        again = await self._act(observed, desired, wish)
         if not again:
             await self._reporter.report(observed, desired, None, obstacle)
         return again
 
-    async def _act(self, observed: Observed, desired: Desired) -> bool:
+    async def _act(
+        self, observed: Observed, desired: Desired, wish: Callable[..., Desired]
+    ) -> bool:
+        """Plan and act; `wish` says what another twin of the meter is to be, as `Wishes` does."""
         pod = observed.find_pod(observed.meter.epoch)
         clock = self._clock(observed)
         due = pod is not None and pod.is_renewal_due(datetime.now(UTC))
@@ -184,24 +171,33 @@ class Reconciler:
             self._rollouts.reserve(observed.meter)
         if steps.takeover_reason == plan.POD_GONE and await self._find_unseen(observed.meter):
             return True
-        if steps.allocate_epoch:
-            await self._allocate(observed, desired, steps)
+        if await self._write(observed, desired, wish, steps):
             return True
-        if steps.key_version:
-            await self._decide(observed.meter, {"keyVersion": steps.key_version})
+        if clock is not None and self._succession.has_moved(observed):
+            await self._publish(observed.meter)
+        if steps.create_candidate:
+            await self._make_candidate(observed, desired)
+        if steps.create_pod:
+            await self._make(observed, wish(named=observed.meter.profile_hash))
+        await self._tidy(observed, steps)
+        return False
+
+    async def _write(
+        self, observed: Observed, desired: Desired, wish: Callable[..., Desired], steps: plan.Plan
+    ) -> bool:
+        """Write the decision that is due, if there is one; whether there was."""
+        if steps.allocate_epoch:
+            await self._allocate(observed, wish(named=""), steps)
+            return True
+        if steps.amend:
+            await self._decide(observed.meter, dict(steps.amend))
             return True
         if steps.begin:
             decided = await self._succession.begin(observed, desired, steps.begin)
             if decided is not None:
                 self._allocated.add((decided.uid, find_newest(decided)))
             return True
-        if await self._succession.follow(observed, steps.decision):
-            return True
-        if clock is not None and self._succession.has_moved(observed):
-            await self._publish(observed.meter)
-        await self._make(observed, desired, steps)
-        await self._tidy(observed, steps)
-        return False
+        return await self._succession.follow(observed, steps.decision)
 
     async def _tidy(self, observed: Observed, steps: plan.Plan) -> None:
         """Do what is left to do about twins that are there."""
@@ -217,17 +213,19 @@ class Reconciler:
             device = observed.meter.device
             await self._publisher.publish(build_state_removal(device, steps.clear_states))
 
-    async def _make(self, observed: Observed, desired: Desired, steps: plan.Plan) -> None:
+    async def _make_candidate(self, observed: Observed, desired: Desired) -> None:
         meter = observed.meter
         handover = parse_handover(meter.status)
-        if steps.create_candidate and handover is not None:
+        if handover is not None:
             await self._twins.create_candidate(observed, desired, handover)
             self._allocated.discard((meter.uid, handover.epoch))
-        if steps.create_pod:
-            if meter.store_claim:  # made again in its epoch, with other keys perhaps
-                await self._publish(meter)
-            await self._twins.create(observed, desired)
-            self._allocated.discard((meter.uid, meter.epoch))
+
+    async def _make(self, observed: Observed, desired: Desired) -> None:
+        meter = observed.meter
+        if meter.store_claim:  # made again in its epoch, with other keys perhaps
+            await self._publish(meter)
+        await self._twins.create(observed, desired)
+        self._allocated.discard((meter.uid, meter.epoch))
 
     def _clock(self, observed: Observed) -> Clock | None:
         if not self._settings.handover:

@@ -3,6 +3,7 @@
 Neighbours: `rollout` (what is decided), `rollouts` (which writes it, a few times a minute at most).
 """
 
+from meter_operator.content import take_content
 from meter_operator.desired import Json
 from meter_operator.members import Target
 from meter_operator.moments import format_moment
@@ -67,14 +68,36 @@ def _build_counts(counts: Counts) -> Json:
 
 
 def _history(status: Json, target: Target, outlook: Outlook, now_s: float) -> list[Json]:
-    """Return what the whole fleet has run, the newest first; a version is in it once."""
+    """Return what the whole fleet has run, the newest first; a version is in it once.
+
+    The first row has the content, too, for twins that are made while a later one is not proven.
+    """
     rows: list[Json] = list(status.get("history") or [])
     complete = outlook.wave == DONE and outlook.counts.updated and not outlook.counts.failed
-    if not complete or (rows and rows[0]["hash"] == target.content):
+    is_known = rows and rows[0]["hash"] == target.content
+    if not complete or (is_known and "content" in rows[0]):
         return rows
+    content = take_content(target.profile)
+    if is_known:  # an older operator wrote it
+        return [rows[0] | {"content": content}, *rows[1:]]
     version = find_version(target.profile)
     row = {"version": version, "hash": target.content, "completedAt": format_moment(now_s)}
-    return [row, *(row for row in rows if row["version"] != version)][:HISTORY_KEPT]
+    older = [_without_content(row) for row in rows if row["version"] != version]
+    return [row | {"content": content}, *older][:HISTORY_KEPT]
+
+
+def _without_content(row: Json) -> Json:
+    return {name: value for name, value in row.items() if name != "content"}
+
+
+def find_earlier(status: Json, content: str) -> Json | None:
+    """Return what a profile said when its whole fleet last had it; None if it says so still.
+
+    None too where nobody knows. `content`: the hash of what it says now.
+    """
+    rows = status.get("history") or []
+    row: Json = rows[0] if rows else {}
+    return None if row.get("hash") == content else row.get("content")
 
 
 def _conditions(policy: Policy, outlook: Outlook) -> list[Json]:

@@ -15,13 +15,14 @@ from typing import NamedTuple
 
 from meter_operator.cache import Cache
 from meter_operator.cluster import Cluster, ClusterError
+from meter_operator.content import Offer, hash_content
 from meter_operator.desired import Json, Key, Meter
 from meter_operator.events import PROFILE, Events, Subject
-from meter_operator.members import Members, Target, hash_content
+from meter_operator.members import Members, Target
 from meter_operator.moments import format_moment, parse_moment
-from meter_operator.rollout import DONE, Outlook, decide_rollout, parse_policy
+from meter_operator.rollout import CANARY, DONE, Outlook, decide_rollout, parse_policy
 from meter_operator.rollout_news import find_news
-from meter_operator.rollout_status import build_profile_status
+from meter_operator.rollout_status import build_profile_status, find_earlier
 
 log = logging.getLogger(__name__)
 PERIOD_S = 1.0
@@ -61,6 +62,7 @@ class Course:
         self.permits: dict[Key, Permit] = {}
         self.offered: dict[Key, float] = {}
         self.aside: dict[Key, float] = {}
+        self.is_proven = False
         self.next_s = NEVER_S
         self.written_s = NEVER_S
 
@@ -107,11 +109,27 @@ class Rollouts:
         key = Key(meter.key.namespace, meter.spec["profile"])
         course, profile = self._courses.get(key), self._cache.profiles.get(key)
         found = course.permits.get(meter.key) if course else None
-        if meter.key in self._reserved:  # its first try may have failed: the place is still its own
-            found = self._reserved[meter.key].permit
+        row = self._reserved.get(meter.key)
+        if row is not None and row.version == meter.resource_version:
+            found = row.permit  # its first try has failed: the place is still its own
         if found is None or profile is None or parse_policy(profile).paused:
             return ""
         return found.kind if found.content == hash_content(profile) else ""
+
+    def offer(self, meter: Meter) -> Offer | None:
+        """Return what a meter's profile has for it; None where there is no profile."""
+        key = Key(meter.key.namespace, meter.spec["profile"])
+        course, profile = self._courses.get(key), self._cache.profiles.get(key)
+        if profile is None:
+            return None
+        is_known = course is not None and course.members.target.profile is profile
+        content = course.members.target.content if course and is_known else hash_content(profile)
+        status = self._cache.profile_bodies[key].get("status") or {}
+        earlier = find_earlier(status, content)
+        if earlier is None:
+            return Offer(profile)
+        is_proven = course is not None and is_known and course.is_proven
+        return Offer(profile, earlier, is_proven, bool(self.permit(meter)))
 
     def reserve(self, meter: Meter) -> None:
         """Note that a meter begins now, before anything is awaited; its permit is used up."""
@@ -178,6 +196,7 @@ class Rollouts:
         )
         wanted = build_profile_status(body, target, policy, outlook, started=started, now_s=now_s)
         course.next_s = now_s + (IDLE_S if outlook.wave == DONE else PERIOD_S)
+        course.is_proven = outlook.wave != CANARY and not outlook.stopped
         course.permits = {}  # those of the look before: nobody begins with one meanwhile
         await self._say(key, course, wanted, now_s)
         said = (self._cache.profile_bodies.get(key) or {}).get("status") or {}

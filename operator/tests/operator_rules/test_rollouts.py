@@ -34,14 +34,15 @@ class Street(Operator):
         self.put("twinprofiles", "household", {"spec": PROFILE})
 
     def restart(self, **changes):
-        super().restart(**changes)
         self.looks = []
-        self.rollouts = Rollouts(
-            self.cache, self.cluster, self.looks.append, self.events, clock=lambda: self.now_s
-        )
-        self.reconciler._rollouts = self.rollouts
+        super().restart(**changes)
         for name in self.names():
             self.speak(name)
+
+    def make_rollouts(self):
+        return Rollouts(
+            self.cache, self.cluster, self.looks.append, self.events, clock=lambda: self.now_s
+        )
 
     def names(self):
         return self.cluster.names("smartmeters")
