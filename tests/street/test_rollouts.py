@@ -267,6 +267,9 @@ def test_a_version_that_does_not_exist_pauses_itself_and_rollback_brings_the_pro
     assert "rollout.maxFailures is 1" in done.stderr
     assert f"kubectl meter rollback --profile {PROFILE}" in done.stderr
     check_stopped()
+    lost = FLEET[1]
+    check_replaced(lost, first)
+    before[lost], twins[lost] = see()[lost], see_twin(lost)
     go_back()
     assert asked() == first
     found = get("twinprofile", PROFILE)
@@ -291,6 +294,15 @@ def check_stopped():
     assert "kubectl meter rollback" in condition(found, "Paused")["message"]
     (row, *_) = see()[REAL]["handovers"]
     assert (row["result"], row["version"]) == ("Aborted", NOWHERE)
+
+
+def check_replaced(name, version):
+    """A twin that is lost now is followed by one of the version that its fleet has run."""
+    epoch = see()[name]["epoch"]
+    kubectl("delete", "pod", twin_of(name)["metadata"]["name"], "--wait=false")
+    until(lambda: see()[name]["epoch"] > epoch and is_ready(name), f"{name} has another twin", 120)
+    assert NOWHERE not in twin_of(name)["spec"]["containers"][0]["image"]
+    assert find_running(version) == set(FLEET)
 
 
 def see_twin(name):

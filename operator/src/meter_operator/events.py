@@ -34,6 +34,18 @@ class Subject(NamedTuple):
     uid: str
 
 
+def build_given_up(meter: Meter, epoch: int) -> tuple[Meter, str, str, str]:
+    """Return the event that an older twin is removed though it proved nothing, as `add` takes it.
+
+    One that was the meter's twin may have had readings that nobody else has; a candidate hardly.
+    """
+    text = (
+        f"the twin of epoch {epoch} is removed: it has not shown in its time that epoch"
+        f" {meter.epoch} has all that it stored; what the meter's ring still has is asked for again"
+    )
+    return meter, "StoreGivenUp", text, "Warning" if epoch < meter.epoch else "Normal"
+
+
 class Events:
     """The line of events that are not written yet."""
 

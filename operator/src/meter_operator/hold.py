@@ -7,7 +7,7 @@ nobody else's is lost and no decision is made from an old look. Neighbour: `reco
 import logging
 from http import HTTPStatus
 
-from meter_wire.names import build_twin_name
+from meter_wire.names import LABEL_DEVICE
 
 from meter_operator import builders
 from meter_operator.cache import Cache
@@ -62,14 +62,14 @@ class Hold:
         return find_obstacle(observed, await self._find_claims(observed.meter))
 
     async def _find_claims(self, meter: Meter) -> list[str]:
-        """Return the claims of older epochs that would go with the resource, and not before."""
-        found = []
-        for row in meter.previous_epochs:
-            name = build_twin_name(meter.device, row.epoch)
-            body = await self._cluster.find("PersistentVolumeClaim", meter.key.namespace, name)
-            if body is not None and builders.is_owned(body, meter):
-                found.append(name)
-        return found
+        """Return the claims of older epochs that would go with the resource, and not before.
+
+        The cluster is asked, not status: that names the last epochs only.
+        """
+        namespace, selector = meter.key.namespace, f"{LABEL_DEVICE}%3D{meter.device}"
+        bodies, _ = await self._cluster.list_all("PersistentVolumeClaim", namespace, selector)
+        names = {body["metadata"]["name"] for body in bodies if builders.is_owned(body, meter)}
+        return sorted(names - {meter.store_claim})
 
     async def release(self, meter: Meter) -> bool:
         """Let a meter go whose readings are safe; whether it is to be looked at again.

@@ -20,7 +20,7 @@ from meter_operator.cluster import Cluster, ConflictError
 from meter_operator.decisions import build_allocation
 from meter_operator.deletion import Obstacle, find_finalizers
 from meter_operator.desired import Desired, Json, Key, Meter, parse_meter
-from meter_operator.events import Events
+from meter_operator.events import Events, build_given_up
 from meter_operator.fleet import Fleet
 from meter_operator.handover import Patience, parse_handover
 from meter_operator.hold import Hold
@@ -206,6 +206,8 @@ class Reconciler:
             # One that is made again in its epoch keeps its Secret.
             passed = self._settings.handover and old.epoch != observed.meter.epoch
             spent = passed and plan.is_passed_on(observed, old)
+            if passed and not spent and old.epoch in observed.stores:
+                self._events.add(*build_given_up(observed.meter, old.epoch))
             await self._twins.remove(observed.meter, old, is_older=passed, with_claim=spent)
         if steps.renew_certificate and pod is not None:
             await self._twins.renew(observed.meter, pod)

@@ -7,6 +7,9 @@ written), `reconciler` (who calls).
 
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
+from typing import NamedTuple
+
+from meter_wire.word import NO_WORD, Cover, Word
 
 from meter_operator import decisions
 from meter_operator.desired import Desired, Json, Meter
@@ -26,14 +29,24 @@ from meter_operator.handover import (
     parse_handover,
 )
 from meter_operator.moments import format_now, parse_moment
-from meter_operator.observed import Observed, Pod
+from meter_operator.observed import Observed, Pod, TwinState
 from meter_operator.under_way import Clock
 
 _UNREADY, _SERVING, _STEADY = "unready", "serving", "steady"
-_DONOR, _TRIED = "donor", "tried"
+_DONOR, _BARREN, _TRIED = "donor", "barren", "tried"
+BARREN_TIMES = 6
+"""So many times the time to give is the most for a twin that comes and goes and gives nothing."""
 Sighting = tuple[str, int, str]  # uid, epoch, what is seen
 Decide = Callable[[Meter, Json], Awaitable[Meter | None]]
 Publish = Callable[[Meter], Awaitable[None]]
+
+
+class Heard(NamedTuple):
+    """What was heard last of an older twin: its session, its word, what was taken from it."""
+
+    online: bool
+    word: Word
+    taken: Cover | None
 
 
 class Succession:
@@ -54,7 +67,7 @@ class Succession:
         self._patience = patience
         self._random = random
         self._since: dict[Sighting, float] = {}
-        self._heard: dict[str, dict[int, object]] = {}
+        self._heard: dict[str, dict[int, Heard]] = {}
         self._announced: set[tuple[str, str]] = set()
         self._addresses: dict[str, dict[int, str]] = {}
 
@@ -68,7 +81,7 @@ class Succession:
         # Its time to give runs only while there is somebody who takes.
         state = observed.states.get(meter.epoch)
         takes = state is not None and state.online
-        seen = {(meter.uid, epoch, _DONOR) for epoch in older if takes}
+        seen = {(meter.uid, epoch, kind) for epoch in older if takes for kind in (_DONOR, _BARREN)}
         self._restart_donors(observed, older)
         seen |= self._find_tries(meter, now_s)
         if handover is not None:
@@ -78,6 +91,8 @@ class Succession:
         for key in [one for one in self._since if one[0] == meter.uid and one not in seen]:
             del self._since[key]
         age = {key: now_s - self._since.setdefault(key, now_s) for key in seen}
+        limit_s = BARREN_TIMES * self._patience.final_s
+        barren = {key[1]: age[key] for key in age if key[2] == _BARREN and age[key] >= limit_s}
         rollout = (observed.profile or {}).get("rollout") or {}
         return Clock(
             patience=adapt_patience(self._patience, rollout),
@@ -85,7 +100,7 @@ class Succession:
             unready_s=age.get((meter.uid, meter.epoch, _UNREADY), 0.0),
             served_s=age.get((meter.uid, meter.epoch, _SERVING), 0.0),
             steady_s=age.get((meter.uid, meter.epoch, _STEADY), 0.0),
-            older_s={key[1]: value for key, value in age.items() if key[2] == _DONOR},
+            older_s={key[1]: value for key, value in age.items() if key[2] == _DONOR} | barren,
             tried_s={key[1]: value for key, value in age.items() if key[2] == _TRIED},
             permit=permit,
             offline_commits=rollout.get("offlineMeters") == "Commit",
@@ -94,19 +109,23 @@ class Succession:
     def _restart_donors(self, observed: Observed, older: list[int]) -> None:
         """Give an older twin its whole time again whenever it, or who takes from it, says more.
 
-        One that comes back late still has what nobody else may have; silence alone is a loss.
+        One that comes back late still has what nobody else may have; silence alone is a loss. One
+        that comes and goes and never says anything new has a longer time, but not for ever.
         """
         meter = observed.meter
         active = observed.states.get(meter.epoch)
-        heard: dict[int, object] = {}
-        for epoch in older:
-            state = observed.states.get(epoch)
-            taken = active.word.covers.get(epoch) if active is not None else None
-            heard[epoch] = (state is not None and (state.online, state.word), taken)
         before = self._heard.get(meter.uid, {})
+        heard: dict[int, Heard] = {}
         for epoch in older:
-            if epoch in before and before[epoch] != heard[epoch]:
+            state = observed.states.get(epoch) or TwinState(epoch, online=False)
+            last = before.get(epoch)
+            word = state.word if state.word != NO_WORD or last is None else last.word
+            taken = active.word.covers.get(epoch) if active is not None else None
+            heard[epoch] = Heard(state.online, word, taken)
+            if last is not None and last != heard[epoch]:
                 self._since.pop((meter.uid, epoch, _DONOR), None)
+            if last is not None and last[1:] != heard[epoch][1:]:
+                self._since.pop((meter.uid, epoch, _BARREN), None)
         if heard:
             self._heard[meter.uid] = heard
         else:

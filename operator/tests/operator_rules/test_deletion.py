@@ -384,6 +384,23 @@ async def test_a_volume_that_was_not_passed_on_is_waited_for():
     assert not street.exists
 
 
+async def test_a_volume_that_was_not_passed_on_is_waited_for_whatever_has_been_since():
+    street = await Street(twin=VOLUME).serve()
+    street.change_meter(twin={"version": "", "store": {"type": "EmptyDir"}})
+    await street.settle()
+    for epoch in range(2, 9):
+        street.set_pod(f"{HOUSE}-e{epoch}")
+        street.lose_pod(f"{HOUSE}-e{epoch}")
+        await street.settle()
+    assert 1 not in {row["epoch"] for row in street.status()["previousEpochs"]}
+    street.set_pod(f"{HOUSE}-e9")
+    await street.delete()
+    await street.take()
+    await street.settle()
+    assert street.condition("Deletable")["reason"] == "StoresNotPassedOn"
+    assert f"{HOUSE}-e1" in street.condition("Deletable")["message"]
+
+
 async def test_a_volume_is_mounted_again_while_a_deletion_waits():
     street = await Street(twin=VOLUME).serve()
     await street.delete()

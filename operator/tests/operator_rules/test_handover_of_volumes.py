@@ -177,6 +177,22 @@ async def test_what_a_new_twin_took_no_time_for_is_not_lost_as_soon_as_it_serves
     assert [row["result"] for row in street.status()["handovers"]] == ["Lost"]
 
 
+@pytest.mark.parametrize("proven", [True, False])
+async def test_a_store_that_is_given_up_without_proof_is_told_of(proven):
+    street = await Street(EMPTY).serve()
+    await street.soak(ready=True, age_s=0, version="2")
+    now_s = [street.reconciler._time_s()]
+    street.reconciler._time_s = lambda: now_s[0]
+    street.say(1, Word(store="5e", root=ROOT, retired=True))
+    street.say(2, Word(store="5f", covers={1: Cover(ROOT, "", final=True)} if proven else {}))
+    for wait_s in (30, 600, 600):
+        now_s[0] += wait_s
+        await street.settle()
+    assert street.pods() == ["house-1-e2"]
+    told = [one for one in street.events._waiting.values() if one["reason"] == "StoreGivenUp"]
+    assert [one["type"] for one in told] == ([] if proven else ["Warning"])
+
+
 async def test_a_new_twin_that_never_stays_ready_does_not_soak_for_ever():
     street = await Street(EMPTY).serve()
     await street.soak(ready=True, age_s=0, version="2")
