@@ -100,12 +100,13 @@ def build_phase(meter: Meter, handover: Handover, phase: str) -> Json:
 
 
 def build_commit(
-    meter: Meter, handover: Handover, *, waits: bool, stores: Container[int] = ()
+    meter: Meter, handover: Handover, *, waits: bool, now: str = "", stores: Container[int] = ()
 ) -> Json:
     """Return the decision: from now on the candidate is the meter's twin.
 
     `waits`: an older twin may still act on others, because the one before was not frozen, or has
-    not waited itself to the end. `stores`: as for `_previous`.
+    not waited itself to the end. `now`: when, so that a restart forgets no soak. `stores`: as for
+    `_previous`.
     """
     return {
         "epoch": handover.epoch,
@@ -115,7 +116,7 @@ def build_commit(
         "profileHash": handover.profile_hash or None,
         "authorityWaitSeconds": AUTHORITY_WAIT_S if waits else None,
         "previousEpochs": _previous(meter, _active(meter), stores=stores),
-        **build_phase(meter, handover, COMMITTED),
+        **build_phase(meter, handover._replace(committed=now), COMMITTED),
     }
 
 

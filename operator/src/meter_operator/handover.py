@@ -33,7 +33,7 @@ class Handover(NamedTuple):
 
     `source` is the epoch that it began from and `from_version` its version; `spec_hash` and
     `profile_hash` say what the candidate was made for, the latter nothing in one that an older
-    operator began.
+    operator began; `begun` and `committed` when that was decided, RFC 3339.
     """
 
     phase: str
@@ -48,6 +48,7 @@ class Handover(NamedTuple):
     begun: str
     from_version: str = ""
     profile_hash: str = ""
+    committed: str = ""
 
     @property
     def attempt(self) -> str:
@@ -78,6 +79,7 @@ def parse_handover(status: Json) -> Handover | None:
         begun=str(row["begunAt"]),
         from_version=str(row.get("fromVersion") or ""),
         profile_hash=str(row.get("profileHash") or ""),
+        committed=str(row.get("committedAt") or ""),
     )
 
 
@@ -102,6 +104,7 @@ def encode_handover(handover: Handover) -> Json:
         "begunAt": handover.begun,
         "fromVersion": handover.from_version or None,
         "profileHash": handover.profile_hash or None,
+        "committedAt": handover.committed or None,
     }
 
 

@@ -25,7 +25,7 @@ from meter_operator.observed import Pod, TwinState, has_never_spoken
 from meter_operator.plan import PROFILE_CHANGED
 from meter_operator.rollout import Member
 from meter_operator.selection import SelectionError
-from meter_operator.status import find_violation_reason
+from meter_operator.status import find_ready_since, find_violation_reason
 
 
 class Target(NamedTuple):
@@ -138,7 +138,7 @@ def parse_member(
         committed=handover is not None and handover.phase == COMMITTED,
         rolling=handover is not None and handover.reason == PROFILE_CHANGED,
         ready=ready,
-        since_s=_since(meter, ready=ready),
+        since_s=find_ready_since(meter, ready=ready),
         moved_s=parse_moment(moved[0]["endedAt"]) if moved else math.inf,
         failed=tuple(parse_moment(row["endedAt"]) for row in failed),
         retry_s=_retry_s(rows, wanted),
@@ -161,15 +161,6 @@ def _is_current(meter: Meter, pod: Pod | None, wanted: str, target: Target) -> b
     if not pod.profile_hash:
         return target.content == target.baseline
     return pod.profile_hash == wanted
-
-
-def _since(meter: Meter, *, ready: bool) -> float:
-    """Return since when the twin is ready or not; far ahead, so no time at all, if unknown."""
-    rows = meter.status.get("conditions") or []
-    found = next((row for row in rows if row["type"] == "TwinReady"), None)
-    if found is None or (found["status"] == "True") != ready:
-        return math.inf
-    return parse_moment(found["lastTransitionTime"]) or math.inf
 
 
 def _retry_s(rows: list[Json], wanted: str) -> float:

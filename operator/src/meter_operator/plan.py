@@ -14,6 +14,8 @@ from typing import Any
 
 from meter_operator.desired import Desired
 from meter_operator.handover import (
+    FINISH,
+    SUPERSEDED,
     TAKE_OVER,
     WAIT,
     Decision,
@@ -135,17 +137,20 @@ def build_plan(
     change = _find_change(observed, desired, pod)
     if loss:
         return _allocation(observed, loss)
-    if change and handover is None and clock is not None and pod is not None and pod.ready:
-        change, begin = "", change if _may_begin(observed, desired, clock) else ""
-    else:
-        begin = ""
+    serves = clock is not None and pod is not None and pod.ready
+    begin = change if change and clock and serves and _may_begin(observed, desired, clock) else ""
     is_free = handover is None or (clock is not None and clock.is_broken)
-    if change == STORE_CHANGED or (change and not desired.is_persistent and is_free):
+    if not serves and (
+        change == STORE_CHANGED or (change and not desired.is_persistent and is_free)
+    ):
         return _allocation(observed, change)
     if pod is None and _has_new_key(observed):
         return Plan(amend={"keyVersion": meter.key_version})
-    may_roll = is_free and not begin and not meter.is_held
+    may_roll = (is_free or serves) and not begin and not meter.is_held
     rolled = _roll(observed, desired, clock) if may_roll else None
+    begin = rolled.begin if rolled is not None else begin
+    if begin and handover is not None:
+        return Plan(decision=Decision(FINISH, f"{SUPERSEDED}: the next handover begins"))
     if rolled is not None:
         return rolled
     return Plan(

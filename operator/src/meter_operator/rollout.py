@@ -133,6 +133,7 @@ class _Look:
         self.counts = Counts()
         self.troubles: list[str] = []
         self.broken: dict[Key, str] = {}
+        self.placed: set[Key] = set()
         self.untried: list[tuple[int, Key, str]] = []
         self.again: list[tuple[int, Key, str]] = []
         self.still_to_come = 0
@@ -147,20 +148,21 @@ class _Look:
         counts.busy += busy
         if member.held:
             counts.held += 1
-        elif busy and (member.rolling or not member.current):
+        elif busy and (member.rolling or not member.current) and not self._may_leave(member):
             counts.in_progress += 1
             counts.outdated += not member.current
             counts.failures += self._failures(member)
-            is_stuck = member.committed and not member.current and self._is_broken(member)
-            if (
-                is_stuck and member.key not in self.reserved
-            ):  # nothing is waited for; its place stays
-                self.broken[member.key] = REPLACE
         elif member.current:
             self._add_current(member, busy=busy)
         else:
             counts.outdated += 1
-            self._add_outdated(member)
+            self._add_outdated(member, has_place=busy)
+
+    def _may_leave(self, member: Member) -> bool:
+        """Whether a twin whose handover is not over is not worth its end: another is wanted."""
+        settled = member.ready or self._is_broken(member)
+        is_free = member.committed and member.key not in self.reserved
+        return is_free and not member.current and settled
 
     def _is_broken(self, member: Member) -> bool:
         return not member.ready and self.now_s - member.since_s >= BROKEN_S
@@ -195,7 +197,7 @@ class _Look:
             begun_s = max(member.moved_s, member.since_s)
             counts.proved += self.now_s - begun_s >= policy.soak_s
 
-    def _add_outdated(self, member: Member) -> None:
+    def _add_outdated(self, member: Member, *, has_place: bool) -> None:
         failures = self._failures(member) if member.failed else 0
         if failures:
             self.counts.failures += failures
@@ -209,16 +211,28 @@ class _Look:
             self.counts.offline += not failures
             return
         self.still_to_come += not failures
+        if has_place:
+            self.placed.add(member.key)
+            if kind == REPLACE:
+                self.broken[member.key] = kind
+                return
         if self.now_s >= member.retry_s:
             rows = self.again if failures else self.untried
             rows.append((member.order, member.key, kind))
 
-    def choose(self, room: int, aside: frozenset[Key]) -> dict[Key, str]:
-        """Return who begins and how: the untried first, so that failures hold up nobody."""
+    def choose(self, room: int, most: int, aside: frozenset[Key]) -> dict[Key, str]:
+        """Return who begins and how: the untried first, so that failures hold up nobody.
+
+        At most `most`, of them `room` that need a place; the others go on in the one they have.
+        """
         chosen: list[tuple[int, Key, str]] = []
         for rows in (self.untried, self.again):
             free = [row for row in rows if row[1] not in aside] if aside else rows
-            chosen += heapq.nsmallest(room - len(chosen), free)
+            placed = [row for row in free if row[1] in self.placed] if self.placed else []
+            others = [row for row in free if row[1] not in self.placed] if placed else free
+            found = heapq.nsmallest(most - len(chosen), placed + heapq.nsmallest(room, others))
+            room -= sum(row[1] not in self.placed for row in found)
+            chosen += found
         return {key: kind for _, key, kind in chosen}
 
 
@@ -249,16 +263,17 @@ def decide_rollout(
         look.add(member)
     counts = look.counts
     wave = FLEET
-    room = policy.max_concurrent - counts.busy
+    room = max(0, policy.max_concurrent - counts.busy)
+    most = room + len(look.placed)
     if not counts.outdated and not counts.in_progress:
         wave = DONE
     elif counts.proved < policy.canary and not proven:
         wave = CANARY
-        room = min(room, policy.canary - counts.moved - counts.in_progress - counts.starting)
+        most = policy.canary - counts.moved - counts.in_progress - counts.starting
     stopped = BY_USER if policy.paused else ""
     if counts.failures >= policy.max_failures and not stopped:
         stopped = TOO_MANY_FAILURES
     permits = {} if stopped else look.broken
-    if not stopped and room > 0:
-        permits = permits | look.choose(room, frozenset(aside))
+    if not stopped and most > 0:
+        permits = permits | look.choose(room, most, frozenset(aside))
     return Outlook(wave, counts, permits, stopped, tuple(look.troubles), look.still_to_come)

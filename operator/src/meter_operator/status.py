@@ -1,5 +1,6 @@
 """Conditions of a SmartMeter: states, true only for the current generation. Pure."""
 
+import math
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -8,7 +9,7 @@ from meter_wire.names import build_twin_name
 
 from meter_operator.deletion import DELETABLE, Obstacle
 from meter_operator.desired import Desired, Json, Meter
-from meter_operator.moments import format_moment
+from meter_operator.moments import format_moment, parse_moment
 from meter_operator.observed import Observed, Pod, TwinState
 from meter_operator.policies import Violation
 
@@ -50,6 +51,18 @@ def find_violation_reason(meter: Meter) -> str:
     rows = {row["type"]: row["reason"] for row in meter.status.get("conditions") or []}
     reason = str(rows.get("TwinReady", ""))
     return "" if reason in {STARTING, SERVING, NOT_READY} else reason
+
+
+def find_ready_since(meter: Meter, *, ready: bool) -> float:
+    """Return since when the twin is ready, or is not, in seconds since 1970.
+
+    Far ahead, so no time at all, where status does not say so, or not yet.
+    """
+    rows = meter.status.get("conditions") or []
+    found = next((row for row in rows if row["type"] == "TwinReady"), None)
+    if found is None or (found["status"] == "True") != ready:
+        return math.inf
+    return parse_moment(found["lastTransitionTime"]) or math.inf
 
 
 def _meter_connected(state: TwinState | None, before: Json | None, *, serving: bool) -> Json:

@@ -1,10 +1,12 @@
 """Carries out what was decided about handovers, and remembers since when what has been seen.
 
-Deadlines count on this process's own clock: a restart gives every phase its whole time again,
-which costs time and never data. Neighbours: `handover` (what is decided), `decisions` (what is
+Deadlines count on this process's own clock: a restart gives what is not committed its whole time
+again, which costs time and never data. A soak, which may be of days, goes on.
+Neighbours: `handover` (what is decided), `decisions` (what is
 written), `reconciler` (who calls).
 """
 
+import math
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -24,12 +26,14 @@ from meter_operator.handover import (
     FREEZE,
     FROZEN,
     Decision,
+    Handover,
     Patience,
     adapt_patience,
     parse_handover,
 )
 from meter_operator.moments import format_now, parse_moment
 from meter_operator.observed import Observed, Pod, TwinState
+from meter_operator.status import find_ready_since
 from meter_operator.under_way import Clock
 
 _UNREADY, _SERVING, _STEADY = "unready", "serving", "steady"
@@ -75,6 +79,8 @@ class Succession:
         """Return what a plan needs of time; `permit`: how the rollout lets the meter begin."""
         meter = observed.meter
         handover = parse_handover(meter.status)
+        rollout = (observed.profile or {}).get("rollout") or {}
+        patience = adapt_patience(self._patience, rollout)
         # The time of an older twin begins when it is one, not when its pod was first seen.
         needed = {meter.epoch, *((handover.epoch, handover.source) if handover else ())}
         older = [pod.epoch for pod in observed.pods if pod.epoch not in needed]
@@ -85,17 +91,17 @@ class Succession:
         self._restart_donors(observed, older)
         seen |= self._find_tries(meter, now_s)
         if handover is not None:
-            seen.add((meter.uid, handover.epoch, handover.phase))
             if handover.phase == COMMITTED:
                 seen |= self._find_service(observed, now_s)
+                self._remember(meter, handover, now_s, patience.soak_s)
+            seen.add((meter.uid, handover.epoch, handover.phase))
         for key in [one for one in self._since if one[0] == meter.uid and one not in seen]:
             del self._since[key]
         age = {key: now_s - self._since.setdefault(key, now_s) for key in seen}
         limit_s = BARREN_TIMES * self._patience.final_s
         barren = {key[1]: age[key] for key in age if key[2] == _BARREN and age[key] >= limit_s}
-        rollout = (observed.profile or {}).get("rollout") or {}
         return Clock(
-            patience=adapt_patience(self._patience, rollout),
+            patience=patience,
             phase_s=age[meter.uid, handover.epoch, handover.phase] if handover else 0.0,
             unready_s=age.get((meter.uid, meter.epoch, _UNREADY), 0.0),
             served_s=age.get((meter.uid, meter.epoch, _SERVING), 0.0),
@@ -145,6 +151,22 @@ class Succession:
                 self._since.setdefault(key, now_s - max(0.0, past_s))
                 found.add(key)
         return found
+
+    def _remember(self, meter: Meter, handover: Handover, now_s: float, soak_s: float) -> None:
+        """Go on with the soak that another process began, as status says since when.
+
+        Only with the soak: who takes what the old twin has gets the whole time for it again.
+        """
+        uid, epoch = meter.uid, handover.epoch
+        if (uid, epoch, COMMITTED) in self._since:
+            return
+        wall_s = datetime.now(UTC).timestamp()
+        past_s = max(0.0, wall_s - (parse_moment(handover.committed) or math.inf))
+        self._since[uid, epoch, COMMITTED] = now_s - past_s
+        served_s = max(0.0, wall_s - find_ready_since(meter, ready=True))
+        soaked_s = min(past_s, served_s, soak_s)
+        for kind in (_SERVING, _STEADY):
+            self._since[uid, epoch, kind] = now_s - soaked_s
 
     def _find_service(self, observed: Observed, now_s: float) -> set[Sighting]:
         """Return how the new twin of a committed handover serves."""
@@ -209,7 +231,7 @@ class Succession:
         status = {
             FREEZE: lambda: decisions.build_phase(meter, handover, FROZEN),
             COMMIT: lambda: decisions.build_commit(
-                meter, handover, waits=waits, stores=observed.stores
+                meter, handover, waits=waits, now=format_now(), stores=observed.stores
             ),
             ABORT: lambda: decisions.build_abort(
                 meter, decision.reason, format_now(), stores=observed.stores

@@ -193,6 +193,20 @@ async def test_a_store_that_is_given_up_without_proof_is_told_of(proven):
     assert [one["type"] for one in told] == ([] if proven else ["Warning"])
 
 
+async def test_what_never_began_is_removed_without_a_word():
+    street = await Street(EMPTY).serve()
+    await street.soak(ready=True, age_s=0, version="2")
+    street.set_pod("house-1-e1", ready=False)
+    street.cache.states["house-1"] = {2: TwinState(2, online=True)}
+    now_s = [street.reconciler._time_s()]
+    street.reconciler._time_s = lambda: now_s[0]
+    for wait_s in (0, 630, 60):
+        now_s[0] += wait_s
+        await street.settle()
+    assert street.pods() == ["house-1-e2"]
+    assert "StoreGivenUp" not in {one["reason"] for one in street.events._waiting.values()}
+
+
 async def test_a_new_twin_that_never_stays_ready_does_not_soak_for_ever():
     street = await Street(EMPTY).serve()
     await street.soak(ready=True, age_s=0, version="2")

@@ -97,6 +97,7 @@ async def test_a_frozen_twin_is_replaced_when_the_proof_comes(home, fault):
     home.prove()
     await home.settle()
     assert (home.status()["epoch"], home.phase) == (2, "Committed")
+    assert home.status()["handover"]["committedAt"]
 
 
 @every_fault

@@ -193,8 +193,59 @@ def test_a_new_twin_that_does_not_serve_is_replaced_though_its_handover_is_not_o
     broken_s, committed, permits
 ):
     broken = member("a", busy=True, committed=committed, ready=False, since_s=BEGIN_S - broken_s)
-    assert decide(broken).permits == permits
-    assert decide(broken._replace(ready=True, since_s=0.0)).permits == {}
+    found = decide(broken)
+    assert found.permits == permits
+    assert found.counts.in_progress == (not permits)
+
+
+def soaking(name, **changes):
+    """One that serves what the profile said before; its handover to that is not over."""
+    return member(name, **{"busy": True, "committed": True, "rolling": True, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "permitted"),
+    [
+        ({}, True),
+        ({"committed": False}, False),
+        ({"current": True}, False),
+        ({"online": False}, False),
+        ({"speaks": False}, False),
+        ({"retry_s": BEGIN_S + 1}, False),
+        ({"held": "Paused"}, False),
+    ],
+)
+def test_nobody_waits_for_the_end_of_a_soak_that_nobody_wants(changes, permitted):
+    found = decide(soaking("a", **changes))
+    assert found.permits == ({Key("street", "a"): HANDOVER} if permitted else {})
+    assert decide(soaking("a", **changes), reserved=[Key("street", "a")]).permits == {}
+
+
+def test_who_leaves_its_soak_goes_on_in_its_own_place_and_takes_no_other():
+    policy = Policy(canary=0, max_concurrent=2, max_failures=9)
+    found = decide(soaking("a"), soaking("b"), member("c"), policy=policy)
+    assert set(found.permits) == {Key("street", "a"), Key("street", "b")}
+    found = decide(soaking("a", order=9), member("b"), member("c"), policy=policy)
+    assert len(found.permits) == 2
+    assert Key("street", "a") in found.permits
+    tight = policy._replace(max_concurrent=1)
+    assert decide(soaking("a"), soaking("b"), policy=tight).counts.busy == 2
+    assert len(decide(soaking("a"), soaking("b"), member("c"), policy=tight).permits) == 2
+
+
+def test_a_place_is_given_once_though_some_were_tried_before():
+    failed = member("b", failed=(BEGIN_S - 50,), retry_s=BEGIN_S)
+    found = decide(soaking("a"), member("c"), failed, policy=Policy(2, 0, max_failures=9))
+    assert set(found.permits) == {Key("street", "a"), Key("street", "c")}
+
+
+def test_of_those_in_a_soak_no_more_are_canaries_than_of_others():
+    policy = Policy(canary=1, max_concurrent=9)
+    rows = [soaking("a", order=3), soaking("b", order=2), member("c", order=1)]
+    assert set(decide(*rows, policy=policy).permits) == {Key("street", "c")}
+    assert set(decide(*rows[:2], policy=policy).permits) == {Key("street", "b")}
+    full = policy._replace(max_concurrent=2)
+    assert set(decide(*rows, policy=full).permits) == {Key("street", "b")}
 
 
 def test_what_is_broken_keeps_its_place_and_takes_no_other():

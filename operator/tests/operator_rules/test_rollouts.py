@@ -97,6 +97,17 @@ class Street(Operator):
         self.set_pod(f"{name}-e{handover.epoch}")
         self.speak(name)
 
+    def commit(self, name):
+        """The new twin takes everything and is the meter's; both are there, the soak has begun."""
+        body = self.meter(name)
+        meter = parse_meter(body)
+        handover = decisions.parse_handover(meter.status)
+        now = format_moment(self.now_s)
+        body["status"] |= decisions.build_commit(meter, handover, waits=False, now=now)
+        self._touch("smartmeters", name, body)
+        self.set_pod(f"{name}-e{handover.epoch}")
+        self.speak(name)
+
     def abort(self, name, why="DeadlineExceeded: never came"):
         body = self.meter(name)
         body["status"] |= decisions.build_abort(parse_meter(body), why, format_moment(self.now_s))

@@ -183,14 +183,16 @@ def kubeconfig(server: str, pki: Path, certificate: str, *, embed: bool = False)
 
 
 def _write(path: Path, content: str, mode: int = 0o644) -> None:
+    """Write a file if it says something else: kube-proxy ends whenever its own is written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=mode)
     path.chmod(mode)
-    path.write_text(content)
+    if path.read_text() != content:
+        path.write_text(content)
 
 
 def write_configuration(settings: Settings, bin_folder: Path) -> None:
-    """Write every file; what is already there is replaced."""
+    """Write every file that is not there yet, or says something else."""
     pki = settings.pki
     parts = ["kube-controller-manager", "kube-scheduler", "kube-proxy"]
     parts += [f"kubelet-{node.index}" for node in settings.nodes]
