@@ -142,7 +142,7 @@ class Intruder:
         return [heard for heard in self.settle() if heard.reader in self.attackers]
 
     def borrow_client_id(self) -> list[Heard]:
-        """Connect the meter's credential under the other meter's client id and read there.
+        """Connect the meter's credential under the other meter's client id, read and write there.
 
         Raises:
             AssertionError: it passed for the other meter, whose session ended.
@@ -153,6 +153,9 @@ class Intruder:
             own.lost.get(timeout=WAIT_S)  # it is who its certificate says
             thief.subscribe(*build_readable(self.device), *build_readable(self.other))
             self.sessions[self.device] = thief
+            for who, topic in self.tries():
+                if who == self.device:
+                    thief.publish(topic, FORBIDDEN, 1)
         return self.settle()
 
     def speak_to_operator(self, operator: Client) -> list[Heard]:

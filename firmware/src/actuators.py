@@ -16,6 +16,8 @@ LIMIT = 3
 """Reasons of the event relay_load."""
 
 MAX_LIMIT_S = 86400
+HOLD_S = 60
+"""How long a load stays open that drew more than the limit of its safe state, which has no end."""
 
 
 class Load:
@@ -34,48 +36,68 @@ class Load:
         self.release_s = release_s
         self.limit_w = safe_w
         self.until_ms: "int | None" = None
+        self.tripped = False
         self.closed = safe_w is None or safe_w > 0
 
 
 class Loads:
     """All loads; `poll` returns the changes as (load, closed, reason)."""
 
-    def __init__(self, rows: list, random) -> None:
-        """`rows`: (safe_w, share_permille, release_s) each; `random`: n → n random octets."""
+    def __init__(self, rows, random, kept: bytes = b"") -> None:
+        """Begin in the safe state.
+
+        Args:
+            rows: (safe_w, share_permille, release_s) each.
+            random: n → n random octets.
+            kept: from `save`: what was closed before; the first `poll` tells what has moved.
+        """
         self.loads = [Load(*row) for row in rows]
         self._random = random
         self.trips = []
+        self._moved = []
+        for index, load in enumerate(self.loads):
+            if load.closed != (index >= len(kept) or kept[index] > 0):
+                self._moved.append((index, int(load.closed), POWER_RETURN))
+
+    def save(self) -> bytes:
+        """Return what must survive a power cut: which loads are closed."""
+        return bytes([int(load.closed) for load in self.loads])
 
     def limit(self, index: int, limit_w: int, seconds: int, now_ms: int) -> bool:
         """Limit a load for `seconds` from `now_ms` (uptime); False if out of bounds.
 
-        A new limit replaces the old one, its expiry too.
+        A new limit replaces the old one, its expiry too; what tripped waits for a higher one.
         """
         if not 0 <= index < len(self.loads) or not 0 < seconds <= MAX_LIMIT_S or limit_w < 0:
             return False
         load = self.loads[index]
+        load.tripped = load.tripped and limit_w <= load.limit_w
         load.limit_w = limit_w
+        self._end(load, seconds, now_ms)
+        return True
+
+    def _end(self, load, seconds: int, now_ms: int) -> None:
         spread_ms = load.release_s * 1000
         wait_ms = int.from_bytes(self._random(3), "big") % (spread_ms + 1)
         load.until_ms = now_ms + seconds * 1000 + wait_ms
-        return True
 
     def poll(self, now_ms: int, power_w: int) -> list:
         """Let time pass: expire limits, open what draws too much; return the changes."""
-        changes = []
+        changes, self._moved = self._moved, []
         for index, load in enumerate(self.loads):
             reason = COMMAND
             if load.until_ms is not None and now_ms >= load.until_ms:
                 load.until_ms = None
                 load.limit_w = load.safe_w
+                load.tripped = False
                 reason = EXPIRED
-            closed = load.limit_w is None or load.limit_w > 0
-            if closed and load.limit_w is not None:
-                if power_w > load.limit_w and load.closed:
-                    self.trips.append((power_w, load.limit_w))
-                    closed, reason = False, LIMIT
-                elif load.until_ms is not None and not load.closed:
-                    closed = False  # tripped: stays open until the limit ends
+            closed = not load.tripped and (load.limit_w is None or load.limit_w > 0)
+            if closed and load.closed and load.limit_w is not None and power_w > load.limit_w:
+                self.trips.append((power_w, load.limit_w))
+                load.tripped = True
+                closed, reason = False, LIMIT
+                if load.until_ms is None:
+                    self._end(load, HOLD_S, now_ms)
             if closed != load.closed:
                 load.closed = closed
                 changes.append((index, int(closed), reason))

@@ -127,7 +127,11 @@ class Commands:
     def poll_loads(self) -> None:
         """Let limits expire and trip; record what moved."""
         meter = self._measuring.meter
-        for index, closed, reason in self._loads.poll(self.timekeeper.uptime_ms(), meter.power_w):
+        changes = self._loads.poll(self.timekeeper.uptime_ms(), meter.power_w)
+        if changes:
+            self._state.set(items.LOADS, self._loads.save())
+            self._state.save()
+        for index, closed, reason in changes:
             self._recorder.event_now(RELAY_LOAD, index, closed, reason)
         while self._loads.trips:
             self._recorder.event_now(LIMIT_TRIP, *self._loads.trips.pop())

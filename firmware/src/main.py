@@ -58,7 +58,7 @@ class Firmware:
         self.measuring = Measuring(config, state, self.recorder, self.timekeeper, self._front_end())
         self._restore()
         self._record_start()
-        self.loads = Loads(config.loads, os.urandom)
+        self.loads = Loads(config.loads, os.urandom, state.get(items.LOADS))
         self.supply = Supply(config.never_disconnect, state.get(items.SUPPLY), config.has_supply)
         self.measuring.set_supply(self.supply.state)
         self._make_tasks()
@@ -107,6 +107,7 @@ class Firmware:
             self.state, self.recorder, self.timekeeper, self.measuring,
             self.loads, self.supply, self.ems,
         )  # fmt: skip
+        self.commands.poll_loads()
         self.link_task = self._make_link()
         uptime_ms = self.timekeeper.uptime_ms
         self.supervisor = Supervisor(uptime_ms, self._on_restart, self._watchdog(), log)

@@ -1,31 +1,10 @@
 """What the meter says it can do, from its configuration, and that orders are refused likewise."""
 
-import json
-
-import main as firmware
-import pytest
-from config import load_config
-
 SUPPLY, UTILITY_ORDERS = 0x04, 0x08
 KEY = (
     "60FED4BA255A9D31C961EB74C6356D68C049B8923B61FA6CE669622E60F29FB6"
     "7903FE1008B8BC99A41AE9E95628BC64F2F1B20C2D7E9F5177A3C294D4462299"
 )
-
-
-@pytest.fixture
-def make(tmp_path):
-    made = []
-
-    def build(**changes):
-        table = {"device": "house-1", "key": "00" * 32, "broker": {"host": "127.0.0.1"}, **changes}
-        (tmp_path / "meter.json").write_text(json.dumps(table))
-        made.append(firmware.Firmware(load_config(str(tmp_path / "meter.json"))))
-        return made[-1]
-
-    yield build
-    for meter in made:
-        meter.ring._segments.close()
 
 
 def capabilities(meter):

@@ -1,4 +1,4 @@
-"""Ring, actuators, supervisor and signatures on MicroPython, 64- and 32-bit."""
+"""Ring, actuators, EMS port, supervisor and signatures on MicroPython, 64- and 32-bit."""
 
 import subprocess
 from pathlib import Path
@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TESTS = Path(__file__).with_name("portable")
 MODULES = [
     "test_ring", "test_actuators", "test_supervisor", "test_p256", "test_orders",
-    "test_clock_and_periods",
+    "test_clock_and_periods", "test_load_control", "test_ems",
 ]  # fmt: skip
 
 

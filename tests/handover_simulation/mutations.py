@@ -260,6 +260,30 @@ def a_commit_forgets_the_wait(replace: Replace) -> None:
     replace(decisions, "build_commit", build)
 
 
+def a_proof_of_any_root(replace: Replace) -> None:
+    """What the candidate took since the freeze is enough, whatever the frozen twin has by now."""
+    right = handover._commit
+
+    def commit(found: Any, active: Any, candidate: Any, **more: Any) -> Any:
+        proof = candidate.word.covers.get(found.source)
+        root = proof.root if proof is not None else active.word.root
+        return right(
+            found, active._replace(word=active.word._replace(root=root)), candidate, **more
+        )
+
+    replace(handover, "_commit", commit)
+
+
+def a_donor_is_spent_with_any_cover(replace: Replace) -> None:
+    """An older twin goes as soon as the active one has taken anything from it."""
+
+    def is_spent(epoch: int, _old: Any, new: Any) -> bool:
+        return epoch in new.word.covers
+
+    replace(handover, "is_spent", is_spent)
+    replace(plan, "is_spent", is_spent)
+
+
 def a_word_has_a_key_in_it(replace: Replace) -> None:
     """A twin says on the broker what only it may know."""
     right = word.sign_word
@@ -299,6 +323,10 @@ NOT_FOUND = {
     a_twin_forgets_its_orders: "not tried in enough; the retained record says the same again",
     candidates_acknowledge: "not tried in enough; stores of given-up candidates are donors too",
     a_commit_forgets_the_wait: "not tried in enough; most old twins hear that they are retired",
+    a_proof_of_any_root: "140 seeds; the old twin is a donor after the commit, so what came after the"
+    " first proof is taken then, or asked of the meter's ring",
+    a_donor_is_spent_with_any_cover: "140 seeds; a taker asks each second, and what it has not taken is"
+    " still in the ring unless peers and owner record are both late by all of that",
 }
 """Nothing is proved of these: which lock seems to hold instead."""
 MUTATIONS = {function.__name__: function for function in FOUND}

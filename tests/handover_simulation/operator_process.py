@@ -18,7 +18,7 @@ from meter_operator.handover import Patience
 from meter_operator.lease import RENEW_DEADLINE_S, RETRY_S, Lease
 from meter_operator.messenger import SUBSCRIPTIONS
 from meter_operator.reconciler import Reconciler
-from meter_operator.relist import relist
+from meter_operator.relist import read_again, relist
 from meter_operator.settings import Settings
 
 from .api_server import NAMESPACE, SlowCluster
@@ -216,9 +216,7 @@ class OperatorProcess(Actor):
         try:
             return await self.reconciler.reconcile(key)
         except ConflictError:
-            fresh = await self.cluster.find_meter(key)
-            if fresh is not None:
-                self.cache.store_meter(fresh)
+            await read_again(self.cluster, self.cache, key)
             return True
 
     # ---- broker

@@ -22,7 +22,7 @@ from meter_operator.desired import Json
 from .ledger import Ledger
 from .scheduler import Scheduler
 
-RESULTS = {"Done", "Lost", "Aborted", "TakenOver"}
+RESULTS = {"Done", "Lost", "Superseded", "Aborted", "TakenOver"}
 KEPT = 5
 IN_SECRETS = -1
 """Stands for the epoch of what may be in any Secret: here all twins have one certificate."""
@@ -129,7 +129,9 @@ class Oracle:
         for row in rows:
             if row["result"] == "Aborted" and row["to"] == status.get("epoch"):
                 self.fail(f"epoch {row['to']} is active, and was given up")
-            if row["result"] in {"Done", "Lost"} and row["to"] > status.get("epoch", 0):
+            if row["result"] in {"Done", "Lost", "Superseded"} and row["to"] > status.get(
+                "epoch", 0
+            ):
                 self.fail(f"epoch {row['to']} has taken over, {status.get('epoch')} is active")
 
     def started(self, twin: Actor) -> None:

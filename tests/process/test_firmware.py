@@ -6,12 +6,14 @@ import socket
 import subprocess
 import threading
 import time
+from datetime import datetime
 
 import pytest
 from harness import MICROPYTHON, World
 from processes import connects, wait_for
 
 pytestmark = pytest.mark.timeout(600)
+PERIOD_S = 3
 
 
 class Ems:
@@ -54,7 +56,8 @@ def crc16(data: bytes) -> int:
 
 
 def test_the_ems_port_pushes_telegrams_while_twin_and_broker_are_absent(world: World) -> None:
-    world.make_firmware().start()
+    port = {"host": "127.0.0.1", "port": world.ems_port, "period_s": PERIOD_S}
+    world.make_firmware(ems=port).start()
     wait_for(lambda: connects(world.ems_port), "the EMS port listens")
     ems = Ems(world.ems_port)
     wait_for(lambda: ems.data.count(b"!") >= 3, "three telegrams")
@@ -63,6 +66,9 @@ def test_the_ems_port_pushes_telegrams_while_twin_and_broker_are_absent(world: W
     body, crc = telegram.groups()
     assert int(crc, 16) == crc16(body)
     assert b"1-0:16.7.0(230*W)\r\n" in body
+    times = re.findall(rb"0-0:1\.0\.0\((\d{12}Z)\)", ems.data)
+    first, *_, last = (datetime.strptime(at.decode(), "%y%m%d%H%M%S%z") for at in times)
+    assert (last - first).total_seconds() >= (len(times) - 1) * PERIOD_S - 1, "whole seconds"
     ems.close()
 
 

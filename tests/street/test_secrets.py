@@ -66,6 +66,20 @@ def list_metrics():
     return {what: text for what, text in found.items() if text is not None}
 
 
+def list_last_words():
+    """Return what containers that were started again said before."""
+    found = {}
+    for pod in get("pods"):
+        name = pod["metadata"]["name"]
+        for row in pod["status"].get("containerStatuses") or []:
+            if row["restartCount"] and "pki" not in name:
+                last = ("logs", name, "--previous", "-c", row["name"])
+                done = kubectl(*last, check=False)  # the node keeps it for a while only
+                if done.returncode == 0:
+                    found[f"last log of {name}"] = done.stdout
+    return found
+
+
 def list_public_texts():
     """Return {what it is: text} of everything that is not meant for secrets."""
     found = list_metrics()
@@ -76,9 +90,12 @@ def list_public_texts():
             text = ask_pod(pod, "logs", pod, "--all-containers")
             if text is not None:
                 found[f"log of {pod}"] = text
-    for row in get("smartmeters"):
-        name = row["metadata"]["name"]
+    found |= list_last_words()
+    for row in get("smartmeters") + get("twinprofiles"):
+        name = f"{row['kind']} {row['metadata']['name']}"
         found[f"status of {name}"] = json.dumps(row.get("status"))
+    for row in get("configmaps"):
+        found[f"pod ConfigMap {row['metadata']['name']}"] = json.dumps(row.get("data"))
     rows = [f"{row['reason']} {row.get('message')}" for row in get("events")]
     found["events"] = "\n".join(rows)
     for pod in get("pods"):

@@ -126,6 +126,25 @@ def test_wrong_meters_say_why_and_have_no_pod(extra):
     assert get("smartmeter", "house-1")["status"]["twin"]["pod"] in pods
 
 
+def test_a_meter_whose_recipients_key_is_put_right_gets_its_twin(extra):
+    recipients = [{"name": "supplier", "publicKeySecret": "supplier-key"}]
+    policy = {"purpose": "billing", "resolutionSeconds": 900, "retentionDays": 60}
+    key = ["create", "secret", "generic", "supplier-key", "--dry-run=client", "-o", "yaml"]
+    try:
+        short = kubectl(*key, "--from-literal=publicKey=abcd").stdout
+        kubectl("apply", "-f", "-", text=short)
+        extra(build_manifest("extra-4", dataPolicy={**policy, "recipients": recipients}))
+        ready = until(lambda: condition(get("smartmeter", "extra-4")), "the complaint")
+        assert ready["reason"] == "SecretMissing"
+        assert "64 hex digits" in ready["message"]
+        assert not [name for name in names("pod") if name.startswith("extra-4-")]
+        right = kubectl(*key, f"--from-literal=publicKey={'ab' * 32}").stdout
+        kubectl("apply", "-f", "-", text=right)
+        until(lambda: any(name.startswith("extra-4-e") for name in names("pod")), "a pod", 60)
+    finally:
+        kubectl("delete", "secret", "supplier-key", "--ignore-not-found")
+
+
 def test_a_corrected_meter_gets_its_twin(extra):
     extra(build_manifest("extra-3", profile="factory"))
     until(lambda: condition(get("smartmeter", "extra-3")), "the complaint")

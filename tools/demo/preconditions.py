@@ -9,12 +9,12 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from progress import fail
 from reach import find_unreachable
-from sources import find_places
+from sources import find_missing_packages, find_places
 from target import CLUSTER, ROOT, given_target, is_cluster_given
 
 PROCESSOR = "x86_64"
@@ -28,7 +28,8 @@ def check_preconditions() -> None:
         SystemExit: something is missing, or a given cluster cannot be used.
     """
     free = {folder: free_mb(folder) for folder in (ROOT, cache())}
-    lacks = find_lacks(platform.machine(), free)
+    missing = [] if shutil.which("apt-get") else find_missing_packages()
+    lacks = find_lacks(platform.machine(), free, is_root=os.geteuid() == 0, missing=missing)
     if not is_cluster_given():
         lacks += ask_cluster()
     lacks += find_unreachable(find_places(cache()))
@@ -49,12 +50,16 @@ def ask_cluster() -> list[str]:
     return [f"for a local cluster, {said}; or give KUBECONFIG or CONTEXT of a cluster"]
 
 
-def find_lacks(processor: str, free: Mapping[Path, int]) -> list[str]:
+def find_lacks(
+    processor: str, free: Mapping[Path, int], *, is_root: bool, missing: Sequence[str]
+) -> list[str]:
     """Return one text for each thing that building the images lacks.
 
     Args:
         processor: as the machine calls it.
         free: megabytes of free disk at each folder that is written to.
+        is_root: whether files of an image can be given to its user.
+        missing: programs that are not there and that nobody here can install.
     """
     lacks = []
     if processor != PROCESSOR:
@@ -64,6 +69,10 @@ def find_lacks(processor: str, free: Mapping[Path, int]) -> list[str]:
         for folder, there in free.items()
         if there < DISK_NEEDED_MB
     ]
+    if not is_root:
+        lacks.append("the images are built as root (uid 0)")
+    if missing:
+        lacks.append(f"the images need {' and '.join(missing)}; install them")
     return lacks
 
 

@@ -72,7 +72,11 @@ ROWS = (
     ),
     Row("fleet", "readings stored by 100 twins", "readings stored by 100 twins"),
     Row("fleet", "readings not stored at the end", "of these, missing"),
-    Row("reconnect", "100 meters are back", "100 meters back after kill -9 of the broker"),
+    Row(
+        "reconnect",
+        "100 meters are back",
+        "100 simulated meters and their twins back after kill -9 of the broker",
+    ),
     Row("scale", "reconciles per second", "reconciles, 2,000 meters"),
     Row("scale", "p99 of a reconcile", "p99 of a reconcile"),
     Row(
@@ -98,10 +102,18 @@ def line_of(row: Row, figure: dict[str, Any]) -> str:
     return f"| {row.title} | {value} | {goal} | {row.paper} |"
 
 
+def describe_runs(results: dict[str, Any]) -> list[str]:
+    """Return on which day and of which commit the groups were measured, the oldest first."""
+    runs = {(group["date"][:10], group["commit"]) for group in results["groups"].values()}
+    return [f"{day} of `{commit}`" for day, commit in sorted(runs)]
+
+
 def render(results: dict[str, Any]) -> str:
     """Return the block between the marks."""
     machine = results["machine"]
-    lines = [f"{machine['cpu']}, {machine['cores']} shared cores, {machine['memory_gib']} GiB:", ""]
+    taken = " and ".join(describe_runs(results))
+    where = f"{machine['cpu']}, {machine['cores']} shared cores, {machine['memory_gib']} GiB"
+    lines = [f"{where}; taken {taken}:", ""]
     lines += ["| figure | measured | goal | paper (Python; C) |", "| --- | --- | --- | --- |"]
     for row in ROWS:
         figure = find_figure(results, row)

@@ -8,9 +8,11 @@ from commands import Commands
 from flash_with_cuts import CutFlash, Medium
 from measuring import FixedFrontEnd, Measuring
 from meter_wire.portable.meter_link import MeterInfo
+from meter_wire.portable.order import ACTION_DISCONNECT
+from meter_wire.portable.tlv import field, number, parse_fields, parse_int
 from recorder import Recorder
 from ring import Ring
-from state import SUPPLY, State
+from state import LOADS, SUPPLY, State
 from timekeeper import Timekeeper
 
 DEVICE = "house-1"
@@ -47,10 +49,41 @@ class FakeLink:
         self.answers.append((command, code))
 
 
+def encode_order(
+    action=ACTION_DISCONNECT, counter=1, device=DEVICE, not_after=NOW_S + 600,
+    leave_out=0, version=1, extra=b"",
+):  # fmt: skip
+    """Return an order without its signature; `leave_out` is the tag of a field."""
+    fields = (
+        field(1, device.encode()),
+        number(2, action),
+        number(3, 7),
+        field(4, b"dso.example"),
+        number(5, not_after),
+        number(6, counter),
+    )
+    rows = [row for index, row in enumerate(fields) if index + 1 != leave_out]
+    return bytes([version]) + b"".join(rows) + extra
+
+
+def parse_event(entry):
+    """Return (code, UTC second of its begin, arguments…) of an event's entry."""
+    fields = parse_fields(entry, 13, 3)
+    octets = fields[3]
+    found = (int.from_bytes(fields[2], "big"), int.from_bytes(entry[3:7], "big"))
+    while octets:
+        end = 1 + (octets[0] & 31)
+        found += (parse_int(octets[1:end]),)
+        octets = octets[end:]
+    return found
+
+
 class Rig:
     """A meter that has booted; `reboot` starts another on the same flash."""
 
-    def __init__(self, medium=None, has_relay=True, never=False, rtc_s=NOW_S, boot=7):
+    def __init__(
+        self, medium=None, has_relay=True, never=False, rtc_s=NOW_S, boot=7, loads=(), ems=None
+    ):
         self.medium = medium or Medium()
         self.rtc_s = rtc_s
         flash = CutFlash(self.medium)
@@ -66,7 +99,7 @@ class Rig:
         self.supply = Supply(never, self.state.get(SUPPLY), has_relay)
         self.commands = Commands(
             self.state, self.recorder, self.timekeeper, self.measuring,
-            Loads([], bytes), self.supply,
+            Loads(loads, bytes, self.state.get(LOADS)), self.supply, ems,
         )  # fmt: skip
         self.commands.link = self.link = FakeLink(self.ring, boot)
         self.link.spread_ms = self.measuring.periods.spread_s * 1000
@@ -83,7 +116,16 @@ class Rig:
         assert command == self._command
         return code
 
+    def told(self):
+        """Return (code, arguments…) of the recorded events."""
+        contents = [self.ring.read(seq)[0] for seq in range(1, self.ring.head + 1)]
+        events = [parse_event(content) for content in contents if content[0] == 2]
+        return [event[:1] + event[2:] for event in events]
+
     def events(self):
         """Return the codes of the recorded events."""
-        contents = [self.ring.read(seq)[0] for seq in range(1, self.ring.head + 1)]
-        return [content[15] << 8 | content[16] for content in contents if content[0] == 2]
+        return [event[0] for event in self.told()]
+
+    def register(self, code):
+        """Return the value that the meter shows of a register."""
+        return self.measuring.snapshot([code])[1][0][1]

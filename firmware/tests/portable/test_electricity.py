@@ -221,6 +221,17 @@ def test_nothing_flows_through_an_open_supply_or_a_dead_phase():
     assert phases[0][0] > 0
 
 
+def test_a_load_that_is_off_takes_its_share_of_the_house_and_nothing_of_the_plant():
+    whole, rest = (Electricity(solar(), FOLDER, BOOT) for _ in range(2))
+    rest.load_permille = 700
+    used = whole.members[0].between(whole.position_ms, whole.position_ms + 60000)[0]
+    for sample, other in zip(whole.tick(60000)[1], rest.tick(60000)[1]):
+        lost_w = used[0] * 300 // 1000 // 60000
+        assert lost_w > 10
+        assert abs(sample[0] - other[0] - lost_w) <= 1, (sample, other, lost_w)
+        used = used[1:]
+
+
 def test_speed_moves_the_position_and_keeps_the_power():
     slow = Electricity(house(), FOLDER, BOOT)
     fast = Electricity(house(), FOLDER, BOOT, speed=60)

@@ -14,9 +14,8 @@ from event_codes import DIP, INTERRUPTION, SWELL, VOLTAGE_10MIN
 from flash_with_cuts import CutFlash, Medium
 from isqrt import isqrt
 from measuring import Measuring
-from meter_rig import NOW_S, Config
+from meter_rig import NOW_S, Config, parse_event
 from meter_wire.portable.entry import KIND_EVENT, STATUS_CLOCK_INVALID, STATUS_COUNTED_ON
-from meter_wire.portable.tlv import parse_fields, parse_int
 from recorder import Recorder
 from registers import IMPORT_ENERGY
 from ring import Ring
@@ -145,17 +144,6 @@ class House:
         for seen, square in zip(values, squares):
             found += (min(seen), isqrt(square // (end_ms - begin_ms)), max(seen))
         return found
-
-
-def parse_event(entry):
-    fields = parse_fields(entry, 13, 3)
-    octets = fields[3]
-    found = (int.from_bytes(fields[2], "big"), int.from_bytes(entry[3:7], "big"))
-    while octets:
-        end = 1 + (octets[0] & 31)
-        found += (parse_int(octets[1:end]),)
-        octets = octets[end:]
-    return found
 
 
 def disturbance(kind, at_s, duration_ms, phase):

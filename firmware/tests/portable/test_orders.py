@@ -2,28 +2,13 @@
 
 from event_codes import CLOCK_STEP, ORDER, RELAY_SUPPLY
 from meter_rig import DEVICE, NOW_S, Rig
+from meter_rig import encode_order as encode
 from meter_wire.portable.order import ACTION_ARM, ACTION_DISCONNECT, ACTION_SET_CLOCK, Order
 from meter_wire.portable.tlv import RemoteProtocolError, field, number
 from orders import Gate
 from registers import CONNECTED, DISCONNECTED, READY_FOR_RECONNECTION
 
 OK, EXPIRED, REFUSED, REPEATED = 0, 2, 3, 4
-
-
-def encode(
-    action=ACTION_DISCONNECT, counter=1, device=DEVICE, not_after=NOW_S + 600,
-    leave_out=0, version=1, extra=b"",
-):  # fmt: skip
-    fields = (
-        field(1, device.encode()),
-        number(2, action),
-        number(3, 7),
-        field(4, b"dso.example"),
-        number(5, not_after),
-        number(6, counter),
-    )
-    rows = [row for index, row in enumerate(fields) if index + 1 != leave_out]
-    return bytes([version]) + b"".join(rows) + extra
 
 
 def refused(data):

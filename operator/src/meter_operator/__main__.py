@@ -25,7 +25,7 @@ from meter_operator.lease import Lease, LeaseLostError
 from meter_operator.messenger import Messenger
 from meter_operator.owner import Message
 from meter_operator.reconciler import Reconciler
-from meter_operator.relist import relist
+from meter_operator.relist import read_again, relist
 from meter_operator.rollout_metrics import RolloutGauges
 from meter_operator.rollouts import Rollouts
 from meter_operator.settings import Settings, SettingsError, load_settings
@@ -191,9 +191,7 @@ class Process:
                 self.queue.add_later(key, pause_s)
             result = "requeue" if again else "success"
         except ConflictError:
-            fresh = await self.cluster.find_meter(key)
-            if fresh is not None:
-                self.cache.store_meter(fresh)
+            await read_again(self.cluster, self.cache, key)
             return True
         except ClusterError as error:
             log.warning("%s", error, extra={"meter": key.name})

@@ -23,7 +23,12 @@ from meter_wire.portable.keys import derive_key
 
 from meter_operator.desired import Desired, Json, Meter
 from meter_operator.moments import format_moment
-from meter_operator.observed import ANNOTATION_PROFILE_HASH, PEER_PORT, Pod
+from meter_operator.observed import (
+    ANNOTATION_CONTENT_HASH,
+    ANNOTATION_PROFILE_HASH,
+    PEER_PORT,
+    Pod,
+)
 from meter_operator.volume import EMPTY_DIR_SIZE
 
 # Raise it when the pod's template below changes: running twins keep theirs, new epochs get this.
@@ -177,6 +182,7 @@ def build_pod(
         ANNOTATION_TEMPLATE_HASH: template_hash(desired),
         "metertwin.io/spec-hash": desired.spec_hash,
         ANNOTATION_PROFILE_HASH: desired.profile_hash,
+        ANNOTATION_CONTENT_HASH: desired.content_hash,
         "metertwin.io/twin-version": desired.version,
         "metertwin.io/epoch-id": meter.epoch_id.hex(),
         "metertwin.io/key-version": str(meter.epoch_key_version),

@@ -15,6 +15,7 @@ from meter_operator.desired import EPOCHS_KEPT, Desired, Json, Meter, PreviousEp
 from meter_operator.handover import (
     COMMITTED,
     PREPARING,
+    SUPERSEDED,
     Handover,
     encode_handover,
     parse_handover,
@@ -61,7 +62,7 @@ def build_allocation(
         # Above 1 somebody has seen another epoch, also where status knows of none (restored).
         "authorityWaitSeconds": AUTHORITY_WAIT_S if epoch > 1 else None,
         "storeClaim": build_twin_name(meter.device, epoch) if desired.is_persistent else None,
-        "profileHash": desired.profile_hash or None,
+        "contentHash": desired.content_hash or None,
         **_taken_over(meter, desired, epoch, reason, now),
     }
 
@@ -69,7 +70,7 @@ def build_allocation(
 def build_begin(
     meter: Meter, desired: Desired, *, epoch: int, epoch_id: bytes, reason: str, now: str
 ) -> Json:
-    """Return the decision that a candidate is made."""
+    """Return the decision that a candidate is made; a soak that was under way ends with it."""
     handover = Handover(
         phase=PREPARING,
         epoch=epoch,
@@ -83,10 +84,13 @@ def build_begin(
         begun=now,
         from_version=str((meter.status.get("twin") or {}).get("version") or ""),
         profile_hash=desired.profile_hash,
+        content_hash=desired.content_hash,
     )
+    text = f"another twin is wanted: epoch {epoch} is to follow"
     return {
         "highestEpoch": epoch,
         "ownerCounter": meter.owner_counter + 1,
+        **_ended(meter, SUPERSEDED, text, now),
         "handover": encode_handover(handover),
     }
 
@@ -113,7 +117,7 @@ def build_commit(
         "epochId": handover.attempt,
         "keyVersion": handover.key_version,
         "storeClaim": handover.store_claim or None,
-        "profileHash": handover.profile_hash or None,
+        "contentHash": handover.content_hash or None,
         "authorityWaitSeconds": AUTHORITY_WAIT_S if waits else None,
         "previousEpochs": _previous(meter, _active(meter), stores=stores),
         **build_phase(meter, handover._replace(committed=now), COMMITTED),

@@ -107,9 +107,9 @@ class Meter:
         return str(self.status.get("storeClaim") or "")
 
     @property
-    def profile_hash(self) -> str:
-        """What the active epoch's twin was decided to have from its profile; empty if not known."""
-        return str(self.status.get("profileHash") or "")
+    def content_hash(self) -> str:
+        """Hash of its profile's content that the active epoch's twin was decided to have, or ""."""
+        return str(self.status.get("contentHash") or "")
 
     @property
     def authority_wait_s(self) -> int:
@@ -166,6 +166,7 @@ class Desired:
     recipients: tuple[str, ...]
     spec_hash: str
     profile_hash: str
+    content_hash: str
 
     @property
     def is_persistent(self) -> bool:
@@ -214,6 +215,23 @@ def hash_profile(spec: Json, profile: Json) -> str:
             select_engines(spec, profile),
         ]
     )
+
+
+CONTENT_FIELDS = ("applications", "engines")
+TWIN_FIELDS = ("version", "image", "resources")
+
+
+def take_content(profile: Json) -> Json:
+    """Return all in a profile's spec that any twin may have from it."""
+    twin = profile.get("twin") or {}
+    listed = {name: profile[name] for name in CONTENT_FIELDS if profile.get(name)}
+    return listed | {"twin": {name: twin[name] for name in TWIN_FIELDS if twin.get(name)}}
+
+
+def hash_content(profile: Json) -> str:
+    """Return the hash of all in a profile's spec that any twin may have from it."""
+    content = take_content(profile)
+    return hash_json([{name: content[name] for name in content if name != "twin"}, content["twin"]])
 
 
 # A field that joins later must be left out of the hash while it has its default.
@@ -284,4 +302,5 @@ def desire(
         recipients=tuple(row["publicKeySecret"] for row in recipients),
         spec_hash=hash_spec(spec),
         profile_hash=hash_profile(spec, profile),
+        content_hash=hash_content(profile),
     )

@@ -95,6 +95,8 @@ TRANSITIONS = (
                "A is gone, B has not begun; or the cluster was put back"),
     Transition(COMMITTED, TAKE_OVER, END,
                "B is gone; or it does not serve, and is not wanted; or the cluster was put back"),
+    Transition(COMMITTED, "Begin", PREPARING,
+               "yet another twin is wanted, and B serves: B is the next A, A a donor"),
     Transition(COMMITTED, FINISH, END, "B has served for the soak, and has all of A; or A is gone"),
 )  # fmt: skip
 

@@ -31,9 +31,10 @@ BLAMELESS = (SUPERSEDED, METER_OFFLINE, CANDIDATE_LOST, LEFT_ALONE)
 class Handover(NamedTuple):
     """What status says of a handover; `epoch` is the candidate's, the new one's after the commit.
 
-    `source` is the epoch that it began from and `from_version` its version; `spec_hash` and
-    `profile_hash` say what the candidate was made for, the latter nothing in one that an older
-    operator began; `begun` and `committed` when that was decided, RFC 3339.
+    `source` is the epoch that it began from and `from_version` its version; `spec_hash`,
+    `profile_hash` and `content_hash` (of all that its profile says) say what the candidate was made
+    for, the latter two nothing in one that an older operator began; `begun` and `committed` when
+    that was decided, RFC 3339.
     """
 
     phase: str
@@ -49,6 +50,7 @@ class Handover(NamedTuple):
     from_version: str = ""
     profile_hash: str = ""
     committed: str = ""
+    content_hash: str = ""
 
     @property
     def attempt(self) -> str:
@@ -80,6 +82,7 @@ def parse_handover(status: Json) -> Handover | None:
         from_version=str(row.get("fromVersion") or ""),
         profile_hash=str(row.get("profileHash") or ""),
         committed=str(row.get("committedAt") or ""),
+        content_hash=str(row.get("contentHash") or ""),
     )
 
 
@@ -105,6 +108,7 @@ def encode_handover(handover: Handover) -> Json:
         "fromVersion": handover.from_version or None,
         "profileHash": handover.profile_hash or None,
         "committedAt": handover.committed or None,
+        "contentHash": handover.content_hash or None,
     }
 
 
@@ -131,7 +135,7 @@ def is_excused(row: Json) -> bool:
 def may_try(
     rows: list[Json], spec_hash: str, profile_hash: str, tried_s: Mapping[int, float]
 ) -> bool:
-    """Whether the pause is over that follows the failures of a twin; another twin has none.
+    """Whether the pause is over that follows the failed tries of a twin; another twin has none.
 
     Args:
         rows: `status.handovers`.
@@ -139,12 +143,22 @@ def may_try(
         profile_hash: what that twin has from its profile.
         tried_s: by the epoch of a candidate, how long ago it was given up.
     """
-    failed = [
-        row
-        for row in list_given_up(rows, profile_hash)
-        if not is_excused(row) and row.get("specHash") == spec_hash
-    ]
-    return not failed or tried_s.get(int(failed[0]["to"]), inf) >= find_retry_pause_s(failed)
+    given_up = [r for r in list_given_up(rows, profile_hash) if r.get("specHash") == spec_hash]
+    failed = [r for r in given_up if not is_excused(r)]
+    return all(
+        not tried or tried_s.get(int(tried[0]["to"]), inf) >= find_retry_pause_s(tried)
+        for tried in (failed, _list_repeated(given_up))
+    )
+
+
+def _list_repeated(given_up: list[Json]) -> list[Json]:
+    """Return the tries that came to nothing one after the other, but for the first of them.
+
+    That a candidate was removed, or the meter fell silent, may happen once; again and again it
+    would cost an epoch every few seconds.
+    """
+    happened = (CANDIDATE_LOST, METER_OFFLINE)
+    return [row for row in given_up if str(row.get("message") or "").startswith(happened)][:-1]
 
 
 @dataclass(frozen=True, slots=True)

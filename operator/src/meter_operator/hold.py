@@ -12,12 +12,21 @@ from meter_wire.names import LABEL_DEVICE
 from meter_operator import builders
 from meter_operator.cache import Cache
 from meter_operator.cluster import Cluster, ClusterError, ConflictError
-from meter_operator.deletion import Obstacle, find_obstacle, list_others
+from meter_operator.deletion import (
+    HANDOVER_OPEN,
+    STORES_NOT_PASSED_ON,
+    Obstacle,
+    find_obstacle,
+    list_others,
+)
 from meter_operator.desired import Meter
 from meter_operator.events import Events
 from meter_operator.observed import Observed
+from meter_operator.relist import read_again
 
 log = logging.getLogger(__name__)
+OF_PODS = (HANDOVER_OPEN, STORES_NOT_PASSED_ON)
+"""What keeps a deletion whatever claims there are, so that nobody has to list them."""
 
 
 class Hold:
@@ -42,10 +51,7 @@ class Hold:
                 "SmartMeter", key.namespace, key.name, {"metadata": metadata}
             )
         except ConflictError:
-            fresh = await self._cluster.find_meter(key)
-            if fresh is not None:
-                self._cache.store_meter(fresh)
-            return fresh is not None
+            return await read_again(self._cluster, self._cache, key)
         except ClusterError as error:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
@@ -59,6 +65,9 @@ class Hold:
         Raises:
             ClusterError: the volume claims could not be read.
         """
+        obstacle = find_obstacle(observed)
+        if observed.meter.highest_epoch <= 1 or (obstacle and obstacle.reason in OF_PODS):
+            return obstacle
         return find_obstacle(observed, await self._find_claims(observed.meter))
 
     async def _find_claims(self, meter: Meter) -> list[str]:

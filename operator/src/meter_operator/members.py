@@ -157,7 +157,9 @@ def _is_of(row: Json, wanted: str) -> bool:
 def _is_current(meter: Meter, pod: Pod | None, wanted: str, target: Target) -> bool:
     """Whether a twin has what the profile says; one that is yet to be made has what was decided."""
     if pod is None:
-        return meter.profile_hash in {"", wanted}
+        if meter.content_hash or not meter.epoch:
+            return meter.content_hash in {"", target.content}
+        return target.content == target.baseline
     if not pod.profile_hash:
         return target.content == target.baseline
     return pod.profile_hash == wanted

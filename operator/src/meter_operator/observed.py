@@ -15,6 +15,7 @@ MOST_STATE_BYTES = 4096
 RENEWAL_LEFT_S = 10 * 86400
 PEER_PORT = 8443
 ANNOTATION_PROFILE_HASH = "metertwin.io/profile-hash"
+ANNOTATION_CONTENT_HASH = "metertwin.io/content-hash"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Pod:
     key_version: int = 0
     profile_hash: str = ""
     claim: str = ""
+    content_hash: str = ""
 
     @property
     def gone(self) -> bool:
@@ -227,6 +229,7 @@ def parse_pod(body: dict[str, Any]) -> Pod:
         key_version=_epoch(notes.get("metertwin.io/key-version", "")),
         profile_hash=notes.get(ANNOTATION_PROFILE_HASH, ""),
         claim=_claim(body.get("spec") or {}),
+        content_hash=notes.get(ANNOTATION_CONTENT_HASH, ""),
     )
 
 

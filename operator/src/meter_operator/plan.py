@@ -14,8 +14,6 @@ from typing import Any
 
 from meter_operator.desired import Desired
 from meter_operator.handover import (
-    FINISH,
-    SUPERSEDED,
     TAKE_OVER,
     WAIT,
     Decision,
@@ -109,9 +107,9 @@ def _replaced(
     """
     if pod is None or pod.deleting or (clock is not None and pod.ready):
         return ()
-    decided = observed.meter.profile_hash
+    decided = observed.meter.content_hash == desired.content_hash
     differs = pod.spec_hash != desired.spec_hash or observed.is_leaving(pod)
-    differs |= pod.profile_hash != decided == desired.profile_hash
+    differs |= decided and pod.profile_hash != desired.profile_hash
     differs = differs and not observed.is_left_alone(pod)
     ends = (desired.is_persistent and differs) or pod.phase in {"Failed", "Succeeded"}
     return (pod,) if ends else ()
@@ -146,11 +144,10 @@ def build_plan(
         return _allocation(observed, change)
     if pod is None and _has_new_key(observed):
         return Plan(amend={"keyVersion": meter.key_version})
+    if serves and pod is not None and pod.content_hash not in {"", meter.content_hash}:
+        return Plan(amend={"contentHash": pod.content_hash})  # what was decided has not come about
     may_roll = (is_free or serves) and not begin and not meter.is_held
     rolled = _roll(observed, desired, clock) if may_roll else None
-    begin = rolled.begin if rolled is not None else begin
-    if begin and handover is not None:
-        return Plan(decision=Decision(FINISH, f"{SUPERSEDED}: the next handover begins"))
     if rolled is not None:
         return rolled
     return Plan(
@@ -190,8 +187,8 @@ def _roll(observed: Observed, desired: Desired, clock: Clock | None) -> Plan | N
     if clock.permit != REPLACE or pod.ready or pod.deleting:
         return None
     if desired.is_persistent:  # what is decided stays so when the permit is gone
-        decided = observed.meter.profile_hash == desired.profile_hash
-        amend = {} if decided else {"profileHash": desired.profile_hash}
+        decided = observed.meter.content_hash == desired.content_hash
+        amend = {} if decided else {"contentHash": desired.content_hash}
         return Plan(retire=(pod,) if decided else (), amend=amend, is_rollout=True)
     return replace(_allocation(observed, PROFILE_CHANGED), is_rollout=True)
 

@@ -34,6 +34,7 @@ from meter_operator.owner import (
     build_state_removal,
 )
 from meter_operator.policies import find_violation
+from meter_operator.relist import read_again
 from meter_operator.reporter import Reporter
 from meter_operator.rollout_metrics import count_end
 from meter_operator.settings import Settings
@@ -178,7 +179,7 @@ class Reconciler:
         if steps.create_candidate:
             await self._make_candidate(observed, desired)
         if steps.create_pod:
-            await self._make(observed, wish(named=observed.meter.profile_hash))
+            await self._make(observed, wish(named=observed.meter.content_hash))
         await self._tidy(observed, steps)
         return False
 
@@ -276,9 +277,7 @@ class Reconciler:
         try:
             body = await self._cluster.write_status(meter, status, decision=True)
         except ConflictError:
-            fresh = await self._cluster.find_meter(meter.key)
-            if fresh is not None:
-                self._cache.store_meter(fresh)
+            await read_again(self._cluster, self._cache, meter.key)
             return None
         count_end(status)
         decided = parse_meter(body)

@@ -11,13 +11,25 @@ from meter_wire.names import LABEL_ROLE, ROLE_TWIN
 
 from meter_operator.cache import Cache
 from meter_operator.cluster import Cluster
-from meter_operator.desired import Json, Meter
+from meter_operator.desired import Json, Key, Meter
 
 SELECTOR = f"{LABEL_ROLE}%3D{ROLE_TWIN}"
 
 
 def _names(bodies: list[Json]) -> set[str]:
     return {body["metadata"]["name"] for body in bodies}
+
+
+async def read_again(cluster: Cluster, cache: Cache, key: Key) -> bool:
+    """Read one meter that was changed since; whether it is still there.
+
+    Raises:
+        ClusterError: it could not be read.
+    """
+    fresh = await cluster.find_meter(key)
+    if fresh is not None:
+        cache.store_meter(fresh)
+    return fresh is not None
 
 
 async def relist(

@@ -106,7 +106,10 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What a rollout does next: who may begin and how, and what people are told."""
+    """What a rollout does next: who may begin and how, and what people are told.
+
+    `is_proven`: whether the canary has served for its soak, or the whole fleet has run it before.
+    """
 
     wave: str
     counts: Counts
@@ -114,6 +117,7 @@ class Outlook:
     stopped: str = ""
     troubles: tuple[str, ...] = ()
     still_to_come: int = 0
+    is_proven: bool = False
 
     @property
     def is_stuck(self) -> bool:
@@ -276,4 +280,8 @@ def decide_rollout(
     permits = {} if stopped else look.broken
     if not stopped and most > 0:
         permits = permits | look.choose(room, most, frozenset(aside))
-    return Outlook(wave, counts, permits, stopped, tuple(look.troubles), look.still_to_come)
+    # A small fleet proves it with all that it has; one that is held back has proved nothing.
+    needed = min(policy.canary, counts.moved) if wave == DONE and not counts.held else policy.canary
+    is_proven = proven or counts.proved >= needed
+    troubles = tuple(look.troubles)
+    return Outlook(wave, counts, permits, stopped, troubles, look.still_to_come, is_proven)

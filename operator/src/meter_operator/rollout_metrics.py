@@ -14,7 +14,7 @@ from meter_operator.moments import parse_moment
 
 PHASES = (PREPARING, FROZEN, COMMITTED)
 TAKEN_OVER = "TakenOver"
-RESULTS = ("Done", "Lost", "Aborted", TAKEN_OVER)
+RESULTS = ("Done", "Lost", "Superseded", "Aborted", TAKEN_OVER)
 STATES = ("updated", "inProgress", "failed", "offline", "held")
 WAITING = "waiting"
 PROFILE = ["namespace", "profile"]
@@ -40,7 +40,7 @@ PROFILE_PAUSED = Gauge(
 
 def count_end(decision: Json) -> None:
     """Count the end of a handover if this decision, which has just been written, is one."""
-    if decision.get("handover", decision) is not None:  # a takeover alone has a row, too
+    if not {"handover", "handovers"} <= decision.keys():  # a takeover alone has a row, too
         return
     row = decision["handovers"][0]
     ENDED.labels(row["result"]).inc()

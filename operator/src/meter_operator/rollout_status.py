@@ -3,8 +3,10 @@
 Neighbours: `rollout` (what is decided), `rollouts` (which writes it, a few times a minute at most).
 """
 
-from meter_operator.content import take_content
-from meter_operator.desired import Json
+import json
+from collections.abc import Container
+
+from meter_operator.desired import Json, take_content
 from meter_operator.members import Target
 from meter_operator.moments import format_moment
 from meter_operator.rollout import (
@@ -18,11 +20,21 @@ from meter_operator.rollout import (
 )
 
 HISTORY_KEPT = 5
+CONTENTS_KEPT = 6
+MOST_CONTENT_BYTES = 65_536
+"""Of each kept content; usual ones have a few thousand."""
 AS_EXPECTED = "AsExpected"
 
 
 def build_profile_status(
-    body: Json, target: Target, policy: Policy, outlook: Outlook, *, started: str, now_s: float
+    body: Json,
+    target: Target,
+    policy: Policy,
+    outlook: Outlook,
+    *,
+    started: str,
+    now_s: float,
+    named: Container[str] = (),
 ) -> Json:
     """Return the status of a profile.
 
@@ -33,11 +45,13 @@ def build_profile_status(
         outlook: what was decided.
         started: since when it says that, RFC 3339.
         now_s: seconds since 1970.
+        named: hashes of the contents that decisions of its meters name.
     """
     status = body.get("status") or {}
     generation = int(body["metadata"].get("generation", 1))
     version = find_version(target.profile)
     counts = outlook.counts
+    history = _history(status, target, outlook, now_s)
     return {
         "observedGeneration": generation,
         "baseline": target.baseline,
@@ -46,7 +60,8 @@ def build_profile_status(
         "startedAt": started,
         "wave": outlook.wave,
         "meters": _build_counts(counts),
-        "history": _history(status, target, outlook, now_s),
+        "history": history,
+        "contents": _contents(status, target, history, named),
         "conditions": _stamp(_conditions(policy, outlook), status, generation, now_s),
     }
 
@@ -68,36 +83,37 @@ def _build_counts(counts: Counts) -> Json:
 
 
 def _history(status: Json, target: Target, outlook: Outlook, now_s: float) -> list[Json]:
-    """Return what the whole fleet has run, the newest first; a version is in it once.
-
-    The first row has the content, too, for twins that are made while a later one is not proven.
-    """
+    """Return what the whole fleet has run, the newest first; a version is in it once."""
     rows: list[Json] = list(status.get("history") or [])
     complete = outlook.wave == DONE and outlook.counts.updated and not outlook.counts.failed
-    is_known = rows and rows[0]["hash"] == target.content
-    if not complete or (is_known and "content" in rows[0]):
+    if not (complete and outlook.is_proven) or (rows and rows[0]["hash"] == target.content):
         return rows
-    content = take_content(target.profile)
-    if is_known:  # an older operator wrote it
-        return [rows[0] | {"content": content}, *rows[1:]]
     version = find_version(target.profile)
     row = {"version": version, "hash": target.content, "completedAt": format_moment(now_s)}
-    older = [_without_content(row) for row in rows if row["version"] != version]
-    return [row | {"content": content}, *older][:HISTORY_KEPT]
+    return [row, *(row for row in rows if row["version"] != version)][:HISTORY_KEPT]
 
 
-def _without_content(row: Json) -> Json:
-    return {name: value for name, value in row.items() if name != "content"}
+def _contents(
+    status: Json, target: Target, history: list[Json], named: Container[str]
+) -> list[Json]:
+    """Return what twins may still be made from: said now, had by all last, named by a decision.
 
-
-def find_earlier(status: Json, content: str) -> Json | None:
-    """Return what a profile said when its whole fleet last had it; None if it says so still.
-
-    None too where nobody knows. `content`: the hash of what it says now.
+    What is too large to be kept is left out.
     """
-    rows = status.get("history") or []
-    row: Json = rows[0] if rows else {}
-    return None if row.get("hash") == content else row.get("content")
+    last = history[0]["hash"] if history else ""
+    rows = [{"hash": target.content, "content": take_content(target.profile)}]
+    rows += [row for row in status.get("contents") or [] if row["hash"] != target.content]
+    kept = [row for row in rows if row["hash"] in {target.content, last} or row["hash"] in named]
+    kept.sort(key=lambda row: (row["hash"] != target.content, row["hash"] != last))
+    small = [row for row in kept if len(json.dumps(row["content"])) <= MOST_CONTENT_BYTES]
+    return small[:CONTENTS_KEPT]
+
+
+def find_earlier(status: Json) -> tuple[str, dict[str, Json]]:
+    """Return the hash of what the whole fleet had last, and by hash the contents that are known."""
+    history = status.get("history") or []
+    contents = {row["hash"]: row["content"] for row in status.get("contents") or []}
+    return history[0]["hash"] if history else "", contents
 
 
 def _conditions(policy: Policy, outlook: Outlook) -> list[Json]:

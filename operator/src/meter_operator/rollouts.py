@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 from meter_operator.cache import Cache
 from meter_operator.cluster import Cluster, ClusterError
-from meter_operator.content import Offer, hash_content
-from meter_operator.desired import Json, Key, Meter
+from meter_operator.content import Offer, list_named
+from meter_operator.desired import Json, Key, Meter, hash_content
 from meter_operator.events import PROFILE, Events, Subject
 from meter_operator.members import Members, Target
 from meter_operator.moments import format_moment, parse_moment
-from meter_operator.rollout import CANARY, DONE, Outlook, decide_rollout, parse_policy
+from meter_operator.rollout import DONE, Outlook, decide_rollout, parse_policy
 from meter_operator.rollout_news import find_news
 from meter_operator.rollout_status import build_profile_status, find_earlier
 
@@ -123,13 +123,13 @@ class Rollouts:
         if profile is None:
             return None
         is_known = course is not None and course.members.target.profile is profile
-        content = course.members.target.content if course and is_known else hash_content(profile)
-        status = self._cache.profile_bodies[key].get("status") or {}
-        earlier = find_earlier(status, content)
-        if earlier is None:
-            return Offer(profile)
+        now = course.members.target.content if course and is_known else hash_content(profile)
+        earlier, contents = find_earlier(self._cache.profile_bodies[key].get("status") or {})
+        if earlier in {"", now} and meter.content_hash in {"", now}:
+            return Offer(profile, now)
         is_proven = course is not None and is_known and course.is_proven
-        return Offer(profile, earlier, is_proven, bool(self.permit(meter)))
+        permitted = bool(self.permit(meter))
+        return Offer(profile, now, earlier, contents, is_proven, permitted)
 
     def reserve(self, meter: Meter) -> None:
         """Note that a meter begins now, before anything is awaited; its permit is used up."""
@@ -194,9 +194,12 @@ class Rollouts:
             reserved=self._reserved,
             aside=self._aside(course, now_s),
         )
-        wanted = build_profile_status(body, target, policy, outlook, started=started, now_s=now_s)
+        named = {one for meter in meters for one in list_named(meter)}
+        wanted = build_profile_status(
+            body, target, policy, outlook, started=started, now_s=now_s, named=named
+        )
         course.next_s = now_s + (IDLE_S if outlook.wave == DONE else PERIOD_S)
-        course.is_proven = outlook.wave != CANARY and not outlook.stopped
+        course.is_proven = outlook.is_proven and not outlook.stopped
         course.permits = {}  # those of the look before: nobody begins with one meanwhile
         await self._say(key, course, wanted, now_s)
         said = (self._cache.profile_bodies.get(key) or {}).get("status") or {}

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from meter_wire.word import NO_WORD, Cover, Word
+from meter_wire.word import Cover, Word
 
 from meter_operator import decisions
 from meter_operator.desired import Desired, Json, Meter
@@ -46,11 +46,12 @@ Publish = Callable[[Meter], Awaitable[None]]
 
 
 class Heard(NamedTuple):
-    """What was heard last of an older twin: its session, its word, what was taken from it."""
+    """What was heard last of an older twin, and all that it and its taker have ever said."""
 
     online: bool
     word: Word
     taken: Cover | None
+    known: frozenset[object] = frozenset()
 
 
 class Succession:
@@ -124,13 +125,14 @@ class Succession:
         heard: dict[int, Heard] = {}
         for epoch in older:
             state = observed.states.get(epoch) or TwinState(epoch, online=False)
-            last = before.get(epoch)
-            word = state.word if state.word != NO_WORD or last is None else last.word
             taken = active.word.covers.get(epoch) if active is not None else None
-            heard[epoch] = Heard(state.online, word, taken)
-            if last is not None and last != heard[epoch]:
+            said = {("word", state.word.root, state.word.retired), ("taken", taken)}
+            last = before.get(epoch)
+            known = last.known if last is not None else frozenset[object]()
+            heard[epoch] = Heard(state.online, state.word, taken, known | said)
+            if last is not None and last[:3] != heard[epoch][:3]:
                 self._since.pop((meter.uid, epoch, _DONOR), None)
-            if last is not None and last[1:] != heard[epoch][1:]:
+            if last is not None and not said <= known:
                 self._since.pop((meter.uid, epoch, _BARREN), None)
         if heard:
             self._heard[meter.uid] = heard
@@ -251,7 +253,7 @@ class Succession:
             FREEZE: ("HandoverFrozen", f"epoch {source} acts on nobody until the decision"),
             COMMIT: ("HandoverCommitted", f"epoch {epoch} is the meter's twin"),
             ABORT: ("HandoverAborted", f"epoch {source} goes on: {decision.reason}"),
-            FINISH: ("HandoverDone", f"epoch {epoch} has all that {source} had"),
+            FINISH: ("HandoverDone", decision.reason or f"epoch {epoch} has all that {source} had"),
         }
         reason, text = texts[decision.verb]
         self._events.add(meter, reason, text, "Warning" if decision.verb == ABORT else "Normal")

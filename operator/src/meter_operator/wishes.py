@@ -42,7 +42,7 @@ class Wishes:
     ) -> Desired:
         """Return what the meter's twin is to be.
 
-        `named`: hash of what it was decided to have from its profile, empty if that is open; None
+        `named`: hash of the content of its profile that was decided on, empty if that is open; None
         stands for the twin that is looked after now.
 
         Raises:
@@ -63,10 +63,15 @@ class Wishes:
 
 
 def _find_named(observed: Observed) -> str:
-    """Return what the decision named for the candidate, or for a pod that is still to be made."""
-    meter = observed.meter
+    """Return what the decision named for the candidate, or for a pod that is still to be made.
+
+    On a volume a pod that does not serve may have been decided to be made again.
+    """
+    meter, pod = observed.meter, observed.find_pod(observed.meter.epoch)
     handover = find_open(meter.status)
     if handover is not None:
-        return handover.profile_hash
-    is_made = observed.newly_allocated or bool(meter.store_claim)
-    return meter.profile_hash if is_made and observed.find_pod(meter.epoch) is None else ""
+        return handover.content_hash
+    if pod is None:
+        return meter.content_hash if observed.newly_allocated or meter.store_claim else ""
+    is_due = bool(meter.store_claim) and not pod.ready and pod.content_hash != meter.content_hash
+    return meter.content_hash if is_due else ""

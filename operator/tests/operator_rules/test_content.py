@@ -3,7 +3,7 @@
 import pytest
 from meter_operator.desired import Key
 from meter_operator.moments import format_moment
-from meter_operator.observed import TwinState
+from meter_operator.observed import ANNOTATION_CONTENT_HASH, TwinState
 from meter_wire.word import Cover, Word
 
 from .street import NAMESPACE
@@ -241,18 +241,148 @@ async def test_a_decision_is_kept_by_an_operator_that_dies_before_the_pod_is_mad
 
 
 async def test_nothing_is_said_twice_of_what_the_fleet_has(street):
-    (row,) = street.profile_status()["history"]
+    (row,) = street.profile_status()["contents"]
     assert row["content"]["twin"] == {}
     street.change_profile(twin=version("0.2.0"), rollout={"canary": 0})
     await street.step(1)
     for name in street.under_way():
         street.finish(name)
     await street.step(6)
-    newer, older = street.profile_status()["history"]
-    assert newer["content"]["twin"] == {"version": "0.2.0"}
-    assert "content" not in older
+    assert len(street.profile_status()["history"]) == 2
+    (row,) = street.profile_status()["contents"]
+    assert row["content"]["twin"] == {"version": "0.2.0"}
 
 
 async def test_what_the_profile_has_just_begun_to_say_is_not_proven(street):
     street.change_profile(twin=version("0.2.0"), rollout=POLICY)
     assert await lose(street, "house-0") == "0.1.0"
+
+
+# ---- a third content, and what is only said to be done
+
+
+async def leave_two_versions(street):
+    """The canary has 0.2.0, the others 0.1.0; the profile says 0.3.0 by now, and is paused."""
+    canary = await stop_by_user(street)
+    street.change_profile(twin=version("0.3.0"), rollout=POLICY | {"paused": True})
+    await street.step(6)
+    return canary
+
+
+@pytest.mark.parametrize("leave", [lose, cordon])
+async def test_a_twin_keeps_what_it_has_though_that_is_neither_old_nor_new(street, leave):
+    canary = await leave_two_versions(street)
+    assert await leave(street, canary) == "0.2.0"
+    other = next(name for name in ALL if name != canary)
+    street.cache.leaving = {}
+    assert await leave(street, other) == "0.1.0"
+
+
+async def test_a_store_on_a_volume_is_never_read_by_what_is_older_than_its_twin():
+    street = Street()
+    await street.populate(2, twin=VOLUME)
+    await street.step(6)
+    canary = await leave_two_versions(street)
+    pod = f"{canary}-e{street.status(canary)['epoch']}"
+    street.delete_pod(pod)
+    await street.settle(canary)
+    assert image(street, pod) == "0.2.0"
+
+
+async def test_what_no_meter_names_any_more_is_not_kept(street):
+    canary = await leave_two_versions(street)
+    assert len(street.profile_status()["contents"]) == 3
+    street.change_profile(twin=version(""), rollout={"canary": 0})
+    await street.step(1)
+    street.finish(canary)
+    await street.step(6)
+    assert len(street.profile_status()["contents"]) == 1
+
+
+async def test_who_selects_something_else_keeps_the_version_that_it_has(street):
+    canary = await stop_by_user(street)
+    street.set_pod(f"{canary}-e2")
+    street.change_meter(canary, applications={"metering-data": {}})
+    await street.settle(canary)
+    handover = street.status(canary)["handover"]
+    assert (handover["reason"], image(street, f"{canary}-e3")) == ("SpecChanged", "0.2.0")
+
+
+async def test_what_was_decided_and_did_not_come_about_is_forgotten():
+    """A twin on a volume is ready again before it is replaced, and then everything is stopped."""
+    street = Street()
+    await street.populate(1, twin=VOLUME)
+    await street.step(6)
+    before = street.status("house-0")["contentHash"]
+    street.change_profile(twin=version("0.2.0"), rollout=POLICY)
+    street.set_ready("house-0", ready=False)
+    street.now_s += 61
+    await street.rollouts.step()
+    await street.reconciler.reconcile(Key(NAMESPACE, "house-0"))
+    street.sync()
+    assert street.status("house-0")["contentHash"] != before
+    street.set_ready("house-0", ready=True)
+    street.change_profile(rollout=POLICY | {"paused": True})
+    await street.step(1)
+    await street.settle("house-0")
+    assert street.status("house-0")["contentHash"] == before
+    assert await cordon(street, "house-0") == "0.1.0"
+
+
+async def test_a_lost_twin_of_an_older_operator_does_not_count_as_updated(street):
+    for name in ALL:
+        del street.meter(name)["status"]["contentHash"]
+        notes = street.cluster.objects["pods", NAMESPACE, f"{name}-e1"]["metadata"]["annotations"]
+        del notes[ANNOTATION_CONTENT_HASH]
+    street.restart()
+    canary = await stop_by_user(street)
+    others = [name for name in ALL if name != canary]
+    for name in others:
+        street.delete_pod(f"{name}-e1")
+    await street.step(6)
+    assert street.profile_status()["wave"] != "Done"
+    assert len(street.profile_status()["history"]) == 1
+    await street.settle(others[0])
+    assert image(street, f"{others[0]}-e2") == "0.1.0"
+
+
+def pause(street, name, *, paused):
+    meter = street.meter(name)
+    meter["metadata"]["annotations"] = {"metertwin.io/paused": str(paused).lower()}
+    street._touch("smartmeters", name, meter)
+
+
+async def test_a_fleet_that_is_held_back_has_proved_nothing(street):
+    for name in ALL:
+        pause(street, name, paused=True)
+        await street.settle(name)
+    street.change_profile(twin=version("0.2.0"), rollout=POLICY)
+    await street.step(6)
+    assert street.profile_status()["wave"] == "Done"
+    pause(street, "house-0", paused=False)
+    assert await lose(street, "house-0") == "0.1.0"
+
+
+async def test_what_has_not_soaked_is_not_what_the_fleet_had(street):
+    canary = await begin(street, soakSeconds=3600)
+    for name in ALL:
+        if name != canary:
+            pause(street, name, paused=True)
+            await street.settle(name)
+    street.finish(canary)
+    await street.step(6)
+    assert street.profile_status()["wave"] == "Done"
+    assert [row["version"] for row in street.profile_status()["history"]] == [""]
+    await street.step(3700)
+    assert [row["version"] for row in street.profile_status()["history"]] == ["0.2.0", ""]
+
+
+async def test_a_content_that_is_too_large_is_not_kept(street):
+    offered = [{"name": "metering-data", "options": [
+        {"name": f"o{one}", "type": "String", "allowed": ["x" * 100] * 30} for one in range(32)
+    ]}]  # fmt: skip
+    applications = {"offered": offered, "default": ["metering-data"]}
+    street.change_profile(applications=applications, rollout={"canary": 0})
+    await street.step(6)
+    (row,) = street.profile_status()["contents"]
+    assert row["hash"] != street.profile_status()["target"]

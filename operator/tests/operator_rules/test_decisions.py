@@ -35,7 +35,9 @@ def build_handover(epoch):
 
 NOW = "2026-06-14T07:30:00Z"
 WHY = ("PodGone", NOW)
-DESIRED = SimpleNamespace(is_persistent=False, version="0.3.0", spec_hash="s", profile_hash="p")
+DESIRED = SimpleNamespace(
+    is_persistent=False, version="0.3.0", spec_hash="s", profile_hash="p", content_hash="c"
+)
 DECISIONS = {
     "commit": lambda meter: decisions.build_commit(meter, build_handover(9), waits=False),
     "takeover": lambda meter: decisions.build_allocation(meter, DESIRED, 10, "0a" * 16, 9, *WHY),

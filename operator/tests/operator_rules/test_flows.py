@@ -95,8 +95,8 @@ def test_what_is_in_the_table_can_be_decided(phase, verb):
     assert decided(phase, *WAYS[phase, verb], age_s=age_s).verb == verb
 
 
-BY_THE_PLAN = {(COMMITTED, "TakeOver")}
-"""Decided like any takeover: test_handover_of_volumes has the twin that does not serve."""
+BY_THE_PLAN = {(COMMITTED, "TakeOver"), (COMMITTED, "Begin")}
+"""Decided like any takeover, and any handover: see test_handover_of_volumes and test_soak."""
 
 
 def test_each_decision_of_the_table_is_tried_here():

@@ -156,6 +156,7 @@ def failed(to, why="CandidateEnded: its pod has failed", *, result="Aborted", sp
     return {"to": to, "result": result, "message": why, "specHash": spec, "profileHash": "p"}
 
 
+LOST = "CandidateLost: its pod is gone"
 TRIES = [
     ("the first try waits for nothing", [], 0, True),
     ("after one that failed there is a pause", [failed(2)], 59, False),
@@ -167,6 +168,15 @@ TRIES = [
     ("one that was withdrawn is no failure", [failed(2, "Superseded: another")], 0, True),
     ("nor one of a meter that is left alone", [failed(2, "LeftAlone: Paused")], 0, True),
     ("nor one whose pod was lost", [failed(2, "CandidateLost: its pod is gone")], 0, True),
+    ("but one that is lost again waits", [failed(3, LOST), failed(2, LOST)], 59, False),
+    ("for a minute", [failed(3, LOST), failed(2, LOST)], 60, True),
+    ("and then for two", [failed(4, LOST), failed(3, LOST), failed(2, LOST)], 119, False),
+    ("as one does whose meter is silent again",
+     [failed(3, "MeterOffline: it has not spoken"), failed(2, LOST)], 59, False),
+    ("not one that was left alone again",
+     [failed(3, "LeftAlone: Paused"), failed(2, "LeftAlone: Paused")], 0, True),
+    ("and a failure before them hides nothing",
+     [failed(5, LOST), failed(4, LOST), failed(3, LOST), failed(2)], 119, False),
     ("which does not hide a failure before it",
      [failed(3, "CandidateLost: its pod is gone"), failed(2)], 59, False),
     ("one that came about ends the count", [failed(3, "", result="Done"), failed(2)], 0, True),

@@ -1,5 +1,8 @@
 """What is refused, with reason and field path; never a pod."""
 
+import base64
+import json
+
 import pytest
 
 STORE = {"type": "EmptyDir"}
@@ -78,6 +81,29 @@ async def test_a_wrong_meter_gets_no_pod_but_a_reason_and_the_fields_path(operat
     assert not operator.publisher.retained
 
 
+RECIPIENT = {"recipients": [{"name": "dso", "publicKeySecret": "dso-key"}]}
+
+
+def put_key(operator, text, field="publicKey"):
+    data = {field: base64.b64encode(text.encode()).decode()}
+    operator.put("secrets", "dso-key", {"data": data})
+
+
+@pytest.mark.parametrize("text", ["", "ab", "a" * 63, "a" * 65, "g" * 64, "0x" + "a" * 62])
+async def test_a_secret_without_a_right_key_is_as_good_as_none(operator, text):
+    put_key(operator, text)
+    operator.add_meter(dataPolicy=RECIPIENT)
+    await operator.settle()
+    assert operator.condition()["reason"] == "SecretMissing"
+    assert not operator.pods()
+    put_key(operator, "a" * 64, "public")
+    await operator.settle()
+    assert not operator.pods()
+    put_key(operator, "a" * 64)
+    await operator.settle()
+    assert operator.pods() == ["house-1-e1"]
+
+
 @pytest.mark.parametrize("days", [1, 60])
 async def test_an_option_at_its_bound_is_accepted(operator, days):
     operator.add_meter(applications={"metering-data": {"options": {"retentionDays": days}}})
@@ -107,9 +133,6 @@ async def test_no_key_is_in_pod_status_or_event(operator):
     await operator.settle()
     key = operator.fleet.meter_key("house-1", 1).hex()
     secret = operator.cluster.objects["secrets", "street", "house-1-e1"]
-    import base64
-    import json
-
     keys = json.loads(base64.b64decode(secret["data"]["keys.json"]))
     hidden = [key, keys["up"], keys["down"], keys["ctl"]]
     for (kind, _, name), body in operator.cluster.objects.items():

@@ -5,6 +5,7 @@ Each was found by the simulation of handovers.
 
 import copy
 
+import pytest
 from meter_operator.desired import parse_meter
 from meter_operator.handover import Patience
 from meter_operator.observed import Observed, Pod, TwinState
@@ -96,25 +97,30 @@ async def test_a_donor_that_says_something_new_has_its_whole_time_again(operator
     assert age(1900, online=True, word=retired) == 700
 
 
-async def test_a_donor_that_crashes_again_and_again_and_gives_nothing_has_a_time_too(operator):
+@pytest.mark.parametrize("bare", [False, True], ids=["its-word", "no-word-until-it-is-told"])
+async def test_a_donor_that_crashes_again_and_again_and_gives_nothing_has_a_time_too(
+    operator, bare
+):
     operator.add_meter()
     await operator.settle()
     succession = Succession(None, None, None, bytes, Patience(final_s=600))
     meter = parse_meter(operator.meter())
-    word = NO_WORD._replace(root="ab")
 
-    def age(now_s, **said):
-        """Its last will says nothing; each start says what it said."""
-        online = now_s % 200 == 0
-        found = word._replace(**said) if online else NO_WORD
-        states = {1: TwinState(1, online=True), 9: TwinState(9, online, word=found)}
+    def age(now_s, root="ab"):
+        """Its last will says nothing; a start says what it said, perhaps not before it is told."""
+        word = NO_WORD._replace(root=root, retired=True)
+        words = {0: NO_WORD if bare else word, 50: word}
+        online = now_s % 200 in words
+        states = {1: TwinState(1, online=True)}
+        states[9] = TwinState(9, online, word=words.get(now_s % 200, NO_WORD))
         observed = Observed(meter, pods=(pod(1), pod(9)), states=states)
         return succession.clock(observed, now_s).older_s[9]
 
-    assert max(age(now_s) for now_s in range(0, 3600, 100)) < 600
-    assert age(3600) >= 600, "an hour of that is enough"
-    assert age(3800, root="cd") < 600, "it says something new"
-    assert max(age(now_s, root="cd") for now_s in range(4000, 7400, 100)) < 600
+    assert max(age(now_s) for now_s in range(0, 3600, 50)) < 600
+    assert age(3700) >= 600, "an hour of that is enough"
+    assert age(3850, root="cd") < 600, "it says something new"
+    assert max(age(now_s, root="cd") for now_s in range(4000, 7400, 50)) < 600
+    assert age(7600, root="cd") >= 600
 
 
 async def test_an_older_twin_stays_if_the_one_that_has_everything_goes_at_that_moment(operator):

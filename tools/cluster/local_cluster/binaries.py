@@ -62,7 +62,7 @@ MODULES = (
         ),
         tags="no_btrfs,no_devmapper",
     ),
-    Module("coredns", (("coredns", "github.com/coredns/coredns"),)),
+    Module("coredns", (("coredns", "metertwin/tools/cluster/go/coredns"),)),
     Module("helm", (("helm", "helm.sh/helm/v4/cmd/helm"),)),
 )
 

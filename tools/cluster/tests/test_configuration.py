@@ -89,7 +89,7 @@ def test_the_versions_in_the_settings_are_those_of_the_modules() -> None:
 
 @pytest.mark.parametrize("module", binaries.MODULES, ids=[m.name for m in binaries.MODULES])
 def test_every_program_is_a_tool_of_its_module(module: binaries.Module) -> None:
-    if module.name != "local":
+    if module.name not in {"local", "coredns"}:  # these are our own, of what their folder has
         for _, package in module.programs:
             assert package in _go_mod(module.name)
 

@@ -4,31 +4,41 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from own_checkout import Checkout
 
 ROOT = Path(__file__).resolve().parents[3]
 
-FIND = "import json, pathlib, preconditions as p; print(json.dumps(p.find_lacks({}, {{pathlib.Path('/x'): {}}})))"
+FIND = "import json, pathlib, preconditions as p; print(json.dumps(p.find_lacks({}, {{pathlib.Path('/x'): {}}}, is_root={}, missing={})))"
 
 
 @pytest.mark.parametrize(
-    ("processor", "free_mb", "said"),
+    ("machine", "said"),
     [
-        pytest.param("x86_64", 3_000, [], id="enough"),
-        pytest.param("x86_64", 2_999, ["3000 MB of free disk at /x, there are 2999"], id="disk"),
-        pytest.param("aarch64", 3_000, ["this is aarch64"], id="another processor"),
-        pytest.param("aarch64", 0, ["this is aarch64", "there are 0"], id="both"),
+        pytest.param({}, [], id="enough"),
+        pytest.param({"free": 2_999}, ["3000 MB of free disk at /x, there are 2999"], id="disk"),
+        pytest.param({"processor": "aarch64"}, ["this is aarch64"], id="another processor"),
+        pytest.param({"root": False}, ["built as root"], id="no root"),
+        pytest.param(
+            {"missing": ["buildah", "skopeo"]}, ["buildah and skopeo; install"], id="tools"
+        ),
+        pytest.param(
+            {"processor": "arm", "free": 0, "root": False, "missing": ["x"]},
+            ["this is arm", "there are 0", "built as root", "need x;"],
+            id="everything",
+        ),
     ],
 )
 def test_each_lack_of_the_images_is_named(
-    checkout: Checkout, processor: str, free_mb: int, said: list[str]
+    checkout: Checkout, machine: dict[str, Any], said: list[str]
 ) -> None:
-    done = checkout.ask(FIND.format(repr(processor), free_mb))
-    found = json.loads(done.stdout)
-    assert len(found) == len(said), done.stderr
-    assert all(text in one for one, text in zip(found, said, strict=True))
+    found = {"processor": "x86_64", "free": 3_000, "root": True, "missing": []} | machine
+    done = checkout.ask(FIND.format(*map(repr, found.values())))
+    lacks = json.loads(done.stdout)
+    assert len(lacks) == len(said), done.stderr
+    assert all(text in one for one, text in zip(lacks, said, strict=True))
 
 
 def test_the_disks_of_the_checkout_and_of_the_cache_are_looked_at(checkout: Checkout) -> None:
