@@ -9,6 +9,7 @@ from meter_operator.content import Offer, choose_profile
 from meter_operator.desired import Desired, Meter, desire
 from meter_operator.handover import find_open
 from meter_operator.observed import Observed
+from meter_operator.plan import PROFILE_CHANGED
 from meter_operator.selection import SelectionError
 from meter_operator.settings import Settings
 
@@ -51,7 +52,7 @@ class Wishes:
         meter, profile = observed.meter, observed.profile
         offer = self._rollouts.offer(meter) if self._rollouts is not None else None
         if offer is not None:
-            found = _find_named(observed) if named is None else named
+            found = _find_named(observed, offer.now) if named is None else named
             profile = choose_profile(meter, observed.find_pod(meter.epoch), offer, found)
         if profile is None:
             raise SelectionError(
@@ -62,15 +63,17 @@ class Wishes:
         )
 
 
-def _find_named(observed: Observed) -> str:
+def _find_named(observed: Observed, now: str) -> str:
     """Return what the decision named for the candidate, or for a pod that is still to be made.
 
+    A rollout of what the profile no longer says (`now`) is nothing to hold on to.
     On a volume a pod that does not serve may have been decided to be made again.
     """
     meter, pod = observed.meter, observed.find_pod(observed.meter.epoch)
     handover = find_open(meter.status)
     if handover is not None:
-        return handover.content_hash
+        named = handover.content_hash or now  # an older operator named none
+        return "" if handover.reason == PROFILE_CHANGED and named != now else named
     if pod is None:
         return meter.content_hash if observed.newly_allocated or meter.store_claim else ""
     is_due = bool(meter.store_claim) and not pod.ready and pod.content_hash != meter.content_hash

@@ -386,3 +386,36 @@ async def test_a_content_that_is_too_large_is_not_kept(street):
     await street.step(6)
     (row,) = street.profile_status()["contents"]
     assert row["hash"] != street.profile_status()["target"]
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_a_rollout_to_what_the_profile_no_longer_says_is_withdrawn(street, paused):
+    canary = await begin(street)
+    street.change_profile(twin=version("0.3.0"), rollout=POLICY | {"paused": paused})
+    await street.settle(canary)
+    rows = street.status(canary)["handovers"]
+    assert (rows[0]["result"], rows[0]["message"].partition(":")[0]) == ("Aborted", "Superseded")
+    assert street.status(canary).get("handover") is None
+
+
+async def test_a_drain_goes_on_with_what_it_began_with(street):
+    await stop_by_user(street)
+    other = next(n for n in ALL if not street.status(n).get("handovers"))
+    assert await cordon(street, other) == "0.1.0"
+    street.change_profile(twin=version("0.3.0"), rollout=POLICY | {"paused": True})
+    await street.step(6)
+    await street.settle(other)
+    assert street.status(other)["handover"]["reason"] == "NodeCordoned"
+
+
+async def test_what_an_older_operator_has_begun_is_finished(street):
+    """It named no content: what the profile says is what its candidate was made from."""
+    canary = await begin(street)
+    body = street.meter(canary)
+    del body["status"]["handover"]["contentHash"], body["status"]["contentHash"]
+    street._touch("smartmeters", canary, body)
+    street.restart()
+    await street.step(1)
+    await street.settle(canary)
+    assert street.status(canary)["handover"]["phase"] == "Preparing"
+    assert "handovers" not in street.status(canary)
