@@ -17,9 +17,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from meter_operator.desired import Json, hash_spec
+from meter_operator.desired import Json
 from meter_operator.fleet import Fleet
 from meter_operator.handover import Patience
+from meter_operator.hashes import hash_spec
 from meter_operator.settings import Settings
 from meter_pki.authority import Authority, Bundle
 from meter_pki.identities import twin_identity

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from meter_operator.desired import Json, Meter, hash_profile
-from meter_operator.handover import is_excused, list_given_up
+from meter_operator.desired import Json, Meter
+from meter_operator.hashes import hash_profile
 from meter_operator.observed import Pod
 from meter_operator.selection import SelectionError
+from meter_operator.tries import is_excused, list_given_up
 
 
 class Offer(NamedTuple):

@@ -11,21 +11,20 @@ from typing import NamedTuple
 from meter_wire.names import build_twin_name
 
 from meter_operator.cache import Cache
-from meter_operator.desired import Json, Key, Meter, hash_profile
+from meter_operator.desired import Json, Key, Meter
 from meter_operator.handover import (
     COMMITTED,
     SUPERSEDED,
-    find_retry_pause_s,
-    is_excused,
-    list_given_up,
     parse_handover,
 )
+from meter_operator.hashes import hash_profile
 from meter_operator.moments import parse_moment
 from meter_operator.observed import Pod, TwinState, has_never_spoken
 from meter_operator.plan import PROFILE_CHANGED
 from meter_operator.rollout import Member
 from meter_operator.selection import SelectionError
 from meter_operator.status import find_ready_since, find_violation_reason
+from meter_operator.tries import find_retry_pause_s, is_excused, list_given_up
 
 
 class Target(NamedTuple):

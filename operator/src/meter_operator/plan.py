@@ -19,11 +19,11 @@ from meter_operator.handover import (
     Decision,
     Handover,
     is_spent,
-    may_try,
     parse_handover,
 )
 from meter_operator.observed import Observed, Pod
 from meter_operator.rollout import HANDOVER, REPLACE
+from meter_operator.tries import may_try
 from meter_operator.under_way import NOTHING, Clock, build_side, decide_end, decide_open
 
 FIRST = "First"

@@ -6,7 +6,8 @@ Neighbours: `rollout` (what is decided), `rollouts` (which writes it, a few time
 import json
 from collections.abc import Container
 
-from meter_operator.desired import Json, take_content
+from meter_operator.desired import Json
+from meter_operator.hashes import take_content
 from meter_operator.members import Target
 from meter_operator.moments import format_moment
 from meter_operator.rollout import (
@@ -109,7 +110,7 @@ def _contents(
     return small[:CONTENTS_KEPT]
 
 
-def find_earlier(status: Json) -> tuple[str, dict[str, Json]]:
+def find_contents(status: Json) -> tuple[str, dict[str, Json]]:
     """Return the hash of what the whole fleet had last, and by hash the contents that are known."""
     history = status.get("history") or []
     contents = {row["hash"]: row["content"] for row in status.get("contents") or []}

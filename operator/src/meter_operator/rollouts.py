@@ -16,13 +16,14 @@ from typing import NamedTuple
 from meter_operator.cache import Cache
 from meter_operator.cluster import Cluster, ClusterError
 from meter_operator.content import Offer, list_named
-from meter_operator.desired import Json, Key, Meter, hash_content
+from meter_operator.desired import Json, Key, Meter
 from meter_operator.events import PROFILE, Events, Subject
+from meter_operator.hashes import hash_content
 from meter_operator.members import Members, Target
 from meter_operator.moments import format_moment, parse_moment
 from meter_operator.rollout import DONE, Outlook, decide_rollout, parse_policy
 from meter_operator.rollout_news import find_news
-from meter_operator.rollout_status import build_profile_status, find_earlier
+from meter_operator.rollout_status import build_profile_status, find_contents
 
 log = logging.getLogger(__name__)
 PERIOD_S = 1.0
@@ -124,7 +125,7 @@ class Rollouts:
             return None
         is_known = course is not None and course.members.target.profile is profile
         now = course.members.target.content if course and is_known else hash_content(profile)
-        earlier, contents = find_earlier(self._cache.profile_bodies[key].get("status") or {})
+        earlier, contents = find_contents(self._cache.profile_bodies[key].get("status") or {})
         if earlier in {"", now} and meter.content_hash in {"", now}:
             return Offer(profile, now)
         is_proven = course is not None and is_known and course.is_proven

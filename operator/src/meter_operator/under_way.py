@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from meter_operator.desired import hash_spec
 from meter_operator.handover import (
     ABORT,
     COMMIT,
@@ -25,6 +24,7 @@ from meter_operator.handover import (
     decide,
     parse_handover,
 )
+from meter_operator.hashes import hash_spec
 from meter_operator.observed import Observed, has_never_spoken
 
 _USUAL = Patience()

@@ -17,9 +17,9 @@ from meter_operator.handover import (
     Side,
     decide,
     encode_handover,
-    may_try,
     parse_handover,
 )
+from meter_operator.tries import may_try
 from meter_wire.word import Cover, Word, encode_word, parse_word
 
 ID = b"i" * 16

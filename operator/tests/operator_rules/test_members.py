@@ -3,7 +3,8 @@
 import math
 
 import pytest
-from meter_operator.desired import Key, Meter, hash_content
+from meter_operator.desired import Key, Meter
+from meter_operator.hashes import hash_content
 from meter_operator.members import Target, parse_member
 from meter_operator.observed import Pod, TwinState
 from meter_operator.rollout import (
