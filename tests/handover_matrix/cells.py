@@ -8,8 +8,6 @@ time; the others go on meanwhile, which is one more trouble for them. Neighbours
 import collections
 import contextlib
 import json
-import os
-import signal
 import threading
 import time
 import traceback
@@ -20,11 +18,14 @@ from api import METERS
 from demo import HOUSES, ROOT, Record, answers, ask_meter, condition, get, until
 from faults import FAULTS, SHARED, SHORT, UnsuitedError
 from flows import FLOWS
+from holds import hold, lock
 
 NEXT = "next"
 LOG = ROOT / "build/handover-matrix.jsonl"
 SEEN_S = 180
 SERVING_S = 300
+READY_S = 420
+"""A candidate that was given up stays as a donor for five minutes."""
 AS_ASKED_S = 1200
 """After five tries that were given up the operator waits for 16 minutes before the next."""
 MOST_TRIES = 6
@@ -90,7 +91,7 @@ class Cell:
             fresh = get("smartmeter", self.device)["metadata"]["resourceVersion"]
             return fresh == meter["metadata"]["resourceVersion"]
 
-        until(ready, f"one twin serves {self.device} as asked", SERVING_S, 1)
+        until(ready, f"one twin serves {self.device} as asked", READY_S, 1)
         self.version_before = version_of(self.timeline.meter)
         self.version_after = None if self.version_before == NEXT else NEXT
 
@@ -106,12 +107,15 @@ class Cell:
         fault, flow = FAULTS[self.fault](self.api, self), FLOWS[self.flow]
         is_first = self.flow == "1" and self.fault not in FIRST_ASKED
         begun = time.monotonic()
-        with SHARED if fault.is_shared else contextlib.nullcontext():
+        holds = self._hold and flow.held_from
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(SHARED if fault.is_shared else contextlib.nullcontext())
+            stack.enter_context(lock(flow) if holds else contextlib.nullcontext())
             fault.prepare()
             self.timeline.begin()
             if not is_first:
                 self.ask(self.version_after)
-            with self._held(flow):
+            with hold(self.timeline, flow, SEEN_S) if holds else contextlib.nullcontext():
                 seen = self.timeline.wait(flow.begins, SEEN_S)
                 fault.inflict()
                 hit_s = fault.fell_s or time.time()
@@ -124,20 +128,6 @@ class Cell:
         until(lambda: self.record.verify() is None, f"the oracle of {self.device}", SERVING_S, 1)
         until(self._has_rising_epochs, f"the meter's own events of {self.device}")
         return self._describe(fault, flow, hit_s, took, seen=seen)
-
-    @contextlib.contextmanager
-    def _held(self, flow):
-        """Pause the old twin from a mark on, if the flow is to be held open, until it was hit."""
-        process = self.timeline.processes.get(self.timeline.epochs[0])
-        held = self._hold and flow.held_from and process
-        if held and self.timeline.wait([flow.held_from], SEEN_S):
-            os.kill(process, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            if held:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGCONT)
 
     def _wait_until_it_serves(self):
         source = self.timeline.epochs[0]

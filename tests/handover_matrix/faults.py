@@ -50,6 +50,13 @@ class Fault:
         """Wait until it is over."""
 
 
+def find_operator():
+    """Return the operator's pod; one that is on its way out does not count."""
+    rows = get("pod", "-l", "metertwin.io/role=operator")
+    (pod,) = [row for row in rows if "deletionTimestamp" not in row["metadata"]]
+    return pod
+
+
 class OperatorKilled(Fault):
     """Killed, and its pod deleted with it: a new one comes at once, without a growing pause."""
 
@@ -57,8 +64,7 @@ class OperatorKilled(Fault):
 
     def prepare(self):
         def find():
-            rows = get("pod", "-l", "metertwin.io/role=operator")
-            (self.pod,) = [row for row in rows if "deletionTimestamp" not in row["metadata"]]
+            self.pod = find_operator()
             assert is_pod_ready(self.pod)
             self.process = find_process(self.pod)
             return self.process
