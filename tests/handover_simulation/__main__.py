@@ -71,6 +71,7 @@ def _sum_up(total: Report, elapsed_s: float) -> None:
     print(f"{total.seeds} seeds in {elapsed_s:.0f} s, {hours:.0f} hours of worlds")
     share = f"{100 * total.excused_share:.1f} %"
     print(f"entries measured {total.measured}, lost and excused {share}: {dict(total.excused)}")
+    print(f"stored, but after the applications had passed their place: {total.late}")
     print(f"after the last fault the slowest was at rest in {total.slowest_s} s")
     print(f"handovers kept in status at the end {dict(total.results)}")
     least = min(total.hits[cell] for cell in CELLS)

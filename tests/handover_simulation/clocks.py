@@ -1,6 +1,6 @@
 """The wall clocks of a simulated world, and what makes many worlds quick.
 
-The operator asks `datetime.now` in a few places. Here the answer is the world's time, wrong by as
+The operator asks `datetime.now` in a few places, a successor `time.time`. Here the answer is the world's time, wrong by as
 much as the clock of the process that asks. Keys are derived once and MACs made in C: the results
 are the same, a test of the wire says so of the portable code.
 """
@@ -10,9 +10,11 @@ import functools
 import hmac
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
+from types import SimpleNamespace
 from unittest import mock
 
 from meter_operator import hellos, moments, owner, reconciler, succession, twins, words
+from meter_twin import successor
 from meter_wire.portable import keys, meter_epochs
 
 from .scheduler import Scheduler
@@ -48,6 +50,8 @@ def played_time(scheduler: Scheduler) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for module in _DATED:
             stack.enter_context(mock.patch.object(module, "datetime", Played))
+        clock = SimpleNamespace(time=lambda: wall_of(scheduler).timestamp())
+        stack.enter_context(mock.patch.object(successor, "time", clock))
         for module in _KEYED:
             stack.enter_context(mock.patch.object(module, "derive_key", _derive))
         stack.enter_context(mock.patch.object(keys, "hmac_sha256", _hmac))

@@ -1,88 +1,76 @@
-"""What a twin of a simulated world asks older ones, over a network that loses and delays.
+"""How one twin of a simulated world asks another, over a network that loses and delays.
 
-The real taker, shelf and import; the mutual TLS port is played, its answers are the bytes of the
-real one's. Neighbour: `twin`.
+The mutual TLS port is played: paths go in and bodies come out as they do there, and what asks and
+answers is the real code. Neighbours: `twin` (whose `Handover` asks and answers), `nodes` (the
+network).
 """
 
-import json
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+from urllib.parse import parse_qsl, urlsplit
 
-from meter_twin.store import Store
-from meter_twin.store_coverage import StoreShelf, arrange, import_entries
-from meter_twin.succession import NotATakerError, Succession
-from meter_twin.taking import AskCoverage, Import, Request, Told
-from meter_wire.coverage import encode_coverage, encode_entries, parse_coverage, parse_entries
+from meter_twin import peer_client
+from meter_twin.application import QueryError
+from meter_twin.handover import Handover
+from meter_twin.http_server import ApiError, Request
+from meter_twin.peer_client import PeerClient, PeerError
+from meter_twin.taking import Donor
+from meter_wire.names import build_twin_uri
 
 if TYPE_CHECKING:
     from .twin import Twin
 
-Answered = Callable[[bytes | None], None]
-Call = Callable[["Twin", str, Request, Answered], None]
-"""Ask the twin at an address; None for no answer."""
+OK = 200
+Answer = tuple[int, bytes]
+Answered = Callable[[Answer | None], None]
+Call = Callable[["Twin", str, str, Answered], None]
+"""Ask the twin at an address for a path; None for no answer."""
 
 
-class Exchange:
-    """One process's part, of a life."""
+class PlayedClient(PeerClient):
+    """The client of a twin; in the place of a TLS context it is given the twin."""
 
-    def __init__(self, twin: "Twin", store: Store, call: Call) -> None:
-        self._twin, self._store, self._call = twin, store, call
-        self._shelf = StoreShelf(store)
-        self.succession = Succession(store.store_id, self._shelf)
+    async def get(self, donor: Donor, path: str) -> bytes:
+        """Return the body of an answer with status 200.
 
-    # ---- as a taker
-
-    def ask(self) -> None:
-        """Ask what is to be asked now."""
-        twin = self._twin
-        request = self.succession.taker.next_request(twin.now_ms)
-        if request is None:
-            return
+        Raises:
+            PeerError: no answer, or a refusal.
+        """
+        twin: Any = self._tls()
+        waiting: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
         life = twin.life
 
-        def answered(answer: bytes | None) -> None:
-            twin.scheduler.act(twin, life, lambda: self._take(request, answer))
+        def answered(answer: Answer | None) -> None:
+            twin.scheduler.act(twin, life, lambda: waiting.set_result(answer))
 
-        self._call(twin, request.donor.address, request, answered)
+        twin.call(twin, donor.address, path, answered)
+        answer = await waiting
+        if answer is None:
+            raise PeerError(f"epoch {donor.epoch}: no answer")
+        status, body = answer
+        if status != OK:
+            raise PeerError(f"epoch {donor.epoch}: status {status}", status)
+        return body
 
-    def _take(self, request: Request, answer: bytes | None) -> None:
-        twin, taker = self._twin, self.succession.taker
-        if answer is None or twin.gate.is_retired:
-            taker.failed(request, twin.now_ms)
-            return
-        if isinstance(request, AskCoverage):
-            document = json.loads(answer)
-            told = Told(parse_coverage(document), document["frozen"], document["final"])
-            order = [one.incarnation for one in told.coverage.stretches]
-            arrange(self._store, order, twin.now_ms // 1000)
-            imports = taker.receive_coverage(request, told, twin.now_ms)
-        else:
-            imports = taker.receive_entries(request, parse_entries(answer), twin.now_ms)
-        self._import(imports)
-        twin.say()
-        self.ask()
 
-    def _import(self, imports: list[Import]) -> None:
-        twin = self._twin
-        while imports:
-            (one,) = imports
-            import_entries(self._store, one, twin.now_ms // 1000)
-            twin.keep((one.incarnation, seq) for seq, _ in one.entries)
-            twin.perform(twin.link.imported())
-            imports = self.succession.taker.imported(twin.now_ms)
+def answer_taker(handover: Handover, device: str, epoch: int, path: str) -> Answer:
+    """Return what a twin answers the twin of an epoch."""
+    parts = urlsplit(path)
+    peer = (build_twin_uri(device, epoch),)
+    try:
+        found = handover.answer(Request("GET", parts.path, dict(parse_qsl(parts.query)), b"", peer))
+    except ApiError as error:
+        return error.status, b""
+    except QueryError:
+        return 400, b""
+    return found.status, found.body
 
-    # ---- as a donor
 
-    def answer(self, epoch: int, request: Request) -> bytes | None:
-        """Answer the twin of an epoch; None for a refusal."""
-        try:
-            if isinstance(request, AskCoverage):
-                told = self.succession.tell(epoch)
-                self._twin.say()
-                document = {"frozen": told.frozen, "final": told.final}
-                return json.dumps(document | encode_coverage(told.coverage)).encode()
-            self.succession.check_taker(epoch)
-        except NotATakerError:
-            return None
-        block = request.block
-        return encode_entries(self._shelf.entries_of(block.incarnation, block.first))
+@contextlib.contextmanager
+def played_peers() -> Iterator[None]:
+    """Let twins ask each other over the simulated network."""
+    with mock.patch.object(peer_client, "PeerClient", PlayedClient):
+        yield

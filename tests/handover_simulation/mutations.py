@@ -12,11 +12,19 @@ from typing import Any
 from meter_operator import cluster, decisions, handover, hellos, lease, plan, reconciler
 from meter_operator import owner as operator_owner
 from meter_operator.handover import COMMIT, FREEZE, WAIT, Decision
-from meter_twin import owner_gate, store, store_coverage, store_retention, taking
+from meter_twin import (
+    application_host,
+    owner_gate,
+    store,
+    store_coverage,
+    store_retention,
+    succession,
+    successor,
+    taking,
+)
 from meter_wire import twin_intake, word
 from meter_wire.portable import meter_epochs, meter_link, owner
 
-from . import exchange as played_exchange
 from . import twin as played_twin
 
 Replace = Callable[[Any, str, Any], None]
@@ -100,7 +108,7 @@ def what_a_donor_has_pruned_is_deleted(replace: Replace) -> None:
         pruned = dict(self.store.connection.execute("SELECT id, pruned FROM incarnation"))
         self.held = {entry for entry in self.held if entry[1] > pruned.get(entry[0], 0)}
 
-    replace(played_exchange, "import_entries", bring)
+    replace(successor, "import_entries", bring)
     replace(played_twin.Twin, "keep", keep)
 
 
@@ -284,6 +292,31 @@ def a_donor_is_spent_with_any_cover(replace: Replace) -> None:
     replace(plan, "is_spent", is_spent)
 
 
+def applications_begin_without_those_before(replace: Replace) -> None:
+    """A twin that has nobody to ask begins, whoever has begun before it; and gives that on."""
+
+    def may_feed(self: Any) -> bool:
+        return self._record is not None and self.taker.is_settled
+
+    replace(succession.Succession, "may_feed", property(may_feed))
+
+
+def an_application_goes_back_an_entry(replace: Replace) -> None:
+    """A state that is taken over is said to be from one entry before."""
+    right = application_host.ApplicationHost.adopt
+
+    def adopt(self: Any, name: str, saved: Any) -> None:
+        place = saved.position._replace(seq=max(0, saved.position.seq - 1))
+        right(self, name, saved._replace(position=place))
+
+    replace(application_host.ApplicationHost, "adopt", adopt)
+
+
+def a_first_epoch_acts_without_its_meter(replace: Replace) -> None:
+    """Nobody asks the one who knows, where everybody else has forgotten what was before."""
+    replace(owner_gate, "FIRST_EPOCH", 0)
+
+
 def a_word_has_a_key_in_it(replace: Replace) -> None:
     """A twin says on the broker what only it may know."""
     right = word.sign_word
@@ -311,9 +344,16 @@ FOUND = (
     epochs_are_used_again,
     abort_without_a_new_counter,
     a_restored_status_is_believed,
+    applications_begin_without_those_before,
+    an_application_goes_back_an_entry,
     a_word_has_a_key_in_it,
 )
-RARE = (control_records_of_any_age, a_lost_lease_is_taken_again, the_term_of_a_restored_lease)
+RARE = (
+    control_records_of_any_age,
+    a_lost_lease_is_taken_again,
+    the_term_of_a_restored_lease,
+    a_first_epoch_acts_without_its_meter,
+)
 """Several things have to go wrong at once: looked for in the long runs only."""
 NOT_FOUND = {
     owner_records_of_any_age: "200 seeds; the operator says the record again whenever it connects or"

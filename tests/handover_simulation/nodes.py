@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from meter_operator.desired import Json
-from meter_twin.taking import Request
 
 from .api_server import NAMESPACE, SlowCluster
 from .broker import Broker
-from .exchange import Answered
+from .exchange import Answer, Answered
 from .ledger import Entry, Ledger
 from .oracle import Oracle
 from .scheduler import Scheduler
@@ -37,6 +36,8 @@ class Nodes:
         self.twins: dict[str, Twin] = {}  # by uid of the pod
         self.leaving: list[Twin] = []
         """Twins whose pods are gone from the API and whose processes are not."""
+        self.handed: set[Entry] = set()
+        """What the application of any active twin was handed."""
         self.slow_until_ms = 0
         self.peers_cut_until_ms = 0
         self.ring: Callable[[], Iterable[Entry]] = lambda: ()
@@ -95,7 +96,10 @@ class Nodes:
             self._scheduler.after(1000, lambda: self._watch("pods", body, gone=False))
             return
         keys = json.loads(base64.b64decode(secret["data"]["keys.json"]))
-        twin = Twin(self._scheduler, self._broker, keys, self._folder, self._call, self._look)
+        twin = Twin(
+            *(self._scheduler, self._broker, keys, self._folder),
+            *(self._call, self._look, self.handed),
+        )
         self._oracle.started(twin)
         self.twins[uid] = twin
         ip = f"10.0.0.{len(self._addresses) + 1}"
@@ -192,12 +196,12 @@ class Nodes:
 
     # ---- between pods
 
-    def _call(self, taker: Twin, address: str, request: Request, answered: Answered) -> None:
+    def _call(self, taker: Twin, address: str, path: str, answered: Answered) -> None:
         chance = self._scheduler.random
         lost = self._scheduler.chance(3) or self._scheduler.now_ms < self.peers_cut_until_ms
         open_ = [True]
 
-        def reply(answer: bytes | None) -> None:
+        def reply(answer: Answer | None) -> None:
             if open_:
                 open_.clear()
                 answered(answer)
@@ -210,9 +214,8 @@ class Nodes:
                 self._scheduler.act(twin, twin.life, lambda: give(twin))
 
         def give(twin: Twin) -> None:
-            answer = twin.exchange.answer(taker.epoch, request)
-            if answer is not None:
-                self._oracle.said(f"an answer of epoch {twin.epoch}", answer)
+            answer = twin.answer(taker.epoch, path)
+            self._oracle.said(f"an answer of epoch {twin.epoch}", answer[1])
             self._scheduler.after(chance.choice(DELAYS_MS), lambda: reply(answer))
 
         self._scheduler.after(chance.choice(DELAYS_MS), arrive)

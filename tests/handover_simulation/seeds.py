@@ -13,9 +13,9 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .clocks import played_time
 from .faults import CELLS, NAMES, Faults
 from .oracle import Broken
+from .play import played
 from .world import World
 
 FAULTS_S = 150
@@ -32,6 +32,7 @@ class Report:
     digest: str = ""
     story: str = ""
     measured: int = 0
+    late: int = 0
     simulated_s: int = 0
     slowest_s: int = 0
     excused: Counter[str] = field(default_factory=Counter)
@@ -42,6 +43,7 @@ class Report:
     def add(self, other: "Report") -> None:
         self.seeds += other.seeds
         self.measured += other.measured
+        self.late += other.late
         self.simulated_s += other.simulated_s
         self.slowest_s = max(self.slowest_s, other.slowest_s)
         self.excused += other.excused
@@ -86,7 +88,7 @@ def _run(seed: int, folder: Path) -> Report:
     world: World | None = None
     try:
         world = World(seed, folder)
-        with played_time(world.scheduler):
+        with played(world.scheduler):
             faults = Faults(world)
             slowest_s = _play(world, faults, seed)
     except Exception as error:
@@ -98,6 +100,7 @@ def _run(seed: int, folder: Path) -> Report:
     rows = world.status.get("handovers") or []
     return Report(
         seeds=1, digest=world.scheduler.digest, story=_print(world), measured=len(world.meter.log),
+        late=world.late,
         simulated_s=world.scheduler.now_ms // 1000, slowest_s=slowest_s, excused=world.ledger.counts,
         results=Counter(row["result"] for row in rows), hits=faults.hits,
     )  # fmt: skip

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from .clocks import played_time
 from .faults import CELLS, NAMES, Faults
 from .oracle import Broken
 from .phases import FROZEN
+from .play import played
 from .seeds import FailedError, run_seed
 from .world import PATIENCE, World
 
@@ -23,7 +23,7 @@ COMMAND = (sys.executable, "-m", "tests.handover_simulation")
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     world = World(1, tmp_path)
-    with played_time(world.scheduler):
+    with played(world.scheduler):
         while world.problems():
             world.run(5)
         yield world

@@ -1,30 +1,65 @@
-"""A twin of a simulated world: real store, link, gate and succession; only the shell is played.
+"""A twin of a simulated world: real store, link, gate, handover and host; the shell is played.
 
 The store is a file and survives the process; everything else is lost at a kill.
 """
 
 import json
-from collections.abc import Callable, Iterable
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from meter_twin.application_host import ApplicationHost
 from meter_twin.gate_memory import load_gate_memory, save_gate_memory
+from meter_twin.handover import Handover, Parties
 from meter_twin.owner_gate import OwnerGate
-from meter_twin.store import Batch, Store
+from meter_twin.store import Batch, Ingested, Store
 from meter_twin.store_retention import delete_until
 from meter_wire.commands import Forward
 from meter_wire.effects import ChainBroken, Effect, MeterHello, Quarantine, Send, StoreEntries
 from meter_wire.twin_link import EpochKeys, TwinLink
 from meter_wire.word import NO_WORD, Word, sign_word
 
+from .api_server import NAMESPACE
 from .broker import Broker, Session
 from .clocks import BEGIN_S
-from .exchange import Call, Exchange
+from .exchange import Answer, Call, answer_taker
 from .ledger import Entry
 from .scheduler import Actor, Scheduler
+from .tally import NAME, Tally
+from .tasks import TaskLoop
 
 TICK_MS = 1_000
 READ_MS = 20_000
 FORWARD_TTL_MS = 5_000
+
+
+class WatchedStore(Store):
+    """A store that tells what it has committed."""
+
+    def __init__(self, path: str, committed: Callable[[Iterable[Entry]], None]) -> None:
+        super().__init__(path)
+        self._committed = committed
+        self._fresh: list[Entry] = []
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        self._fresh = []
+        with super().transaction() as connection:
+            yield connection
+        self._committed(self._fresh)
+
+    def ingest_within(self, batch: Batch, now_s: int) -> Ingested:
+        self._fresh += [(batch.incarnation, seq) for seq, _ in batch.entries]
+        return super().ingest_within(batch, now_s)
+
+
+class Relay:
+    """What a successor needs of the link's loop."""
+
+    def __init__(self, imported: Callable[[], None]) -> None:
+        self.imported = imported
 
 
 class Twin(Actor):
@@ -32,11 +67,15 @@ class Twin(Actor):
 
     def __init__(
         self, scheduler: Scheduler, broker: Broker, secret: dict[str, str], folder: Path,
-        call: Call, looked: Callable[["Twin"], None],
+        call: Call, looked: Callable[["Twin"], None], handed: set[Entry],
     ) -> None:  # fmt: skip
-        """`secret`: keys.json of its Secret; `looked`: told whenever its rights may differ."""
+        """`secret`: keys.json of its Secret; `looked`: told whenever its rights may differ.
+
+        `handed` is filled with the entries that its application is handed while it is active.
+        """
         super().__init__()
-        self.scheduler, self.broker, self._call, self._looked = scheduler, broker, call, looked
+        self.scheduler, self.broker, self.call, self._looked = scheduler, broker, call, looked
+        self._handed = handed
         self.device, self.epoch = str(secret["device"]), int(secret["epoch"])
         self.keys = {name: bytes.fromhex(secret[name]) for name in ("up", "down", "ctl")}
         self.epoch_id = bytes.fromhex(secret["epochId"])
@@ -66,16 +105,23 @@ class Twin(Actor):
         self.life += 1
         self.paused_until_ms = 0
         is_new = not self.path.exists()
-        store = self.store = Store(str(self.path))
+        store = self.store = WatchedStore(str(self.path), self.keep)
         if is_new:  # an identity of this world's chance
             store.store_id = self.scheduler.octets(8)
             store.save_properties({"store_id": store.store_id})
         self.gate = OwnerGate(
             self.epoch, self.epoch_id, self.keys["ctl"], load_gate_memory(self.store)
         )
-        self.exchange = Exchange(self, store, self._call)
         keys = EpochKeys(self.epoch, self.keys["up"], self.keys["down"])
         self.link = TwinLink(self.device, keys, store.store_id, store, self.scheduler.octets)
+        kind: Any = Tally
+        self.host = ApplicationHost(store, {NAME: (kind, Tally(self._note))})
+        relay: Any = Relay(lambda: self.perform(self.link.imported()))
+        parties = Parties(self.device, NAMESPACE, store, self.gate, relay, self.host)
+        carrier: Any = lambda: self  # noqa: E731
+        self.handover = Handover(parties, carrier, self.say, lambda: self.now_ms)
+        tasks = TaskLoop(self.scheduler, self)  # type: ignore[abstract]
+        tasks.begin(self.handover.run())
         self.session = None
         self._published = b""
         self._asked_ms = 0
@@ -152,15 +198,25 @@ class Twin(Actor):
             self._asked_ms = now
             self.gate.read_again()
             self.session.subscribe(self._topic("ctl"))
-        self.exchange.ask()
+        self._feed()
         self._act()
         self.say()
         self.scheduler.after(
             TICK_MS, lambda: self.scheduler.act(self, life, lambda: self._tick(life))
         )
 
+    def _feed(self) -> None:
+        if self.handover.may_feed:
+            self.host.step(self.now_ms // 1000)
+
+    def _note(self, entry: Entry) -> None:
+        if self.gate.is_active:
+            self._handed.add(entry)
+
     def _act(self) -> None:
         """Something that third parties see, as often as we may: directly, and through the meter."""
+        if self.link.is_open:
+            self.gate.meet(self.now_ms)
         if self.gate.end_wait(self.now_ms):
             assert self.store is not None
             save_gate_memory(self.store, self.gate.memory)
@@ -214,7 +270,7 @@ class Twin(Actor):
             return
         assert self.store is not None
         save_gate_memory(self.store, self.gate.memory)
-        self.exchange.succession.control(self.gate.record)
+        self.handover.control(self.gate.record)
         self._looked(self)
 
     def perform(self, effects: list[Effect]) -> None:
@@ -239,16 +295,17 @@ class Twin(Actor):
         incarnation = effect.incarnation
         batch = Batch(incarnation, effect.entries, effect.holes, effect.stored, effect.chain)
         self.store.ingest([batch], self.now_ms // 1000)
-        self.keep((incarnation, seq) for seq, _ in effect.entries)
         self.perform(self.link.stored(effect.batch))
+
+    def answer(self, epoch: int, path: str) -> Answer:
+        """Answer the twin of an epoch on the port for other twins."""
+        return answer_taker(self.handover, self.device, epoch, path)
 
     def say(self) -> None:
         """Publish the state, if it is another one."""
         if self.session is None:
             return
-        word = self.exchange.succession.word(
-            joined=self.link.is_open, waits=self.gate.waits(self.now_ms)
-        )
+        word = self.handover.word(joined=self.link.is_open, waits=self.gate.waits(self.now_ms))
         if self._published and word == self.said:
             return
         self.said = word

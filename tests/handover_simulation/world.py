@@ -39,6 +39,7 @@ from .operator_process import OperatorProcess, Surroundings
 from .oracle import IN_SECRETS, Broken, Oracle
 from .phases import find_phase
 from .scheduler import Scheduler
+from .tally import find_noted
 from .twin import Twin
 
 MASTER = bytes(range(32))
@@ -118,6 +119,8 @@ class World:
         self.cluster.deciding = self._deciding
         for operator in self.operators:
             operator.start()
+        self.late = 0
+        """Entries that came when the applications had passed them as a hole, in every twin."""
         self.backups: list[Json] = []
         self._back_up()
 
@@ -254,7 +257,29 @@ class World:
         if made_for != hash_spec(self.resource["spec"]):
             return "the twin is not the one that the user wants"
         missing = self.missing(twin)
-        return f"{len(missing)} entries are missing, the first {missing[0][1]}" if missing else ""
+        if missing:
+            return f"{len(missing)} entries are missing, the first {missing[0][1]}"
+        return self._find_unread(twin)
+
+    def _find_unread(self, twin: Twin) -> str:
+        """Return what the application of a twin should have been handed, empty if it was."""
+        if twin.host.failed or twin.store is None:
+            return "an error has stopped the application"
+        rows = twin.store.connection.execute(
+            "SELECT number, id, seq FROM entry JOIN incarnation ON number = incarnation"
+            " WHERE seq <= stored"
+        ).fetchall()
+        noted = find_noted(twin.store)
+        if noted.twice:
+            raise Broken(f"{noted.twice} entries were handed to the application twice")
+        if self.meter.measures:
+            return ""
+        unread = {(one, seq) for _, one, seq in rows} - noted.entries
+        passed = {(one, seq) for number, one, seq in rows if (number, seq) <= noted.position}
+        late = (unread & passed) - self.nodes.handed
+        self.late = len(late)
+        lost = sorted(seq for _, seq in unread - late)
+        return f"{len(lost)} entries were not handed to the application: {lost[:5]}" if lost else ""
 
     def missing(self, twin: Twin) -> list[tuple[bytes, int]]:
         """Return the entries that a twin should hold, and does not.

@@ -103,7 +103,7 @@ class Pair:
     async def settle(self, most=20):
         """Take until all is taken, as the successor does."""
         for _ in range(most):
-            await self.inheritance.take(DONOR)
+            await self.inheritance.take([DONOR])
             if self.inheritance.is_done:
                 break
         while self.host.step(0):
@@ -186,7 +186,7 @@ async def test_a_store_that_fails_does_not_count_against_the_applications(pair, 
     own = pair.stores[1].connection
     own.execute(f"CREATE TRIGGER no BEFORE INSERT ON {table} BEGIN SELECT raise(ABORT, 'no'); END")
     for _ in range(20):
-        await pair.inheritance.take(DONOR)
+        await pair.inheritance.take([DONOR])
     assert not pair.inheritance.is_done
     assert [one.count for one in pair.applications] == [0, 0]
     own.execute("DROP TRIGGER no")
@@ -202,7 +202,7 @@ async def test_a_store_that_cannot_be_read_does_not_count_either(pair, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(pair.stores[1], "find_number", fail)
         for _ in range(20):
-            await pair.inheritance.take(DONOR)
+            await pair.inheritance.take([DONOR])
     assert await pair.settle(most=1) == [1010, 1010]
 
 
@@ -249,7 +249,7 @@ async def test_what_a_donor_should_not_send_is_asked_for_five_times(pair, answer
     pair.begin()
     pair.answers = answers
     for _ in range(4):
-        await pair.inheritance.take(DONOR)
+        await pair.inheritance.take([DONOR])
         assert not pair.inheritance.is_done
     assert await pair.settle(most=1) == [10, 10]
     assert pair.host.failed == []
@@ -264,6 +264,67 @@ async def test_versions_that_are_none_are_the_donors_fault(pair, versions):
     assert not pair.inheritance.is_checked
 
 
+async def test_the_newest_donor_that_has_begun_gives_its_states(pair):
+    """A candidate that was given up is newer than the twin that served, and has nothing."""
+    pair.begin()
+    given_up, served = DONOR._replace(epoch=3), DONOR
+    answer = pair.get_json
+
+    async def get_json(donor, path):
+        if donor == given_up and "/state?" in path:
+            return STATE | {"incarnation": "", "seq": 0}
+        return await answer(donor, path)
+
+    pair.get_json = get_json
+    await pair.inheritance.take([served, given_up])
+    assert pair.inheritance.is_done
+    assert await pair.settle() == [1010, 1010]
+
+
+async def test_a_donor_that_does_not_answer_is_passed_over_after_five_times(pair):
+    pair.begin()
+    away, served = DONOR._replace(epoch=3), DONOR
+    answer = pair.get_json
+
+    async def get_json(donor, path):
+        if donor == away:
+            raise PeerError("away")
+        return await answer(donor, path)
+
+    pair.get_json = get_json
+    for _ in range(4):
+        await pair.inheritance.take([served, away])
+        assert not pair.inheritance.is_done
+    await pair.inheritance.take([served, away])
+    assert await pair.settle() == [1010, 1010]
+
+
+async def test_a_state_that_is_not_read_is_asked_of_the_donor_before(pair):
+    bad = Sum()
+    pair.begin(taker=bad)
+    right = bad.import_state
+    told = []
+
+    def read(version, state):
+        told.append(state)
+        if len(told) == 1:
+            raise ValueError("not this one")
+        right(version, state)
+
+    bad.import_state = read
+    await pair.inheritance.take([DONOR, DONOR._replace(epoch=3)])
+    assert await pair.settle() == [1010, 1010]
+    assert len(told) == 2
+
+
+async def test_applications_begin_anew_where_no_donor_has_begun(pair):
+    pair.begin()
+    pair.answers = {"state": STATE | {"incarnation": "", "seq": 0}}
+    await pair.inheritance.take([DONOR, DONOR._replace(epoch=3)])
+    assert pair.inheritance.is_done
+    assert await pair.settle() == [10, 10]
+
+
 async def test_taking_over_can_be_cancelled(pair, monkeypatch):
     pair.begin()
 
@@ -271,7 +332,7 @@ async def test_taking_over_can_be_cancelled(pair, monkeypatch):
         await asyncio.Event().wait()
 
     monkeypatch.setattr(pair, "get_json", hang)
-    task = asyncio.create_task(pair.inheritance.take(DONOR))
+    task = asyncio.create_task(pair.inheritance.take([DONOR]))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -20,7 +20,9 @@ def record(state="active", term=1, counter=1, key=KEY, **changes):
 
 @pytest.fixture
 def gate():
-    return OwnerGate(1, ID, KEY, GateMemory())
+    made = OwnerGate(1, ID, KEY, GateMemory())
+    made.meet(0)
+    return made
 
 
 def test_an_authentic_record_opens_the_gate(gate):
@@ -92,6 +94,7 @@ def test_the_wait_is_over_once_and_for_a_restarted_twin_too(gate):
     gate.receive(record(wait=120), 0)
     assert not gate.end_wait(119_999)
     again = OwnerGate(1, ID, KEY, gate.memory)
+    again.meet(0)
     again.receive(record(wait=120), 50_000)
     assert not again.has_authority(60_000, connected=True), "killed meanwhile: it waits anew"
     assert again.end_wait(170_000)
@@ -99,6 +102,30 @@ def test_the_wait_is_over_once_and_for_a_restarted_twin_too(gate):
     later = OwnerGate(1, ID, KEY, again.memory)
     later.receive(record(wait=120), 200_000)
     assert later.has_authority(200_001, connected=True)
+
+
+@pytest.mark.parametrize("is_met_first", [True, False])
+def test_a_first_epoch_acts_on_others_once_its_meter_has_spoken_to_it(is_met_first):
+    """All others may have forgotten that there were epochs before; a meter speaks to none below."""
+    gate = OwnerGate(1, ID, KEY, GateMemory())
+    if is_met_first:
+        gate.meet(0)
+    gate.receive(record(), 0)
+    assert gate.may_command(1, connected=True)
+    assert gate.has_authority(1, connected=True) == is_met_first
+    assert gate.end_wait(1) == is_met_first
+    gate.meet(2)
+    assert gate.has_authority(2, connected=True)
+    gate.end_wait(2)
+    again = OwnerGate(1, ID, KEY, gate.memory)
+    again.receive(record(), 3)
+    assert again.has_authority(3, connected=True), "it has acted before its process was killed"
+
+
+def test_a_later_epoch_acts_without_its_meter():
+    gate = OwnerGate(2, ID, KEY, GateMemory())
+    gate.receive(record(epoch=2), 0)
+    assert gate.has_authority(1, connected=True)
 
 
 @pytest.mark.parametrize("state", ["candidate", "frozen", "retired"])

@@ -9,8 +9,14 @@ from meter_twin import handover as handover_module
 from meter_twin.handover import Handover
 from meter_twin.succession import Succession
 from meter_twin.successor import Successor
-from meter_twin.taking import Covered
+from meter_twin.taking import Covered, Donor
 from meter_wire.control import ControlRecord, Peer
+
+
+def build_handover(*, beginners=(), store=None):
+    parties = SimpleNamespace(store=store, host=SimpleNamespace(beginners=list(beginners)))
+    return Handover(parties, None, None, None)
+
 
 ROOT = bytes(16)
 
@@ -56,7 +62,7 @@ def test_each_decision_makes_a_successor_hurry(counters, hurries):
     successor = Successor(
         SimpleNamespace(taker=taker), None, None, None, host, None, None, lambda: 77
     )
-    handover = Handover(SimpleNamespace(store=None), None, None, None)
+    handover = build_handover()
     handover._roles = SimpleNamespace(succession=succession, successor=successor)
     for counter in counters:
         handover.control(build_record(1, counter, (Peer(1, bytes(16), "10.0.0.1:8443"),)))
@@ -76,7 +82,7 @@ async def rests(handover):
 async def test_a_twin_that_is_alone_rests_until_a_handover_is_named_and_again_after_it(monkeypatch):
     monkeypatch.setattr(handover_module, "ALONE_S", 3600)
     monkeypatch.setattr(handover_module, "IN_HANDOVER_S", 0)
-    handover = Handover(SimpleNamespace(store=None), None, None, None)
+    handover = build_handover()
     roles = SimpleNamespace(control=lambda *_, **__: False)
     handover._build = lambda: SimpleNamespace(succession=roles, successor=roles)
     donors = (Peer(1, bytes(16), "10.0.0.1:8443"),)
@@ -109,10 +115,39 @@ class Roles:
         return self.settled
 
 
+def test_applications_that_have_begun_go_on_after_a_restart_whoever_is_named():
+    """The record may name a donor that is gone, or does not answer."""
+    handover, roles = build_handover(), Roles()
+    handover._build = lambda: roles
+    roles.settled = False
+    assert not handover.may_feed, "nobody has said that it is still this twin"
+    donors = (Peer(2, bytes(16), "10.0.0.1:8443"),)
+    handover.control(build_record(1, 7)._replace(state="active", donors=donors))
+    assert handover.may_feed
+
+
+@pytest.mark.parametrize(
+    ("state", "donors", "may"),
+    [
+        ("active", 0, True), ("active", 1, False), ("candidate", 0, False), ("candidate", 1, False),
+        ("frozen", 0, False), ("retired", 0, False),
+    ],
+)  # fmt: skip
+def test_applications_do_not_begin_without_what_older_twins_have(state, donors, may):
+    """A candidate has somebody to follow, named or not; one that was given up never begins."""
+    succession = Succession(bytes(8), None)
+    assert not succession.may_feed
+    peers = (Peer(2, bytes(16), "10.0.0.1:8443"),)[:donors]
+    record = build_record(1, 7)._replace(state=state, donors=peers)
+    succession._record = record
+    succession.taker.assign(Donor(*one) for one in peers)
+    assert succession.may_feed == may
+
+
 @pytest.mark.parametrize("was_taker", [True, False])
 def test_applications_that_have_begun_go_on_whoever_is_named_as_a_donor_later(was_taker):
     """As after an upgrade that was given up: the new twin may hold entries, and may never answer."""
-    handover, roles = Handover(SimpleNamespace(store=None), None, None, None), Roles()
+    handover, roles = build_handover(beginners=["sum"]), Roles()
     handover._build = lambda: roles
     donors = (Peer(2, bytes(16), "10.0.0.1:8443"),)
     active = build_record(1, 7)._replace(state="active")

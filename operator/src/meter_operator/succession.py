@@ -189,14 +189,17 @@ class Succession:
             del self._since[key]
 
     def has_moved(self, observed: Observed) -> bool:
-        """Whether a twin that others ask has another address than when this was asked last."""
+        """Whether twins that ask each other have other addresses than when this was asked last.
+
+        The last one that others could ask moves too when it goes: nobody is to ask for it any more.
+        """
         addresses = find_addresses(observed.pods)
         uid = observed.meter.uid
-        if len(addresses) < 2:  # noqa: PLR2004 - nobody to ask
-            self._addresses.pop(uid, None)
+        before = self._addresses.pop(uid, None)
+        if len(addresses) > 1:
+            self._addresses[uid] = addresses
+        elif before is None:
             return False
-        before = self._addresses.get(uid)
-        self._addresses[uid] = addresses
         return before != addresses
 
     async def begin(self, observed: Observed, desired: Desired, reason: str) -> Meter | None:

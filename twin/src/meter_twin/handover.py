@@ -77,6 +77,7 @@ class Handover:
     ) -> None:  # fmt: skip
         """`tls` returns the client's context; `changed`: the word may be another; `clock`: ms."""
         self._store = parties.store
+        self._host = parties.host
         self._build = partial(_Roles, parties, tls, changed, clock)
         self._roles: _Roles | None = None
         self._begun = asyncio.Event()
@@ -103,12 +104,12 @@ class Handover:
     def may_feed(self) -> bool:
         """Whether applications may go on: told by the operator, and begun with all that donors had.
 
-        Donors that are named once they have begun do not stop them: one of a handover that was
-        given up has little that is not here, and may never answer.
+        Donors that are named once they have begun do not stop them, nor does a restart: one of a
+        handover that was given up has little that is not here, and may never answer.
         """
-        if not self._has_fed:
-            roles = self._roles
-            self._has_fed = self._is_told if roles is None else roles.successor.may_feed
+        if not self._has_fed and self._is_told:
+            roles, has_begun = self._roles, not self._host.beginners
+            self._has_fed = has_begun or roles is None or roles.successor.may_feed
         return self._has_fed
 
     def word(self, *, joined: bool, waits: bool) -> Word:

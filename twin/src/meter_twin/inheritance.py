@@ -2,14 +2,16 @@
 
 A state is written by the donor at the highest version that both know, with the place in the entries
 that it has reached; records follow page by page, the state last. What an application derives twice
-because it went on meanwhile is the same again. One without a common version begins anew where there
-is no way back (a takeover); where there is one, the candidate objects, as it does to an error that
-stops here what runs in the twin before. One that does not read what came begins anew. Nothing that
-a donor sends or an application raises ends the twin. Neighbours: `successor` (when),
+because it went on meanwhile is the same again. Of several donors the newest one that has begun is
+asked; what was given up may have nothing. Without a common version an application begins anew where
+there is no way back (a takeover); where there is one, the candidate objects, as it does to an error
+that stops here what runs in the twin before. One that does not read what came begins anew. Nothing
+that a donor sends or an application raises ends the twin. Neighbours: `successor` (when),
 `application_host` (the applications, stops one that raises), `giving` (the donor).
 """
 
 import sqlite3
+from collections.abc import Iterable
 from typing import Any
 
 from meter_wire.names import MAX_SEQ
@@ -18,7 +20,7 @@ from . import log
 from .application_host import ApplicationHost
 from .peer_client import PeerClient, PeerError
 from .store import Store
-from .store_queries import Position
+from .store_queries import START, Position
 from .store_records import SavedState, save_record_page
 from .store_schema import StoreError
 from .taking import Donor
@@ -40,6 +42,8 @@ class Inheritance:
         self._wanted = list(self._beginners)
         self._theirs: dict[str, list[int]] | None = None
         self._tries = 0
+        self._asked: set[int] = set()
+        """Epochs of the donors that have given what they have."""
 
     @property
     def is_done(self) -> bool:
@@ -87,48 +91,63 @@ class Inheritance:
                 raise PeerError("versions: no lists of integers")
         return document
 
-    async def take(self, donor: Donor | None) -> None:
-        """Take all that is wanted; what fails too often is derived anew from the entries.
+    async def take(self, donors: Iterable[Donor]) -> None:
+        """Take all that is wanted; what nobody gives is derived anew from the entries.
 
         That the store fails does not count: it is tried again as often as that lasts.
         """
-        if donor is None:
-            self._wanted.clear()
-            return
+        for donor in sorted(donors, reverse=True):
+            if donor.epoch not in self._asked:
+                if not await self._take_from(donor):
+                    return
+                self._asked.add(donor.epoch)
+                self._tries = 0
+            if self.is_done:
+                return
+        self._wanted.clear()
+
+    async def _take_from(self, donor: Donor) -> bool:
+        """Take what a donor has; whether it is not to be asked again."""
         try:
             theirs = await self._versions(donor)
-            while self._wanted:
-                await self._take_one(donor, self._wanted[0], theirs)
-                self._wanted.pop(0)
+            for name in tuple(self._wanted):
+                if await self._take_one(donor, name, theirs):
+                    self._wanted.remove(name)
         except (StoreError, sqlite3.Error) as error:
             log.log("error", "applications wait for the store", message=str(error))
+            return False
         except Exception as error:  # noqa: BLE001 - what a donor sends must not stop the metering
-            self._failed(error)
+            return self._failed(error)
+        return True
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: Exception) -> bool:
         self._tries += 1
-        if self._tries >= _MOST_TRIES:
-            names = " ".join(self._wanted)
-            text = str(error) if isinstance(error, PeerError) else type(error).__name__
-            log.log("warning", "applications begin anew: their states did not come",
-                    message=text, application=names)  # fmt: skip
-            self._wanted.clear()
+        if self._tries < _MOST_TRIES:
+            return False
+        names = " ".join(self._wanted)
+        text = str(error) if isinstance(error, PeerError) else type(error).__name__
+        log.log("warning", "states of applications did not come", message=text, application=names)
+        return True
 
-    async def _take_one(self, donor: Donor, name: str, theirs: dict[str, list[int]]) -> None:
+    async def _take_one(self, donor: Donor, name: str, theirs: dict[str, list[int]]) -> bool:
+        """Take what a donor has of an application; whether there is nothing more to take of it."""
         both = set(theirs.get(name, [])) & set(self._host.state_versions.get(name, []))
         if not both:
-            return
+            return False
         version = max(both)
         saved = await self._fetch(donor, name, version)
+        if saved.position == START:
+            return False  # it has not begun there
         await self._take_records(donor, name)
         try:
             self._host.adopt(name, saved)
         except LookupError:
-            return  # stopped: the host has said so
+            return True  # stopped: the host has said so
         except ValueError:
             log.log("warning", "application state is derived anew", application=name)
-            return
+            return False
         log.log("info", "application state taken over", application=name, version=version)
+        return True
 
     async def _fetch(self, donor: Donor, name: str, version: int) -> SavedState:
         path = f"/v1/handover/state?application={name}&version={version}"

@@ -106,9 +106,14 @@ class Succession:
         """Whether applications may begin: all that older twins hold has been taken once.
 
         Entries that a donor brings lie before those of the meter; an application that began
-        without them would have to begin again.
+        without them would have to begin again. So a candidate waits for the twin before it, also
+        while nobody can tell where that is; and one that was given up never begins.
         """
-        return self._record is not None and self.taker.is_settled
+        record = self._record
+        if record is None or record.state not in {"active", "candidate"}:
+            return False
+        is_followed = record.state == "active" or bool(record.donors)
+        return is_followed and self.taker.is_settled
 
     def word(self, *, joined: bool, waits: bool) -> Word:
         """Return this twin's word; `joined`: it has a session with the meter.

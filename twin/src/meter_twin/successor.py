@@ -155,8 +155,7 @@ class Successor:
     async def _settle(self) -> None:
         """Take the applications' states once all entries are here."""
         if self._succession.may_feed and not self._inheritance.is_done:
-            donors = self._succession.donors
-            await self._inheritance.take(max(donors) if donors else None)
+            await self._inheritance.take(self._succession.donors)
             self._succession.refuses = self._inheritance.objection
             if self._inheritance.is_done:
                 self._loop.imported()

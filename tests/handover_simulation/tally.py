@@ -1,0 +1,78 @@
+"""An application that notes each reading it is handed, for the oracle of handovers.
+
+It keeps one record for each entry, under the entry's own number, and a state that goes from twin to
+twin. An entry that comes once more than its state knows of is counted: it would be billed twice.
+"""
+
+import json
+from collections.abc import Callable
+from typing import ClassVar, NamedTuple
+
+from meter_twin.application import Effect, Event, EventStored, ReadingStored, Record
+from meter_twin.option_schema import Schema
+from meter_twin.store import Store
+from meter_twin.store_queries import START, Position
+from meter_twin.store_records import find_state
+
+from .ledger import Entry
+
+NAME = "tally"
+
+
+class Tally:
+    """By incarnation, the last number that it was handed."""
+
+    name = NAME
+    summary = "notes what it is handed"
+    option_schema: ClassVar[Schema] = {}
+    state_versions = (2, 1)
+    queries = ()
+
+    def __init__(self, handed: Callable[[Entry], None]) -> None:
+        """`handed` is told of each entry that it is handed."""
+        self._handed = handed
+        self.last: dict[str, int] = {}
+        self.twice = 0
+
+    def handle(self, event: Event, now_s: int) -> list[Effect]:
+        """Note an entry."""
+        del now_s
+        if not isinstance(event, ReadingStored | EventStored):
+            return []
+        series = event.incarnation.hex()
+        if event.seq <= self.last.get(series, 0):
+            self.twice += 1
+        self.last[series] = event.seq
+        self._handed((event.incarnation, event.seq))
+        return [Record(series, event.seq, {})]
+
+    def export_state(self, version: int) -> bytes:
+        return json.dumps([version, self.last, self.twice]).encode()
+
+    def import_state(self, version: int, state: bytes) -> None:
+        told, last, twice = json.loads(state)
+        if told != version:
+            raise ValueError(f"a state of version {told}, said to be {version}")
+        self.last, self.twice = last, twice
+
+
+class Noted(NamedTuple):
+    """What the application of a twin has noted, as its store has it."""
+
+    entries: set[Entry]
+    position: Position
+    """How far it has come."""
+    twice: int
+    """How often an entry was handed to it again."""
+
+
+def find_noted(store: Store) -> Noted:
+    """Return what was committed."""
+    rows = store.connection.execute(
+        "SELECT series, time_s FROM record WHERE application = ?", (NAME,)
+    ).fetchall()
+    entries = {(bytes.fromhex(series), seq) for series, seq in rows}
+    saved = find_state(store, NAME)
+    if saved is None:
+        return Noted(entries, START, 0)
+    return Noted(entries, saved.position, json.loads(saved.state)[2])
