@@ -312,11 +312,6 @@ def an_application_goes_back_an_entry(replace: Replace) -> None:
     replace(application_host.ApplicationHost, "adopt", adopt)
 
 
-def a_first_epoch_acts_without_its_meter(replace: Replace) -> None:
-    """Nobody asks the one who knows, where everybody else has forgotten what was before."""
-    replace(owner_gate, "FIRST_EPOCH", 0)
-
-
 def a_word_has_a_key_in_it(replace: Replace) -> None:
     """A twin says on the broker what only it may know."""
     right = word.sign_word
@@ -352,7 +347,6 @@ RARE = (
     control_records_of_any_age,
     a_lost_lease_is_taken_again,
     the_term_of_a_restored_lease,
-    a_first_epoch_acts_without_its_meter,
 )
 """Several things have to go wrong at once: looked for in the long runs only."""
 NOT_FOUND = {

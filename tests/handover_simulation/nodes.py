@@ -37,7 +37,7 @@ class Nodes:
         self.leaving: list[Twin] = []
         """Twins whose pods are gone from the API and whose processes are not."""
         self.handed: set[Entry] = set()
-        """What the application of any active twin was handed."""
+        """What the application of any twin was handed."""
         self.slow_until_ms = 0
         self.peers_cut_until_ms = 0
         self.ring: Callable[[], Iterable[Entry]] = lambda: ()

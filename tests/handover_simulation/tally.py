@@ -32,7 +32,7 @@ class Tally:
         """`handed` is told of each entry that it is handed."""
         self._handed = handed
         self.last: dict[str, int] = {}
-        self.twice = 0
+        self.twice = self.count = 0
 
     def handle(self, event: Event, now_s: int) -> list[Effect]:
         """Note an entry."""
@@ -43,17 +43,18 @@ class Tally:
         if event.seq <= self.last.get(series, 0):
             self.twice += 1
         self.last[series] = event.seq
+        self.count += 1
         self._handed((event.incarnation, event.seq))
         return [Record(series, event.seq, {})]
 
     def export_state(self, version: int) -> bytes:
-        return json.dumps([version, self.last, self.twice]).encode()
+        return json.dumps([version, self.last, self.twice, self.count]).encode()
 
     def import_state(self, version: int, state: bytes) -> None:
-        told, last, twice = json.loads(state)
+        told, last, twice, count = json.loads(state)
         if told != version:
             raise ValueError(f"a state of version {told}, said to be {version}")
-        self.last, self.twice = last, twice
+        self.last, self.twice, self.count = last, twice, count
 
 
 class Noted(NamedTuple):
@@ -64,6 +65,8 @@ class Noted(NamedTuple):
     """How far it has come."""
     twice: int
     """How often an entry was handed to it again."""
+    total: int
+    """How many were handed to it in all, in its own life and in those that it goes on from."""
 
 
 def find_noted(store: Store) -> Noted:
@@ -74,5 +77,6 @@ def find_noted(store: Store) -> Noted:
     entries = {(bytes.fromhex(series), seq) for series, seq in rows}
     saved = find_state(store, NAME)
     if saved is None:
-        return Noted(entries, START, 0)
-    return Noted(entries, saved.position, json.loads(saved.state)[2])
+        return Noted(entries, START, 0, 0)
+    _, _, twice, total = json.loads(saved.state)
+    return Noted(entries, saved.position, twice, total)

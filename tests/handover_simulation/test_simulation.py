@@ -13,6 +13,7 @@ from .oracle import Broken
 from .phases import FROZEN
 from .play import played
 from .seeds import FailedError, run_seed
+from .tally import find_noted
 from .world import PATIENCE, World
 
 ROOT = Path(__file__).parents[2]
@@ -30,10 +31,20 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def test_an_upgrade_without_faults_is_a_handover(world: World) -> None:
+    (old,) = world.nodes.twins.values()
     world.want(1)
+    while world.status["epoch"] == 1:
+        world.run(1)
+    assert old.store is not None
+    before = find_noted(old.store)
     world.run(60)
     assert world.problems() == ""
     assert world.status["epoch"] == 2
+    (new,) = world.nodes.twins.values()
+    assert new.store is not None
+    after = find_noted(new.store)
+    assert before.entries < after.entries
+    assert after.total == len(after.entries), "its state knows of all that the old one was handed"
     assert [row["result"] for row in world.status["handovers"]] == ["Done"]
 
 

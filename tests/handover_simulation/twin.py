@@ -26,8 +26,9 @@ from .broker import Broker, Session
 from .clocks import BEGIN_S
 from .exchange import Answer, Call, answer_taker
 from .ledger import Entry
+from .oracle import Broken
 from .scheduler import Actor, Scheduler
-from .tally import NAME, Tally
+from .tally import NAME, Tally, find_noted
 from .tasks import TaskLoop
 
 TICK_MS = 1_000
@@ -71,7 +72,7 @@ class Twin(Actor):
     ) -> None:  # fmt: skip
         """`secret`: keys.json of its Secret; `looked`: told whenever its rights may differ.
 
-        `handed` is filled with the entries that its application is handed while it is active.
+        `handed` is filled with the entries that its application is handed.
         """
         super().__init__()
         self.scheduler, self.broker, self.call, self._looked = scheduler, broker, call, looked
@@ -115,7 +116,7 @@ class Twin(Actor):
         keys = EpochKeys(self.epoch, self.keys["up"], self.keys["down"])
         self.link = TwinLink(self.device, keys, store.store_id, store, self.scheduler.octets)
         kind: Any = Tally
-        self.host = ApplicationHost(store, {NAME: (kind, Tally(self._note))})
+        self.host = ApplicationHost(store, {NAME: (kind, Tally(self._handed.add))})
         relay: Any = Relay(lambda: self.perform(self.link.imported()))
         parties = Parties(self.device, NAMESPACE, store, self.gate, relay, self.host)
         carrier: Any = lambda: self  # noqa: E731
@@ -206,17 +207,24 @@ class Twin(Actor):
         )
 
     def _feed(self) -> None:
-        if self.handover.may_feed:
-            self.host.step(self.now_ms // 1000)
-
-    def _note(self, entry: Entry) -> None:
-        if self.gate.is_active:
-            self._handed.add(entry)
+        """Feed the application; what lay before it has to be handed to it, or was before."""
+        assert self.store is not None
+        if not self.handover.may_feed:
+            return
+        before = find_noted(self.store).position
+        self.host.step(self.now_ms // 1000)
+        rows = self.store.connection.execute(
+            "SELECT id, seq FROM entry JOIN incarnation ON number = incarnation"
+            " WHERE (number, seq) > (?, ?) AND (number, seq) <= (?, ?)",
+            (*before, *find_noted(self.store).position),
+        )
+        passed = {(incarnation, seq) for incarnation, seq in rows} - self._handed
+        if passed and self.scheduler.broken is None:
+            text = f"epoch {self.epoch} has passed {len(passed)} entries that it holds"
+            self.scheduler.broken = Broken(text)
 
     def _act(self) -> None:
         """Something that third parties see, as often as we may: directly, and through the meter."""
-        if self.link.is_open:
-            self.gate.meet(self.now_ms)
         if self.gate.end_wait(self.now_ms):
             assert self.store is not None
             save_gate_memory(self.store, self.gate.memory)

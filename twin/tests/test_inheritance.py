@@ -103,7 +103,7 @@ class Pair:
     async def settle(self, most=20):
         """Take until all is taken, as the successor does."""
         for _ in range(most):
-            await self.inheritance.take([DONOR])
+            await self.inheritance.take([DONOR], may_begin=True)
             if self.inheritance.is_done:
                 break
         while self.host.step(0):
@@ -186,7 +186,7 @@ async def test_a_store_that_fails_does_not_count_against_the_applications(pair, 
     own = pair.stores[1].connection
     own.execute(f"CREATE TRIGGER no BEFORE INSERT ON {table} BEGIN SELECT raise(ABORT, 'no'); END")
     for _ in range(20):
-        await pair.inheritance.take([DONOR])
+        await pair.inheritance.take([DONOR], may_begin=True)
     assert not pair.inheritance.is_done
     assert [one.count for one in pair.applications] == [0, 0]
     own.execute("DROP TRIGGER no")
@@ -202,7 +202,7 @@ async def test_a_store_that_cannot_be_read_does_not_count_either(pair, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(pair.stores[1], "find_number", fail)
         for _ in range(20):
-            await pair.inheritance.take([DONOR])
+            await pair.inheritance.take([DONOR], may_begin=True)
     assert await pair.settle(most=1) == [1010, 1010]
 
 
@@ -249,7 +249,7 @@ async def test_what_a_donor_should_not_send_is_asked_for_five_times(pair, answer
     pair.begin()
     pair.answers = answers
     for _ in range(4):
-        await pair.inheritance.take([DONOR])
+        await pair.inheritance.take([DONOR], may_begin=True)
         assert not pair.inheritance.is_done
     assert await pair.settle(most=1) == [10, 10]
     assert pair.host.failed == []
@@ -276,7 +276,7 @@ async def test_the_newest_donor_that_has_begun_gives_its_states(pair):
         return await answer(donor, path)
 
     pair.get_json = get_json
-    await pair.inheritance.take([served, given_up])
+    await pair.inheritance.take([served, given_up], may_begin=False)
     assert pair.inheritance.is_done
     assert await pair.settle() == [1010, 1010]
 
@@ -293,9 +293,9 @@ async def test_a_donor_that_does_not_answer_is_passed_over_after_five_times(pair
 
     pair.get_json = get_json
     for _ in range(4):
-        await pair.inheritance.take([served, away])
+        await pair.inheritance.take([served, away], may_begin=True)
         assert not pair.inheritance.is_done
-    await pair.inheritance.take([served, away])
+    await pair.inheritance.take([served, away], may_begin=True)
     assert await pair.settle() == [1010, 1010]
 
 
@@ -312,7 +312,7 @@ async def test_a_state_that_is_not_read_is_asked_of_the_donor_before(pair):
         right(version, state)
 
     bad.import_state = read
-    await pair.inheritance.take([DONOR, DONOR._replace(epoch=3)])
+    await pair.inheritance.take([DONOR, DONOR._replace(epoch=3)], may_begin=True)
     assert await pair.settle() == [1010, 1010]
     assert len(told) == 2
 
@@ -320,9 +320,34 @@ async def test_a_state_that_is_not_read_is_asked_of_the_donor_before(pair):
 async def test_applications_begin_anew_where_no_donor_has_begun(pair):
     pair.begin()
     pair.answers = {"state": STATE | {"incarnation": "", "seq": 0}}
-    await pair.inheritance.take([DONOR, DONOR._replace(epoch=3)])
+    await pair.inheritance.take([DONOR, DONOR._replace(epoch=3)], may_begin=True)
     assert pair.inheritance.is_done
     assert await pair.settle() == [10, 10]
+
+
+async def test_a_candidate_waits_for_a_donor_that_waits_itself(pair):
+    """Whom it follows may have older twins to ask, who are named to it once it is active."""
+    pair.begin()
+    pair.answers = {"state": STATE | {"incarnation": "", "seq": 0}}
+    for _ in range(20):
+        await pair.inheritance.take([DONOR], may_begin=False)
+        assert not pair.inheritance.is_done
+    pair.answers = {}
+    await pair.inheritance.take([DONOR], may_begin=False)
+    assert await pair.settle() == [1010, 1010]
+
+
+async def test_an_application_whose_state_does_not_come_keeps_no_other_waiting(pair):
+    pair.begin()
+    answer = pair.get_json
+
+    async def get_json(donor, path):
+        if "application=bad" in path:
+            raise PeerError("too large")
+        return await answer(donor, path)
+
+    pair.get_json = get_json
+    assert await pair.settle() == [10, 1010]
 
 
 async def test_taking_over_can_be_cancelled(pair, monkeypatch):
@@ -332,7 +357,7 @@ async def test_taking_over_can_be_cancelled(pair, monkeypatch):
         await asyncio.Event().wait()
 
     monkeypatch.setattr(pair, "get_json", hang)
-    task = asyncio.create_task(pair.inheritance.take([DONOR]))
+    task = asyncio.create_task(pair.inheritance.take([DONOR], may_begin=True))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -20,9 +20,7 @@ def record(state="active", term=1, counter=1, key=KEY, **changes):
 
 @pytest.fixture
 def gate():
-    made = OwnerGate(1, ID, KEY, GateMemory())
-    made.meet(0)
-    return made
+    return OwnerGate(1, ID, KEY, GateMemory())
 
 
 def test_an_authentic_record_opens_the_gate(gate):
@@ -94,7 +92,6 @@ def test_the_wait_is_over_once_and_for_a_restarted_twin_too(gate):
     gate.receive(record(wait=120), 0)
     assert not gate.end_wait(119_999)
     again = OwnerGate(1, ID, KEY, gate.memory)
-    again.meet(0)
     again.receive(record(wait=120), 50_000)
     assert not again.has_authority(60_000, connected=True), "killed meanwhile: it waits anew"
     assert again.end_wait(170_000)
@@ -104,28 +101,18 @@ def test_the_wait_is_over_once_and_for_a_restarted_twin_too(gate):
     assert later.has_authority(200_001, connected=True)
 
 
-@pytest.mark.parametrize("is_met_first", [True, False])
-def test_a_first_epoch_acts_on_others_once_its_meter_has_spoken_to_it(is_met_first):
-    """All others may have forgotten that there were epochs before; a meter speaks to none below."""
-    gate = OwnerGate(1, ID, KEY, GateMemory())
-    if is_met_first:
-        gate.meet(0)
-    gate.receive(record(), 0)
-    assert gate.may_command(1, connected=True)
-    assert gate.has_authority(1, connected=True) == is_met_first
-    assert gate.end_wait(1) == is_met_first
-    gate.meet(2)
-    assert gate.has_authority(2, connected=True)
-    gate.end_wait(2)
-    again = OwnerGate(1, ID, KEY, gate.memory)
-    again.receive(record(), 3)
-    assert again.has_authority(3, connected=True), "it has acted before its process was killed"
-
-
-def test_a_later_epoch_acts_without_its_meter():
+@pytest.mark.parametrize("has_waited", [True, False])
+def test_a_frozen_twin_that_was_killed_says_that_it_waits_until_it_knows_better(has_waited):
+    """Its successor begins without a wait where it says that there is none."""
     gate = OwnerGate(2, ID, KEY, GateMemory())
-    gate.receive(record(epoch=2), 0)
-    assert gate.has_authority(1, connected=True)
+    gate.receive(record(epoch=2, wait=120), 0)
+    assert gate.waits(20_000)
+    if has_waited:
+        gate.end_wait(120_000)
+    again = OwnerGate(2, ID, KEY, gate.memory)
+    assert not again.waits(0), "it does not know yet what it is"
+    again.receive(record("frozen", counter=2, epoch=2), 0)
+    assert again.waits(0) != has_waited
 
 
 @pytest.mark.parametrize("state", ["candidate", "frozen", "retired"])

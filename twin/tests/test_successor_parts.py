@@ -13,9 +13,17 @@ from meter_twin.taking import Covered, Donor
 from meter_wire.control import ControlRecord, Peer
 
 
-def build_handover(*, beginners=(), store=None):
-    parties = SimpleNamespace(store=store, host=SimpleNamespace(beginners=list(beginners)))
-    return Handover(parties, None, None, None)
+class Properties(dict):
+    """A store's bookkeeping values."""
+
+    find_property = dict.get
+    save_properties = dict.update
+    store_id = bytes(8)
+
+
+def build_handover(properties=None):
+    store = Properties() if properties is None else properties
+    return Handover(SimpleNamespace(store=store), None, None, None)
 
 
 ROOT = bytes(16)
@@ -117,37 +125,52 @@ class Roles:
 
 def test_applications_that_have_begun_go_on_after_a_restart_whoever_is_named():
     """The record may name a donor that is gone, or does not answer."""
-    handover, roles = build_handover(), Roles()
-    handover._build = lambda: roles
-    roles.settled = False
-    assert not handover.may_feed, "nobody has said that it is still this twin"
-    donors = (Peer(2, bytes(16), "10.0.0.1:8443"),)
-    handover.control(build_record(1, 7)._replace(state="active", donors=donors))
-    assert handover.may_feed
+    kept, donors = Properties(), (Peer(2, bytes(16), "10.0.0.1:8443"),)
+    active = build_record(1, 7)._replace(state="active", donors=donors)
+    for has_begun in (False, True, True):
+        handover, roles = build_handover(kept), Roles()
+        handover._build = lambda roles=roles: roles
+        roles.settled = False
+        handover.control(active)
+        assert handover.may_feed == has_begun
+        roles.settled = True
+        assert handover.may_feed
 
 
 @pytest.mark.parametrize(
-    ("state", "donors", "may"),
+    ("state", "named", "covered", "may_inherit", "may_feed"),
     [
-        ("active", 0, True), ("active", 1, False), ("candidate", 0, False), ("candidate", 1, False),
-        ("frozen", 0, False), ("retired", 0, False),
+        ("active", 0, "", True, True),
+        ("active", 1, "", False, False),
+        ("active", 1, "once", True, False),
+        ("active", 1, "final", True, True),
+        ("candidate", 0, "", False, False),
+        ("candidate", 1, "", False, False),
+        ("candidate", 1, "once", True, False),
+        ("candidate", 1, "final", True, False),
+        ("frozen", 0, "", False, False),
+        ("retired", 0, "", False, False),
     ],
-)  # fmt: skip
-def test_applications_do_not_begin_without_what_older_twins_have(state, donors, may):
+)
+def test_applications_do_not_begin_without_what_older_twins_have(
+    state, named, covered, may_inherit, may_feed
+):
     """A candidate has somebody to follow, named or not; one that was given up never begins."""
     succession = Succession(bytes(8), None)
     assert not succession.may_feed
-    peers = (Peer(2, bytes(16), "10.0.0.1:8443"),)[:donors]
-    record = build_record(1, 7)._replace(state=state, donors=peers)
-    succession._record = record
+    peers = (Peer(2, bytes(16), "10.0.0.1:8443"),)[:named]
+    succession._record = build_record(1, 7)._replace(state=state, donors=peers)
     succession.taker.assign(Donor(*one) for one in peers)
-    assert succession.may_feed == may
+    if covered:
+        (work,) = succession.taker._work.values()
+        work.covered = Covered(b"r", "", covered == "final")
+    assert (succession.may_inherit, succession.may_feed) == (may_inherit, may_feed)
 
 
 @pytest.mark.parametrize("was_taker", [True, False])
 def test_applications_that_have_begun_go_on_whoever_is_named_as_a_donor_later(was_taker):
     """As after an upgrade that was given up: the new twin may hold entries, and may never answer."""
-    handover, roles = build_handover(beginners=["sum"]), Roles()
+    handover, roles = build_handover(), Roles()
     handover._build = lambda: roles
     donors = (Peer(2, bytes(16), "10.0.0.1:8443"),)
     active = build_record(1, 7)._replace(state="active")

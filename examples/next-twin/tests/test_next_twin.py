@@ -29,6 +29,7 @@ from meter_twin.inheritance import Inheritance  # noqa: E402
 from meter_twin.option_schema import apply_schema  # noqa: E402
 from meter_twin.store import Batch, Store  # noqa: E402
 from meter_twin.store_coverage import arrange  # noqa: E402
+from meter_twin.taking import Donor  # noqa: E402
 from meter_twin_next.metering_data import MeteringData as Next  # noqa: E402
 from meter_wire.entries import parse_entry  # noqa: E402
 from meter_wire.names import build_twin_uri  # noqa: E402
@@ -184,7 +185,7 @@ async def test_a_successor_asks_for_the_highest_version_that_both_know(
     arrange(taker.store, [b"A" * 8], 0)
     inheritance = Inheritance(taker.host, taker.store, donor)
     await inheritance.check(None)
-    await inheritance.take(1)
+    await inheritance.take([Donor(1, bytes(16), "127.0.0.1:1")], may_begin=False)
     states = [path for path in donor.asked if path.startswith("/v1/handover/state")]
     assert states == [f"/v1/handover/state?application=metering-data&version={version}"]
     exported = donor.application.export_state(version)

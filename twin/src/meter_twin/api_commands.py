@@ -118,12 +118,9 @@ class Commands:
             raise ApiError(400, "body", "is out of range", "see the reference") from error
 
     def _check_authority(self) -> None:
-        """Let only pass what is long enough the only twin: an EMS knows no epochs.
-
-        Without a session nothing is sent, and the command's own answer says so.
-        """
+        """Let only pass what is long enough the only twin: an EMS knows no epochs."""
         self._check_epoch()
-        if self._loop.link.is_open and not self._has_authority():
+        if not self._has_authority():
             raise ApiError(
                 409,
                 "epoch",

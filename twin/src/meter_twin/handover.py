@@ -22,7 +22,9 @@ from .http_server import ApiError, Request, Response
 from .link_loop import LinkLoop
 from .owner_gate import OwnerGate
 from .store import Store
+from .store_schema import StoreError
 
+_HAS_FED = "has_fed"
 ALONE_S = 5.0
 IN_HANDOVER_S = 1.0
 PREFIX = "/v1/handover/"
@@ -77,13 +79,12 @@ class Handover:
     ) -> None:  # fmt: skip
         """`tls` returns the client's context; `changed`: the word may be another; `clock`: ms."""
         self._store = parties.store
-        self._host = parties.host
         self._build = partial(_Roles, parties, tls, changed, clock)
         self._roles: _Roles | None = None
         self._begun = asyncio.Event()
         self._is_named = asyncio.Event()
         self._is_told = False
-        self._has_fed = False
+        self._has_fed = bool(parties.store.find_property(_HAS_FED))
 
     def control(self, record: ControlRecord) -> None:
         """Obey a control record that the gate has accepted and whose memory is durable."""
@@ -108,8 +109,11 @@ class Handover:
         handover that was given up has little that is not here, and may never answer.
         """
         if not self._has_fed and self._is_told:
-            roles, has_begun = self._roles, not self._host.beginners
-            self._has_fed = has_begun or roles is None or roles.successor.may_feed
+            roles = self._roles
+            self._has_fed = roles is None or roles.successor.may_feed
+            if self._has_fed:
+                with contextlib.suppress(StoreError):  # told again after the next start
+                    self._store.save_properties({_HAS_FED: 1})
         return self._has_fed
 
     def word(self, *, joined: bool, waits: bool) -> Word:

@@ -42,6 +42,7 @@ class Inheritance:
         self._wanted = list(self._beginners)
         self._theirs: dict[str, list[int]] | None = None
         self._tries = 0
+        self._has_said = False
         self._asked: set[int] = set()
         """Epochs of the donors that have given what they have."""
 
@@ -91,10 +92,11 @@ class Inheritance:
                 raise PeerError("versions: no lists of integers")
         return document
 
-    async def take(self, donors: Iterable[Donor]) -> None:
-        """Take all that is wanted; what nobody gives is derived anew from the entries.
+    async def take(self, donors: Iterable[Donor], *, may_begin: bool) -> None:
+        """Take all that is wanted from the newest donor that has it.
 
-        That the store fails does not count: it is tried again as often as that lasts.
+        What nobody gives is derived anew from the entries, if `may_begin`; else it is asked for
+        again. That the store fails does not count: it is tried again as often as that lasts.
         """
         for donor in sorted(donors, reverse=True):
             if donor.epoch not in self._asked:
@@ -104,26 +106,37 @@ class Inheritance:
                 self._tries = 0
             if self.is_done:
                 return
-        self._wanted.clear()
+        self._asked.clear()
+        if may_begin:
+            self._wanted.clear()
 
     async def _take_from(self, donor: Donor) -> bool:
         """Take what a donor has; whether it is not to be asked again."""
+        failed: Exception | None = None
         try:
             theirs = await self._versions(donor)
             for name in tuple(self._wanted):
-                if await self._take_one(donor, name, theirs):
-                    self._wanted.remove(name)
+                try:
+                    if await self._take_one(donor, name, theirs):
+                        self._wanted.remove(name)
+                except (StoreError, sqlite3.Error):
+                    raise
+                except Exception as error:  # noqa: BLE001 - the others are not to wait for it
+                    failed = error
         except (StoreError, sqlite3.Error) as error:
             log.log("error", "applications wait for the store", message=str(error))
             return False
         except Exception as error:  # noqa: BLE001 - what a donor sends must not stop the metering
-            return self._failed(error)
-        return True
+            failed = error
+        return failed is None or self._failed(failed)
 
     def _failed(self, error: Exception) -> bool:
         self._tries += 1
         if self._tries < _MOST_TRIES:
             return False
+        if self._has_said:
+            return True
+        self._has_said = True
         names = " ".join(self._wanted)
         text = str(error) if isinstance(error, PeerError) else type(error).__name__
         log.log("warning", "states of applications did not come", message=text, application=names)

@@ -5,8 +5,6 @@ epoch and its id, and never with a lower term (the operator's Lease transition c
 term, a lower counter than one seen before. *Retired* is final. Storing and acknowledging never
 wait for the gate; effects on third parties need `has_authority`: *active*, read within the lease.
 An empty or unreadable record is no word of the operator: it ends nothing, and renews nothing.
-A first epoch acts once its meter has spoken to it: where a cluster, a broker and every twin were
-lost, only the meter knows that there were epochs before, and it speaks to none below them.
 Neighbour: `control_reading`, which asks.
 """
 
@@ -19,7 +17,6 @@ from meter_wire.portable.tlv import RemoteProtocolError
 UNKNOWN = "unknown"
 LAPSED = "lapsed"
 LEASE_MS = 60_000
-FIRST_EPOCH = 1
 # Readings follow each other by a third of the lease: a second one in vain is its end.
 MOST_MISSED = 2
 
@@ -60,7 +57,6 @@ class OwnerGate:
         """Records refused, by reason; `missing`: readings that brought none to accept."""
         self._read_ms: int | None = None
         self._act_from_ms: int | None = None
-        self._is_met = epoch > FIRST_EPOCH or memory.waited
         self._is_open = False
         self._missed = 0
 
@@ -105,23 +101,11 @@ class OwnerGate:
         self.state = record.state
         self.record = record
         self._read_ms = now_ms
-        self._begin_wait(now_ms)
+        if record.state == "active" and self._act_from_ms is None:
+            self._act_from_ms = now_ms + (0 if self.memory.waited else record.wait_s * 1000)
         before = self.memory
         self.memory = before._replace(term=record.term, counter=record.counter, state=self.state)
         return Verdict(True, changed=self.memory != before)
-
-    def meet(self, now_ms: int) -> None:
-        """Note that the meter speaks to this epoch."""
-        if not self._is_met:
-            self._is_met = True
-            self._begin_wait(now_ms)
-
-    def _begin_wait(self, now_ms: int) -> None:
-        record = self.record
-        if record is None or record.state != "active" or not self._is_met:
-            return
-        if self._act_from_ms is None:
-            self._act_from_ms = now_ms + (0 if self.memory.waited else record.wait_s * 1000)
 
     @property
     def is_active(self) -> bool:
@@ -145,8 +129,13 @@ class OwnerGate:
         return self.state == "retired"
 
     def waits(self, now_ms: int) -> bool:
-        """Whether a twin before this one may still act on others."""
-        return self._act_from_ms is not None and now_ms < self._act_from_ms
+        """Whether a twin before this one may still act on others.
+
+        A frozen twin that was killed does not know how long it has waited.
+        """
+        if self._act_from_ms is None:
+            return self.state == "frozen" and not self.memory.waited
+        return now_ms < self._act_from_ms
 
     def end_wait(self, now_ms: int) -> bool:
         """Whether the wait of a twin that took over ends now: memory is to be saved."""
@@ -158,8 +147,7 @@ class OwnerGate:
     def has_authority(self, now_ms: int, *, connected: bool) -> bool:
         """Whether effects on third parties are allowed: they cannot tell an old epoch from a new.
 
-        *Active*, connected, within the lease, long enough after a takeover, and not a first epoch
-        that no meter has spoken to.
+        *Active*, connected, within the lease, and long enough after a takeover.
         """
         return self.may_command(now_ms, connected=connected) and (
             self._act_from_ms is not None and now_ms >= self._act_from_ms

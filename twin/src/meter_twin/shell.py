@@ -259,8 +259,6 @@ class Twin:
         while True:
             await self._handover.rest()
             self._changed.set()
-            if self._loop.link.is_open:
-                self._gate.meet(now_ms())
             if self._gate.end_wait(now_ms()):
                 self._is_durable = save_gate_memory(self._store, self._gate.memory)
             if self._broker.connected.is_set():

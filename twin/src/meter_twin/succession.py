@@ -102,18 +102,25 @@ class Succession:
         return self._record is not None and self._record.state == "retired"
 
     @property
+    def may_inherit(self) -> bool:
+        """Whether the states of applications may be taken: the entries they rest on are here."""
+        record = self._record
+        follows = record is not None and record.state == "candidate" and bool(record.donors)
+        return (follows or self._is_active) and self.taker.is_settled
+
+    @property
     def may_feed(self) -> bool:
-        """Whether applications may begin: all that older twins hold has been taken once.
+        """Whether applications may begin: all that older twins hold has been taken.
 
         Entries that a donor brings lie before those of the meter; an application that began
-        without them would have to begin again. So a candidate waits for the twin before it, also
-        while nobody can tell where that is; and one that was given up never begins.
+        without them would have to begin again. So a candidate begins none before it is decided,
+        and one that was given up never does.
         """
-        record = self._record
-        if record is None or record.state not in {"active", "candidate"}:
-            return False
-        is_followed = record.state == "active" or bool(record.donors)
-        return is_followed and self.taker.is_settled
+        return self._is_active and self.taker.is_over
+
+    @property
+    def _is_active(self) -> bool:
+        return self._record is not None and self._record.state == "active"
 
     def word(self, *, joined: bool, waits: bool) -> Word:
         """Return this twin's word; `joined`: it has a session with the meter.

@@ -153,9 +153,10 @@ class Successor:
             await asyncio.sleep(0)
 
     async def _settle(self) -> None:
-        """Take the applications' states once all entries are here."""
-        if self._succession.may_feed and not self._inheritance.is_done:
-            await self._inheritance.take(self._succession.donors)
+        """Take the applications' states once the entries are here that they rest on."""
+        if self._succession.may_inherit and not self._inheritance.is_done:
+            may_begin = self._succession.may_feed
+            await self._inheritance.take(self._succession.donors, may_begin=may_begin)
             self._succession.refuses = self._inheritance.objection
             if self._inheritance.is_done:
                 self._loop.imported()

@@ -137,8 +137,13 @@ class Taker:
 
     @property
     def is_settled(self) -> bool:
-        """Whether every donor was covered once: applications may begin."""
+        """Whether every donor was covered once: their applications' states may be taken."""
         return all(work.covered for work in self._work.values())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every donor was covered when nothing could follow any more."""
+        return all(work.is_over for work in self._work.values())
 
     @property
     def next_ms(self) -> int | None:
