@@ -44,6 +44,7 @@ def test_an_upgrade_without_faults_is_a_handover(world: World) -> None:
     assert new.store is not None
     after = find_noted(new.store)
     assert before.entries < after.entries
+    assert any("application state taken over" in text for _, text in world.scheduler.story)
     assert after.total == len(after.entries), "its state knows of all that the old one was handed"
     assert [row["result"] for row in world.status["handovers"]] == ["Done"]
 

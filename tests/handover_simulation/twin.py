@@ -225,6 +225,8 @@ class Twin(Actor):
 
     def _act(self) -> None:
         """Something that third parties see, as often as we may: directly, and through the meter."""
+        if self.link.is_open:
+            self.gate.meet(self.now_ms)
         if self.gate.end_wait(self.now_ms):
             assert self.store is not None
             save_gate_memory(self.store, self.gate.memory)

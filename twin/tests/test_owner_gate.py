@@ -101,6 +101,43 @@ def test_the_wait_is_over_once_and_for_a_restarted_twin_too(gate):
     assert later.has_authority(200_001, connected=True)
 
 
+@pytest.mark.parametrize("is_met_first", [True, False])
+def test_a_twin_whose_meter_nobody_has_heard_acts_on_others_once_it_has(is_met_first):
+    """All others may have forgotten that there were epochs above; a meter speaks to none below."""
+    gate = OwnerGate(2, ID, KEY, GateMemory())
+    if is_met_first:
+        gate.meet(0)
+    gate.receive(record(epoch=2, unmet=True), 0)
+    assert gate.may_command(1, connected=True)
+    assert gate.has_authority(1, connected=True) == is_met_first
+    assert gate.end_wait(1) == is_met_first
+    gate.meet(2)
+    assert gate.has_authority(2, connected=True)
+    gate.end_wait(2)
+    again = OwnerGate(2, ID, KEY, gate.memory)
+    again.receive(record(epoch=2, unmet=True), 3)
+    assert again.has_authority(3, connected=True), "it has acted before its process was killed"
+
+
+def test_the_wait_after_a_takeover_begins_with_the_meters_first_word_where_nobody_had_it():
+    gate = OwnerGate(2, ID, KEY, GateMemory())
+    gate.receive(record(epoch=2, unmet=True, wait=120), 0)
+    assert not gate.has_authority(30_000, connected=True)
+    gate.receive(record(epoch=2, unmet=True, wait=120), 50_000)
+    gate.meet(60_000)
+    gate.receive(record(epoch=2, wait=120), 179_000)
+    assert not gate.has_authority(179_999, connected=True)
+    assert gate.has_authority(180_000, connected=True)
+
+
+def test_authority_comes_with_the_operators_word_that_the_meter_was_heard():
+    gate = OwnerGate(2, ID, KEY, GateMemory())
+    gate.receive(record(epoch=2, unmet=True), 0)
+    assert not gate.has_authority(1, connected=True)
+    gate.receive(record(epoch=2, counter=2), 2)
+    assert gate.has_authority(3, connected=True)
+
+
 @pytest.mark.parametrize("has_waited", [True, False])
 def test_a_frozen_twin_that_was_killed_says_that_it_waits_until_it_knows_better(has_waited):
     """Its successor begins without a wait where it says that there is none."""

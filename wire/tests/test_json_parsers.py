@@ -37,6 +37,7 @@ NAMES = st.sampled_from(
         "takers",
         "donors",
         "wait",
+        "unmet",
         "mac",
         "store",
         "root",
@@ -61,7 +62,13 @@ VALUES = st.recursive(
     max_leaves=12,
 )
 CONTROL = {"epoch": 1, "epochId": "00" * 16, "state": "active", "term": 1, "counter": 1}
-CONTROL |= {"attempt": "", "takers": [[1, "00" * 16, "a:1"]], "donors": [], "wait": 0}
+CONTROL |= {
+    "attempt": "",
+    "takers": [[1, "00" * 16, "a:1"]],
+    "donors": [],
+    "wait": 0,
+    "unmet": False,
+}
 WORD = word.encode_word(word.Word(covers={1: word.Cover("a")}))
 HOLE, MISSED = coverage.Hole(2, 3, 1), coverage.Hole(4, 4, 3)
 HOLED = coverage.Stretch(bytes(8), 5, 1, (HOLE,), (MISSED,), bytes(16))

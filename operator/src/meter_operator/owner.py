@@ -72,9 +72,10 @@ def _build_controls(
     ) -> tuple[ControlRecord, int]:
         named = attempt if state != "retired" else ""
         wait_s = meter.authority_wait_s if state == "active" else 0
+        unmet = state == "active" and not meter.status.get("lastSeen")
         record = ControlRecord(
             *(row.epoch, row.epoch_id, state, term, meter.owner_counter),
-            *(named, takers, donors, wait_s),
+            *(named, takers, donors, wait_s, unmet),
         )
         return record, row.key_version
 

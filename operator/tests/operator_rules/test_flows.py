@@ -143,6 +143,20 @@ def test_the_parties_are_told_what_the_table_says(told, found):
     assert (said.get(1, ""), said.get(2, ""), name) == told
 
 
+@pytest.mark.parametrize(("last_seen", "unmet"), [("", True), ("2026-01-01T00:00:00Z", False)])
+@pytest.mark.parametrize(("epoch", "phase"), [(1, ""), (2, COMMITTED), (1, PREPARING)])
+def test_the_active_twin_is_told_while_nobody_has_heard_the_meter(epoch, phase, last_seen, unmet):
+    found = status(epoch, *range(1, epoch), phase=phase) | {"lastSeen": last_seen}
+    meter = Meter(Key("a", "b"), "uid", "house-1", 1, "", {}, found, "1", False, False)
+    for message in build_messages(meter, lambda _version: bytes(32), 1, b""):
+        number, _, channel = message.topic.removeprefix("mt/house-1/").partition("/")
+        if channel == "ctl" and message.payload:
+            identity = bytes.fromhex(row(int(number))["epochId"])
+            key = derive_key(bytes(32), "ctl", "house-1", int(number), identity)
+            told = parse_control(message.payload, key)
+            assert told.unmet == (unmet and told.state == "active")
+
+
 def test_the_matrix_on_the_cluster_has_a_row_for_each_flow():
     path = ROOT / "tests/handover_matrix/flows.py"
     spec = importlib.util.spec_from_file_location("matrix_flows", path)

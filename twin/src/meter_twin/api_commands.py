@@ -124,8 +124,8 @@ class Commands:
             raise ApiError(
                 409,
                 "epoch",
-                "this twin took over, and the one before may not know it yet",
-                "try again in two minutes",
+                "this twin took over a moment ago, or nobody has heard its meter yet",
+                "try again in two minutes, or when the meter has connected",
             )
 
     def _check_epoch(self) -> None:

@@ -57,6 +57,7 @@ class OwnerGate:
         """Records refused, by reason; `missing`: readings that brought none to accept."""
         self._read_ms: int | None = None
         self._act_from_ms: int | None = None
+        self._is_met = memory.waited
         self._is_open = False
         self._missed = 0
 
@@ -101,11 +102,23 @@ class OwnerGate:
         self.state = record.state
         self.record = record
         self._read_ms = now_ms
-        if record.state == "active" and self._act_from_ms is None:
-            self._act_from_ms = now_ms + (0 if self.memory.waited else record.wait_s * 1000)
+        self._begin_wait(now_ms)
         before = self.memory
         self.memory = before._replace(term=record.term, counter=record.counter, state=self.state)
         return Verdict(True, changed=self.memory != before)
+
+    def meet(self, now_ms: int) -> None:
+        """Note that the meter speaks to this epoch, so it knows of none above."""
+        if not self._is_met:
+            self._is_met = True
+            self._begin_wait(now_ms)
+
+    def _begin_wait(self, now_ms: int) -> None:
+        record = self.record
+        if record is None or record.state != "active" or self._act_from_ms is not None:
+            return
+        if self._is_met or not record.unmet:
+            self._act_from_ms = now_ms + (0 if self.memory.waited else record.wait_s * 1000)
 
     @property
     def is_active(self) -> bool:
@@ -147,7 +160,8 @@ class OwnerGate:
     def has_authority(self, now_ms: int, *, connected: bool) -> bool:
         """Whether effects on third parties are allowed: they cannot tell an old epoch from a new.
 
-        *Active*, connected, within the lease, and long enough after a takeover.
+        *Active*, connected, within the lease, long enough after a takeover, and not before anybody
+        has heard the meter.
         """
         return self.may_command(now_ms, connected=connected) and (
             self._act_from_ms is not None and now_ms >= self._act_from_ms

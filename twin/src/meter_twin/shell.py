@@ -91,7 +91,7 @@ class Twin:
             *(configuration.device, keys, self._store, self._publish_down, self._stored),
             self._description,
             lambda: self._host.describe(self._description.units),
-            self._changed.set,
+            self._link_changed,
         )
         if self._gate.is_retired:
             self._loop.stop()
@@ -232,6 +232,11 @@ class Twin:
             log.log("info", "broker session ended for one with the renewed certificate")
         else:
             log.log("warning", "broker session lost", error=type(error).__name__)
+
+    def _link_changed(self) -> None:
+        if self._loop.link.is_open:
+            self._gate.meet(now_ms())
+        self._changed.set()
 
     def _stored(self) -> None:
         self._feed.set()

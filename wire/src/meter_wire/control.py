@@ -35,6 +35,8 @@ class ControlRecord(NamedTuple):
     `attempt` names the handover under way by its candidate's epoch id (hex), or is empty. `takers`
     may fetch what this twin has stored; from `donors` this twin fetches. `wait_s`: so long a twin
     that took over acts on nobody, because the one before may not know yet that it is retired.
+    `unmet`: nobody knows of a word of the meter, so the twin acts on nobody before it has one: the
+    meter alone knows of epochs before where a cluster and a broker have forgotten them.
     """
 
     epoch: int
@@ -46,6 +48,7 @@ class ControlRecord(NamedTuple):
     takers: tuple[Peer, ...] = ()
     donors: tuple[Peer, ...] = ()
     wait_s: int = 0
+    unmet: bool = False
 
     @property
     def order(self) -> tuple[int, int]:
@@ -77,6 +80,8 @@ def encode_control(record: ControlRecord, key: bytes) -> bytes:
         document["attempt"] = record.attempt
     if record.wait_s:
         document["wait"] = record.wait_s
+    if record.unmet:
+        document["unmet"] = True
     for name in ("takers", "donors"):
         peers = getattr(record, name)
         if peers:
@@ -121,6 +126,7 @@ def _parse_document(document: dict[str, Any]) -> ControlRecord:
         _parse_peers(document.get("takers", [])),
         _parse_peers(document.get("donors", [])),
         _number(document.get("wait", 0)),
+        _flag(document.get("unmet", False)),
     )
 
 
@@ -141,6 +147,12 @@ def _identity(text: Any) -> bytes:
     if len(found) != _ID:
         raise ValueError("epoch id")
     return found
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("flag")
+    return value
 
 
 def _number(value: Any) -> int:
