@@ -6,7 +6,9 @@ and nobody can tell it anything but by the broker. Other twins do not reach it.
 
 import base64
 import json
+import sqlite3
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 
 from meter_operator.desired import Json
@@ -17,6 +19,7 @@ from .exchange import Answer, Answered
 from .ledger import Entry, Ledger
 from .oracle import Oracle
 from .scheduler import Scheduler
+from .tally import read_noted
 from .twin import Twin
 
 PORT = 8443
@@ -159,6 +162,16 @@ class Nodes:
         twin.destroy()
         if twin in self._faulted:
             self._ledger.store_lost(held, self.ring())
+            self._forget_handed()
+
+    def _forget_handed(self) -> None:
+        """What only a store knew that a fault has taken, no other application can know of."""
+        known: set[Entry] = set()
+        for twin in self.all:
+            if twin.path.exists():
+                with closing(sqlite3.connect(twin.path)) as connection:
+                    known |= read_noted(connection)
+        self.handed &= known
 
     # ---- faults
 

@@ -5,6 +5,7 @@ twin. An entry that comes once more than its state knows of is counted: it would
 """
 
 import json
+import sqlite3
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
@@ -69,12 +70,15 @@ class Noted(NamedTuple):
     """How many were handed to it in all, in its own life and in those that it goes on from."""
 
 
+def read_noted(connection: sqlite3.Connection) -> set[Entry]:
+    """Return the entries that a store's application has noted."""
+    rows = connection.execute("SELECT series, time_s FROM record WHERE application = ?", (NAME,))
+    return {(bytes.fromhex(series), seq) for series, seq in rows}
+
+
 def find_noted(store: Store) -> Noted:
     """Return what was committed."""
-    rows = store.connection.execute(
-        "SELECT series, time_s FROM record WHERE application = ?", (NAME,)
-    ).fetchall()
-    entries = {(bytes.fromhex(series), seq) for series, seq in rows}
+    entries = read_noted(store.connection)
     saved = find_state(store, NAME)
     if saved is None:
         return Noted(entries, START, 0, 0)

@@ -21,6 +21,9 @@ class Properties(dict):
     store_id = bytes(8)
 
 
+HOST = SimpleNamespace(beginners=[])
+
+
 def build_handover(properties=None):
     store = Properties() if properties is None else properties
     return Handover(SimpleNamespace(store=store), None, None, None)
@@ -31,8 +34,8 @@ ROOT = bytes(16)
 
 def test_each_step_of_a_taking_over_is_logged_once(capsys):
     taker = SimpleNamespace(covered={})
-    succession, host = SimpleNamespace(taker=taker), SimpleNamespace(beginners=[])
-    successor = Successor(succession, None, None, None, host, None, None, None)
+    succession = SimpleNamespace(taker=taker)
+    successor = Successor(succession, Properties(), None, None, HOST, None, None, None)
     successor._say()
     for covered in (
         Covered(ROOT, "", final=False),
@@ -65,11 +68,10 @@ def test_a_record_that_is_read_again_is_no_decision():
 def test_each_decision_makes_a_successor_hurry(counters, hurries):
     asked = []
     taker = SimpleNamespace(covered={}, hurry=asked.append)
-    succession, host = Succession(bytes(16), None), SimpleNamespace(beginners=[])
+    succession = Succession(bytes(16), None)
     succession.taker = SimpleNamespace(assign=lambda _: None, hurry=asked.append)
-    successor = Successor(
-        SimpleNamespace(taker=taker), None, None, None, host, None, None, lambda: 77
-    )
+    told = SimpleNamespace(taker=taker, is_active=False, donors=[])
+    successor = Successor(told, Properties(), None, None, HOST, None, None, lambda: 77)
     handover = build_handover()
     handover._roles = SimpleNamespace(succession=succession, successor=successor)
     for counter in counters:
@@ -138,33 +140,91 @@ def test_applications_that_have_begun_go_on_after_a_restart_whoever_is_named():
 
 
 @pytest.mark.parametrize(
-    ("state", "named", "covered", "may_inherit", "may_feed"),
+    ("state", "named", "covered", "givers", "may_feed"),
     [
-        ("active", 0, "", True, True),
-        ("active", 1, "", False, False),
-        ("active", 1, "once", True, False),
-        ("active", 1, "final", True, True),
-        ("candidate", 0, "", False, False),
-        ("candidate", 1, "", False, False),
-        ("candidate", 1, "once", True, False),
-        ("candidate", 1, "final", True, False),
-        ("frozen", 0, "", False, False),
-        ("retired", 0, "", False, False),
+        ("active", 0, "", 0, True),
+        ("active", 1, "", 0, False),
+        ("active", 1, "once", 1, False),
+        ("active", 1, "final", 1, True),
+        ("active", 2, "final", 1, False),
+        ("candidate", 0, "", 0, False),
+        ("candidate", 1, "", 0, False),
+        ("candidate", 1, "once", 1, False),
+        ("candidate", 1, "final", 1, False),
+        ("frozen", 0, "", 0, False),
+        ("retired", 0, "", 0, False),
+        ("retired", 1, "final", 0, False),
     ],
 )
 def test_applications_do_not_begin_without_what_older_twins_have(
-    state, named, covered, may_inherit, may_feed
+    state, named, covered, givers, may_feed
 ):
     """A candidate has somebody to follow, named or not; one that was given up never begins."""
     succession = Succession(bytes(8), None)
     assert not succession.may_feed
-    peers = (Peer(2, bytes(16), "10.0.0.1:8443"),)[:named]
-    succession._record = build_record(1, 7)._replace(state=state, donors=peers)
+    peers = [Peer(2, bytes(16), "10.0.0.1:1"), Peer(3, bytes(16), "10.0.0.2:1")][:named]
+    succession._record = build_record(1, 7)._replace(state=state, donors=tuple(peers))
     succession.taker.assign(Donor(*one) for one in peers)
     if covered:
-        (work,) = succession.taker._work.values()
+        work = next(iter(succession.taker._work.values()))
         work.covered = Covered(b"r", "", covered == "final")
-    assert (succession.may_inherit, succession.may_feed) == (may_inherit, may_feed)
+    assert (len(succession.givers), succession.may_feed) == (givers, may_feed)
+
+
+class Inherited:
+    """What `Inheritance` says."""
+
+    is_done, objection, tried = True, "", frozenset()
+
+
+@pytest.mark.parametrize("has_followed", [True, False])
+def test_after_a_handover_the_end_of_the_old_twin_is_waited_for_a_minute(has_followed):
+    """It may answer, and never hear that it is retired; after a takeover it may have readings."""
+    donor, now = Peer(2, bytes(16), "10.0.0.1:8443"), [0]
+    succession = Succession(bytes(8), None)
+    store = Properties(took_states=int(has_followed))
+    successor = Successor(succession, store, None, None, HOST, None, None, lambda: now[0])
+    successor._inheritance = Inherited()
+    successor.control(decided=succession.control(build_record(1, 7, (donor,))))
+    now[0] = 100_000
+    assert not successor.may_feed, "a candidate hands them nothing"
+    active = build_record(1, 8, (donor,))._replace(state="active")
+    successor.control(decided=succession.control(active))
+    assert not successor.may_feed
+    now[0] = 159_999
+    successor.control(decided=succession.control(active))
+    assert not successor.may_feed
+    now[0] = 160_000
+    assert successor.may_feed == has_followed
+    Inherited.is_done = False
+    try:
+        assert not successor.may_feed
+    finally:
+        Inherited.is_done = True
+
+
+def test_an_older_twin_that_may_still_give_states_is_not_called_done_with():
+    """The operator deletes one that is."""
+    donor = Peer(2, bytes(16), "10.0.0.1:8443")
+    succession = Succession(bytes(8), None)
+    successor = Successor(succession, Properties(), None, None, HOST, None, None, lambda: 0)
+    inherited = successor._inheritance = SimpleNamespace(
+        is_done=False, tried=frozenset(), objection=""
+    )
+    active = build_record(1, 8, (donor,))._replace(state="active")
+    succession.control(active)
+    (work,) = succession.taker._work.values()
+    work.covered = Covered(b"r", "", True)
+
+    def is_final():
+        successor.control(decided=False)
+        return succession.word(joined=True, waits=False).covers[2].final
+
+    assert not is_final()
+    inherited.tried = frozenset({2})
+    assert is_final()
+    inherited.tried, inherited.is_done = frozenset(), True
+    assert is_final()
 
 
 @pytest.mark.parametrize("was_taker", [True, False])

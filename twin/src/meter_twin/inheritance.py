@@ -42,9 +42,12 @@ class Inheritance:
         self._wanted = list(self._beginners)
         self._theirs: dict[str, list[int]] | None = None
         self._tries = 0
-        self._has_said = False
         self._asked: set[int] = set()
-        """Epochs of the donors that have given what they have."""
+        """Epochs of the donors that have given what they have, in this round."""
+        self._unread: set[tuple[int, str]] = set()
+        """Donors and applications whose state is not read here."""
+        self.tried: frozenset[int] = frozenset()
+        """Epochs of the donors that were asked for all that they have, in any round."""
 
     @property
     def is_done(self) -> bool:
@@ -98,20 +101,25 @@ class Inheritance:
         What nobody gives is derived anew from the entries, if `may_begin`; else it is asked for
         again. That the store fails does not count: it is tried again as often as that lasts.
         """
-        for donor in sorted(donors, reverse=True):
+        asked = sorted(donors, reverse=True)
+        for donor in asked:
             if donor.epoch not in self._asked:
                 if not await self._take_from(donor):
                     return
                 self._asked.add(donor.epoch)
+                self.tried |= {donor.epoch}
                 self._tries = 0
             if self.is_done:
                 return
         self._asked.clear()
         if may_begin:
+            if asked:
+                names = " ".join(self._wanted)
+                log.log("warning", "applications begin anew", application=names)
             self._wanted.clear()
 
     async def _take_from(self, donor: Donor) -> bool:
-        """Take what a donor has; whether it is not to be asked again."""
+        """Take what a donor has; whether it is not to be asked again for now."""
         failed: Exception | None = None
         try:
             theirs = await self._versions(donor)
@@ -128,24 +136,23 @@ class Inheritance:
             return False
         except Exception as error:  # noqa: BLE001 - what a donor sends must not stop the metering
             failed = error
-        return failed is None or self._failed(failed)
+        return failed is None or self._failed(donor, failed)
 
-    def _failed(self, error: Exception) -> bool:
+    def _failed(self, donor: Donor, error: Exception) -> bool:
         self._tries += 1
         if self._tries < _MOST_TRIES:
             return False
-        if self._has_said:
-            return True
-        self._has_said = True
-        names = " ".join(self._wanted)
-        text = str(error) if isinstance(error, PeerError) else type(error).__name__
-        log.log("warning", "states of applications did not come", message=text, application=names)
+        if donor.epoch not in self.tried:
+            names = " ".join(self._wanted)
+            text = str(error) if isinstance(error, PeerError) else type(error).__name__
+            log.log("warning", "states of applications did not come",
+                    epoch=donor.epoch, message=text, application=names)  # fmt: skip
         return True
 
     async def _take_one(self, donor: Donor, name: str, theirs: dict[str, list[int]]) -> bool:
         """Take what a donor has of an application; whether there is nothing more to take of it."""
         both = set(theirs.get(name, [])) & set(self._host.state_versions.get(name, []))
-        if not both:
+        if not both or (donor.epoch, name) in self._unread:
             return False
         version = max(both)
         saved = await self._fetch(donor, name, version)
@@ -157,6 +164,7 @@ class Inheritance:
         except LookupError:
             return True  # stopped: the host has said so
         except ValueError:
+            self._unread.add((donor.epoch, name))
             log.log("warning", "application state is derived anew", application=name)
             return False
         log.log("info", "application state taken over", application=name, version=version)

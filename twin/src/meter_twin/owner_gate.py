@@ -58,6 +58,7 @@ class OwnerGate:
         self._read_ms: int | None = None
         self._act_from_ms: int | None = None
         self._is_met = memory.waited
+        self._is_unmet = False
         self._is_open = False
         self._missed = 0
 
@@ -117,7 +118,8 @@ class OwnerGate:
         record = self.record
         if record is None or record.state != "active" or self._act_from_ms is not None:
             return
-        if self._is_met or not record.unmet:
+        self._is_unmet = record.unmet and not self._is_met
+        if not self._is_unmet:
             self._act_from_ms = now_ms + (0 if self.memory.waited else record.wait_s * 1000)
 
     @property
@@ -147,7 +149,7 @@ class OwnerGate:
         A frozen twin that was killed does not know how long it has waited.
         """
         if self._act_from_ms is None:
-            return self.state == "frozen" and not self.memory.waited
+            return self.state == "frozen" and not self.memory.waited and not self._is_unmet
         return now_ms < self._act_from_ms
 
     def end_wait(self, now_ms: int) -> bool:

@@ -40,6 +40,8 @@ class Succession:
     def __init__(self, store_id: bytes, shelf: Shelf) -> None:
         """Begin as nobody's donor and nobody's taker."""
         self.taker = Taker(shelf)
+        self.untaken: frozenset[int] = frozenset()
+        """Epochs of older twins that may still give states: not to be called done with yet."""
         self.refuses = ""
         """Why this twin cannot take over, as the operator is to read it; empty if it can."""
         self._store_id = store_id
@@ -102,11 +104,15 @@ class Succession:
         return self._record is not None and self._record.state == "retired"
 
     @property
-    def may_inherit(self) -> bool:
-        """Whether the states of applications may be taken: the entries they rest on are here."""
-        record = self._record
-        follows = record is not None and record.state == "candidate" and bool(record.donors)
-        return (follows or self._is_active) and self.taker.is_settled
+    def givers(self) -> list[Donor]:
+        """The older twins that states of applications may be taken from: what they hold is here.
+
+        A candidate follows one twin. An active one takes what it can get, as that may be gone soon.
+        """
+        state = self._record.state if self._record is not None else ""
+        if state not in {"active", "candidate"}:
+            return []
+        return [one for one in self.donors if one.epoch in self.taker.covered]
 
     @property
     def may_feed(self) -> bool:
@@ -116,10 +122,11 @@ class Succession:
         without them would have to begin again. So a candidate begins none before it is decided,
         and one that was given up never does.
         """
-        return self._is_active and self.taker.is_over
+        return self.is_active and self.taker.is_over
 
     @property
-    def _is_active(self) -> bool:
+    def is_active(self) -> bool:
+        """Whether this twin is the one that serves."""
         return self._record is not None and self._record.state == "active"
 
     def word(self, *, joined: bool, waits: bool) -> Word:
@@ -128,7 +135,7 @@ class Succession:
         `waits`: the time after a takeover is not over (`owner_gate`).
         """
         covers = {
-            epoch: Cover(one.root.hex(), one.frozen, one.final)
+            epoch: Cover(one.root.hex(), one.frozen, one.final and epoch not in self.untaken)
             for epoch, one in self.taker.covered.items()
         }
         return Word(

@@ -1,14 +1,16 @@
 """Takes over from older twins of the meter: asks, compares, commits; then the applications' states.
 
-`taking` says what to ask, this module asks and commits. Entries come first; applications begin
-only when every donor named was covered once, and then with the state that the newest donor has, so
-that what they have derived does not begin again. A candidate that cannot read a state of the twin
+`taking` says what to ask, this module asks and commits. Entries come first; then the states that
+the newest donor has, so that what applications have derived does not begin again. They begin in the
+active twin, when what donors hold is final; after a handover that is waited for so long only, as
+its proof has brought all but the last moments. A candidate that cannot read a state of the twin
 it is to replace, or whose application an error has stopped, says so, which ends the handover before
 anything has moved. Neighbours: `taking`,
 `succession`, `peer_client`, `giving` (the other side), `shell` (owns the task).
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -28,6 +30,9 @@ from .succession import Succession
 from .taking import AskCoverage, Import, Request, Told
 
 _IDLE_S = 30.0
+_FINAL_MS = 60_000
+_QUICK_ROUNDS, _SLOW_MS = 10, 15_000
+_TOOK_STATES = "took_states"
 
 
 class Successor:
@@ -49,18 +54,32 @@ class Successor:
         self._clock = clock
         self._inheritance = Inheritance(host, store, client)
         self._wake = asyncio.Event()
+        self._active_ms: int | None = None
+        self._has_followed = bool(store.find_property(_TOOK_STATES))
+        self._rounds = self._round_ms = 0
         self._said: dict[int, str] = {}
         self.failures = 0
 
     @property
     def may_feed(self) -> bool:
         """Whether the applications may begin."""
-        return self._succession.may_feed and self._inheritance.is_done
+        if not self._inheritance.is_done:
+            return False
+        if self._succession.may_feed:
+            return True
+        waited_ms = 0 if self._active_ms is None else self._clock() - self._active_ms
+        return self._has_followed and waited_ms >= _FINAL_MS
 
     def control(self, *, decided: bool) -> None:
         """Look again: the control record was read; `decided`: it tells of another decision."""
+        if not self._succession.is_active:
+            self._active_ms = None
+        elif self._active_ms is None:
+            self._active_ms = self._clock()
         if decided:
             self._taker.hurry(self._clock())
+            self._rounds = self._round_ms = 0
+        self._withhold()
         self._wake.set()
 
     async def run(self) -> None:
@@ -154,13 +173,33 @@ class Successor:
 
     async def _settle(self) -> None:
         """Take the applications' states once the entries are here that they rest on."""
-        if self._succession.may_inherit and not self._inheritance.is_done:
-            may_begin = self._succession.may_feed
-            await self._inheritance.take(self._succession.donors, may_begin=may_begin)
-            self._succession.refuses = self._inheritance.objection
-            if self._inheritance.is_done:
-                self._loop.imported()
-                self._changed()
+        givers, may_begin = self._succession.givers, self._succession.may_feed
+        if self._inheritance.is_done or not (givers or may_begin):
+            return
+        if self._clock() < self._round_ms:
+            return
+        self._rounds += 1
+        pause_ms = 0 if self._rounds < _QUICK_ROUNDS else _SLOW_MS
+        await self._inheritance.take(givers, may_begin=may_begin)
+        self._round_ms = self._clock() + pause_ms
+        self._succession.refuses = self._inheritance.objection
+        self._withhold()
+        if self._inheritance.is_done:
+            self._note_states()
+            self._loop.imported()
+        self._changed()
+
+    def _withhold(self) -> None:
+        """Call no older twin done with that may still give states: the operator removes it then."""
+        donors = () if self._inheritance.is_done else (one.epoch for one in self._succession.donors)
+        self._succession.untaken = frozenset(donors) - self._inheritance.tried
+
+    def _note_states(self) -> None:
+        """Note that the states came from the twin that is handed over: its end is near."""
+        if not self._succession.is_active:
+            self._has_followed = True
+            with contextlib.suppress(StoreError):  # it waits for longer then after a restart
+                self._store.save_properties({_TOOK_STATES: 1})
 
 
 def _parse_told(document: object) -> Told:
