@@ -15,6 +15,7 @@ from .seeds import FailedError, Report, run_many, run_seed
 MOST_SHOWN = 5
 # 0.062 in the first thousand worlds, in which rings are small and faults many on purpose.
 MOST_EXCUSED = 0.075
+MOST_LATE = 0.002
 TOLD_EACH = 500
 
 
@@ -53,7 +54,10 @@ def _is_weak(total: Report) -> bool:
         print(f"not met: {total.missed}")
     if total.excused_share > MOST_EXCUSED:
         print(f"too many losses are excused: {total.excused_share:.3f}")
-    return bool(total.missed) or total.excused_share > MOST_EXCUSED
+    late_share = total.late / max(1, total.measured)
+    if late_share > MOST_LATE:
+        print(f"too many entries come after the applications have passed: {late_share:.4f}")
+    return bool(total.missed) or total.excused_share > MOST_EXCUSED or late_share > MOST_LATE
 
 
 def _tell(seed: int) -> int:

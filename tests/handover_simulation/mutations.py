@@ -299,8 +299,7 @@ def applications_begin_without_those_before(replace: Replace) -> None:
     def may_feed(self: Any) -> bool:
         return self._record is not None and self.taker.is_settled
 
-    for name in ("may_inherit", "may_feed"):
-        replace(succession.Succession, name, property(may_feed))
+    replace(succession.Succession, "may_feed", property(may_feed))
 
 
 def an_application_is_not_handed_some_entries(replace: Replace) -> None:
