@@ -296,10 +296,12 @@ def a_donor_is_spent_with_any_cover(replace: Replace) -> None:
 def applications_begin_without_those_before(replace: Replace) -> None:
     """A twin that has nobody to ask begins, whoever has begun before it; and gives that on."""
 
-    def may_feed(self: Any) -> bool:
-        return self._record is not None and self.taker.is_settled
+    def has_all(self: Any) -> bool:
+        return self._record is not None and self.taker.covered.keys() >= {
+            one.epoch for one in self.donors
+        }
 
-    replace(succession.Succession, "may_feed", property(may_feed))
+    replace(succession.Succession, "has_all", property(has_all))
 
 
 def an_application_is_not_handed_some_entries(replace: Replace) -> None:

@@ -180,6 +180,15 @@ async def test_an_application_that_does_not_read_the_state_alone_begins_anew(pai
     assert pair.host.failed == []
 
 
+async def test_a_state_that_a_candidate_does_not_read_is_a_reason_to_object_until_it_has_to(pair):
+    pair.begin(taker=Sum(import_state=ValueError("damaged")))
+    await pair.inheritance.check(DONOR)
+    await pair.inheritance.take([DONOR], may_begin=False)
+    assert "application bad" in pair.inheritance.objection
+    assert await pair.settle() == [10, 1010]
+    assert pair.inheritance.objection == ""
+
+
 @pytest.mark.parametrize("table", ["record", "application"])
 async def test_a_store_that_fails_does_not_count_against_the_applications(pair, table):
     pair.begin()

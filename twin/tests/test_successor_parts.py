@@ -121,7 +121,7 @@ class Roles:
         assert decided
 
     @property
-    def may_feed(self):
+    def may_begin(self):
         return self.settled
 
 
@@ -140,7 +140,7 @@ def test_applications_that_have_begun_go_on_after_a_restart_whoever_is_named():
 
 
 @pytest.mark.parametrize(
-    ("state", "named", "covered", "givers", "may_feed"),
+    ("state", "named", "covered", "givers", "has_all"),
     [
         ("active", 0, "", 0, True),
         ("active", 1, "", 0, False),
@@ -157,18 +157,18 @@ def test_applications_that_have_begun_go_on_after_a_restart_whoever_is_named():
     ],
 )
 def test_applications_do_not_begin_without_what_older_twins_have(
-    state, named, covered, givers, may_feed
+    state, named, covered, givers, has_all
 ):
     """A candidate has somebody to follow, named or not; one that was given up never begins."""
     succession = Succession(bytes(8), None)
-    assert not succession.may_feed
+    assert not succession.has_all
     peers = [Peer(2, bytes(16), "10.0.0.1:1"), Peer(3, bytes(16), "10.0.0.2:1")][:named]
     succession._record = build_record(1, 7)._replace(state=state, donors=tuple(peers))
     succession.taker.assign(Donor(*one) for one in peers)
     if covered:
         work = next(iter(succession.taker._work.values()))
         work.covered = Covered(b"r", "", covered == "final")
-    assert (len(succession.givers), succession.may_feed) == (givers, may_feed)
+    assert (len(succession.givers), succession.has_all) == (givers, has_all)
 
 
 class Inherited:
@@ -187,18 +187,18 @@ def test_after_a_handover_the_end_of_the_old_twin_is_waited_for_a_minute(has_fol
     successor._inheritance = Inherited()
     successor.control(decided=succession.control(build_record(1, 7, (donor,))))
     now[0] = 100_000
-    assert not successor.may_feed, "a candidate hands them nothing"
+    assert not successor.may_begin, "a candidate hands them nothing"
     active = build_record(1, 8, (donor,))._replace(state="active")
     successor.control(decided=succession.control(active))
-    assert not successor.may_feed
+    assert not successor.may_begin
     now[0] = 159_999
     successor.control(decided=succession.control(active))
-    assert not successor.may_feed
+    assert not successor.may_begin
     now[0] = 160_000
-    assert successor.may_feed == has_followed
+    assert successor.may_begin == has_followed
     Inherited.is_done = False
     try:
-        assert not successor.may_feed
+        assert not successor.may_begin
     finally:
         Inherited.is_done = True
 

@@ -108,7 +108,7 @@ def test_what_is_held_already_is_not_fetched_again():
     taker = Taker(mine)
     taker.assign([DONOR])
     assert serve(taker, donor, mine, 0) == 1
-    assert taker.is_settled
+    assert taker.covered[1].root == donor.coverage().root
 
 
 def test_a_taker_that_holds_more_covers_a_donor_that_holds_less():
@@ -146,7 +146,7 @@ def test_another_content_under_a_known_number_is_quarantined_and_covered():
     taker.assign([DONOR])
     serve(taker, donor, mine, 0)
     assert mine.conflicts == [(ONE, 7, b"other")]
-    assert taker.is_settled
+    assert taker.covered[1].root == donor.coverage().root
 
 
 def test_declared_holes_come_after_the_entries_of_all_incarnations():
@@ -176,7 +176,7 @@ def test_what_a_donor_has_deleted_and_missed_is_told_after_the_entries_and_once(
             came += imports
             imports = taker.imported(now_ms)
     assert [(len(one.entries), one.stretch) for one in came] == [(9, None), (0, stretch)]
-    assert taker.is_settled
+    assert taker.covered[1].root == said.coverage.root
 
 
 def test_a_donor_that_fails_is_asked_again_with_growing_pauses():
@@ -189,7 +189,7 @@ def test_a_donor_that_fails_is_asked_again_with_growing_pauses():
         pauses.append(taker.next_ms - now_ms)
         now_ms = taker.next_ms
     assert pauses == [1000, 2000, 4000, 8000, 15_000, 15_000]
-    assert not taker.is_settled
+    assert not taker.covered
 
 
 def test_a_decision_is_followed_by_quick_questions_for_a_moment():

@@ -110,7 +110,7 @@ class Handover:
         """
         if not self._has_fed and self._is_told:
             roles = self._roles
-            self._has_fed = roles is None or roles.successor.may_feed
+            self._has_fed = roles is None or roles.successor.may_begin
             if self._has_fed:
                 with contextlib.suppress(StoreError):  # told again after the next start
                     self._store.save_properties({_HAS_FED: 1})

@@ -3,10 +3,10 @@
 A state is written by the donor at the highest version that both know, with the place in the entries
 that it has reached; records follow page by page, the state last. What an application derives twice
 because it went on meanwhile is the same again. Of several donors the newest one that has begun is
-asked; what was given up may have nothing. Without a common version an application begins anew where
-there is no way back (a takeover); where there is one, the candidate objects, as it does to an error
-that stops here what runs in the twin before. One that does not read what came begins anew. Nothing
-that a donor sends or an application raises ends the twin. Neighbours: `successor` (when),
+asked; what was given up may have nothing. Without a common version, or with a state that is not read
+here, an application begins anew where there is no way back (a takeover); where there is one, the
+candidate objects, as it does to an error that stops here what runs in the twin before. Nothing that
+a donor sends or an application raises ends the twin. Neighbours: `successor` (when),
 `application_host` (the applications, stops one that raises), `giving` (the donor).
 """
 
@@ -42,12 +42,12 @@ class Inheritance:
         self._wanted = list(self._beginners)
         self._theirs: dict[str, list[int]] | None = None
         self._tries = 0
-        self._asked: set[int] = set()
-        """Epochs of the donors that have given what they have, in this round."""
+        self._passed: set[int] = set()
+        """Epochs of the donors that this round is done with."""
         self._unread: set[tuple[int, str]] = set()
         """Donors and applications whose state is not read here."""
         self.tried: frozenset[int] = frozenset()
-        """Epochs of the donors that were asked for all that they have, in any round."""
+        """Epochs of the donors that any round was done with."""
 
     @property
     def is_done(self) -> bool:
@@ -84,6 +84,9 @@ class Inheritance:
                     f"application {name}: the twin before writes state versions {theirs[name]}, "
                     f"this one reads {ours.get(name, [])}"
                 )
+        for _, name in sorted(self._unread):
+            if name in self._wanted:
+                return f"application {name}: does not read the state of the twin before"
         return ""
 
     async def _versions(self, donor: Donor) -> dict[str, list[int]]:
@@ -103,15 +106,15 @@ class Inheritance:
         """
         asked = sorted(donors, reverse=True)
         for donor in asked:
-            if donor.epoch not in self._asked:
+            if donor.epoch not in self._passed:
                 if not await self._take_from(donor):
                     return
-                self._asked.add(donor.epoch)
+                self._passed.add(donor.epoch)
                 self.tried |= {donor.epoch}
                 self._tries = 0
             if self.is_done:
                 return
-        self._asked.clear()
+        self._passed.clear()
         if may_begin:
             if asked:
                 names = " ".join(self._wanted)
@@ -165,7 +168,7 @@ class Inheritance:
             return True  # stopped: the host has said so
         except ValueError:
             self._unread.add((donor.epoch, name))
-            log.log("warning", "application state is derived anew", application=name)
+            log.log("warning", "application state is not read", application=name)
             return False
         log.log("info", "application state taken over", application=name, version=version)
         return True

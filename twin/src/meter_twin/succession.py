@@ -115,8 +115,8 @@ class Succession:
         return [one for one in self.donors if one.epoch in self.taker.covered]
 
     @property
-    def may_feed(self) -> bool:
-        """Whether applications may begin: all that older twins hold has been taken.
+    def has_all(self) -> bool:
+        """Whether this twin serves, and all that older twins hold is here: nothing can follow.
 
         Entries that a donor brings lie before those of the meter; an application that began
         without them would have to begin again. So a candidate begins none before it is decided,

@@ -61,11 +61,11 @@ class Successor:
         self.failures = 0
 
     @property
-    def may_feed(self) -> bool:
-        """Whether the applications may begin."""
+    def may_begin(self) -> bool:
+        """Whether the applications may begin: states came, and all entries, or it was waited."""
         if not self._inheritance.is_done:
             return False
-        if self._succession.may_feed:
+        if self._succession.has_all:
             return True
         waited_ms = 0 if self._active_ms is None else self._clock() - self._active_ms
         return self._has_followed and waited_ms >= _FINAL_MS
@@ -173,7 +173,7 @@ class Successor:
 
     async def _settle(self) -> None:
         """Take the applications' states once the entries are here that they rest on."""
-        givers, may_begin = self._succession.givers, self._succession.may_feed
+        givers, may_begin = self._succession.givers, self._succession.has_all
         if self._inheritance.is_done or not (givers or may_begin):
             return
         if self._clock() < self._round_ms:

@@ -136,11 +136,6 @@ class Taker:
         return {work.donor.epoch: work.covered for work in self._work.values() if work.covered}
 
     @property
-    def is_settled(self) -> bool:
-        """Whether every donor was covered once: their applications' states may be taken."""
-        return all(work.covered for work in self._work.values())
-
-    @property
     def is_over(self) -> bool:
         """Whether every donor was covered when nothing could follow any more."""
         return all(work.is_over for work in self._work.values())
