@@ -143,8 +143,10 @@ def render_matrix(results: dict[str, Any]) -> str:
     passed = sum(cell["passed"] for cell in cells.values())
     lines = [
         f"{passed} of {len(cells)} cells were hit and have passed ({machine['cpu']},",
-        f"{machine['cores']} shared cores, {machine['date'][:10]}). Seconds until the meter is",
-        "served again; D: the handover was done, A: given up, T: a takeover.",
+        f"{machine['cores']} shared cores, {machine['date'][:10]} of `{machine['commit']}`).",
+        "Seconds from the fault until the meter is served and no handover is under way, a soak of",
+        "8 s over; D: the handover was done, L: done, and what the old twin stored last is not",
+        "known, A: given up, S: superseded, T: a takeover.",
         "",
         "| flow | " + " | ".join(faults) + " |",
         "| --- |" + " --- |" * len(faults),
@@ -152,9 +154,11 @@ def render_matrix(results: dict[str, Any]) -> str:
     for flow in flows:
         row = [_cell(cells.get((flow, fault))) for fault in faults]
         lines.append(f"| {flow} | " + " | ".join(row) + " |")
-    rollouts = results["fifty"]["rollouts"]
-    times = ", ".join(f"{what} {seconds:.0f} s" for what, seconds in rollouts)
-    lines += ["", f"Fifty meters, real firmware, five at a time: {times}."]
+    if "fifty" in results:
+        rollouts = results["fifty"]["rollouts"]
+        times = ", ".join(f"{what} {seconds:.0f} s" for what, seconds in rollouts)
+        commit = results["fifty"]["machine"]["commit"]
+        lines += ["", f"Fifty meters, real firmware, five at a time, of `{commit}`: {times}."]
     return "\n".join(lines)
 
 
@@ -174,8 +178,8 @@ def main() -> int:
         (README, README_BEGIN, render(results)),
         (HANDOVER, HANDOVER_BEGIN, render_handover(results)),
     ]
-    if MATRIX_SOURCE.exists():
-        matrix = json.loads(MATRIX_SOURCE.read_text())
+    matrix = json.loads(MATRIX_SOURCE.read_text()) if MATRIX_SOURCE.exists() else {}
+    if "cells" in matrix:
         blocks.append((HANDOVER, MATRIX_BEGIN, render_matrix(matrix)))
     ends = [
         marked_block.run(__doc__, page, mark, block, differs.format(page.relative_to(ROOT)))

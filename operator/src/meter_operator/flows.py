@@ -121,11 +121,16 @@ TOLD_AT_END = {
     FINISH: Told("retired", "active", "B"),
 }
 """After the last decision; after a takeover another twin, C, is the meter's."""
+TOLD_OF_NEXT = Told("retired", "active", "B_and_candidate_C")
+"""When the next handover begins while this one soaks: B is its A, and C its B."""
 
 
 def find_told(row: Transition) -> tuple[Told, Told]:
     """Return what the parties have been told before a decision, and what they are told by it."""
-    return TOLD[row.before], TOLD_AT_END[row.verb] if row.after == END else TOLD[row.after]
+    if row.after == END:
+        return TOLD[row.before], TOLD_AT_END[row.verb]
+    is_next = (row.before, row.after) == (COMMITTED, PREPARING)
+    return TOLD[row.before], TOLD_OF_NEXT if is_next else TOLD[row.after]
 
 
 def may_follow(phase: str, verb: str) -> bool:

@@ -112,7 +112,9 @@ def status(epoch, *previous, phase=""):
     found = row(epoch) | {"highestEpoch": 3, "ownerCounter": 3}
     found["previousEpochs"] = [row(one) for one in previous]
     if phase:
-        begun = handover(phase)._replace(epoch_id=bytes.fromhex(row(2)["epochId"]), source=1)
+        candidate = 3 if (epoch, phase) == (2, PREPARING) else 2
+        identity = bytes.fromhex(row(candidate)["epochId"])
+        begun = handover(phase)._replace(epoch=candidate, epoch_id=identity, source=epoch)
         found["handover"] = encode_handover(begun)
     return found
 
@@ -124,6 +126,7 @@ STATUSES = [
     (flows.TOLD_AT_END["Abort"], status(1, 2)),
     (flows.TOLD_AT_END["TakeOver"], status(3, 2, 1)),
     (flows.TOLD_AT_END["Finish"], status(2, 1)),
+    (flows.TOLD_OF_NEXT, status(2, 1, phase=PREPARING)),
 ]
 
 
@@ -139,8 +142,19 @@ def test_the_parties_are_told_what_the_table_says(told, found):
             key = derive_key(bytes(32), "ctl", "house-1", int(epoch), identity)
             said[int(epoch)] = parse_control(message.payload, key).state
     owner = parse_owner_record(messages[-1].payload, derive_key(bytes(32), "owner", "house-1"))
-    name = {1: "A", 2: "B", 3: "C"}[owner.active] + "_and_candidate_B" * bool(owner.candidate)
+    letters = {1: "A", 2: "B", 3: "C"}
+    name = letters[owner.active]
+    if owner.candidate:
+        name += f"_and_candidate_{letters[owner.candidate]}"
     assert (said.get(1, ""), said.get(2, ""), name) == told
+
+
+@pytest.mark.parametrize("told", [flows.find_told(row) for row in flows.TRANSITIONS])
+def test_no_decision_brings_a_retired_twin_back(told):
+    before, after = told
+    for was, becomes in ((before.old, after.old), (before.new, after.new)):
+        assert was != "retired" or becomes == "retired"
+        assert was != "active" or becomes in {"active", "frozen", "retired"}
 
 
 @pytest.mark.parametrize(("last_seen", "unmet"), [("", True), ("2026-01-01T00:00:00Z", False)])

@@ -3,10 +3,10 @@
 A state is written by the donor at the highest version that both know, with the place in the entries
 that it has reached; records follow page by page, the state last. What an application derives twice
 because it went on meanwhile is the same again. Of several donors the newest one that has begun is
-asked; what was given up may have nothing. Without a common version, or with a state that is not read
-here, an application begins anew where there is no way back (a takeover); where there is one, the
-candidate objects, as it does to an error that stops here what runs in the twin before. Nothing that
-a donor sends or an application raises ends the twin. Neighbours: `successor` (when),
+asked; what was given up may have nothing. Without a common version, or with a state that is not
+read here, an application begins anew where there is no way back (a takeover); where there is one,
+the candidate objects, as it does to an error that stops here what runs in the twin before. Nothing
+that a donor sends or an application raises ends the twin. Neighbours: `successor` (when),
 `application_host` (the applications, stops one that raises), `giving` (the donor).
 """
 
