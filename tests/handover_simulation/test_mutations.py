@@ -29,12 +29,18 @@ def test_what_several_locks_hold_is_found_in_the_long_run(
 
 
 def look_for(name: str, seeds: int) -> None:
-    for seed in range(seeds):
-        try:
-            run_seed(seed)
-        except FailedError as error:
-            found = str(error).split("\n")[0]
-            assert isinstance(error.__cause__, FOUND_BY), f"the mutation is wrong: {found}"
-            print(f"{name}: {found}")
-            return
-    raise AssertionError(f"{seeds} seeds did not find {name}")
+    found = next((one for one in map(fails, range(seeds)) if one is not None), None)
+    if found is None:
+        raise AssertionError(f"{seeds} seeds did not find {name}")
+    text = str(found).split("\n")[0]
+    print(f"{name}: {text}")
+    assert isinstance(found.__cause__, FOUND_BY), f"the mutation is wrong: {text}"
+
+
+def fails(seed: int) -> FailedError | None:
+    """Return what a seed has found, None for nothing."""
+    try:
+        run_seed(seed)
+    except FailedError as error:
+        return error
+    return None

@@ -48,6 +48,17 @@ REFUSED_CHANGES = {
     "another protocol": ({"protocol": "dlms"}, "spec.protocol"),
 }
 
+REFUSED_ROLLOUTS = {
+    "nobody at a time": ({"maxConcurrent": 0}, "maxConcurrent"),
+    "fewer canaries than none": ({"canary": -1}, "canary"),
+    "a soak of more than a week": ({"soakSeconds": 604801}, "soakSeconds"),
+    "a deadline that no twin keeps": ({"progressDeadlineSeconds": 29}, "progressDeadlineSeconds"),
+    "no failure allowed": ({"maxFailures": 0}, "maxFailures"),
+    "an unknown way with meters offline": ({"offlineMeters": "Skip"}, "offlineMeters"),
+    "a pause that is neither": ({"paused": "perhaps"}, "paused"),
+    "a moment that is none": ({"resumedAt": "yesterday"}, "resumedAt"),
+}
+
 NOT_READY = {
     "a device that an older meter has": ({"device": "house-1"}, "DuplicateDevice", "spec.device"),
     "a profile that does not exist": ({"profile": "factory"}, "ProfileMissing", "spec.profile"),
@@ -104,6 +115,15 @@ def test_the_api_refuses_a_change_of_identity(fields, path):
     )
     assert done.returncode != 0
     assert f" {path}: " in done.stderr, done.stderr  # the field's path, not the rule's words
+
+
+@pytest.mark.parametrize(("fields", "name"), REFUSED_ROLLOUTS.values(), ids=REFUSED_ROLLOUTS)
+def test_the_api_refuses_a_wrong_rollout_and_names_the_field(fields, name):
+    patch = json.dumps({"spec": {"rollout": fields}})
+    command = ("patch", "twinprofile", "household", "--type=merge", "--dry-run=server", "-p")
+    done = kubectl(*command, patch, check=False)
+    assert done.returncode != 0
+    assert f"spec.rollout.{name}: " in done.stderr, done.stderr
 
 
 def test_wrong_meters_say_why_and_have_no_pod(extra):

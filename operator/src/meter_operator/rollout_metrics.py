@@ -8,12 +8,12 @@ what is gone there is gone here, and a replica that stands by shows nothing. Nei
 from prometheus_client import Counter, Gauge, Histogram
 
 from meter_operator.cache import Cache
+from meter_operator.decisions import TAKEN_OVER
 from meter_operator.desired import Json, Key
 from meter_operator.handover import COMMITTED, FROZEN, PREPARING, parse_handover
 from meter_operator.moments import parse_moment
 
 PHASES = (PREPARING, FROZEN, COMMITTED)
-TAKEN_OVER = "TakenOver"
 RESULTS = ("Done", "Lost", "Superseded", "Aborted", TAKEN_OVER)
 STATES = ("updated", "inProgress", "failed", "offline", "held")
 WAITING = "waiting"

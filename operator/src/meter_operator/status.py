@@ -7,6 +7,7 @@ from typing import Any
 
 from meter_wire.names import build_twin_name
 
+from meter_operator.decisions import TAKEN_OVER
 from meter_operator.deletion import DELETABLE, Obstacle
 from meter_operator.desired import Desired, Json, Meter
 from meter_operator.moments import format_moment, parse_moment
@@ -56,13 +57,17 @@ def find_violation_reason(meter: Meter) -> str:
 def find_ready_since(meter: Meter, *, ready: bool) -> float:
     """Return since when the twin is ready, or is not, in seconds since 1970.
 
-    Far ahead, so no time at all, where status does not say so, or not yet.
+    Far ahead, so no time at all, where status does not say so, or not yet. A condition goes on when
+    a twin that was not ready is replaced; the time of the new one begins with its takeover.
     """
     rows = meter.status.get("conditions") or []
     found = next((row for row in rows if row["type"] == "TwinReady"), None)
     if found is None or (found["status"] == "True") != ready:
         return math.inf
-    return parse_moment(found["lastTransitionTime"]) or math.inf
+    since_s = parse_moment(found["lastTransitionTime"]) or math.inf
+    made = [row for row in meter.status.get("handovers") or [] if row["to"] == meter.epoch]
+    moments = [parse_moment(row["endedAt"]) for row in made if row["result"] == TAKEN_OVER]
+    return max(since_s, *moments) if moments else since_s
 
 
 def _meter_connected(state: TwinState | None, before: Json | None, *, serving: bool) -> Json:

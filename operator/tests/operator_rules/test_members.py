@@ -124,6 +124,14 @@ def test_a_meter_that_was_never_there_comes_last():
     assert absent.order > 2**32 > seen.order
 
 
+def test_the_time_of_a_twin_that_replaced_a_broken_one_begins_with_it():
+    """It would have failed at once, and a rollout that mends a fleet would stop."""
+    ours = row("TakenOver", reason="TwinLost") | {"to": 1}
+    assert parse(ours, ready=False, said="False").since_s == BEGIN_S + 600
+    assert parse(ours | {"to": 2}, ready=False, said="False").since_s == BEGIN_S
+    assert parse(row() | {"to": 1}, ready=False, said="False").since_s == BEGIN_S
+
+
 def test_a_status_that_is_behind_the_pod_does_not_say_since_when():
     assert parse(ready=False, said="True").since_s == math.inf
     assert parse(ready=False, said="False").since_s == BEGIN_S

@@ -68,6 +68,31 @@ def test_one_that_is_bad_for_some_only_stops_in_the_fleet_wave(seed):
     assert fleet.failures <= 4 + 50
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_twins_that_are_lost_meanwhile_are_replaced_and_hold_up_nobody(seed):
+    fleet = Fleet(10_000, seed, patient(max_concurrent=500, canary=5), fails=once(0.01, seed))
+    fleet.change("v2")
+    chance = random.Random(seed)
+    for _ in range(40):
+        fleet.tick()
+        fleet.lose(chance.sample(sorted(fleet.meters), 20))
+    fleet.run(400)
+    assert fleet.versions() == {"v2": 10_000}
+    assert fleet.replaced > 50, "some of those lost were still of the version before"
+    assert fleet.most <= 500
+
+
+def test_lost_twins_that_are_replaced_and_never_get_ready_stop_a_rollout():
+    policy = Policy(max_concurrent=20, max_failures=5)
+    fleet = Fleet(500, 1, policy, fails=lambda *_: True)
+    fleet.lose(fleet.meters)
+    fleet.change("bad")
+    fleet.run(2_000, until=lambda outlook: outlook.stopped == TOO_MANY_FAILURES)
+    for _ in range(100):
+        assert not fleet.tick().permits
+    assert fleet.replaced <= 20
+
+
 def test_a_small_fleet_of_which_each_try_fails_stops_too():
     fleet = Fleet(2, 1, Policy(max_failures=3), fails=lambda *_: True)
     fleet.change("bad")
