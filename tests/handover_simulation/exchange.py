@@ -56,6 +56,13 @@ class PlayedClient(PeerClient):
         return body
 
 
+class Relay:
+    """What a successor needs of the link's loop."""
+
+    def __init__(self, imported: Callable[[], None]) -> None:
+        self.imported = imported
+
+
 def answer_taker(handover: Handover, device: str, epoch: int, path: str) -> Answer:
     """Return what a twin answers the twin of an epoch."""
     parts = urlsplit(path)

@@ -31,6 +31,7 @@ FOUND = (
     of_applications.applications_begin_without_those_before,
     of_applications.an_application_is_not_handed_some_entries,
     of_applications.an_application_goes_back_an_entry,
+    of_applications.states_are_not_taken_over,
     of_twin.a_word_has_a_key_in_it,
 )
 RARE = (
@@ -40,6 +41,8 @@ RARE = (
     of_twin.authority_without_the_meters_word,
 )
 """Several things have to go wrong at once: looked for in the long runs only."""
+IN_CALM = (of_applications.an_older_twin_is_never_done,)
+"""An upgrade without any fault shows it: readers would have to wait."""
 NOT_FOUND = {
     of_meter.owner_records_of_any_age: "200 seeds; the operator says the record again whenever it connects or"
     " hears another one, a retired twin acknowledges nothing, and a meter without acks asks",

@@ -37,3 +37,13 @@ def an_application_goes_back_an_entry(replace: Replace) -> None:
         right(self, name, saved._replace(position=place))
 
     replace(application_host.ApplicationHost, "adopt", adopt)
+
+
+def states_are_not_taken_over(replace: Replace) -> None:
+    """Applications begin anew from the entries that are left, and say that they have gone on."""
+    replace(application_host.ApplicationHost, "adopt", lambda *_: None)
+
+
+def an_older_twin_is_never_done(replace: Replace) -> None:
+    """It does not say that it is retired, so nobody knows that nothing will follow."""
+    replace(succession.Succession, "is_retired", property(lambda _self: False))

@@ -5,3 +5,4 @@ from typing import Any
 
 Replace = Callable[[Any, str, Any], None]
 """Replace an attribute of an object; whoever gives it undoes that afterwards."""
+Mutation = Callable[[Replace], None]

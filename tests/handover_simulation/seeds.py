@@ -16,6 +16,7 @@ from pathlib import Path
 from .faults import CELLS, NAMES, Faults
 from .oracle import Broken
 from .play import played
+from .verdict import find_late, verify_store
 from .world import World
 
 FAULTS_S = 150
@@ -91,6 +92,7 @@ def _run(seed: int, folder: Path) -> Report:
         with played(world.scheduler):
             faults = Faults(world)
             slowest_s = _play(world, faults, seed)
+            late = len(find_late(world))
     except Exception as error:
         story = _print(world) if world is not None else ""
         again = f"python -m tests.handover_simulation --seed {seed}"
@@ -100,7 +102,7 @@ def _run(seed: int, folder: Path) -> Report:
     rows = world.status.get("handovers") or []
     return Report(
         seeds=1, digest=world.scheduler.digest, story=_print(world), measured=len(world.meter.log),
-        late=world.late,
+        late=late,
         simulated_s=world.scheduler.now_ms // 1000, slowest_s=slowest_s, excused=world.ledger.counts,
         results=Counter(row["result"] for row in rows), hits=faults.hits,
     )  # fmt: skip
@@ -142,7 +144,7 @@ def _play(world: World, faults: Faults, seed: int) -> int:
     problem = world.problems()
     if problem:
         raise Broken(problem)
-    world.verify_store()
+    verify_store(world)
     return rest_s
 
 

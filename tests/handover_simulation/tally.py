@@ -84,3 +84,13 @@ def find_noted(store: Store) -> Noted:
         return Noted(entries, START, 0, 0)
     _, _, twice, total = json.loads(saved.state)
     return Noted(entries, saved.position, twice, total)
+
+
+def find_between(store: Store, after: Position, last: Position) -> set[Entry]:
+    """Return the entries that a store holds past one place and up to another."""
+    rows = store.connection.execute(
+        "SELECT id, seq FROM entry JOIN incarnation ON number = incarnation"
+        " WHERE (number, seq) > (?, ?) AND (number, seq) <= (?, ?)",
+        (*after, *last),
+    )
+    return set(rows)

@@ -9,15 +9,18 @@ from pathlib import Path
 import pytest
 
 from .faults import CELLS, NAMES, Faults
+from .mutations import IN_CALM
 from .oracle import Broken
 from .phases import FROZEN
 from .play import played
+from .replacing import Mutation
 from .seeds import FailedError, run_seed
 from .tally import find_noted
 from .world import PATIENCE, World
 
 ROOT = Path(__file__).parents[2]
 SEEDS = 2000
+GOES_ON_S = 5
 COMMAND = (sys.executable, "-m", "tests.handover_simulation")
 
 
@@ -31,16 +34,34 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def test_an_upgrade_without_faults_is_a_handover(world: World) -> None:
+    upgrade_in_calm(world)
+
+
+@pytest.mark.parametrize("broken", IN_CALM)
+def test_an_upgrade_without_faults_shows_what_is_slow(
+    world: World, broken: Mutation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken(monkeypatch.setattr)
+    with pytest.raises(AssertionError, match="applications go on"):
+        upgrade_in_calm(world)
+
+
+def upgrade_in_calm(world: World) -> None:
+    """Upgrade; nothing else happens."""
     (old,) = world.nodes.twins.values()
     world.want(1)
     while world.status["epoch"] == 1:
         world.run(1)
     assert old.store is not None
     before = find_noted(old.store)
+    world.run(GOES_ON_S)
+    new = world.active
+    assert new is not None
+    assert new.handover.may_feed, "applications go on at once"
     world.run(60)
     assert world.problems() == ""
     assert world.status["epoch"] == 2
-    (new,) = world.nodes.twins.values()
+    assert world.active is new
     assert new.store is not None
     after = find_noted(new.store)
     assert before.entries < after.entries

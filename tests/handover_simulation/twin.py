@@ -4,9 +4,7 @@ The store is a file and survives the process; everything else is lost at a kill.
 """
 
 import json
-import sqlite3
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ from meter_twin.application_host import ApplicationHost
 from meter_twin.gate_memory import load_gate_memory, save_gate_memory
 from meter_twin.handover import Handover, Parties
 from meter_twin.owner_gate import OwnerGate
-from meter_twin.store import Batch, Ingested, Store
+from meter_twin.store import Batch, Store
 from meter_twin.store_retention import delete_until
 from meter_wire.commands import Forward
 from meter_wire.effects import ChainBroken, Effect, MeterHello, Quarantine, Send, StoreEntries
@@ -24,43 +22,17 @@ from meter_wire.word import NO_WORD, Word, sign_word
 from .api_server import NAMESPACE
 from .broker import Broker, Session
 from .clocks import BEGIN_S
-from .exchange import Answer, Call, answer_taker
+from .exchange import Answer, Call, Relay, answer_taker
 from .ledger import Entry
 from .oracle import Broken
 from .scheduler import Actor, Scheduler
-from .tally import NAME, Tally, find_noted
+from .tally import NAME, Tally, find_between, find_noted
 from .tasks import TaskLoop
+from .watched_store import WatchedStore
 
 TICK_MS = 1_000
 READ_MS = 20_000
 FORWARD_TTL_MS = 5_000
-
-
-class WatchedStore(Store):
-    """A store that tells what it has committed."""
-
-    def __init__(self, path: str, committed: Callable[[Iterable[Entry]], None]) -> None:
-        super().__init__(path)
-        self._committed = committed
-        self._fresh: list[Entry] = []
-
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        self._fresh = []
-        with super().transaction() as connection:
-            yield connection
-        self._committed(self._fresh)
-
-    def ingest_within(self, batch: Batch, now_s: int) -> Ingested:
-        self._fresh += [(batch.incarnation, seq) for seq, _ in batch.entries]
-        return super().ingest_within(batch, now_s)
-
-
-class Relay:
-    """What a successor needs of the link's loop."""
-
-    def __init__(self, imported: Callable[[], None]) -> None:
-        self.imported = imported
 
 
 class Twin(Actor):
@@ -213,12 +185,7 @@ class Twin(Actor):
             return
         before = find_noted(self.store).position
         self.host.step(self.now_ms // 1000)
-        rows = self.store.connection.execute(
-            "SELECT id, seq FROM entry JOIN incarnation ON number = incarnation"
-            " WHERE (number, seq) > (?, ?) AND (number, seq) <= (?, ?)",
-            (*before, *find_noted(self.store).position),
-        )
-        passed = {(incarnation, seq) for incarnation, seq in rows} - self._handed
+        passed = find_between(self.store, before, find_noted(self.store).position) - self._handed
         if passed and self.scheduler.broken is None:
             text = f"epoch {self.epoch} has passed {len(passed)} entries that it holds"
             self.scheduler.broken = Broken(text)

@@ -4,15 +4,13 @@
     world.run(seconds)
     problems = world.problems()         # what is not as it should be once nothing goes wrong
 
-Neighbours: `faults` (what goes wrong), `oracle` and `ledger` (what must hold), `seeds` (who runs
-it all).
+Neighbours: `faults` (what goes wrong), `oracle` and `ledger` (what must hold at any time), `verdict`
+(what must hold at the end), `seeds` (who runs it all).
 """
 
 import copy
 import functools
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,6 @@ from typing import Any
 from meter_operator.desired import Json
 from meter_operator.fleet import Fleet
 from meter_operator.handover import Patience
-from meter_operator.hashes import hash_spec
 from meter_operator.settings import Settings
 from meter_pki.authority import Authority, Bundle
 from meter_pki.identities import twin_identity
@@ -36,17 +33,16 @@ from .ledger import Ledger
 from .meter import Meter
 from .nodes import Nodes
 from .operator_process import OperatorProcess, Surroundings
-from .oracle import IN_SECRETS, Broken, Oracle
+from .oracle import IN_SECRETS, Oracle
 from .phases import find_phase
 from .scheduler import Scheduler
-from .tally import find_noted
 from .twin import Twin
+from .verdict import find_problem
 
 MASTER = bytes(range(32))
 DEVICE = "house-1"
 PATIENCE = Patience(progress_s=120, frozen_s=40, soak_s=5, final_s=90)
 BACKUP_MS = 40_000
-IN_FLIGHT = 6
 PROFILE = {
     "applications": {"offered": [{"name": "metering-data"}], "default": ["metering-data"]},
 }
@@ -119,8 +115,6 @@ class World:
         self.cluster.deciding = self._deciding
         for operator in self.operators:
             operator.start()
-        self.late = 0
-        """Entries that came when the applications had passed them as a hole, in every twin."""
         self.backups: list[Json] = []
         self._back_up()
 
@@ -234,85 +228,7 @@ class World:
 
     def problems(self) -> str:
         """Return what has not come to rest, empty if everything has."""
-        status, twin = self.status, self.active
-        if status.get("handover"):
-            return f"a handover does not end: {status['handover']['phase']}"
-        if twin is None or not twin.ready:
-            return f"no twin serves: {twin.gate.label if twin else 'there is none'}"
-        if not twin.has_authority:
-            return "the twin that serves has no authority"
-        if not self.meter.link.serves():
-            return "the meter does not speak to its twin"
-        if self.nodes.leaving or len(self.nodes.twins) != 1:
-            return f"older twins are left: {sorted(one.epoch for one in self.nodes.all)}"
-        owner = self.meter.link.owner
-        if owner is None:
-            return "the meter knows no owner"
-        known = (owner.active, owner.active_id.hex(), owner.highest, owner.counter)
-        told = (status["epoch"], status["epochId"], status["highestEpoch"], status["ownerCounter"])
-        if known != told or owner.candidate:
-            return f"the meter knows another decision: {known} and candidate {owner.candidate}"
-        pod = self.cluster.objects["pods", NAMESPACE, f"{DEVICE}-e{twin.epoch}"]
-        made_for = pod["metadata"]["annotations"]["metertwin.io/spec-hash"]
-        if made_for != hash_spec(self.resource["spec"]):
-            return "the twin is not the one that the user wants"
-        missing = self.missing(twin)
-        if missing:
-            return f"{len(missing)} entries are missing, the first {missing[0][1]}"
-        return self._find_unread(twin)
-
-    def _find_unread(self, twin: Twin) -> str:
-        """Return what the application of a twin should have been handed, empty if it was."""
-        if twin.host.failed or twin.store is None:
-            return "an error has stopped the application"
-        rows = twin.store.connection.execute(
-            "SELECT number, id, seq FROM entry JOIN incarnation ON number = incarnation"
-            " WHERE seq <= stored"
-        ).fetchall()
-        noted = find_noted(twin.store)
-        if noted.twice:
-            raise Broken(f"{noted.twice} entries were handed to the application twice")
-        if self.meter.measures:
-            return ""
-        unread = {(one, seq) for _, one, seq in rows} - noted.entries
-        passed = {(one, seq) for number, one, seq in rows if (number, seq) <= noted.position}
-        late = (unread & passed) - self.nodes.handed
-        self.late = len(late)
-        lost = sorted(seq for _, seq in unread - late)
-        return f"{len(lost)} entries were not handed to the application: {lost[:5]}" if lost else ""
-
-    def missing(self, twin: Twin) -> list[tuple[bytes, int]]:
-        """Return the entries that a twin should hold, and does not.
-
-        Those of the last seconds may be on their way while the meter measures.
-        """
-        entries = list(self.meter.log)
-        if self.meter.measures:
-            del entries[-IN_FLIGHT:]
-        over = twin.find_expired(entries)
-        known = twin.held | over
-        return [e for e in entries if e not in known and e not in self.ledger.excused]
-
-    def verify_store(self) -> None:
-        """Compare the file of the serving twin with the meter's own log.
-
-        Raises:
-            Broken: it has other bytes, an entry that was never measured, or not what it says.
-        """
-        twin = self.active
-        if twin is None:
-            raise Broken("no twin serves")
-        with closing(sqlite3.connect(twin.path)) as connection:
-            rows = connection.execute(
-                "SELECT i.id, e.seq, e.raw FROM entry e JOIN incarnation i"
-                " ON i.number = e.incarnation"
-            ).fetchall()
-        held = {(incarnation, seq): raw for incarnation, seq, raw in rows}
-        if len(held) != len(rows) or held.keys() != twin.held:
-            raise Broken("the store's file is not what was committed")
-        for entry, raw in held.items():
-            if self.meter.log.get(entry) != raw:
-                raise Broken(f"entry {entry[1]} has other bytes than were measured")
+        return find_problem(self)
 
 
 def _manifest(name: str, spec: Json) -> Json:
