@@ -233,6 +233,18 @@ def test_watching_may_be_limited(street):
     )
     assert done.returncode == 1
     assert "not done within 1 s" in done.stderr
+    again = "kubectl meter upgrade --profile household --to 1 --watch"
+    assert f"to watch again: {again}\n" in done.stderr
+
+
+def test_who_watches_a_rollback_again_is_not_told_to_roll_back(street):
+    moved = meter("0.2.0", "0.2.0", handovers=[row("Done", "0.2.0", "0.1.0")])
+    street.put("smartmeters", "house-1", moved)
+    then(street, "smartmeters", "house-1", moved | {"spec": {"twin": {"version": "0.1.0"}}})
+    done = street.run("rollback", "house-1", "--watch", "--timeout", "1", *QUICK)
+    assert done.returncode == 1
+    assert "watch again: kubectl meter upgrade house-1 --to 0.1.0 --watch\n" in done.stderr
+    assert "rollback" not in done.stderr
 
 
 def test_watching_a_meter_shows_the_phases_of_its_handover(street):
@@ -260,7 +272,7 @@ def test_watching_a_meter_ends_when_its_handover_was_given_up(street):
     done = street.run("upgrade", "house-1", "--to", "0.2.0", "--watch", *QUICK)
     assert done.returncode == 1
     assert why in done.stderr
-    assert "kubectl meter rollback house-1" in done.stderr
+    assert "or stay: kubectl meter upgrade house-1 --to 0.1.0" in done.stderr
 
 
 def test_watching_a_meter_ends_when_its_spec_does_not_fit_its_profile(street):
@@ -303,6 +315,62 @@ def test_a_meter_goes_back(street, body, version):
     assert patched(street) == {"spec": {"twin": {"version": version}}}
 
 
+BACK = row("Done", "0.2.0", "0.1.0")
+"""0.1.0 ran before 0.2.0, so a way from 0.2.0 to it is one back."""
+AGAIN = [
+    ("before anything has begun", meter("0.1.0", "0.2.0", handovers=[BACK])),
+    ("while it is prepared", meter("0.1.0", "0.2.0", handovers=[BACK],
+        handover=under_way("Preparing", "0.1.0", "0.2.0"))),
+    ("after a try has failed", meter("0.1.0", "0.2.0", handovers=[
+        row("Aborted", "0.1.0", "0.2.0", 4), BACK])),
+    ("while it soaks", meter("0.1.0", "0.1.0", handovers=[BACK],
+        handover=under_way("Committed", "0.1.0", "0.2.0"))),
+    ("while what it leaves soaks", meter("0.1.0", "0.2.0",
+        handover=under_way("Committed", "0.2.0", "0.1.0"))),
+    ("while what it leaves soaks, and status is behind", meter("0.1.0", "0.1.0",
+        handover=under_way("Committed", "0.2.0", "0.1.0"))),
+    ("while an upgrade that soaked is left", meter("0.1.0", "0.2.0", handovers=[
+        row("Superseded", "0.2.0", "0.1.0")], handover=under_way("Preparing", "0.1.0", "0.2.0"))),
+    ("while an upgrade is withdrawn", meter("0.1.0", "0.1.0",
+        handover=under_way("Frozen", "0.2.0", "0.1.0"))),
+    ("while its takeover is not ready", meter("0.1.0", "0.1.0", ready=("False", "Starting"),
+        handovers=[row("TakenOver", "0.1.0", "0.2.0", 4), BACK])),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", [r[1] for r in AGAIN], ids=[r[0] for r in AGAIN])
+def test_a_rollback_that_is_asked_for_again_goes_where_it_went(street, body):
+    street.put("smartmeters", "house-1", body)
+    done = street.run("rollback", "house-1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("SmartMeter house-1 goes back to 0.1.0 already\n")
+    assert patched(street) == {"spec": {"twin": {"version": "0.1.0"}}}
+
+
+FORTH = [
+    ("while it is prepared", meter("0.10.0", "0.9.0", handovers=[row("Done", "0.9.0", "0.10.0")])),
+    ("while it soaks", meter("0.10.0", "0.10.0", handovers=[row("Done", "0.9.0", "0.10.0")],
+        handover=under_way("Committed", "0.10.0", "0.9.0"))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", [r[1] for r in FORTH], ids=[r[0] for r in FORTH])
+def test_a_second_upgrade_to_the_same_version_is_withdrawn(street, body):
+    street.put("smartmeters", "house-1", body)
+    assert street.run("rollback", "house-1").returncode == 0
+    assert patched(street) == {"spec": {"twin": {"version": "0.9.0"}}}
+
+
+def test_where_the_tags_do_not_tell_a_way_back_from_an_upgrade_nothing_is_changed(street):
+    street.put("smartmeters", "house-1", meter("a", "b", handovers=[row("Done", "b", "a")]))
+    done = street.run("rollback", "house-1")
+    assert done.returncode == 1
+    assert "field:  spec.twin.version" in done.stderr
+    assert "kubectl meter upgrade house-1 --to a goes on with it" in done.stderr
+    assert "kubectl meter upgrade house-1 --to b withdraws it" in done.stderr
+    assert patched(street) is None
+
+
 def test_a_meter_of_which_no_version_before_is_known_stays(street):
     done = street.run("rollback", "house-1")
     assert done.returncode == 1
@@ -314,6 +382,44 @@ def test_a_profile_goes_back_to_what_its_fleet_ran_before(street):
     street.put("twinprofiles", "household", profile("0.2.0"))
     done = street.run("rollback", "--profile", "household")
     assert done.stdout == "TwinProfile household: 0.2.0 -> 0.1.0\n"
+
+
+def fleet(version, history, *, target, wave="Fleet", seen=4):
+    """A profile whose fleet has run the versions of a history; each has itself as its hash."""
+    body = profile(version, wave=wave, seen=seen)
+    rows = [{"version": v, "hash": v, "completedAt": "2026-06-14T07:30:00Z"} for v in history]
+    body["status"] |= {"history": rows, "target": target, "targetVersion": target}
+    return body
+
+
+FLEETS = [
+    ("an upgrade", fleet("0.3.0", ["0.2.0", "0.1.0"], target="0.3.0"), "0.2.0", False),
+    ("an upgrade that is withdrawn", fleet("0.2.0", ["0.2.0", "0.1.0"], target="0.2.0"), "0.2.0", True),
+    ("one that nobody has seen yet", fleet("0.2.0", ["0.2.0", "0.1.0"], target="0.3.0", seen=3), "0.2.0", True),
+    ("all run it", fleet("0.2.0", ["0.2.0", "0.1.0"], target="0.2.0", wave="Done"), "0.1.0", False),
+    ("a way back", fleet("0.1.0", ["0.2.0", "0.1.0"], target="0.1.0"), "0.1.0", True),
+    ("one that nobody has seen yet, either", fleet("0.1.0", ["0.2.0", "0.1.0"], target="0.2.0", wave="Done", seen=3), "0.1.0", True),
+    ("all went back", fleet("0.1.0", ["0.1.0", "0.2.0"], target="0.1.0", wave="Done"), "0.2.0", False),
+    ("a second upgrade", fleet("0.10.0", ["0.9.0", "0.10.0"], target="0.10.0"), "0.9.0", False),
+    ("something else of the same version", fleet("0.2.0", ["0.2.0", "0.1.0"], target="other"), "0.1.0", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "version", "kept"), [r[1:] for r in FLEETS], ids=[r[0] for r in FLEETS])  # fmt: skip
+def test_a_profile_goes_back_and_goes_on_with_a_way_back(street, body, version, kept):
+    street.put("twinprofiles", "household", body)
+    done = street.run("rollback", "--profile", "household")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("goes back to" in done.stdout) == kept
+    assert patched(street) == {"spec": {"twin": {"version": version}}}
+
+
+def test_a_way_back_to_the_operators_own_version_is_not_guessed(street):
+    street.put("twinprofiles", "household", fleet("", ["next", ""], target=""))
+    done = street.run("rollback", "--profile", "household")
+    assert done.returncode == 1
+    assert "kubectl meter upgrade --profile household --to '' goes on with it" in done.stderr
+    assert patched(street) is None
 
 
 def test_a_profile_whose_fleet_ran_nothing_else_stays(street):

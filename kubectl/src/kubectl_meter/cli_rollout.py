@@ -11,6 +11,7 @@ from meter_wire.names import ANNOTATION_PAUSED, GROUP
 from kubectl_meter import rollout
 from kubectl_meter.cluster import Cluster
 from kubectl_meter.errors import MeterError
+from kubectl_meter.going_back import target_of_meter, target_of_profile
 from kubectl_meter.options import cluster_options, examples
 from kubectl_meter.rollout import Json
 from kubectl_meter.twin import SMART_METERS
@@ -32,6 +33,11 @@ class Subject(NamedTuple):
     def is_profile(self) -> bool:
         """Whether it is a profile."""
         return self.kind == "TwinProfile"
+
+    def command(self, version: str) -> str:
+        """Return the command that asks for a version and watches; the same however often."""
+        who = f"--profile {self.name}" if self.is_profile else self.name
+        return f"kubectl meter upgrade {who} --to {version or repr('')} --watch"
 
     def read(self) -> Json:
         """Return the resource."""
@@ -156,8 +162,12 @@ def rollback(cluster: Cluster, *, name: str | None, profile: str | None, **optio
     """
     subject = _find_subject(cluster, name, profile)
     body = subject.read()
-    find = rollout.profile_version_before if subject.is_profile else rollout.version_before
-    _set_version(subject, body, find(body), **options)
+    find = target_of_profile if subject.is_profile else target_of_meter
+    target = find(body)
+    if target.kept and not options["dry_run"]:
+        text = target.version or rollout.OWN
+        click.echo(f"{subject.kind} {name or profile} goes back to {text} already")
+    _set_version(subject, body, target.version, **options)
 
 
 def _set_version(
@@ -185,7 +195,7 @@ def _set_version(
             return rollout.profile_progress(found, own)
         return rollout.meter_progress(found, version, ended)
 
-    Watch(look, interval).run(timeout)
+    Watch(look, interval, again=subject.command(version)).run(timeout)
     click.echo("Done.")
 
 

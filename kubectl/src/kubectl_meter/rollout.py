@@ -1,6 +1,7 @@
 """What upgrade, rollback, pause and resume change, and how far a change has come. Pure.
 
-Neighbours: `cli_rollout` (the commands), `watching` (which looks again and again).
+Neighbours: `cli_rollout` (the commands), `going_back` (to which version), `watching` (which looks
+again and again).
 """
 
 import json
@@ -68,60 +69,6 @@ def _yaml_lines(document: Json, indent: str) -> Iterator[str]:
 def find_version(body: Json) -> str:
     """Return the version that a resource asks for; empty if it leaves that to others."""
     return str((body["spec"].get("twin") or {}).get("version") or "")
-
-
-def version_before(meter: Json) -> str:
-    """Return the version to which a meter goes back.
-
-    One that does not run yet what it asks for goes back to what it runs; else to what the handover
-    under way, also one that soaks, or its last one came from.
-
-    Raises:
-        MeterError: none is known.
-    """
-    name, status = meter["metadata"]["name"], meter.get("status", {})
-    running = str(status.get("twin", {}).get("version") or "")
-    wanted = find_version(meter)
-    if running and wanted not in ("", running):
-        return running
-    left = _find_left(status.get("handover") or {})
-    if left:
-        return left
-    for row in status.get("handovers") or []:
-        before = str(row.get("fromVersion") or "")
-        if row["result"] != "Aborted" and before and before != running:
-            return before
-    raise MeterError(
-        f"{name} runs {running or 'nothing'}, and no handover from another version is known",
-        field="status.handovers",
-        remedy=f"name one: kubectl meter upgrade {name} --to VERSION",
-    )
-
-
-def _find_left(handover: Json) -> str:
-    """Return the version that a handover under way leaves; empty if it changes none.
-
-    Before its commit the meter still runs it; after that `twin.version` may be behind.
-    """
-    before = str(handover.get("fromVersion") or "")
-    return "" if before == handover.get("version") else before
-
-
-def profile_version_before(profile: Json) -> str:
-    """Return the last version that the whole fleet has run and that the profile does not name.
-
-    Raises:
-        MeterError: none is known.
-    """
-    name, current = profile["metadata"]["name"], find_version(profile)
-    for row in profile.get("status", {}).get("history") or []:
-        if row["version"] != current:
-            return str(row["version"])
-    raise MeterError(
-        f"the fleet of {name} has run no other version than {current or OWN} to its end",
-        field="status.history",
-        remedy=f"name one: kubectl meter upgrade --profile {name} --to VERSION",
-    )
 
 
 class Own(NamedTuple):
@@ -233,7 +180,9 @@ def meter_progress(meter: Json, version: str, before: int) -> Progress | None:
     if rows and int(rows[0]["to"]) != before and rows[0]["result"] == "Aborted":
         why = str(rows[0].get("message", ""))
         if not why.startswith("Superseded"):
-            remedy = f"it is tried again by itself; or back: kubectl meter rollback {name}"
+            remedy = "it is tried again by itself"
+            if running:  # not `rollback`, which is what may have failed
+                remedy += f"; or stay: kubectl meter upgrade {name} --to {running}"
             return Progress(why, fault=MeterError(why, field="status.handovers", remedy=remedy))
     if handover:
         return Progress(f"{handover['phase']:<10} epoch {handover['epoch']} is to follow")

@@ -20,10 +20,19 @@ OFFLINE_S = 60.0
 class Watch:
     """One watch: prints a line when something has changed, and knows when it is over."""
 
-    def __init__(self, look: Callable[[], Progress | None], interval_s: float) -> None:
-        """`look` reads the cluster; None means that the operator has not seen the change yet."""
+    def __init__(
+        self, look: Callable[[], Progress | None], interval_s: float, *, again: str
+    ) -> None:
+        """Begin.
+
+        Args:
+            look: reads the cluster; None means that the operator has not seen the change yet.
+            interval_s: between two looks.
+            again: the command that watches the same change once more.
+        """
         self._look = look
         self._interval_s = interval_s
+        self._again = again
         self._begun_s = time.monotonic()
         self._first: tuple[Progress, float] | None = None
         self._waits_s: float | None = None
@@ -43,7 +52,7 @@ class Watch:
                 raise MeterError(
                     f"not done within {timeout_s:g} s",
                     field="--timeout",
-                    remedy="the change goes on; the same command watches again",
+                    remedy=f"the change goes on; to watch again: {self._again}",
                 )
             time.sleep(self._interval_s)
 
