@@ -85,6 +85,7 @@ def test_the_metering_point_moves_and_both_readings_are_told(shelf):
     assert notes["metertwin.io/paused"] == "true"
     assert json.loads(notes["metertwin.io/metering-point-before"]) == POINT
     assert new["spec"]["meteringPoint"] == POINT | {"locality": None}
+    assert json.loads(new["metadata"]["annotations"]["metertwin.io/metering-point-before"]) == SPARE
     assert old["metadata"]["resourceVersion"] == new["metadata"]["resourceVersion"] == "7"
 
 
@@ -146,6 +147,73 @@ def test_what_was_broken_off_in_the_middle_is_gone_on_with(shelf):
     assert json.loads(done.stdout)["meteringPoint"] == POINT["id"]
     ((name, patch),) = shelf.patches()
     assert (name, patch["spec"]["meteringPoint"]["id"]) == ("new", POINT["id"])
+
+
+def test_what_was_done_already_is_done_once_more_and_forgets_no_placeholder(shelf):
+    notes = {"metertwin.io/replaced-by": "new",
+             "metertwin.io/metering-point-before": json.dumps(POINT)}  # fmt: skip
+    removed = {"id": f"removed-{POINT['id']}", "scheme": "Other"}
+    shelf.world.put("smartmeters", "old", meter("old", removed, **notes))
+    shelf.world.put("smartmeters", "new", meter("new", POINT))
+    done = shelf.run("exchange", "old", "new", "-o", "json")
+    assert json.loads(done.stdout)["meteringPoint"] == POINT["id"]
+    ((name, patch),) = shelf.patches()
+    assert (name, patch["spec"]["meteringPoint"]) == ("new", POINT)
+    assert "annotations" not in patch["metadata"], "the metering point is not what it had before"
+
+
+def test_an_exchange_is_undone_the_other_way_round_when_the_notes_are_taken_away(shelf):
+    """As the how-to says: `kubectl annotate` of the old one, then `exchange NEW OLD`."""
+    before = {"metertwin.io/metering-point-before": json.dumps(POINT)}
+    removed = {"id": f"removed-{POINT['id']}", "scheme": "Other", "timezone": "Europe/Brussels"}
+    shelf.world.put("smartmeters", "old", meter("old", removed, **before))
+    spare = {"metertwin.io/metering-point-before": json.dumps(SPARE)}
+    shelf.world.put("smartmeters", "new", meter("new", POINT, **spare))
+    shelf.answer("old", "metered", 1_234_567)
+    done = shelf.run("exchange", "new", "old")
+    assert (done.returncode, done.stderr) == (0, "")
+    (first, left), (second, got) = shelf.patches()
+    assert (first, second) == ("new", "old")
+    assert left["metadata"]["annotations"]["metertwin.io/replaced-by"] == "old"
+    assert got["spec"]["meteringPoint"] == POINT
+
+
+USED = [
+    ("the arguments are swapped", SPARE, POINT, {}, "spec.meteringPoint.scheme",
+     "kubectl meter exchange new old"),
+    ("another metering point is in use", POINT, {"id": "1234567890123", "scheme": "MPAN"}, {},
+     "spec.meteringPoint.scheme", "scheme Other"),
+    ("a scheme that is left out is EAN", POINT, {"id": POINT["id"]}, {},
+     "spec.meteringPoint.scheme", "scheme Other"),
+    ("it was replaced itself", POINT, SPARE, {"metertwin.io/replaced-by": "third"},
+     "metadata.annotations[metertwin.io/replaced-by]",
+     "kubectl annotate meter new metertwin.io/replaced-by- metertwin.io/paused-"),
+    ("it is paused", POINT, SPARE, {"metertwin.io/paused": "true"},
+     "metadata.annotations[metertwin.io/paused]", "kubectl annotate meter new metertwin.io/paused-"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("point", "spare", "notes", "field", "remedy"), [r[1:] for r in USED], ids=[r[0] for r in USED]
+)
+def test_a_device_in_use_gets_no_metering_point(shelf, point, spare, notes, field, remedy):
+    shelf.world.put("smartmeters", "old", meter("old", point))
+    shelf.world.put("smartmeters", "new", meter("new", spare, **notes))
+    done = shelf.run("exchange", "old", "new")
+    assert done.returncode == 1
+    assert f"field:  NEW, {field}\n" in done.stderr
+    assert remedy in done.stderr
+    assert shelf.patches() == []
+
+
+def test_after_an_interruption_a_device_that_got_another_metering_point_is_left_alone(shelf):
+    notes = {"metertwin.io/replaced-by": "new",
+             "metertwin.io/metering-point-before": json.dumps(POINT)}  # fmt: skip
+    removed = {"id": f"removed-{POINT['id']}", "scheme": "Other"}
+    shelf.world.put("smartmeters", "old", meter("old", removed, **notes))
+    shelf.world.put("smartmeters", "new", meter("new", {"id": "1234567890123", "scheme": "MPAN"}))
+    assert shelf.run("exchange", "old", "new").returncode == 1
+    assert shelf.patches() == []
 
 
 @pytest.mark.parametrize(

@@ -110,9 +110,10 @@ def exchange(
 ) -> None:
     """Swap the device of a metering point, with final and first register reading.
 
-    NEW is the SmartMeter of the new device, connected already. It gets the metering point of
-    OLD, which stays with all its readings, paused, until you delete it. The record is printed
-    and stored nowhere: keep it. The command can be repeated until it ends without an error.
+    NEW is the SmartMeter of the new device, connected already, with a placeholder for a metering
+    point (scheme Other). It gets that of OLD, which stays with all its readings, paused, until
+    you delete it. The record is printed and stored nowhere: keep it. The command can be repeated
+    until it ends without an error.
     """
     plan = rules.plan_exchange(_find(cluster, old, "OLD"), _find(cluster, new, "NEW"))
     final = _read_final(cluster, old, timeout, live=live)

@@ -39,7 +39,8 @@ def plan_exchange(old: Json, new: Json) -> Exchange:
     """Return what is to be done.
 
     Raises:
-        MeterError: the same one twice, or the old one was exchanged for another already.
+        MeterError: the same one twice, the old one was exchanged for another already, or the new
+            one cannot get the metering point.
     """
     first, second = old["metadata"]["name"], new["metadata"]["name"]
     if first == second:
@@ -56,7 +57,41 @@ def plan_exchange(old: Json, new: Json) -> Exchange:
         )  # fmt: skip
     begun = successor == second
     point = json.loads(notes[POINT_BEFORE]) if begun else old["spec"]["meteringPoint"]
+    _check_new(first, new, point if begun else None)
     return Exchange(old, new, point, begun)
+
+
+def _check_new(old: str, new: Json, moved: Json | None) -> None:
+    """Refuse a new one that is in use or left alone; `moved`: what it may have got already.
+
+    Raises:
+        MeterError: it was replaced, it is paused, or it has a metering point that bills rest on.
+    """
+    name, notes = new["metadata"]["name"], new["metadata"].get("annotations") or {}
+    if notes.get(REPLACED_BY):
+        raise MeterError(
+            f"{name} was exchanged for {notes[REPLACED_BY]}, and keeps the readings from before",
+            field=f"NEW, metadata.annotations[{REPLACED_BY}]",
+            remedy=f"to install it again: kubectl annotate meter {name} {REPLACED_BY}-"
+            f" {ANNOTATION_PAUSED}-, then this command",
+        )
+    if str(notes.get(ANNOTATION_PAUSED, "")).lower() == "true":
+        raise MeterError(
+            f"{name} is paused, so its twin would not get the metering point",
+            field=f"NEW, metadata.annotations[{ANNOTATION_PAUSED}]",
+            remedy=f"kubectl annotate meter {name} {ANNOTATION_PAUSED}-",
+        )
+    point = new["spec"].get("meteringPoint") or {}
+    scheme = point.get("scheme", "EAN")
+    if scheme == "Other" or (moved is not None and moved["id"] == point.get("id")):
+        return
+    swapped = f"is it the old device? kubectl meter exchange {name} {old}; " if not moved else ""
+    raise MeterError(
+        f"{name} has the metering point {point.get('id')} ({scheme}) already, which it would lose",
+        field="NEW, spec.meteringPoint.scheme",
+        remedy=swapped + "a device that is not installed has a placeholder with the scheme Other,"
+        " such as {id: store-17, scheme: Other}",
+    )
 
 
 def patch_of_old(exchange: Exchange) -> Json:
@@ -76,9 +111,16 @@ def patch_of_old(exchange: Exchange) -> Json:
 
 
 def patch_of_new(exchange: Exchange) -> Json:
-    """Return the merge patch that gives the metering point to the new SmartMeter."""
+    """Return the merge patch that gives the metering point to the new SmartMeter.
+
+    What it had is noted, once: when this is repeated it has the metering point already.
+    """
     present = exchange.new["spec"].get("meteringPoint") or {}
-    return {"spec": {"meteringPoint": dict.fromkeys(present) | exchange.point}}
+    change: Json = {"spec": {"meteringPoint": dict.fromkeys(present) | exchange.point}}
+    if present.get("id") != exchange.point["id"]:
+        note = {POINT_BEFORE: json.dumps(present, sort_keys=True)}
+        change["metadata"] = {"annotations": note}
+    return change
 
 
 def at_version(patch: Json, meter: Json) -> Json:
