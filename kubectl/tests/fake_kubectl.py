@@ -3,7 +3,7 @@
 `<kind>.<name>.json` are objects, `twin.json` (or `twin.<pod>.json`) maps request paths to answers, `calls` collects the
 command lines and `created.json` what was written; a file `create is forbidden` (or apply) has it
 refused, and with `kubectl says` every call fails with that text. `patch` keeps its body in
-`patched.json`; from then on `then.<kind>.<name>.json`, a list, says what each further look sees.
+`patched.json`, its dry run is stamped with the time in `cluster time`; from then on `then.<kind>.<name>.json`, a list, says what each further look sees.
 Where an object or an answer is a list, each look sees the next one, and then the last for ever.
 """
 
@@ -91,7 +91,17 @@ def write(verb: str, text: str) -> None:
     (FOLDER / "created.json").write_text(text)
 
 
+def stamp() -> None:
+    """Say when a patch would have been made, if this API server tells."""
+    path = FOLDER / "cluster time"
+    times = [path.read_text(), "2026-01-01T00:00:00Z"] if path.exists() else []
+    print(json.dumps({"metadata": {"managedFields": [{"time": time} for time in times]}}))
+
+
 def patch(words: list[str]) -> None:
+    if "--dry-run=server" in sys.argv:
+        stamp()
+        return
     kind, name, body = words[0].split(".")[0], words[1], words[2]
     if not (FOLDER / f"{kind}.{name}.json").exists():
         fail(f'Error from server (NotFound): {words[0]} "{name}" not found')

@@ -97,7 +97,9 @@ DRY = [
     (("upgrade", "--profile", "household", "--to", "1"), "TwinProfile", {"twin": {"version": "1"}}),
     (("rollback", "--profile", "household"), "TwinProfile", {"twin": {"version": "0.0.9"}}),
     (("pause", "--profile", "household"), "TwinProfile", {"rollout": {"paused": True}}),
-]
+    (("resume", "--profile", "household"), "TwinProfile", {"rollout": {
+        "paused": False, "resumedAt": "2026-06-14T08:00:00Z"}}),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("output", ["yaml", "json"])
@@ -105,6 +107,7 @@ DRY = [
 def test_a_dry_run_prints_the_part_of_the_manifest_and_changes_nothing(
     street, command, kind, spec, output
 ):
+    (street.folder / "cluster time").write_text("2026-06-14T08:00:00Z")
     done = street.run(*command, "--dry-run", "-o", output)
     assert (done.returncode, done.stderr) == (0, "")
     name = "house-1" if kind == "SmartMeter" else "household"
@@ -438,6 +441,41 @@ def test_pause_and_resume_patch_the_rollout(street):
     rollout = patched(street)["spec"]["rollout"]
     assert rollout["paused"] is False
     assert rollout["resumedAt"].endswith("Z")
+
+
+RESUMED = [
+    ("by the cluster's clock", "2026-06-14T08:00:00Z", "2026-06-14T07:30:00Z", "2026-06-14T08:00:00Z"),
+    ("not before the pause", "2026-06-14T07:00:00Z", "2026-06-14T07:30:00Z", "2026-06-14T07:30:00Z"),
+    ("not before a pause that is ahead of this machine", None, "2999-01-01T00:00:00Z", "2999-01-01T00:00:00Z"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("clock", "paused", "resumed"), [r[1:] for r in RESUMED], ids=[r[0] for r in RESUMED])  # fmt: skip
+def test_failures_are_forgiven_by_the_clock_that_has_seen_them(street, clock, paused, resumed):
+    body = profile(paused=("True", "TooManyFailures"))
+    body["status"]["conditions"][-1]["lastTransitionTime"] = paused
+    street.put("twinprofiles", "household", body)
+    if clock:
+        (street.folder / "cluster time").write_text(clock)
+    assert street.run("resume", "--profile", "household").returncode == 0
+    assert patched(street)["spec"]["rollout"]["resumedAt"] == resumed
+
+
+@pytest.mark.parametrize("verb", [("upgrade", "--to", "0.3.0"), ("rollback",)], ids=lambda v: v[0])
+def test_a_change_that_does_not_begin_because_of_a_pause_is_told(street, verb):
+    body = profile("0.2.0")
+    body["spec"]["rollout"] = {"paused": True}
+    street.put("twinprofiles", "household", body)
+    done = street.run(*verb, "--profile", "household")
+    assert (done.returncode, done.stderr) == (0, "")
+    told = "paused: nothing begins until kubectl meter resume --profile household"
+    assert done.stdout.splitlines()[-1] == told
+    one = meter("0.2.0", "0.2.0", handovers=[row("Done", "0.2.0", "0.1.0")])
+    one["metadata"]["annotations"] = {"metertwin.io/paused": "true"}
+    street.put("smartmeters", "house-1", one)
+    done = street.run(*verb, "house-1")
+    told = "paused: nothing begins until kubectl annotate meter house-1 metertwin.io/paused-"
+    assert done.stdout.splitlines()[-1] == told
 
 
 @pytest.mark.parametrize(

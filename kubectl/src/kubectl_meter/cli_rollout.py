@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import click
 from meter_wire.names import ANNOTATION_PAUSED, GROUP
 
-from kubectl_meter import rollout
+from kubectl_meter import progress, rollout
 from kubectl_meter.cluster import Cluster
 from kubectl_meter.errors import MeterError
 from kubectl_meter.going_back import target_of_meter, target_of_profile
@@ -186,14 +186,15 @@ def _set_version(
     click.echo(f"{subject.kind} {subject.name}: {before} -> {version or _unnamed(subject)}")
     if not watch:
         _tell_own(own)
+        _tell_pause(body)
         return
-    ended = rollout.last_handover(body)
+    ended = progress.last_handover(body)
 
-    def look() -> rollout.Progress | None:
+    def look() -> progress.Progress | None:
         found = subject.read()
         if subject.is_profile:
-            return rollout.profile_progress(found, own)
-        return rollout.meter_progress(found, version, ended)
+            return progress.profile_progress(found, own)
+        return progress.meter_progress(found, version, ended)
 
     Watch(look, interval, again=subject.command(version)).run(timeout)
     click.echo("Done.")
@@ -205,6 +206,13 @@ def _tell_own(own: rollout.Own) -> None:
         click.echo(f"{own.fault.message}; {own.fault.remedy}")
     elif own.text:
         click.echo(f"of {own.total} meters {own.text}")
+
+
+def _tell_pause(body: Json) -> None:
+    """Say what to do where the change will not begin."""
+    remedy = rollout.find_pause(body)
+    if remedy:
+        click.echo(f"paused: nothing begins until {remedy}")
 
 
 def _unnamed(subject: Subject) -> str:
@@ -251,6 +259,7 @@ def resume(
 ) -> None:
     """Go on with a profile that is paused; failures up to now are forgiven."""
     subject = _find_profile(cluster, name, profile, "resume")
-    patch = rollout.resume_patch(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
-    if subject.change(subject.read(), patch, _output(output, dry_run=dry_run)):
+    body, form = subject.read(), _output(output, dry_run=dry_run)
+    now = cluster.find_time(subject.resource, subject.name, rollout.PROBE) or datetime.now(UTC)
+    if subject.change(body, rollout.resume_patch(body, now), form):
         click.echo(f"TwinProfile {profile} goes on")

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from typing import IO, Any, NamedTuple
 
 from kubectl_meter.errors import MeterError
@@ -97,6 +98,19 @@ class Cluster(NamedTuple):
             MeterError: not found, not allowed, refused, no cluster.
         """
         self.run("patch", kind, name, "--type=merge", "-p", json.dumps(change))
+
+    def find_time(self, kind: str, name: str, change: dict[str, Any]) -> datetime | None:
+        """Return the time by the API server's clock, None if it does not tell.
+
+        It stamps who has changed what, also in a dry run of `change`.
+        """
+        how = ("--type=merge", "--dry-run=server", "-o", "json", "--show-managed-fields")
+        try:
+            found = json.loads(self.run("patch", kind, name, *how, "-p", json.dumps(change)))
+            stamps = [row["time"] for row in found["metadata"]["managedFields"] if "time" in row]
+            return max(datetime.fromisoformat(stamp) for stamp in stamps)
+        except (MeterError, ValueError, KeyError):
+            return None
 
     def patch_as_read(self, kind: str, name: str, change: dict[str, Any]) -> bool:
         """Apply a patch that names a version; False when the object is not of that any more.

@@ -1,26 +1,26 @@
-"""What upgrade, rollback, pause and resume change, and how far a change has come. Pure.
+"""What upgrade, rollback, pause and resume change. Pure.
 
-Neighbours: `cli_rollout` (the commands), `going_back` (to which version), `watching` (which looks
-again and again).
+Neighbours: `cli_rollout` (the commands), `going_back` (to which version), `progress` (how far it
+is).
 """
 
 import json
 import re
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from meter_wire.names import API_VERSION
+from meter_wire.names import ANNOTATION_PAUSED, API_VERSION
 
 from kubectl_meter.errors import MeterError
-from kubectl_meter.tables import format_age
 from kubectl_meter.twin import find_condition
 
 Json = dict[str, Any]
 OWN = "the operator's own version"
+PROBE: Json = {"spec": {"rollout": {"resumedAt": "1970-01-01T00:00:00Z"}}}
+"""A change of a TwinProfile that is never made; what is asked is when it would have been."""
 _TAG = re.compile("[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 """As the resources' own rules have it."""
-# Reasons of a meter's condition Ready while its twin is on its way.
-_ON_THE_WAY = {"", "Starting", "Serving", "NotReady", "Replacing"}
 
 
 def version_patch(version: str) -> Json:
@@ -41,9 +41,26 @@ def pause_patch() -> Json:
     return {"spec": {"rollout": {"paused": True}}}
 
 
-def resume_patch(now: str) -> Json:
-    """Return the change of a TwinProfile that goes on and forgives what has failed."""
-    return {"spec": {"rollout": {"paused": False, "resumedAt": now}}}
+def resume_patch(profile: Json, now: datetime) -> Json:
+    """Return the change of a TwinProfile that goes on and forgives what has failed.
+
+    The operator compares with its own clock when something failed; `now` may be behind that, but
+    what made the profile pause itself is forgiven.
+    """
+    paused = str(find_condition(profile, "Paused").get("lastTransitionTime") or "")
+    moment = max(now, datetime.fromisoformat(paused)) if paused else now
+    resumed = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"spec": {"rollout": {"paused": False, "resumedAt": resumed}}}
+
+
+def find_pause(body: Json) -> str:
+    """Return what ends the pause in which nothing begins for a resource; empty without one."""
+    name, notes = body["metadata"]["name"], body["metadata"].get("annotations") or {}
+    if (body["spec"].get("rollout") or {}).get("paused"):
+        return f"kubectl meter resume --profile {name}"
+    if str(notes.get(ANNOTATION_PAUSED, "")).lower() == "true":
+        return f"kubectl annotate meter {name} {ANNOTATION_PAUSED}-"
+    return ""
 
 
 def manifest(kind: str, body: Json, patch: Json) -> Json:
@@ -108,105 +125,3 @@ def find_own(meters: Iterable[Json], profile: str, version: str) -> Own:
 
 
 NO_OWN = Own()
-
-
-class Progress(NamedTuple):
-    """How far a change is: a line for people, whether it is done, and what is wrong with it.
-
-    `updated` of `expected` meters; `waits`: only offline meters are left.
-    """
-
-    line: str
-    done: bool = False
-    fault: MeterError | None = None
-    updated: int = 0
-    expected: int = 0
-    waits: bool = False
-
-
-def profile_progress(profile: Json, own: Own = NO_OWN) -> Progress | None:
-    """Return how far a profile's rollout is; None while the operator has not seen the change.
-
-    `own`: meters that count as updated, and do not follow.
-    """
-    status = profile.get("status", {})
-    if status.get("observedGeneration", 0) < profile["metadata"].get("generation", 0):
-        return None
-    if not status.get("conditions"):
-        return None
-    counts = status.get("meters", {})
-    updated, expected = counts.get("updated", 0), counts.get("total", 0) - counts.get("held", 0)
-    progressing = find_condition(profile, "Progressing")
-    reason = progressing.get("reason", "")
-    line = f"{status.get('wave', ''):<7} {updated} of {expected} updated"
-    for name, text in (("inProgress", "in progress"), ("failed", "failed"), ("offline", "offline")):
-        line += f", {counts.get(name, 0)} {text}"
-    line += f", {own.text}" if own.text else ""
-    if reason in {"WaitingForMeters", "Retrying"}:
-        line += f" ({progressing['message']})"
-    complete = reason == "Complete"
-    fault = _profile_fault(profile, complete=complete) or (own.fault if complete else None)
-    done = complete and fault is None
-    return Progress(line, done, fault, updated, expected, reason == "WaitingForMeters")
-
-
-def _profile_fault(profile: Json, *, complete: bool) -> MeterError | None:
-    name = profile["metadata"]["name"]
-    paused, degraded = (find_condition(profile, kind) for kind in ("Paused", "Degraded"))
-    if paused.get("status") == "True" and paused.get("reason") == "ByUser" and not complete:
-        remedy = f"kubectl meter resume --profile {name}"
-        return MeterError(paused["message"], field="spec.rollout.paused", remedy=remedy)
-    if degraded.get("status") != "True":
-        return None
-    remedy = (
-        "kubectl meter handovers NAME says why one failed; then back (kubectl meter rollback"
-        f" --profile {name}) or on (kubectl meter resume --profile {name})"
-    )
-    return MeterError(degraded["message"], field="status.conditions", remedy=remedy)
-
-
-def meter_progress(meter: Json, version: str, before: int) -> Progress | None:
-    """Return how far a meter is; None while the operator has not seen the change.
-
-    Args:
-        meter: its resource.
-        version: what it is to run; empty for what its profile says.
-        before: epoch of the last handover that had ended before the change.
-    """
-    status, name = meter.get("status", {}), meter["metadata"]["name"]
-    running = str(status.get("twin", {}).get("version") or "")
-    handover = status.get("handover")
-    rows = status.get("handovers") or []
-    if rows and int(rows[0]["to"]) != before and rows[0]["result"] == "Aborted":
-        why = str(rows[0].get("message", ""))
-        if not why.startswith("Superseded"):
-            remedy = "it is tried again by itself"
-            if running:  # not `rollback`, which is what may have failed
-                remedy += f"; or stay: kubectl meter upgrade {name} --to {running}"
-            return Progress(why, fault=MeterError(why, field="status.handovers", remedy=remedy))
-    if handover:
-        return Progress(f"{handover['phase']:<10} epoch {handover['epoch']} is to follow")
-    if status.get("observedGeneration", 0) < meter["metadata"].get("generation", 0):
-        return None
-    ready = find_condition(meter, "Ready")
-    reason = ready.get("reason", "")
-    if reason not in _ON_THE_WAY:
-        remedy = f"kubectl describe smartmeter {name}"
-        fault = MeterError(ready.get("message", reason), field="status.conditions", remedy=remedy)
-        return Progress(reason, fault=fault)
-    done = ready.get("status") == "True" and version in ("", running)
-    return Progress(f"epoch {status.get('epoch', 0)} runs {running or 'nothing'}", done)
-
-
-def last_handover(meter: Json) -> int:
-    """Return the epoch of the last handover that ended, 0 if there was none."""
-    rows = meter.get("status", {}).get("handovers") or []
-    return int(rows[0]["to"]) if rows else 0
-
-
-def format_eta(first: Progress, now: Progress, seconds: float) -> str:
-    """Return how long it will take at the pace since `first`, `seconds` ago."""
-    gained, left = now.updated - first.updated, now.expected - now.updated
-    if gained <= 0 or left <= 0:
-        return ""
-    return f"ETA {format_age(left * seconds / gained)}"

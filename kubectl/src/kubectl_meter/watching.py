@@ -1,6 +1,6 @@
 """Looks at a resource again and again until a change has come through, or will not.
 
-Neighbours: `rollout` (which judges), `cli_rollout` (which asks for it).
+Neighbours: `progress` (which judges), `cli_rollout` (which asks for it).
 """
 
 import sys
@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from kubectl_meter.errors import MeterError
-from kubectl_meter.rollout import Progress, format_eta
+from kubectl_meter.progress import Progress, format_eta
 
 UNSEEN_S = 60.0
 OFFLINE_S = 60.0
