@@ -252,10 +252,13 @@ def test_who_watches_a_rollback_again_is_not_told_to_roll_back(street):
 
 def test_watching_a_meter_shows_the_phases_of_its_handover(street):
     handover = {"phase": "Preparing", "epoch": 4}
+    after = handover | {"phase": "Committed", "committedAt": "2026-06-14T07:30:00Z"}
     then(
         street, "smartmeters", "house-1",
         meter("0.2.0", seen=1),
-        meter("0.2.0", handover=handover),
+        meter("0.2.0", handover=handover, ready=("False", "Replacing")),
+        meter("0.2.0", running="0.2.0", handover=after, ready=("False", "Starting")),
+        meter("0.2.0", running="0.2.0", handover=after),
         meter("0.2.0", running="0.2.0", handover=handover | {"phase": "Committed"}),
         meter("0.2.0", running="0.2.0", handovers=[row("Done", "0.2.0", "0.1.0", 4)]),
     )  # fmt: skip
@@ -263,7 +266,9 @@ def test_watching_a_meter_shows_the_phases_of_its_handover(street):
     assert (done.returncode, done.stderr) == (0, "")
     assert [line[10:] for line in done.stdout.splitlines()[1:-1]] == [
         "Preparing  epoch 4 is to follow",
-        "Committed  epoch 4 is to follow",
+        "Committed  epoch 4 is not ready: why",
+        "Committed  epoch 4 serves; soak until 2026-06-14T07:30:30Z",
+        "Committed  epoch 4 serves; soak until it has served for soakSeconds",
         "epoch 3 runs 0.2.0",
     ]
 
@@ -276,6 +281,59 @@ def test_watching_a_meter_ends_when_its_handover_was_given_up(street):
     assert done.returncode == 1
     assert why in done.stderr
     assert "or stay: kubectl meter upgrade house-1 --to 0.1.0" in done.stderr
+
+
+def test_watching_a_meter_that_does_not_become_ready_says_why_and_ends(street):
+    body = profile("0.1.0")
+    body["spec"]["rollout"] = {"progressDeadlineSeconds": 1}
+    street.put("twinprofiles", "household", body)
+    then(street, "smartmeters", "house-1", meter("0.2.0", "0.2.0", ready=("False", "NotReady")))
+    done = street.run("upgrade", "house-1", "--to", "0.2.0", "--watch", *QUICK)
+    assert done.returncode == 1
+    assert "epoch 3 runs 0.2.0, not ready: why\n" in done.stdout
+    assert "Error: house-1 is not ready: why (for 1 s)\n" in done.stderr
+    assert "field:  status.conditions[Ready]\n" in done.stderr
+    assert "kubectl describe smartmeter house-1" in done.stderr
+
+
+FAILED = row("Aborted", "0.3.0", "0.1.0", 4, "DeadlineExceeded: why") | {"reason": "ProfileChanged"}
+UNDONE = [
+    ("its rollout has not come to it", profile("0.3.0"), meter("", "0.1.0")),
+    ("a try is in its pause", profile("0.3.0"), meter("", "0.1.0", handovers=[FAILED])),
+    ("a try of the operator's own version is in its pause", profile(""), meter("", "0.1.0", handovers=[FAILED])),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "one"), [r[1:] for r in UNDONE], ids=[r[0] for r in UNDONE])
+def test_a_meter_is_not_done_before_it_runs_what_its_profile_names(street, body, one):
+    street.put("twinprofiles", "household", body)
+    street.put("smartmeters", "house-1", one)
+    named = body["spec"]["twin"]["version"] or "the operator's own version"
+    follows = meter("", "0.3.0", handovers=[row("Done", "0.3.0", "0.1.0", 5), FAILED])
+    then(street, "smartmeters", "house-1", one, one, follows)
+    done = street.run("upgrade", "house-1", "--to", "", "--watch", *QUICK)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line[10:] for line in done.stdout.splitlines()[1:-1]] == [
+        f"epoch 3 runs 0.1.0, its profile names {named}",
+        "epoch 3 runs 0.3.0",
+    ]
+
+
+def test_a_meter_whose_profile_is_paused_does_not_get_what_that_names(street):
+    street.put("twinprofiles", "household", profile("0.3.0", paused=("True", "ByUser")))
+    then(street, "smartmeters", "house-1", meter("", "0.1.0"))
+    done = street.run("upgrade", "house-1", "--to", "", "--watch", *QUICK)
+    assert done.returncode == 1
+    assert "remedy: kubectl meter resume --profile household\n" in done.stderr
+
+
+def test_a_try_that_failed_is_nothing_to_wait_for_when_the_fleet_has_what_the_profile_says(street):
+    body = profile("", wave="Done", progressing=("False", "Complete"))
+    street.put("twinprofiles", "household", body)
+    street.put("smartmeters", "house-1", meter("0.3.0", "0.1.0", handovers=[FAILED]))
+    then(street, "smartmeters", "house-1", meter("", "0.1.0", handovers=[FAILED]))
+    done = street.run("upgrade", "house-1", "--to", "", "--watch", *QUICK)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "Done.")
 
 
 def test_watching_a_meter_ends_when_its_spec_does_not_fit_its_profile(street):

@@ -43,6 +43,10 @@ class Subject(NamedTuple):
         """Return the resource."""
         return self.cluster.get(self.resource, self.name)
 
+    def find_profile(self, meter: Json) -> Json | None:
+        """Return the profile of a meter, None if there is none."""
+        return self.cluster.find(TWIN_PROFILES, meter["spec"]["profile"])
+
     def find_own(self, version: str) -> rollout.Own:
         """Return the meters of a profile that name a version themselves."""
         if not self.is_profile:
@@ -188,16 +192,25 @@ def _set_version(
         _tell_own(own)
         _tell_pause(body)
         return
-    ended = progress.last_handover(body)
+    _watch(subject, body, version, own, interval).run(timeout)
+    click.echo("Done.")
+
+
+def _watch(subject: Subject, body: Json, version: str, own: rollout.Own, interval: float) -> Watch:
+    """Return the watch of a change; `body` is what was there before."""
+    again = subject.command(version)
+    if subject.is_profile:
+        return Watch(lambda: progress.profile_progress(subject.read(), own), interval, again=again)
+    ended, profile = progress.last_handover(body), subject.find_profile(body)
 
     def look() -> progress.Progress | None:
         found = subject.read()
-        if subject.is_profile:
-            return progress.profile_progress(found, own)
-        return progress.meter_progress(found, version, ended)
+        # What a profile names counts only for a meter that names nothing.
+        now = profile if version else subject.find_profile(found)
+        return progress.meter_progress(found, now, version, ended)
 
-    Watch(look, interval, again=subject.command(version)).run(timeout)
-    click.echo("Done.")
+    patience_s = progress.find_patience_s(profile)
+    return Watch(look, interval, again=again, patience_s=patience_s)
 
 
 def _tell_own(own: rollout.Own) -> None:

@@ -3,21 +3,25 @@
 Neighbours: `rollout` (what is changed), `watching` (which looks again and again).
 """
 
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from kubectl_meter.errors import MeterError
-from kubectl_meter.rollout import NO_OWN, Json, Own
+from kubectl_meter.rollout import NO_OWN, OWN, Json, Own, find_version
 from kubectl_meter.tables import format_age
 from kubectl_meter.twin import find_condition
 
 # Reasons of a meter's condition Ready while its twin is on its way.
 _ON_THE_WAY = {"", "Starting", "Serving", "NotReady", "Replacing"}
+_PATIENCE_S, _SOAK_S = 600, 30
+"""Of a profile that says nothing of them, as its CRD has it."""
 
 
 class Progress(NamedTuple):
     """How far a change is: a line for people, whether it is done, and what is wrong with it.
 
-    `updated` of `expected` meters; `waits`: only offline meters are left.
+    `lasting`: what is wrong with it if it stays so; `updated` of `expected` meters; `waits`: only
+    offline meters are left.
     """
 
     line: str
@@ -26,6 +30,7 @@ class Progress(NamedTuple):
     updated: int = 0
     expected: int = 0
     waits: bool = False
+    lasting: MeterError | None = None
 
 
 def profile_progress(profile: Json, own: Own = NO_OWN) -> Progress | None:
@@ -69,27 +74,26 @@ def _profile_fault(profile: Json, *, complete: bool) -> MeterError | None:
     return MeterError(degraded["message"], field="status.conditions", remedy=remedy)
 
 
-def meter_progress(meter: Json, version: str, before: int) -> Progress | None:
+def meter_progress(meter: Json, profile: Json | None, version: str, before: int) -> Progress | None:
     """Return how far a meter is; None while the operator has not seen the change.
 
     Args:
         meter: its resource.
+        profile: its TwinProfile, if that is there.
         version: what it is to run; empty for what its profile says.
         before: epoch of the last handover that had ended before the change.
     """
     status, name = meter.get("status", {}), meter["metadata"]["name"]
     running = str(status.get("twin", {}).get("version") or "")
-    handover = status.get("handover")
     rows = status.get("handovers") or []
-    if rows and int(rows[0]["to"]) != before and rows[0]["result"] == "Aborted":
+    if rows and int(rows[0]["to"]) != before and _has_failed(rows[0]):
         why = str(rows[0].get("message", ""))
-        if not why.startswith("Superseded"):
-            remedy = "it is tried again by itself"
-            if running:  # not `rollback`, which is what may have failed
-                remedy += f"; or stay: kubectl meter upgrade {name} --to {running}"
-            return Progress(why, fault=MeterError(why, field="status.handovers", remedy=remedy))
-    if handover:
-        return Progress(f"{handover['phase']:<10} epoch {handover['epoch']} is to follow")
+        remedy = "it is tried again by itself"
+        if running:  # not `rollback`, which is what may have failed
+            remedy += f"; or stay: kubectl meter upgrade {name} --to {running}"
+        return Progress(why, fault=MeterError(why, field="status.handovers", remedy=remedy))
+    if status.get("handover"):
+        return _handover_progress(meter, profile)
     if status.get("observedGeneration", 0) < meter["metadata"].get("generation", 0):
         return None
     ready = find_condition(meter, "Ready")
@@ -98,8 +102,69 @@ def meter_progress(meter: Json, version: str, before: int) -> Progress | None:
         remedy = f"kubectl describe smartmeter {name}"
         fault = MeterError(ready.get("message", reason), field="status.conditions", remedy=remedy)
         return Progress(reason, fault=fault)
-    done = ready.get("status") == "True" and version in ("", running)
-    return Progress(f"epoch {status.get('epoch', 0)} runs {running or 'nothing'}", done)
+    line = f"epoch {status.get('epoch', 0)} runs {running or 'nothing'}"
+    if ready.get("status") != "True":
+        return Progress(f"{line}, not ready: {ready.get('message', '')}", lasting=_unready(meter))
+    if version:
+        return Progress(line, done=version == running)
+    return _follow(meter, profile, line)
+
+
+def _handover_progress(meter: Json, profile: Json | None) -> Progress:
+    """Return how far a handover is; one that is committed lasts through the soak."""
+    handover, ready = meter["status"]["handover"], find_condition(meter, "Ready")
+    phase, epoch = f"{handover['phase']:<10}", handover["epoch"]
+    if handover["phase"] != "Committed":
+        return Progress(f"{phase} epoch {epoch} is to follow")
+    if ready.get("status") != "True":
+        line = f"{phase} epoch {epoch} is not ready: {ready.get('message', '')}"
+        return Progress(line, lasting=_unready(meter))
+    committed, until = handover.get("committedAt"), "it has served for soakSeconds"
+    if committed and profile is not None:
+        soak = timedelta(seconds=_policy(profile).get("soakSeconds", _SOAK_S))
+        until = (datetime.fromisoformat(committed) + soak).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Progress(f"{phase} epoch {epoch} serves; soak until {until}")
+
+
+def _follow(meter: Json, profile: Json | None, line: str) -> Progress:
+    """Return how far a meter is that is ready and is to have what its profile says."""
+    if profile is None:
+        return Progress(line, done=True)
+    status, named = meter["status"], find_version(profile)
+    rows = status.get("handovers") or []
+    complete = find_condition(profile, "Progressing").get("reason") == "Complete"
+    behind = named not in {"", status.get("twin", {}).get("version")}
+    tried = bool(rows) and rows[0].get("reason") == "ProfileChanged" and _has_failed(rows[0])
+    if not behind and (complete or not tried):
+        return Progress(line, done=True)
+    line += f", its profile names {named or OWN}"
+    return Progress(line, fault=_profile_fault(profile, complete=complete))
+
+
+def _has_failed(row: Json) -> bool:
+    """Whether a handover that ended was given up, and not for a change of mind."""
+    aborted = row["result"] == "Aborted"
+    return aborted and not str(row.get("message", "")).startswith("Superseded")
+
+
+def _unready(meter: Json) -> MeterError:
+    """Return what is wrong if a meter stays as it is, which is not ready."""
+    name, ready = meter["metadata"]["name"], find_condition(meter, "Ready")
+    return MeterError(
+        f"{name} is not ready: {ready.get('message', 'the operator has not said why')}",
+        field="status.conditions[Ready]",
+        remedy=f"kubectl describe smartmeter {name} tells more; another version: kubectl meter"
+        f" upgrade {name} --to VERSION",
+    )
+
+
+def _policy(profile: Json) -> Json:
+    return dict(profile["spec"].get("rollout") or {})
+
+
+def find_patience_s(profile: Json | None) -> float:
+    """Return how long a twin may be not ready before that is a failure."""
+    return float(_policy(profile or {"spec": {}}).get("progressDeadlineSeconds", _PATIENCE_S))
 
 
 def last_handover(meter: Json) -> int:
