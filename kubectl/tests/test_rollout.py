@@ -561,6 +561,15 @@ def test_what_cannot_be_done_names_field_and_remedy(street, command, field):
     assert patched(street) is None
 
 
+def test_who_may_not_change_a_profile_is_told_the_role(street):
+    why = 'User "ana" cannot patch resource "twinprofiles" in API group "metertwin.io"'
+    (street.folder / "kubectl says").write_text(f"Error from server (Forbidden): {why}")
+    done = street.run("upgrade", "--profile", "household", "--to", "0.2.0")
+    assert done.returncode == 1
+    assert "field:  patch twinprofiles\n" in done.stderr
+    assert "metertwin-meter-admin" in done.stderr
+
+
 @pytest.mark.parametrize("command", ["upgrade", "rollback", "pause", "resume"])
 def test_help_teaches_with_an_example(world, command):
     text = world.run(command, "--help").stdout

@@ -1,6 +1,7 @@
 """Runs the kubectl binary, which brings the user's kubeconfig, context and credentials.
 
-The environment variable KUBECTL names another binary. Neighbour: `twin` uses the port-forward.
+The environment variable KUBECTL names another binary. Neighbours: `refusals` (what its messages
+mean), `twin` (uses the port-forward).
 """
 
 import contextlib
@@ -16,21 +17,10 @@ from datetime import datetime
 from typing import IO, Any, NamedTuple
 
 from kubectl_meter.errors import MeterError
+from kubectl_meter.refusals import explain
 
 _FORWARDING = re.compile(rb"Forwarding from 127\.0\.0\.1:(\d+) ->")
 _READY_S = 15
-_NO_CLUSTER = (
-    "The connection to the server",
-    "Unable to connect to the server",
-    "error loading config file",
-    "no configuration has been provided",
-)
-# It was reached: the address is right, so the kubeconfig is not what is wrong.
-_SLOW = (
-    "TLS handshake timeout",
-    "Client.Timeout exceeded while awaiting headers",
-    "unable to return a response in the time allotted",
-)
 
 
 class Cluster(NamedTuple):
@@ -60,7 +50,7 @@ class Cluster(NamedTuple):
         except OSError as error:
             raise _no_kubectl(command[0], error) from None
         if done.returncode != 0:
-            raise _explain(done.stderr)
+            raise explain(done.stderr)
         return done.stdout
 
     def get(self, *arguments: str) -> dict[str, Any]:
@@ -154,35 +144,6 @@ def _no_kubectl(name: str, error: OSError) -> MeterError:
     )
 
 
-def _explain(text: str) -> MeterError:
-    """Return kubectl's last message without its prefix, and what to do about it if known."""
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    last = lines[-1] if lines else "kubectl failed and said nothing"
-    said = last.removeprefix("error: ").removeprefix("Error from server ")
-    if said.startswith("(NotFound): smartmeters"):
-        remedy = "`kubectl get meters` lists the meters of a namespace, -n names another one"
-        return MeterError(said, field="NAME", remedy=remedy)
-    if said.startswith("(NotFound): twinprofiles"):
-        remedy = "`kubectl get twinprofiles` lists those of a namespace, -n names another one"
-        return MeterError(said, field="--profile", remedy=remedy)
-    if said.startswith("(NotFound): namespaces"):
-        remedy = "`kubectl get smartmeters -A` shows in which namespaces there are meters"
-        return MeterError(said, field="--namespace", remedy=remedy)
-    if any(words in said for words in _SLOW):
-        remedy = "the API server is there, but slow: try again; `kubectl get --raw /readyz` asks it"
-        return MeterError(said, remedy=remedy)
-    if "context" in said and ("does not exist" in said or "was not found" in said):
-        remedy = "`kubectl config get-contexts` lists those of the kubeconfig"
-        return MeterError(said, field="--context", remedy=remedy)
-    if any(words in said for words in _NO_CLUSTER):
-        remedy = (
-            "`kubectl config view` shows what is used; name a kubeconfig in the environment"
-            " variable KUBECONFIG, or a context with --context"
-        )
-        return MeterError(said, field="KUBECONFIG", remedy=remedy)
-    return MeterError(said)
-
-
 def _local_port(process: subprocess.Popen[bytes], errors: IO[bytes], pod: str) -> int:
     """Wait until kubectl says which port it listens on."""
     assert process.stdout is not None
@@ -201,7 +162,7 @@ def _local_port(process: subprocess.Popen[bytes], errors: IO[bytes], pod: str) -
     process.terminate()
     process.wait()
     errors.seek(0)
-    reason = _explain(errors.read().decode(errors="replace")).message
+    reason = explain(errors.read().decode(errors="replace")).message
     raise MeterError(
         f"while opening a port-forward to pod {pod}: {reason}",
         remedy="it needs the right to create pods/portforward (role metertwin-meter-operator)",
