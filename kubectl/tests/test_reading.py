@@ -508,6 +508,7 @@ HANDOVERS = {
         {
             "from": 2, "to": 3, "version": "0.1.1", "reason": "SpecChanged", "result": "Done",
             "begunAt": "2026-01-31T12:00:00Z", "endedAt": "2026-01-31T12:00:38Z",
+            "committedAt": "2026-01-31T12:00:07Z",
         },
         {
             "from": 1, "to": 2, "reason": "NodeCordoned", "result": "Aborted",
@@ -523,6 +524,7 @@ def test_handovers_lists_the_last_and_the_one_under_way(world, golden):
     golden("handovers.txt", world.run("handovers", "moved").stdout)
     rows = json.loads(world.run("handovers", "moved", "-o", "json").stdout)
     assert [row["seconds"] for row in rows] == [None, 38, 600]
+    assert [row["commitSeconds"] for row in rows] == [None, 7, None]
     assert world.run("handovers", "house-2").stdout == "No handover yet.\n"
 
 

@@ -207,7 +207,11 @@ def status(cluster: Cluster, *, name: str | None, all_namespaces: bool, output: 
 @_output("table", "json")
 @cluster_options
 def handovers(cluster: Cluster, *, name: str, output: str) -> None:
-    """List how a meter's twin was replaced: the last five times, and the one under way."""
+    """List how a meter's twin was replaced: the last five times, and the one under way.
+
+    COMMIT: whole seconds until the new twin was the meter's; before that nothing changes for
+    anybody. SECONDS: until the old twin could go, so with the soak (soakSeconds of the profile).
+    """
     rows = handovers_view(cluster.get(SMART_METERS, name))
     if output == "json":
         _print_json(rows)

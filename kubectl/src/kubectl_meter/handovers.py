@@ -5,7 +5,7 @@ from typing import Any
 
 from kubectl_meter.tables import format_table
 
-_HEAD = ("FROM", "TO", "VERSION", "REASON", "BEGUN", "SECONDS", "RESULT", "MESSAGE")
+_HEAD = ("FROM", "TO", "VERSION", "REASON", "BEGUN", "COMMIT", "SECONDS", "RESULT", "MESSAGE")
 
 
 def handovers_view(meter: dict[str, Any]) -> list[dict[str, Any]]:
@@ -20,20 +20,29 @@ def handovers_view(meter: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _row(found: dict[str, Any], result: str) -> dict[str, Any]:
-    names = ("from", "to", "version", "reason", "begunAt", "endedAt", "message")
+    names = ("from", "to", "version", "reason", "begunAt", "committedAt", "endedAt", "message")
     row: dict[str, Any] = {name: found.get(name) for name in names}
-    seconds = None
-    if row["endedAt"]:
-        lasted = datetime.fromisoformat(row["endedAt"]) - datetime.fromisoformat(row["begunAt"])
-        seconds = int(lasted.total_seconds())
-    return {**row, "seconds": seconds, "result": result}
+    begun = row["begunAt"]
+    lasted = {
+        "commitSeconds": _seconds(begun, row["committedAt"]),
+        "seconds": _seconds(begun, row["endedAt"]),
+    }
+    return {**row, **lasted, "result": result}
+
+
+def _seconds(begun: str, end: str | None) -> int | None:
+    """Return how long it took; status has whole seconds."""
+    if not end:
+        return None
+    return int((datetime.fromisoformat(end) - datetime.fromisoformat(begun)).total_seconds())
 
 
 def handovers_table(rows: list[dict[str, Any]]) -> str:
     """Return a line for each handover."""
     if not rows:
         return "No handover yet."
-    fields = ("from", "to", "version", "reason", "begunAt", "seconds", "result", "message")
+    times = ("begunAt", "commitSeconds", "seconds")
+    fields = ("from", "to", "version", "reason", *times, "result", "message")
     cells = [[_text(row[name]) for name in fields] for row in rows]
     return format_table(_HEAD, cells)
 

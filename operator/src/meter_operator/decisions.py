@@ -154,6 +154,7 @@ def _ended(meter: Meter, result: str, reason: str, now: str) -> Json:
         "profileHash": handover.profile_hash or None,
         "reason": handover.reason,
         "begunAt": handover.begun,
+        "committedAt": handover.committed or None,
         "endedAt": now or handover.begun,
         "result": result,
         "message": reason[:300],

@@ -129,6 +129,14 @@ def test_a_takeover_has_a_row_that_says_why_and_when():
     assert take_over(rows=[before]) == [TAKEOVER, before]
 
 
+@pytest.mark.parametrize("committed", [NOW, ""], ids=["committed", "never"])
+def test_a_row_of_a_handover_says_when_it_was_committed_if_it_was(committed):
+    handover = build_handover(9)._replace(committed=committed)
+    meter = parse_meter(body_of({"epoch": 9, "handover": encode_handover(handover)}))
+    (row,) = decisions.build_finish(meter, "", NOW)["handovers"]
+    assert row.get("committedAt", "") == committed
+
+
 def test_the_first_epoch_is_no_takeover():
     assert take_over(epoch=0) is None
 
