@@ -180,20 +180,35 @@ def test_offsets_change_when_the_zone_does():
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["House_1", "--out", "out"], ["'House_1' is no device id", "DEVICE"]),
-        (["Operator.metertwin", "--out", "out"], ["no device id"]),
-        (["house-1/1", "--out", "out"], ["no device id"]),
         (["house-9"], ["--out DIR", "--secret"]),
         (["house-9", "--out", "out", "--secret"], ["--out DIR", "one of them"]),
         (["--out", "out"], ["no device is named"]),
         (["house-9", "--csr", "x", "--secret"], ["--csr"]),
         (["house-9", "--constrained", "--secret"], ["--constrained", "--out DIR alone"]),
         (["house-9", "--constrained", "--out", "out", "--csr", "x"], ["--constrained", "no cert"]),
+        (["a", "b", "--csr", "x", "--out", "out"], ["one device"]),
+        (["house-9", "--constrained", "--out", "out", "--days", "9"], ["no certificate"]),
+    ],
+)
+def test_options_that_do_not_go_together_are_misuse(world, arguments, expected):
+    done = world.run("provision", *arguments)
+    assert done.returncode == 2
+    for part in expected:
+        assert part in done.stderr
+    assert not (world.folder / "out").exists()
+    assert world.lines("calls") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["House_1", "--out", "out"], ["'House_1' is no device id", "DEVICE"]),
+        (["Operator.metertwin", "--out", "out"], ["no device id"]),
+        (["house-1/1", "--out", "out"], ["no device id"]),
         (
             ["house-9", "--constrained", "--out", "out", "--set", "tick_ms=200"],
             ["tick_ms is no setting of a constrained board", "known are: broker, capture"],
         ),
-        (["a", "b", "--csr", "x", "--out", "out"], ["one device"]),
         (["house-9", "--out", "out", "--csr", "missing"], ["missing", "--csr", "openssl req"]),
         (
             ["house-9", "--out", "out", "--settings", "missing"],
@@ -222,7 +237,6 @@ def test_offsets_change_when_the_zone_does():
         (["house-9", "--out", "out", "--ca-secret", "none"], ["no Secret none", "--ca-secret"]),
         (["house-9", "--out", "out", "--fleet-key-secret", "metertwin-ca"], ["data.master"]),
         (["house-9", "--out", "out", "--days", "5475"], ["outlive its CA", "--days 36"]),
-        (["house-9", "--constrained", "--out", "out", "--days", "9"], ["no certificate"]),
     ],
 )
 def test_a_wrong_wish_is_refused_and_writes_nothing(world, arguments, expected):

@@ -249,7 +249,7 @@ def test_since_all_asks_for_what_has_no_time_too(world):
 
 def test_a_code_that_is_none_is_refused_before_the_twin_is_asked(world):
     done = world.run("readings", "house-1", "--code", "1.8.0")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "--code" in done.stderr
     assert "1-0:1.8.0*255" in done.stderr
 
@@ -348,7 +348,6 @@ def test_namespace_and_context_go_to_every_call(world):
             ["house-2 has no twin", "Ready is False", "status.epoch", "describe"],
         ),
         (["readings", "house-1", "--since", "soon"], ["is unknown", "remedy"]),
-        (["status", "house-1", "-A"], ["NAME", "-A"]),
     ],
 )
 def test_an_error_names_field_and_remedy_and_exits_with_1(world, arguments, expected):
@@ -374,7 +373,7 @@ def test_an_error_names_field_and_remedy_and_exits_with_1(world, arguments, expe
 )
 def test_an_empty_window_is_refused_and_not_an_empty_table(world, command, window):
     done = world.run(command, "house-1", *window)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert "field:  --since" in done.stderr
     assert "before --until" in done.stderr
     assert "remedy:" in done.stderr
@@ -497,6 +496,13 @@ def test_wrong_usage_exits_with_2_and_names_field_and_remedy(world, arguments, f
     assert f"remedy: {help_of} --help\n" in done.stderr
     assert ("field:" in done.stderr) == bool(field)
     assert field in done.stderr
+
+
+def test_a_name_beside_all_namespaces_is_misuse(world):
+    done = world.run("status", "house-1", "-A")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "field:  NAME" in done.stderr
+    assert "-A" in done.stderr
 
 
 HANDOVERS = {

@@ -536,29 +536,49 @@ def test_a_change_that_does_not_begin_because_of_a_pause_is_told(street, verb):
     assert done.stdout.splitlines()[-1] == told
 
 
+MISUSE = [
+    (("upgrade", "--to", "1"), "NAME, --profile"),
+    (("upgrade", "house-1", "--profile", "household", "--to", "1"), "NAME, --profile"),
+    (("upgrade", "house-1", "--to", "1", "--watch", "--dry-run"), "--watch"),
+    (("upgrade", "house-1", "--to", "1", "--timeout", "9"), "--timeout"),
+    (("rollback", "house-1", "--timeout", "9"), "--timeout"),
+    (("rollback", "house-1", "--timeout", "9", "--dry-run"), "--timeout"),
+    (("upgrade", "house-1", "--to", "a b", "--dry-run"), "--to"),
+    (("upgrade", "house-1", "--to", "-1"), "--to"),
+    (("upgrade", "house-1", "--to", "1", "-o", "yaml"), "-o, --output"),
+    (("pause", "--profile", "household", "-o", "yaml"), "-o, --output"),
+    (("pause", "house-1"), "--profile"),
+    (("resume", "house-1"), "--profile"),
+    (("resume",), "--profile"),
+]
+
+
+@pytest.mark.parametrize(("command", "field"), MISUSE)
+def test_what_does_not_go_together_is_misuse_and_nothing_is_asked(street, command, field):
+    done = street.run(*command)
+    assert done.returncode == 2
+    assert f"field:  {field}\n" in done.stderr
+    assert "remedy: " in done.stderr
+    assert street.lines("calls") == []
+
+
 @pytest.mark.parametrize(
     ("command", "field"),
     [
-        (("upgrade", "--to", "1"), "NAME, --profile"),
-        (("upgrade", "house-1", "--profile", "household", "--to", "1"), "NAME, --profile"),
-        (("upgrade", "house-1", "--to", "1", "--watch", "--dry-run"), "--watch"),
         (("upgrade", "--profile", "nobody", "--to", "1"), "--profile"),
         (("upgrade", "nobody", "--to", "1"), "NAME"),
-        (("upgrade", "house-1", "--to", "a b", "--dry-run"), "--to"),
-        (("upgrade", "house-1", "--to", "-1"), "--to"),
-        (("upgrade", "house-1", "--to", "1", "-o", "yaml"), "-o, --output"),
-        (("pause", "--profile", "household", "-o", "yaml"), "-o, --output"),
-        (("pause", "house-1"), "--profile"),
-        (("resume", "house-1"), "--profile"),
-        (("resume",), "--profile"),
     ],
 )
-def test_what_cannot_be_done_names_field_and_remedy(street, command, field):
+def test_what_is_not_there_names_field_and_remedy(street, command, field):
     done = street.run(*command)
     assert done.returncode == 1
     assert f"field:  {field}\n" in done.stderr
     assert "remedy: " in done.stderr
     assert patched(street) is None
+
+
+def test_help_says_that_a_watch_lasts_through_the_soak(world):
+    assert "through the soak" in world.run("upgrade", "--help").stdout
 
 
 def test_who_may_not_change_a_profile_is_told_the_role(street):

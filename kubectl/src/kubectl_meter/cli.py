@@ -14,7 +14,7 @@ from kubectl_meter.cli_export import export
 from kubectl_meter.cli_provision import provision
 from kubectl_meter.cli_rollout import pause, resume, rollback, upgrade
 from kubectl_meter.cluster import Cluster
-from kubectl_meter.errors import MeterError
+from kubectl_meter.errors import WrongUsage
 from kubectl_meter.handovers import handovers_table, handovers_view
 from kubectl_meter.judgement import check_window, find_fault, has_reading
 from kubectl_meter.options import EPILOG, Program, cluster_options, examples
@@ -189,7 +189,7 @@ def status(cluster: Cluster, *, name: str | None, all_namespaces: bool, output: 
             click.echo(fleet_table(meters, namespaces=all_namespaces))
         return
     if all_namespaces:
-        raise MeterError("-A lists all meters", field="NAME", remedy="leave one of them out")
+        raise WrongUsage("-A lists all meters", field="NAME", remedy="leave one of them out")
     meter = cluster.get(SMART_METERS, name)
     link: dict[str, Any] | None = None
     if meter.get("status", {}).get("epoch"):

@@ -10,7 +10,7 @@ from meter_wire.names import CA_SECRET, FLEET_KEY_SECRET, build_meter_secret
 
 from kubectl_meter import constrained, lifetimes, provisioning, settings
 from kubectl_meter.cluster import Cluster
-from kubectl_meter.errors import MeterError
+from kubectl_meter.errors import MeterError, WrongUsage
 from kubectl_meter.options import cluster_options, examples
 
 BROKER_PORT = 8883
@@ -86,25 +86,25 @@ def provision(cluster: Cluster, devices: tuple[str, ...], **options: Any) -> Non
 def _check(wish: Wish, devices: list[str]) -> None:
     """Refuse options that do not go together, before anything is read or made."""
     if not devices:
-        raise MeterError(
+        raise WrongUsage(
             "no device is named", field="DEVICE", remedy="kubectl meter provision house-1"
         )
     if wish.as_secret == (wish.out is not None):
-        raise MeterError(
+        raise WrongUsage(
             "where should the bundle go?",
             field="--out, --secret",
             remedy="--out DIR for a board, --secret for a simulated meter; one of them",
         )
     if wish.constrained and (wish.csr or wish.as_secret or wish.days):
-        raise MeterError(
+        raise WrongUsage(
             "a board without TLS has no certificate, and no pod simulates it",
             field="--constrained",
             remedy="use it with --out DIR alone",
         )
     if wish.csr and wish.as_secret:
-        raise MeterError("a request has no private key", field="--csr", remedy="use --out DIR")
+        raise WrongUsage("a request has no private key", field="--csr", remedy="use --out DIR")
     if wish.csr and len(devices) > 1:
-        raise MeterError("a request is for one device", field="--csr", remedy="name one DEVICE")
+        raise WrongUsage("a request is for one device", field="--csr", remedy="name one DEVICE")
 
 
 def _provision_one(

@@ -1,81 +1,22 @@
 """`kubectl meter upgrade`, `rollback`, `pause` and `resume`. `rollout` knows what they change."""
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
-from meter_wire.names import ANNOTATION_PAUSED, GROUP
+from meter_wire.names import ANNOTATION_PAUSED
 
 from kubectl_meter import progress, rollout
 from kubectl_meter.cluster import Cluster
-from kubectl_meter.errors import MeterError
+from kubectl_meter.errors import WrongUsage
 from kubectl_meter.going_back import target_of_meter, target_of_profile
 from kubectl_meter.options import cluster_options, examples
 from kubectl_meter.rollout import Json
-from kubectl_meter.twin import SMART_METERS
+from kubectl_meter.subject import Subject, find_subject
 from kubectl_meter.watching import Watch
 
-TWIN_PROFILES = f"twinprofiles.{GROUP}"
 INTERVAL_S = 2.0
-
-
-class Subject(NamedTuple):
-    """What is changed: one meter, or a profile and so all its meters."""
-
-    cluster: Cluster
-    kind: str
-    resource: str
-    name: str
-
-    @property
-    def is_profile(self) -> bool:
-        """Whether it is a profile."""
-        return self.kind == "TwinProfile"
-
-    def command(self, version: str) -> str:
-        """Return the command that asks for a version and watches; the same however often."""
-        who = f"--profile {self.name}" if self.is_profile else self.name
-        return f"kubectl meter upgrade {who} --to {version or repr('')} --watch"
-
-    def read(self) -> Json:
-        """Return the resource."""
-        return self.cluster.get(self.resource, self.name)
-
-    def find_profile(self, meter: Json) -> Json | None:
-        """Return the profile of a meter, None if there is none."""
-        return self.cluster.find(TWIN_PROFILES, meter["spec"]["profile"])
-
-    def find_own(self, version: str) -> rollout.Own:
-        """Return the meters of a profile that name a version themselves."""
-        if not self.is_profile:
-            return rollout.NO_OWN
-        meters = self.cluster.get(SMART_METERS)["items"]
-        return rollout.find_own(meters, self.name, version)
-
-    def change(self, body: Json, patch: Json, output: str | None) -> bool:
-        """Apply a patch, or print it for `output` and return False."""
-        if output is not None:
-            document = rollout.manifest(self.kind, body, patch)
-            text = rollout.format_yaml(document)
-            click.echo(json.dumps(document, indent=2) if output == "json" else text)
-            return False
-        self.cluster.patch(self.resource, self.name, patch)
-        return True
-
-
-def _find_subject(cluster: Cluster, name: str | None, profile: str | None) -> Subject:
-    if (name is None) == (profile is None):
-        raise MeterError(
-            "one meter or one profile is needed",
-            field="NAME, --profile",
-            remedy="name a SmartMeter, or --profile with the TwinProfile of a fleet",
-        )
-    if profile is not None:
-        return Subject(cluster, "TwinProfile", TWIN_PROFILES, profile)
-    assert name is not None
-    return Subject(cluster, "SmartMeter", SMART_METERS, name)
 
 
 def _dry_run(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -93,10 +34,10 @@ def _output(output: str | None, *, dry_run: bool) -> str | None:
     """Return how a dry run prints; None if there is none.
 
     Raises:
-        MeterError: a form without a dry run, as if nothing were to be changed.
+        WrongUsage: a form without a dry run, as if nothing were to be changed.
     """
     if output is not None and not dry_run:
-        raise MeterError(
+        raise WrongUsage(
             "nothing is printed where something is changed", field="-o, --output",
             remedy="add --dry-run to print and change nothing, or leave out -o",
         )  # fmt: skip
@@ -107,12 +48,33 @@ def _watching(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--interval", type=float, default=INTERVAL_S, hidden=True),
         click.option("--timeout", type=click.IntRange(1), metavar="SECONDS",
-                     help="Watch no longer than this; the change goes on."),
+                     help="With --watch: no longer than this; the change goes on."),
         click.option("--watch", is_flag=True,
-                     help="Wait until it is done; exit code 1 if it is paused or has failed."),
+                     help="Wait until it is done, so through the soak (soakSeconds of the profile);"
+                     " exit code 1 if it is paused or has failed."),
     ):  # fmt: skip
         command = option(command)
     return command
+
+
+def _check(
+    *, watch: bool, timeout: int | None, dry_run: bool, output: str | None, **_: Any
+) -> None:
+    """Refuse options that do not go together, before anything is read.
+
+    Raises:
+        WrongUsage: they would be as if they had not been given.
+    """
+    if watch and dry_run:
+        raise WrongUsage(
+            "there is nothing to watch", field="--watch", remedy="leave out it or --dry-run"
+        )
+    if timeout is not None and not watch:
+        raise WrongUsage(
+            "nothing is waited for", field="--timeout",
+            remedy="add --watch to wait until it is done, or leave out --timeout",
+        )  # fmt: skip
+    _output(output, dry_run=dry_run)
 
 
 def _profile(help_text: str, *, required: bool = False) -> Callable[..., Any]:
@@ -142,7 +104,9 @@ def upgrade(cluster: Cluster, *, name: str | None, profile: str | None, version:
     A meter's twin is replaced at once, by handover: no reading is lost. With --profile a few
     meters come first, then the fleet, as spec.rollout of the profile says.
     """
-    subject = _find_subject(cluster, name, profile)
+    _check(**options)
+    rollout.version_patch(version)
+    subject = find_subject(cluster, name, profile)
     _set_version(subject, subject.read(), version, **options)
 
 
@@ -164,7 +128,8 @@ def rollback(cluster: Cluster, *, name: str | None, profile: str | None, **optio
     Handovers to the version that is left are withdrawn. A meter has the version in its spec
     afterwards; `upgrade NAME --to ''` gives it what its profile says.
     """
-    subject = _find_subject(cluster, name, profile)
+    _check(**options)
+    subject = find_subject(cluster, name, profile)
     body = subject.read()
     find = target_of_profile if subject.is_profile else target_of_meter
     target = find(body)
@@ -178,13 +143,9 @@ def _set_version(
     subject: Subject, body: Json, version: str, *, watch: bool, dry_run: bool,
     output: str | None, timeout: int | None, interval: float,
 ) -> None:  # fmt: skip
-    if watch and dry_run:
-        raise MeterError(
-            "there is nothing to watch", field="--watch", remedy="leave out it or --dry-run"
-        )
-    patch = rollout.version_patch(version)
+    form, patch = _output(output, dry_run=dry_run), rollout.version_patch(version)
     own = rollout.NO_OWN if dry_run else subject.find_own(version)
-    if not subject.change(body, patch, _output(output, dry_run=dry_run)):
+    if not subject.change(body, patch, form):
         return
     before = rollout.find_version(body) or _unnamed(subject)
     click.echo(f"{subject.kind} {subject.name}: {before} -> {version or _unnamed(subject)}")
@@ -236,12 +197,12 @@ def _find_profile(cluster: Cluster, name: str | None, profile: str | None, verb:
     """Return the TwinProfile.
 
     Raises:
-        MeterError: none is named, or a meter is, whose rollout nobody pauses by itself.
+        WrongUsage: none is named, or a meter is, whose rollout nobody pauses by itself.
     """
     if name is None and profile is not None:
-        return _find_subject(cluster, None, profile)
+        return find_subject(cluster, None, profile)
     note = f"{ANNOTATION_PAUSED}=true" if verb == "pause" else f"{ANNOTATION_PAUSED}-"
-    raise MeterError(
+    raise WrongUsage(
         f"{verb} is for a TwinProfile", field="--profile",
         remedy=f"name it with --profile; for one meter: kubectl annotate meter {name or 'NAME'}"
         f" {note}",
@@ -258,7 +219,8 @@ def pause(
 ) -> None:
     """Let no further meter of a profile begin; what is under way goes on."""
     subject = _find_profile(cluster, name, profile, "pause")
-    if subject.change(subject.read(), rollout.pause_patch(), _output(output, dry_run=dry_run)):
+    form = _output(output, dry_run=dry_run)
+    if subject.change(subject.read(), rollout.pause_patch(), form):
         click.echo(f"TwinProfile {profile} is paused: kubectl meter resume --profile {profile}")
 
 
@@ -272,7 +234,7 @@ def resume(
 ) -> None:
     """Go on with a profile that is paused; failures up to now are forgiven."""
     subject = _find_profile(cluster, name, profile, "resume")
-    body, form = subject.read(), _output(output, dry_run=dry_run)
+    form, body = _output(output, dry_run=dry_run), subject.read()
     now = cluster.find_time(subject.resource, subject.name, rollout.PROBE) or datetime.now(UTC)
     if subject.change(body, rollout.resume_patch(body, now), form):
         click.echo(f"TwinProfile {profile} goes on")

@@ -2,7 +2,9 @@
 
 
 class MeterError(Exception):
-    """Ends the command with exit code 1."""
+    """Ends the command with its exit code."""
+
+    exit_code = 1
 
     def __init__(self, message: str, *, field: str = "", remedy: str = "") -> None:
         """`field`: option or path in a document; `remedy`: what to do."""
@@ -10,3 +12,9 @@ class MeterError(Exception):
         self.message = message
         self.field = field
         self.remedy = remedy
+
+
+class WrongUsage(MeterError):  # noqa: N818 - as click's BadParameter
+    """Options and arguments that cannot be, or not together; the cluster was not asked."""
+
+    exit_code = 2

@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from kubectl_meter.errors import MeterError
+from kubectl_meter.errors import MeterError, WrongUsage
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -18,14 +18,14 @@ def check_window(since: str | None, until: str | None, now: datetime) -> None:
     Without an end only a span is judged: this machine's clock need not be the twin's.
 
     Raises:
-        MeterError: the begin is not before the end.
+        WrongUsage: the begin is not before the end.
     """
     begin = _find_time(since, now)
     end = _find_time(until, now)
     if until is None and since is not None and since[-1:] in _SECONDS:
         end = now
     if begin is not None and end is not None and begin >= end:
-        raise MeterError(
+        raise WrongUsage(
             f"there is no time between {since} and {until or 'now'}",
             field="--since",
             remedy="begin before --until: --since 2h --until 1h, or --since 1h for the last hour",

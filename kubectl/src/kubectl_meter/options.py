@@ -14,12 +14,12 @@ class Program(click.Group):
     """A group of commands whose errors name field and remedy; wrong usage exits with 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; exit 1 on an error that the user can do something about."""
+        """Run the command; exit 1 on an error that the user can do something about, 2 on misuse."""
         try:
             return super().invoke(ctx)
         except MeterError as error:
             _say(error)
-            ctx.exit(1)
+            ctx.exit(error.exit_code)
         except click.UsageError as error:
             _say(_explain_usage(error))
             ctx.exit(error.exit_code)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from meter_wire.names import ANNOTATION_PAUSED, API_VERSION
 
-from kubectl_meter.errors import MeterError
+from kubectl_meter.errors import MeterError, WrongUsage
 from kubectl_meter.twin import find_condition
 
 Json = dict[str, Any]
@@ -27,10 +27,10 @@ def version_patch(version: str) -> Json:
     """Return the change of a SmartMeter's or TwinProfile's spec that asks for a version.
 
     Raises:
-        MeterError: it is no image tag, so the API would refuse it; a dry run has no other check.
+        WrongUsage: it is no image tag, so the API would refuse it; a dry run has no other check.
     """
     if version and not _TAG.fullmatch(version):
-        raise MeterError(
+        raise WrongUsage(
             f"{version!r} is no image tag", field="--to", remedy="a tag is such as 0.2.0"
         )
     return {"spec": {"twin": {"version": version}}}

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from meter_wire.obis import find_register, parse_code
 
-from kubectl_meter.errors import MeterError
+from kubectl_meter.errors import WrongUsage
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _CLOCK = "0-0:1.0.0*255"
@@ -92,13 +92,13 @@ def check_codes(codes: Iterable[str]) -> None:
     """Refuse what is no register.
 
     Raises:
-        MeterError: a code is no full OBIS code.
+        WrongUsage: a code is no full OBIS code.
     """
     for code in codes:
         try:
             parse_code(code)
         except ValueError as error:
-            raise MeterError(
+            raise WrongUsage(
                 f"{code!r} is no full OBIS code",
                 field="--code",
                 remedy="write A-B:C.D.E*F, for example 1-0:1.8.0*255",
