@@ -106,7 +106,8 @@ def patch(words: list[str]) -> None:
     if not (FOLDER / f"{kind}.{name}.json").exists():
         fail(f'Error from server (NotFound): {words[0]} "{name}" not found')
     if (FOLDER / "patch is forbidden").exists():
-        fail(f'Error from server (Forbidden): {words[0]} "{name}" is forbidden: cannot patch')
+        who = f'User "ana" cannot patch resource "{kind}" in API group "metertwin.io"'
+        fail(f'Error from server (Forbidden): {words[0]} "{name}" is forbidden: {who}')
     expected = json.loads(body).get("metadata", {}).get("resourceVersion")
     stored = json.loads((FOLDER / f"{kind}.{name}.json").read_text())
     present = (stored[0] if isinstance(stored, list) else stored)["metadata"]

@@ -130,8 +130,10 @@ def _note(cluster: Cluster, meter: Json, deletion: Deletion, begun: datetime) ->
         cluster.patch(SMART_METERS, name, patch)
     except MeterError as error:
         note = patch["metadata"]["annotations"][ANNOTATION_TAKEN]
-        error.field = error.field or f"metadata.annotations[{ANNOTATION_TAKEN}]"
-        error.remedy = error.remedy or (
+        if error.remedy and not error.message.startswith("(Forbidden)"):
+            raise
+        error.field = f"metadata.annotations[{ANNOTATION_TAKEN}]"
+        error.remedy = (
             "the file is complete; whoever may patch SmartMeters (role metertwin-meter-admin) runs:"
             f" kubectl annotate meter {name} --overwrite '{ANNOTATION_TAKEN}={note}'"
         )
