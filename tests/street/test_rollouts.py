@@ -204,10 +204,20 @@ def test_a_dry_run_changes_nothing_and_what_it_prints_makes_the_same_change():
 
     spec, generation = resource()
     version, before = other(), see()
-    for verb in ("rollback", "pause", "resume"):
-        done = meter(verb, "--profile", PROFILE, "--dry-run", check=verb != "rollback")
-        if done.returncode == 0:  # alone this test finds no version to go back to
-            assert yaml.safe_load(done.stdout)["metadata"]["name"] == PROFILE
+    history = get("twinprofile", PROFILE)["status"]["history"]
+    known = [row["version"] for row in history if row["version"] != spec["twin"]["version"]]
+    done = meter("rollback", "--profile", PROFILE, "--dry-run", check=False)
+    if known:
+        assert done.returncode == 0, done.stderr
+        assert yaml.safe_load(done.stdout)["spec"] == {"twin": {"version": known[0]}}
+    else:  # alone this test finds no version to go back to
+        assert done.returncode == 1, done.stdout
+        assert "field:  status.history" in done.stderr
+    for verb in ("pause", "resume"):
+        done = meter(verb, "--profile", PROFILE, "--dry-run")
+        part = yaml.safe_load(done.stdout)
+        assert part["metadata"]["name"] == PROFILE
+        assert part["spec"]["rollout"]["paused"] == (verb == "pause")
     printed = upgrade(version, "--dry-run", "-o", "yaml").stdout
     assert resource() == (spec, generation), "a dry run has changed the profile"
     owner = ("--server-side", "--field-manager=repository", "--force-conflicts")
