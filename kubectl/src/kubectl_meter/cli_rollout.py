@@ -125,8 +125,9 @@ def upgrade(cluster: Cluster, *, name: str | None, profile: str | None, version:
 def rollback(cluster: Cluster, *, name: str | None, profile: str | None, **options: Any) -> None:
     """Go back to the version before, of a meter or of all meters of a profile.
 
-    Handovers to the version that is left are withdrawn. A meter has the version in its spec
-    afterwards; `upgrade NAME --to ''` gives it what its profile says.
+    Handovers to the version that is left are withdrawn. A rollback that is on its way already
+    keeps its target. A meter has the version in its spec afterwards; `upgrade NAME --to ''` gives
+    it what its profile says.
     """
     _check(**options)
     subject = find_subject(cluster, name, profile)
