@@ -36,7 +36,7 @@ def profile(version="0.2.0", *, wave="Fleet", progressing=("True", "Fleet"), pau
 
 
 def meter(version="", running="0.1.0", *, handover=None, handovers=(), ready=("True", "Serving"),
-          seen=2):  # fmt: skip
+          seen=2, **status):  # fmt: skip
     return {
         "metadata": {"name": "house-1", "namespace": "demo", "generation": 2},
         "spec": {"profile": "household", "twin": {"version": version}},
@@ -47,6 +47,7 @@ def meter(version="", running="0.1.0", *, handover=None, handovers=(), ready=("T
             "handover": handover,
             "handovers": list(handovers),
             "conditions": [condition("Ready", *ready)],
+            **status,
         },
     }
 
@@ -257,6 +258,7 @@ def test_watching_a_meter_shows_the_phases_of_its_handover(street):
         street, "smartmeters", "house-1",
         meter("0.2.0", seen=1),
         meter("0.2.0", handover=handover, ready=("False", "Replacing")),
+        meter("0.2.0", handover=handover, waitsFor="flow 2: not yet"),
         meter("0.2.0", running="0.2.0", handover=after, ready=("False", "Starting")),
         meter("0.2.0", running="0.2.0", handover=after),
         meter("0.2.0", running="0.2.0", handover=handover | {"phase": "Committed"}),
@@ -266,6 +268,7 @@ def test_watching_a_meter_shows_the_phases_of_its_handover(street):
     assert (done.returncode, done.stderr) == (0, "")
     assert [line[10:] for line in done.stdout.splitlines()[1:-1]] == [
         "Preparing  epoch 4 is to follow",
+        "Preparing  epoch 4 is to follow; flow 2: not yet",
         "Committed  epoch 4 is not ready: why",
         "Committed  epoch 4 serves; soak until 2026-06-14T07:30:30Z",
         "Committed  epoch 4 serves; soak until it has served for soakSeconds",

@@ -115,7 +115,9 @@ def _handover_progress(meter: Json, profile: Json | None) -> Progress:
     handover, ready = meter["status"]["handover"], find_condition(meter, "Ready")
     phase, epoch = f"{handover['phase']:<10}", handover["epoch"]
     if handover["phase"] != "Committed":
-        return Progress(f"{phase} epoch {epoch} is to follow")
+        waits_for = meter["status"].get("waitsFor")
+        more = f"; {waits_for}" if waits_for else ""
+        return Progress(f"{phase} epoch {epoch} is to follow{more}")
     if ready.get("status") != "True":
         line = f"{phase} epoch {epoch} is not ready: {ready.get('message', '')}"
         return Progress(line, lasting=_unready(meter))

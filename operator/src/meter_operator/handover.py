@@ -20,6 +20,8 @@ PHASES = (PREPARING, FROZEN, COMMITTED)
 SUPERSEDED, METER_OFFLINE, OVERDUE = "Superseded", "MeterOffline", "DeadlineExceeded"
 CANDIDATE_LOST, CANDIDATE_ENDED = "CandidateLost", "CandidateEnded"
 LEFT_ALONE = "LeftAlone"
+SLOW_S = 10.0
+"""A phase that lasts longer is told of in status; most last less, and cost no write."""
 
 
 class Handover(NamedTuple):
@@ -144,10 +146,11 @@ class Side(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What to do about a handover: one of the verbs below, and why."""
+    """What to do about a handover: one of the verbs below, and why; `flow`: of which it waits."""
 
     verb: str
     reason: str = ""
+    flow: str = ""
 
 
 WAIT, ANNOUNCE, FREEZE, COMMIT, ABORT, TAKE_OVER, FINISH = (
@@ -213,13 +216,13 @@ def _freeze(
 ) -> Decision:
     if not candidate.online:
         trouble = f" ({candidate.trouble})" if candidate.trouble else ""
-        return Decision(WAIT, f"the candidate has not connected yet{trouble}")
+        return Decision(WAIT, f"the candidate has not connected yet{trouble}", "2")
     if handover.source not in candidate.word.covers:
-        return Decision(WAIT, "the candidate has not taken everything yet")
+        return Decision(WAIT, "the candidate has not taken everything yet", "4")
     if not active.online:
-        return Decision(WAIT, "the active twin has no session with the broker")
+        return Decision(WAIT, "the active twin has no session with the broker", "5")
     if not candidate.word.joined and not offline_commits:
-        return Decision(ANNOUNCE, "the meter has not spoken to the candidate yet")
+        return Decision(ANNOUNCE, "the meter has not spoken to the candidate yet", "7")
     return Decision(FREEZE)
 
 
@@ -228,10 +231,11 @@ def _commit(
 ) -> Decision:
     del offline_commits
     if active.word.frozen != handover.attempt:
-        return Decision(WAIT, "the active twin has not said that it is frozen")
+        return Decision(WAIT, "the active twin has not said that it is frozen", "9")
     proof = candidate.word.covers.get(handover.source)
     if proof is None or proof.frozen != handover.attempt or proof.root != active.word.root:
-        return Decision(WAIT, "the candidate has not proved that it holds what the other holds")
+        text = "the candidate has not proved that it holds what the other holds"
+        return Decision(WAIT, text, "9")
     return Decision(COMMIT)
 
 
@@ -241,7 +245,7 @@ def _finish(handover: Handover, old: Side, new: Side, age_s: float, patience: Pa
     if not old.exists:
         return Decision(FINISH, "the old twin is gone")
     if not new.served_s:
-        return Decision(WAIT, "the new twin is not ready")
+        return Decision(WAIT, "the new twin is not ready", "10")
     # One that is ready now and then has no soak in one piece, and must not soak for ever.
     is_late = new.steady_s >= patience.soak_s + patience.final_s
     if new.served_s < patience.soak_s and not is_late:
@@ -250,7 +254,13 @@ def _finish(handover: Handover, old: Side, new: Side, age_s: float, patience: Pa
         return Decision(FINISH)
     if is_late:
         return Decision(FINISH, "Lost: what the old twin has stored last is not known")
-    return Decision(WAIT, "the new twin has not taken all that the old one has")
+    return Decision(WAIT, "the new twin has not taken all that the old one has", "11")
+
+
+def describe_wait(decision: Decision, phase_s: float) -> str:
+    """Return what a handover waits for, and in which flow, when that takes longer than usual."""
+    is_slow = bool(decision.flow) and phase_s >= SLOW_S
+    return f"flow {decision.flow}: {decision.reason}" if is_slow else ""
 
 
 def is_spent(epoch: int, old: Side, new: Side) -> bool:

@@ -22,7 +22,7 @@ from meter_operator.deletion import Obstacle, find_finalizers
 from meter_operator.desired import Desired, Json, Key, Meter, parse_meter
 from meter_operator.events import Events, build_given_up
 from meter_operator.fleet import Fleet
-from meter_operator.handover import Patience, parse_handover
+from meter_operator.handover import Patience, describe_wait, parse_handover
 from meter_operator.hold import Hold
 from meter_operator.moments import format_moment
 from meter_operator.observed import Observed
@@ -155,26 +155,27 @@ class Reconciler:
             return False
         wish = partial(self._wishes.wish, observed, public_keys)
         desired = wish()
-        again = await self._act(observed, desired, wish)
-        if not again:
-            await self._reporter.report(observed, desired, None, obstacle)
-        return again
-
-    async def _act(
-        self, observed: Observed, desired: Desired, wish: Callable[..., Desired]
-    ) -> bool:
-        """Plan and act; `wish` says what another twin of the meter is to be, as `Wishes` does."""
         pod = observed.find_pod(observed.meter.epoch)
         clock = self._clock(observed)
         due = pod is not None and pod.is_renewal_due(datetime.now(UTC))
         steps = plan.build_plan(observed, desired, renewal_due=due, clock=clock)
+        again = await self._act(observed, desired, wish, steps)
+        if not again:
+            waits_for = describe_wait(steps.decision, clock.phase_s) if clock else ""
+            await self._reporter.report(observed, desired, None, obstacle, waits_for)
+        return again
+
+    async def _act(
+        self, observed: Observed, desired: Desired, wish: Callable[..., Desired], steps: plan.Plan
+    ) -> bool:
+        """Act; `wish` says what another twin of the meter is to be, as `Wishes` does."""
         if self._rollouts is not None and steps.is_rollout:
             self._rollouts.reserve(observed.meter)
         if steps.takeover_reason == plan.POD_GONE and await self._find_unseen(observed.meter):
             return True
         if await self._write(observed, desired, wish, steps):
             return True
-        if clock is not None and self._succession.has_moved(observed):
+        if self._settings.handover and self._succession.has_moved(observed):
             await self._publish(observed.meter)
         if steps.create_candidate:
             await self._make_candidate(observed, desired)

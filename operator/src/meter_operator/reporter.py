@@ -30,14 +30,18 @@ class Reporter:
         desired: Desired | None,
         violation: Violation | None,
         obstacle: Obstacle | None,
+        waits_for: str = "",
     ) -> None:
         """Write the status from what was observed before acting, if it differs.
+
+        `waits_for`: what a handover that is slow waits for.
 
         Raises:
             ClusterError: the API refused.
         """
         meter = observed.meter
         wanted = build_status(observed, desired, violation, datetime.now(UTC), obstacle)
+        wanted["waitsFor"] = waits_for or None
         different = changed(meter.status, wanted, fleet_size=len(self._cache.meters))
         if not different:
             return

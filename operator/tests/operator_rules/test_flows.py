@@ -20,6 +20,7 @@ from meter_operator.handover import (
     Patience,
     Side,
     decide,
+    describe_wait,
     encode_handover,
 )
 from meter_operator.owner import build_messages
@@ -72,6 +73,25 @@ def decided(phase, active, candidate, wanted="a", age_s=0.0, *, commits=False):
 def test_what_is_decided_is_in_the_table(phase, active, candidate, wanted, age_s, commits):
     verb = decided(phase, active, candidate, wanted, age_s, commits=commits).verb
     assert verb in {WAIT, ANNOUNCE} or flows.may_follow(phase, verb)
+
+
+@given(
+    st.sampled_from(PHASES),
+    sides,
+    sides,
+    st.sampled_from([0.0, 31.0]),
+    st.sampled_from([9.9, 10.0]),
+)
+def test_what_is_waited_for_is_a_flow_of_the_table_or_the_soak(
+    phase, active, candidate, age_s, phase_s
+):
+    decision = decided(phase, active, candidate, age_s=age_s)
+    told = describe_wait(decision, phase_s)
+    if decision.verb in {WAIT, ANNOUNCE} and decision.reason != "soaking":
+        assert decision.flow in [flow.number for flow in flows.FLOWS]
+        assert told == ("" if phase_s < 10 else f"flow {decision.flow}: {decision.reason}")
+    else:
+        assert told == ""
 
 
 HOLDS = Word(store="5e", joined=True, covers={1: Cover("aa", IDENTITY.hex(), final=True)})

@@ -107,6 +107,27 @@ async def test_a_twin_that_serves_is_handed_over_whatever_its_store(either):
     assert either.pods() == ["house-1-e1", "house-1-e2"]
 
 
+async def test_a_handover_that_is_slow_says_what_it_waits_for_until_it_is_over(either):
+    now_s = [1000.0]
+    either.reconciler._time_s = lambda: now_s[0]
+    either.change_meter(twin={**either.meter()["spec"]["twin"], "version": "2"})
+    await either.settle()
+    now_s[0] += 9
+    await either.settle()
+    assert "waitsFor" not in either.status()
+    now_s[0] += 1
+    await either.settle()
+    assert either.status()["waitsFor"] == "flow 2: the candidate has not connected yet"
+    either.say(2, Word(store="aa"))
+    await either.settle()
+    text = "flow 4: the candidate has not taken everything yet"
+    assert either.status()["waitsFor"] == text
+    either.change_meter(twin={**either.meter()["spec"]["twin"], "version": "1"})
+    await either.settle()
+    assert "handover" not in either.status()
+    assert "waitsFor" not in either.status()
+
+
 async def test_a_twin_on_a_cordoned_node_is_handed_over(either):
     body = either.cluster.objects["pods", NAMESPACE, "house-1-e1"]
     body["spec"]["nodeName"] = "node1"
