@@ -17,10 +17,10 @@ class Flow(NamedTuple):
     held_from: str = ""
     """The mark from which a further try pauses who ends the flow, because it ends at once else."""
     held: str = ""
-    """Who that is: `OLD_TWIN` or `OPERATOR`."""
+    """Who that is: `OLD_TWIN`, `NEW_TWIN` or `OPERATOR`."""
 
 
-OLD_TWIN, OPERATOR = "old twin", "operator"
+OLD_TWIN, NEW_TWIN, OPERATOR = "old twin", "new twin", "operator"
 _FROZEN = ("Frozen", "old:control:frozen")
 FLOWS = {
     "1": Flow("the meter speaks to its twin, the change is about to come", (), ("Preparing",)),
@@ -39,7 +39,8 @@ FLOWS = {
               ("new:hello", "new:covered:active"), _FROZEN,
               "new:session", OPERATOR),
     "9": Flow("frozen", _FROZEN[:1], ("Committed", "new:control:active")),
-    "commit": Flow("committed", ("Committed",), ("new:control:active",)),
+    "commit": Flow("committed", ("Committed",), ("new:control:active",),
+                   "new:covered:frozen", NEW_TWIN),
     "10": Flow("the new twin acts, the old one is retired",
                ("new:control:active",), ("new:covered:retired", "Ended"),
                "new:covered:frozen", OLD_TWIN),

@@ -10,14 +10,19 @@ import signal
 
 from demo import find_process
 from faults import SHARED, find_operator
-from flows import OPERATOR
+from flows import OLD_TWIN, OPERATOR
 
 
 @contextlib.contextmanager
 def hold(timeline, flow, timeout_s):
     """Pause who ends the flow, from the mark that the flow names until this is left."""
-    process = _find_process(timeline, flow.held)
-    held = process is not None and timeline.wait([flow.held_from], timeout_s)
+    # Found before it is waited for, as that takes a while; a new twin is not there yet.
+    process = find_process(find_operator()) if flow.held == OPERATOR else None
+    seen = timeline.wait([flow.held_from], timeout_s)
+    if flow.held != OPERATOR:
+        source, candidate = timeline.epochs
+        process = timeline.processes.get(source if flow.held == OLD_TWIN else candidate)
+    held = seen and process is not None
     if held:
         os.kill(process, signal.SIGSTOP)
     try:
@@ -31,9 +36,3 @@ def hold(timeline, flow, timeout_s):
 def lock(flow):
     """What to hold while the flow is held open: one cell at a time may pause what all share."""
     return SHARED if flow.held == OPERATOR else contextlib.nullcontext()
-
-
-def _find_process(timeline, held):
-    if held == OPERATOR:
-        return find_process(find_operator())
-    return timeline.processes.get(timeline.epochs[0])

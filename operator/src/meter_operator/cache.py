@@ -8,12 +8,16 @@ from meter_wire.names import LABEL_DEVICE, MAX_EPOCH
 from meter_operator.desired import Json, Key, Meter, parse_meter
 from meter_operator.observed import Pod, TwinState, Witness, parse_pod
 
+GONE_KEPT = 10_000
+
 
 @dataclass
 class Cache:
     """The last known form of meters, profiles, twin pods and states; who leaves which node.
 
-    `profiles` are specs, `profile_bodies` the whole resources with their status.
+    `profiles` are specs, `profile_bodies` the whole resources with their status. What was deleted
+    stays so: a list or an answer from before its deletion may come after that, and brings nothing
+    back, as a uid never comes again.
     """
 
     meters: dict[Key, Meter] = field(default_factory=dict)
@@ -25,6 +29,14 @@ class Cache:
     nonces: dict[str, bytes] = field(default_factory=dict)
     leaving: dict[Key, str] = field(default_factory=dict)
     _by_device: dict[str, set[Key]] = field(default_factory=dict)
+    _gone: dict[str, None] = field(default_factory=dict)
+    """Uids of what was deleted last, the oldest first."""
+
+    def bury(self, uid: str) -> None:
+        """Note that the object of a uid was deleted."""
+        self._gone[uid] = None
+        if len(self._gone) > GONE_KEPT:
+            del self._gone[next(iter(self._gone))]
 
     def store_meter(self, body: Json) -> Meter:
         """Keep a meter unless a newer one is known (our own writes arrive before the watch)."""
@@ -32,6 +44,8 @@ class Cache:
         known = self.meters.get(meter.key)
         if known is not None and _version(known) > _version(meter):
             return known
+        if meter.uid in self._gone:
+            return meter
         self.meters[meter.key] = meter
         self._by_device.setdefault(meter.device, set()).add(meter.key)
         return meter
@@ -40,6 +54,7 @@ class Cache:
         """Forget a meter and return it."""
         meter = self.meters.pop(key, None)
         if meter is not None:
+            self.bury(meter.uid)
             self._by_device.get(meter.device, set()).discard(key)
         return meter
 
@@ -74,6 +89,8 @@ class Cache:
         known = self.profile_bodies.get(key)
         if known is not None and _number(known) > _number(body):
             return False
+        if body["metadata"].get("uid") in self._gone:
+            return False
         self.profile_bodies[key] = body
         if self.profiles.get(key) == body["spec"]:
             return False
@@ -83,7 +100,9 @@ class Cache:
     def drop_profile(self, key: Key) -> None:
         """Forget a profile."""
         self.profiles.pop(key, None)
-        self.profile_bodies.pop(key, None)
+        body = self.profile_bodies.pop(key, None)
+        if body is not None:
+            self.bury(str(body["metadata"].get("uid")))
 
     def store_pod(self, body: dict[str, Any], *, deleted: bool = False) -> Key | None:
         """Keep or forget a twin pod; return the meter of its device.
@@ -94,13 +113,18 @@ class Cache:
         device = (body["metadata"].get("labels") or {}).get(LABEL_DEVICE, "")
         pods = self.pods.setdefault(Key(body["metadata"]["namespace"], device), {})
         if deleted:
-            pods.pop(body["metadata"]["name"], None)
+            known = pods.get(body["metadata"]["name"])
+            if known is not None and known.uid == body["metadata"]["uid"]:
+                del pods[known.name]
+            self.bury(body["metadata"]["uid"])
         else:
             pod = parse_pod(body)
             if not pod.epoch or not pod.meter_uid:
                 return None
             known = pods.get(pod.name)
-            if known is None or known.uid != pod.uid or known.version_number <= pod.version_number:
+            is_newer = known is None or known.uid != pod.uid
+            is_newer = is_newer or known.version_number <= pod.version_number
+            if is_newer and pod.uid not in self._gone:
                 pods[pod.name] = pod
         meter = self.owner_of(device)
         return meter.key if meter else None
@@ -113,6 +137,7 @@ class Cache:
             for name, pod in list(pods.items()):
                 if name not in known and pod.version_number <= version:
                     del pods[name]
+                    self.bury(pod.uid)
 
     def forget_device(self, device: str) -> None:
         """Forget what the broker told about a device."""

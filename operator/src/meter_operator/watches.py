@@ -65,6 +65,8 @@ class Watches:
         if replaced is not None:
             await self.meter_gone(replaced)
         key = Key(body.metadata["namespace"], body.metadata["name"])
+        if event["type"] == "DELETED":
+            self._cache.bury(body.metadata["uid"])
         if event["type"] != "DELETED":
             meter = self._cache.store_meter(dict(body))
             self._queue.add(meter.key)
@@ -89,6 +91,7 @@ class Watches:
         self.last_event = time.monotonic()
         key = Key(body.metadata["namespace"], body.metadata["name"])
         if event["type"] == "DELETED":
+            self._cache.bury(body.metadata["uid"])
             self._cache.drop_profile(key)
         elif not self._cache.store_profile(dict(body)):
             return

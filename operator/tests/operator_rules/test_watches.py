@@ -76,6 +76,36 @@ async def test_a_sweep_sees_that_a_resource_was_declared_again(again):
     assert operator.cache.meters[HOUSE].uid == "another"
 
 
+@pytest.mark.parametrize("kind", ["smartmeters", "twinprofiles", "pods"])
+async def test_what_is_deleted_while_a_sweep_reads_does_not_come_back(again, kind):
+    """Its list may be from before; a pod that came back so was no loss until the next sweep."""
+    operator, watches, _, old, _ = again
+    operator.cluster.objects["smartmeters", "street", "house-1"] = dict(old)
+    operator.put("twinprofiles", "household", {"spec": {}})
+    operator.sync()
+    name = {"smartmeters": "house-1", "twinprofiles": "household", "pods": "house-1-e1"}[kind]
+    late = Body(copy.deepcopy(operator.cluster.objects[kind, "street", name]))
+    heard = {"smartmeters": watches.on_meter, "twinprofiles": watches.on_profile,
+             "pods": watches.on_pod}[kind]  # fmt: skip
+    read = operator.cluster.list_all
+    lists = []
+
+    async def list_all(*what):
+        lists.append(what)
+        found = await read(*what)
+        if len(lists) == 3:  # all are read now, and nothing is stored yet
+            await heard({"type": DELETED}, late)
+        return found
+
+    operator.cluster.list_all = list_all
+    await relist(operator.cluster, operator.cache, ("street",), watches.meter_gone)
+    cache = operator.cache
+    assert len(lists) == 3
+    known = {"smartmeters": cache.meters, "twinprofiles": cache.profiles,
+             "pods": cache.pods[HOUSE]}[kind]  # fmt: skip
+    assert name not in [getattr(key, "name", key) for key in known]
+
+
 async def test_the_next_resource_of_a_device_begins_above_the_one_before(operator):
     watches = Watches(
         operator.cache,
