@@ -122,9 +122,9 @@ class Cache:
             if not pod.epoch or not pod.meter_uid:
                 return None
             known = pods.get(pod.name)
-            is_newer = known is None or known.uid != pod.uid
-            is_newer = is_newer or known.version_number <= pod.version_number
-            if is_newer and pod.uid not in self._gone:
+            same = known if known is not None and known.uid == pod.uid else None
+            is_older = same is not None and same.version_number > pod.version_number
+            if not is_older and pod.uid not in self._gone:
                 pods[pod.name] = pod
         meter = self.owner_of(device)
         return meter.key if meter else None
