@@ -8,6 +8,7 @@ can be withdrawn, after it only forward. Neighbours: `plan` (which asks), `meter
 twins say).
 """
 
+import re
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ PHASES = (PREPARING, FROZEN, COMMITTED)
 SUPERSEDED, METER_OFFLINE, OVERDUE = "Superseded", "MeterOffline", "DeadlineExceeded"
 CANDIDATE_LOST, CANDIDATE_ENDED = "CandidateLost", "CandidateEnded"
 LEFT_ALONE = "LeftAlone"
+_CLUSTER_TEXT = re.compile(r"\((\w+): .*\)$", re.DOTALL)
 SLOW_S = 10.0
 """A phase that lasts longer is told of in status; most last less, and cost no write."""
 
@@ -258,9 +260,13 @@ def _finish(handover: Handover, old: Side, new: Side, age_s: float, patience: Pa
 
 
 def describe_wait(decision: Decision, phase_s: float) -> str:
-    """Return what a handover waits for, and in which flow, when that takes longer than usual."""
-    is_slow = bool(decision.flow) and phase_s >= SLOW_S
-    return f"flow {decision.flow}: {decision.reason}" if is_slow else ""
+    """Return what a handover waits for, and in which flow, when that takes longer than usual.
+
+    Of what the cluster says of a pod only the reason: the rest is long, and the pod's own.
+    """
+    if not decision.flow or phase_s < SLOW_S:
+        return ""
+    return f"flow {decision.flow}: " + _CLUSTER_TEXT.sub(r"(\1)", decision.reason)
 
 
 def is_spent(epoch: int, old: Side, new: Side) -> bool:

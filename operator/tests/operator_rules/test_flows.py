@@ -94,6 +94,14 @@ def test_what_is_waited_for_is_a_flow_of_the_table_or_the_soak(
         assert told == ""
 
 
+def test_of_what_the_cluster_says_of_a_pod_only_the_reason_is_told():
+    trouble = 'ErrImagePull: failed to pull "a/b:c": Head "https://a/v2" (refused)'
+    decision = decided(PREPARING, SERVES, Side(True, False, trouble))
+    assert trouble in decision.reason
+    told = "flow 2: the candidate has not connected yet (ErrImagePull)"
+    assert describe_wait(decision, 10) == told
+
+
 HOLDS = Word(store="5e", joined=True, covers={1: Cover("aa", IDENTITY.hex(), final=True)})
 SERVES = Side(True, True, "", Word(root="aa", frozen=IDENTITY.hex(), retired=True))
 GONE = Side(exists=False)
