@@ -97,12 +97,19 @@ class Cache:
         self.profiles[key] = body["spec"]
         return True
 
-    def drop_profile(self, key: Key) -> None:
-        """Forget a profile."""
-        self.profiles.pop(key, None)
-        body = self.profile_bodies.pop(key, None)
-        if body is not None:
-            self.bury(str(body["metadata"].get("uid")))
+    def drop_profile(self, body: Json) -> None:
+        """Forget a profile, but not another one that has its name by now."""
+        key = Key(body["metadata"]["namespace"], body["metadata"]["name"])
+        known, uid = self.profile_bodies.get(key), body["metadata"]["uid"]
+        self.bury(uid)
+        if known is not None and known["metadata"]["uid"] == uid:
+            del self.profiles[key], self.profile_bodies[key]
+
+    def drop_profiles(self, namespace: str, known: set[str], version: int) -> None:
+        """Forget the profiles of a namespace that a list of this version no longer has."""
+        for key, body in list(self.profile_bodies.items()):
+            if key.namespace == namespace and key.name not in known and _number(body) <= version:
+                self.drop_profile(body)
 
     def store_pod(self, body: dict[str, Any], *, deleted: bool = False) -> Key | None:
         """Keep or forget a twin pod; return the meter of its device.

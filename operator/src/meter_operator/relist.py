@@ -50,14 +50,12 @@ async def relist(
         ClusterError: a list could not be read; the cache holds what it held.
     """
     for namespace in namespaces:
-        profiles, _ = await cluster.list_all("TwinProfile", namespace)
+        profiles, profiles_version = await cluster.list_all("TwinProfile", namespace)
         pods, pods_version = await cluster.list_all("Pod", namespace, SELECTOR)
         meters, version = await cluster.list_all("SmartMeter", namespace)
         for body in profiles:
             cache.store_profile(body)
-        for key in [k for k in cache.profiles if k.namespace == namespace]:
-            if key.name not in _names(profiles):
-                cache.drop_profile(key)
+        cache.drop_profiles(namespace, _names(profiles), profiles_version)
         for body in pods:
             cache.store_pod(body)
         cache.drop_pods(namespace, _names(pods), pods_version)

@@ -65,13 +65,13 @@ class Watches:
         if replaced is not None:
             await self.meter_gone(replaced)
         key = Key(body.metadata["namespace"], body.metadata["name"])
-        if event["type"] == "DELETED":
-            self._cache.bury(body.metadata["uid"])
         if event["type"] != "DELETED":
             meter = self._cache.store_meter(dict(body))
             self._queue.add(meter.key)
             self._directory.note_epoch(meter)
-        elif key in self._cache.meters and self._cache.meters[key].uid == body.metadata["uid"]:
+            return
+        self._cache.bury(body.metadata["uid"])
+        if key in self._cache.meters and self._cache.meters[key].uid == body.metadata["uid"]:
             gone = self._cache.drop_meter(key)
             assert gone is not None
             await self.meter_gone(gone)
@@ -91,8 +91,7 @@ class Watches:
         self.last_event = time.monotonic()
         key = Key(body.metadata["namespace"], body.metadata["name"])
         if event["type"] == "DELETED":
-            self._cache.bury(body.metadata["uid"])
-            self._cache.drop_profile(key)
+            self._cache.drop_profile(dict(body))
         elif not self._cache.store_profile(dict(body)):
             return
         for meter in self._cache.meters.values():

@@ -178,7 +178,8 @@ async def test_a_paused_profile_is_shown_and_a_deleted_one_is_not(street):
     await street.step(1)
     gauges.refresh(street.cache, 0)
     assert show(PAUSED, **HOUSEHOLD) == 1
-    street.cache.drop_profile(Key("street", "household"))
+    body = street.cache.profile_bodies[Key("street", "household")]
+    street.cache.drop_profile(body)
     gauges.refresh(street.cache, 0)
     assert show(PAUSED, **HOUSEHOLD) is None
     assert states() == {}

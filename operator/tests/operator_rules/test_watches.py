@@ -106,6 +106,38 @@ async def test_what_is_deleted_while_a_sweep_reads_does_not_come_back(again, kin
     assert name not in [getattr(key, "name", key) for key in known]
 
 
+@pytest.mark.parametrize("order", [(DELETED, ADDED), (ADDED, DELETED)], ids=" ".join)
+async def test_a_profile_that_was_declared_again_stays(again, order):
+    operator, watches, _, _, _ = again
+    operator.put("twinprofiles", "household", {"spec": {}})
+    old = Body(copy.deepcopy(operator.cluster.objects["twinprofiles", "street", "household"]))
+    new = copy.deepcopy(old)
+    new["metadata"] |= {"uid": "another", "resourceVersion": "1000"}
+    for kind in order:
+        await watches.on_profile({"type": kind}, old if kind == DELETED else new)
+    body = operator.cache.profile_bodies[Key("street", "household")]
+    assert body["metadata"]["uid"] == "another"
+
+
+async def test_a_profile_that_is_made_while_a_sweep_reads_stays(again):
+    operator, watches, _, _, _ = again
+    read = operator.cluster.list_all
+    lists = []
+
+    async def list_all(*what):
+        lists.append(what)
+        found = await read(*what)
+        if len(lists) == 3:
+            operator.put("twinprofiles", "late", {"spec": {}})
+            late = operator.cluster.objects["twinprofiles", "street", "late"]
+            await watches.on_profile({"type": ADDED}, Body(copy.deepcopy(late)))
+        return found
+
+    operator.cluster.list_all = list_all
+    await relist(operator.cluster, operator.cache, ("street",), watches.meter_gone)
+    assert Key("street", "late") in operator.cache.profiles
+
+
 async def test_the_next_resource_of_a_device_begins_above_the_one_before(operator):
     watches = Watches(
         operator.cache,
