@@ -32,7 +32,7 @@ from meter_operator.observed import (
 from meter_operator.volume import EMPTY_DIR_SIZE
 
 # Raise it when the pod's template below changes: running twins keep theirs, new epochs get this.
-TEMPLATE_REVISION = 5
+TEMPLATE_REVISION = 6
 USER = 65532
 MANAGER = "metertwin-operator"
 TWIN_ACCOUNT = "metertwin-twin"
@@ -159,7 +159,8 @@ def _container(desired: Desired, epoch: int, pull_policy: str) -> Json:
             "initialDelaySeconds": 1,
             **_probe(f"/readyz?wait={WAIT_S}", 1, STARTUP_S // WAIT_S, 2 * WAIT_S),
         },
-        "livenessProbe": _probe("/healthz", 20, 3),
+        # A node that stalls is slow for all its twins; restarting them makes it slower. See ADR 19.
+        "livenessProbe": _probe("/healthz", 20, 9, 10),
         "readinessProbe": _probe("/readyz", 10, 3),
         "resources": desired.resources
         or {"requests": {"cpu": "5m", "memory": "28Mi"}, "limits": {"memory": "96Mi"}},
