@@ -1,0 +1,162 @@
+"""Asks a server of the utility over HTTP/1.1, one request at a time; keeps the connection.
+
+Own for its memory: aiohttp costs 8.3 MiB a twin, `http.client` blocks the loop. Redirects are not
+followed and no proxy is used: a utility's URL is where its VTN is. Neighbours: `http_answer` (reads
+what comes), `dialing` (the buffers of TLS).
+"""
+
+import asyncio
+import contextlib
+import re
+import ssl
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from .http_answer import AnswerError, AnswerReader, HttpAnswer
+
+TIMEOUT_S = 30.0
+MOST_BODY = 1 << 20
+_CHUNK = 16_384
+_URL = re.compile(
+    r"(https?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253})(?::(\d{1,5}))?(/[\x21-\x7e]*)?"
+)
+
+
+class Url(NamedTuple):
+    """Where a server is."""
+
+    is_secure: bool
+    host: str
+    port: int
+    path: str
+
+    @property
+    def authority(self) -> str:
+        """Host and port as the Host header has them."""
+        usual = 443 if self.is_secure else 80
+        return self.host if self.port == usual else f"{self.host}:{self.port}"
+
+
+class HttpClientError(Exception):
+    """No answer; `reason` is Unreachable, Timeout, Certificate or BadAnswer."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        """Keep the reason."""
+        super().__init__(message)
+        self.reason = reason
+
+
+def parse_url(text: str) -> Url:
+    """Return a URL without its trailing slash.
+
+    Raises:
+        ValueError: it is none of http or https, has a user, query or fragment, or a wrong port.
+    """
+    match = _URL.fullmatch(text)
+    path = (match[4] or "").rstrip("/") if match else ""
+    if match is None or "?" in path or "#" in path or not 0 < int(match[3] or 1) < 65_536:  # noqa: PLR2004
+        raise ValueError("no URL of a server: https://host[:port]/path")
+    is_secure = match[1] == "https"
+    port = int(match[3]) if match[3] else (443 if is_secure else 80)
+    return Url(is_secure, match[2], port, path)
+
+
+class HttpClient:
+    """The client of one server."""
+
+    def __init__(self, url: Url, tls: Callable[[], ssl.SSLContext]) -> None:
+        """`tls` returns the context as it is now; it is not asked for http."""
+        self._url = url
+        self._tls = tls
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> HttpAnswer:
+        """Return the answer to a request below the URL's path.
+
+        A connection that the server has closed meanwhile is opened once more; the request may have
+        reached it then, so what is asked must bear being asked twice.
+
+        Raises:
+            HttpClientError: there is no answer.
+        """
+        lines = [
+            f"{method} {self._url.path}{path} HTTP/1.1",
+            f"host: {self._url.authority}",
+            f"content-length: {len(body)}",
+            *(f"{name}: {value}" for name, value in (headers or {}).items()),
+        ]
+        request = "\r\n".join([*lines, "", ""]).encode("ascii") + body
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                return await self._exchange(request)
+        except BaseException as error:
+            await self.close()
+            found = _describe(error)
+            if found is None:
+                raise
+            raise found from error
+
+    async def _exchange(self, request: bytes) -> HttpAnswer:
+        if self._streams is not None:
+            reader = AnswerReader(MOST_BODY)
+            try:
+                return await self._exchange_on(self._streams, request, reader)
+            except (OSError, EOFError):
+                await self.close()
+                if reader.has_begun:
+                    raise
+        self._streams = await asyncio.open_connection(
+            self._url.host.strip("[]"),
+            self._url.port,
+            ssl=self._tls() if self._url.is_secure else None,
+            limit=_CHUNK,
+        )
+        return await self._exchange_on(self._streams, request, AnswerReader(MOST_BODY))
+
+    async def _exchange_on(
+        self,
+        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        request: bytes,
+        answer: AnswerReader,
+    ) -> HttpAnswer:
+        reader, writer = streams
+        writer.write(request)
+        await writer.drain()
+        while octets := await reader.read(_CHUNK):
+            found = answer.feed(octets)
+            if found is not None:
+                if not found.keep_alive:
+                    await self.close()
+                return found
+        if not answer.has_begun:
+            raise EOFError("the server closed the connection")
+        await self.close()
+        return answer.feed_end()
+
+    async def close(self) -> None:
+        """Drop the connection; the next request opens another one."""
+        streams, self._streams = self._streams, None
+        if streams is not None:
+            streams[1].close()
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(1):
+                    await streams[1].wait_closed()
+
+
+def _describe(error: BaseException) -> HttpClientError | None:
+    """Return what a failure means to a user; None if it is no failure of the exchange."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return HttpClientError("Certificate", f"its certificate is refused: {error.verify_message}")
+    if isinstance(error, ssl.SSLError):
+        reason = (error.reason or "TLS").lower().replace("_", " ")
+        return HttpClientError("Certificate", f"no TLS session: {reason}")
+    if isinstance(error, TimeoutError):
+        return HttpClientError("Timeout", f"no answer within {TIMEOUT_S:.0f} s")
+    if isinstance(error, AnswerError):
+        return HttpClientError("BadAnswer", str(error))
+    if isinstance(error, OSError | EOFError):
+        text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return HttpClientError("Unreachable", text)
+    return None
