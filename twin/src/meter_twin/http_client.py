@@ -38,7 +38,7 @@ class Url(NamedTuple):
 
 
 class HttpClientError(Exception):
-    """No answer; `reason` is Unreachable, Timeout, Certificate or BadAnswer."""
+    """No answer; `reason` is Unreachable, Timeout, Certificate, Closed or BadAnswer."""
 
     def __init__(self, reason: str, message: str) -> None:
         """Keep the reason."""
@@ -131,7 +131,10 @@ class HttpClient:
                     await self.close()
                 return found
         if not answer.has_begun:
-            raise EOFError("the server closed the connection")
+            # Many servers end a session that way whose certificate they refuse, without an alert.
+            doubt = "; perhaps it refuses our certificate (its log says)"
+            text = "it closed the connection without an answer"
+            raise EOFError(text + doubt if self._url.is_secure else text)
         await self.close()
         return answer.feed_end()
 
@@ -156,7 +159,9 @@ def _describe(error: BaseException) -> HttpClientError | None:
         return HttpClientError("Timeout", f"no answer within {TIMEOUT_S:.0f} s")
     if isinstance(error, AnswerError):
         return HttpClientError("BadAnswer", str(error))
-    if isinstance(error, OSError | EOFError):
+    if isinstance(error, EOFError):
+        return HttpClientError("Closed", str(error))
+    if isinstance(error, OSError):
         text = getattr(error, "strerror", None) or str(error) or type(error).__name__
         return HttpClientError("Unreachable", text)
     return None

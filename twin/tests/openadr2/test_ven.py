@@ -437,3 +437,13 @@ def test_a_registration_that_was_not_asked_for_is_not_taken():
     (trouble,) = exchange(ven, registered(ven_id="ven-9"), NOW + 10)[1]
     assert trouble.reason == "BadAnswer"
     assert ven.ven_id == "ven-1"
+
+
+def test_who_cannot_ask_for_events_still_polls_and_asks_again_when_that_goes_well():
+    ven = make(KNOWN)
+    assert exchange(ven, b"", status=500)[0] == "oadrRequestEvent"
+    assert ven.find_time_of_next() == NOW + 10
+    assert exchange(ven, b"", NOW + 10, 500)[0] == "oadrPoll"
+    assert exchange(ven, respond(), NOW + 400)[0] == "oadrPoll"
+    assert exchange(ven, respond(), NOW + 401)[0] == "oadrRequestEvent"
+    assert ven.find_next(NOW + 402) is None

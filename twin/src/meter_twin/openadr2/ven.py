@@ -76,6 +76,8 @@ class Ven:
         self._former: Registration | None = None
         self._has_offered = registration is not None
         self._has_asked_events = False
+        self._was_refused_events = False
+        """Poll first: a VTN that fails there may say in a poll what it has against this VEN."""
         self._is_expelled = False
         self.outbox = Outbox(new_id)
         self.outbox.ven_id = self.ven_id
@@ -105,10 +107,14 @@ class Ven:
         """Return when something is due, 0 for at once, None for never."""
         if self._is_expelled:
             return None
-        if self.registration is None or not self._has_offered or not self._has_asked_events:
+        if self.registration is None or not self._has_offered or self._asks_events:
             return self._patience.not_before_s
         due = 0 if self.outbox.first else self._next_poll_s
         return max(due, self._patience.not_before_s)
+
+    @property
+    def _asks_events(self) -> bool:
+        return not self._has_asked_events and not self._was_refused_events
 
     def _choose(self, now_s: int) -> Question | None:
         if self.registration is None:
@@ -126,7 +132,7 @@ class Ven:
                 self._new_id(), self.ven_id, self._offers, now_s
             )
             return Question("EiReport", body, REPORTS)
-        if not self._has_asked_events:
+        if self._asks_events:
             body = event_codec.build_request_event(self._new_id(), self.ven_id)
             self._next_poll_s = max(self._next_poll_s, now_s + self.registration.poll_s)
             return Question("EiEvent", body, EVENTS)
@@ -167,6 +173,7 @@ class Ven:
             self._patience.failed(now_s, chance)
         else:
             self._patience.went_well()
+            self._was_refused_events = False
         return happenings
 
     def fail(self, reason: str, message: str, now_s: int, chance: float) -> list[Happening]:
@@ -184,6 +191,7 @@ class Ven:
     def _take_refusal(
         self, asked: Question, status: int, now_s: int, chance: float, message: str = ""
     ) -> list[Happening]:
+        self._was_refused_events |= asked.purpose == EVENTS
         reason = "BadAnswer" if message else _REASONS.get(status, "HttpError")
         self._count_bad_poll(asked)
         # A server's own fault says nothing about the message.
