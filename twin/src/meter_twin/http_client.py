@@ -122,21 +122,28 @@ class HttpClient:
         answer: AnswerReader,
     ) -> HttpAnswer:
         reader, writer = streams
-        writer.write(request)
-        await writer.drain()
-        while octets := await reader.read(_CHUNK):
-            found = answer.feed(octets)
-            if found is not None:
-                if not found.keep_alive:
-                    await self.close()
-                return found
+        try:
+            writer.write(request)
+            await writer.drain()
+            while octets := await reader.read(_CHUNK):
+                found = answer.feed(octets)
+                if found is not None:
+                    if not found.keep_alive:
+                        await self.close()
+                    return found
+        except ConnectionError as error:
+            if answer.has_begun:
+                raise
+            raise EOFError(self._describe_end()) from error
         if not answer.has_begun:
-            # Many servers end a session that way whose certificate they refuse, without an alert.
-            doubt = "; perhaps it refuses our certificate (its log says)"
-            text = "it closed the connection without an answer"
-            raise EOFError(text + doubt if self._url.is_secure else text)
+            raise EOFError(self._describe_end())
         await self.close()
         return answer.feed_end()
+
+    def _describe_end(self) -> str:
+        """Many servers end a session whose certificate they refuse so, without an alert."""
+        doubt = "; perhaps it refuses our certificate (its log says)" if self._url.is_secure else ""
+        return "it closed the connection without an answer" + doubt
 
     async def close(self) -> None:
         """Drop the connection; the next request opens another one."""

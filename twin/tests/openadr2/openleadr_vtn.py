@@ -67,7 +67,8 @@ class Vtn:
         scale,
         min_sampling_interval,
         max_sampling_interval,
-    ):  # noqa: E501, ARG002 - found by name
+    ):
+        del scale, max_sampling_interval  # openleadr calls it by these names
         tell(offered={"ven": ven_id, "resource": resource_id, "measurement": measurement, "unit": unit})  # fmt: skip
 
         async def take(data):
