@@ -447,3 +447,49 @@ def test_who_cannot_ask_for_events_still_polls_and_asks_again_when_that_goes_wel
     assert exchange(ven, respond(), NOW + 400)[0] == "oadrPoll"
     assert exchange(ven, respond(), NOW + 401)[0] == "oadrRequestEvent"
     assert ven.find_next(NOW + 402) is None
+
+
+ANSWERS = {
+    "oadrResponse": respond(),
+    "oadrResponse 452": respond(code=452),
+    "oadrResponse 463": respond(code=463),
+    "oadrRequestReregistration": say("oadrRequestReregistration", write_text("ei:venID", "v")),
+    "oadrCancelPartyRegistration": cancel_registration("reg-1"),
+    "another's oadrCancelPartyRegistration": cancel_registration("reg-2"),
+    "oadrCreatedPartyRegistration": registered(),
+    "oadrCreatedPartyRegistration 452": registered(code=452),
+    "oadrRegisteredReport": ask_reports(),
+    "oadrCreateReport": ask_reports("oadrCreateReport"),
+    "oadrCreateReport of METADATA": ask_reports("oadrCreateReport", "METADATA"),
+    "oadrRegisterReport": say("oadrRegisterReport", write_text("pyld:requestID", "v-1")),
+    "oadrUpdatedReport": respond("oadrUpdatedReport"),
+    "oadrUpdatedReport 452": respond("oadrUpdatedReport", code=452),
+    "oadrCreatedOpt": respond("oadrCreatedOpt", write_text("ei:optID", "opt-1")),
+    "oadrDistributeEvent": distribute(event()),
+    "nothing": b"",
+    "junk": b"junk",
+}
+
+
+@pytest.mark.parametrize("begins", ["registered", "unknown"])
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_vtn_that_always_says_the_same_is_not_flooded(name, begins):
+    ven = make(KNOWN if begins == "registered" else None)
+    ven.outbox.send_report(report())
+    asked = 0
+    for now in range(NOW, NOW + 120):
+        for _ in range(6):
+            if ven.find_next(now) is None:
+                break
+            asked += 1
+            ven.take(200, ANSWERS[name], now, 0.999)
+        else:
+            pytest.fail("more than five questions in a second")
+    assert asked <= 40
+
+
+def test_answers_go_before_the_questions_that_a_registration_begins_with():
+    ven = make(KNOWN)
+    exchange(ven, say("oadrRequestReregistration", write_text("ei:venID", "ven-1")))
+    assert exchange(ven, b"", NOW + 400)[0] == "oadrResponse"
+    assert question(ven, NOW + 400)[1] == "oadrCreatePartyRegistration"

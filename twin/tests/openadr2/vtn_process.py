@@ -118,8 +118,10 @@ class VenDriver:
                 self._on(self.ven, one)
 
     async def until(self, kind, count=1):
-        async with asyncio.timeout(PATIENCE_S):
-            while len(found := [one for one in self.happened if isinstance(one, kind)]) < count:
-                assert not self._task.done(), self._task.exception()
-                await asyncio.sleep(0.02)
+        deadline = time.monotonic() + PATIENCE_S
+        while len(found := [one for one in self.happened if isinstance(one, kind)]) < count:
+            assert not self._task.done(), self._task.exception()
+            said = [one.purpose for one in self.sent]
+            assert time.monotonic() < deadline, f"{kind.__name__} of {self.happened}, sent {said}"
+            await asyncio.sleep(0.02)
         return found

@@ -30,6 +30,10 @@ class Outbox:
         self._waiting: list[Question] = []
         self._refusals = 0
 
+    def __len__(self) -> int:
+        """Return how many wait."""
+        return len(self._waiting)
+
     @property
     def first(self) -> Question | None:
         """Whose turn it is."""

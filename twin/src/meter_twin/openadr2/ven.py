@@ -127,6 +127,9 @@ class Ven:
                 ven_id=former.ven_id if former else "",
             )
             return Question("EiRegisterParty", body, REGISTER)
+        first = self.outbox.first
+        if first is not None and first.purpose == ANSWER:
+            return first
         if not self._has_offered:
             body = report_codec.build_register_report(
                 self._new_id(), self.ven_id, self._offers, now_s
@@ -136,8 +139,8 @@ class Ven:
             body = event_codec.build_request_event(self._new_id(), self.ven_id)
             self._next_poll_s = max(self._next_poll_s, now_s + self.registration.poll_s)
             return Question("EiEvent", body, EVENTS)
-        if self.outbox.first is not None:
-            return self.outbox.first
+        if first is not None:
+            return first
         if now_s >= self._next_poll_s:
             self._next_poll_s = now_s + self.registration.poll_s
             return Question("OadrPoll", registration_codec.build_poll(self.ven_id), POLL)
@@ -158,7 +161,7 @@ class Ven:
             now_s: UTC.
             chance: in [0, 1), spreads the fleet's next try after a failure.
         """
-        asked = self._take_asked()
+        asked, waited = self._take_asked(), len(self.outbox)
         if status // 100 != 2:  # noqa: PLR2004 - success
             return self._take_refusal(asked, status, now_s, chance)
         if not octets.strip() and asked.purpose == ANSWER:
@@ -169,7 +172,8 @@ class Ven:
             happenings = self._take_message(asked, message, now_s)
         except ValueError as error:
             return self._take_refusal(asked, status, now_s, chance, str(error))
-        if any(isinstance(one, Trouble | Unregistered) for one in happenings):
+        is_bad = any(isinstance(one, Trouble | Unregistered) for one in happenings)
+        if is_bad or self._would_repeat(asked, waited):
             self._patience.failed(now_s, chance)
         else:
             self._patience.went_well()
@@ -181,6 +185,15 @@ class Ven:
         asked = self._take_asked()
         self._count_bad_poll(asked)
         return self._back_off(reason, message, now_s, chance)
+
+    def _would_repeat(self, asked: Question, waited: int) -> bool:
+        """Tell whether an answer, good as it may be, has settled nothing."""
+        return (
+            (asked.purpose == ANSWER and len(self.outbox) >= waited)
+            or (asked.purpose == REGISTER and self.registration is None)
+            or (asked.purpose == REPORTS and not self._has_offered)
+            or (asked.purpose == EVENTS and not self._has_asked_events)
+        )
 
     def _take_asked(self) -> Question:
         asked, self._asked, self.outbox.asked = self._asked, None, None
