@@ -204,7 +204,7 @@ class EventBook:
             and one.event.fault is None
             and one.find_status(now_s) is Status.ACTIVE
         ]
-        return sorted(acting, key=_rank)
+        return sorted(acting, key=rank)
 
     def find_next_change(self, now_s: int) -> int | None:
         """Return the next moment at which a status or an interval changes, None without one."""
@@ -244,7 +244,8 @@ def _is_meant(event: DrEvent, offer: Offer) -> bool:
     )
 
 
-def _rank(kept: Kept) -> tuple[float, int, str]:
+def rank(kept: Kept) -> tuple[float, int, str]:
+    """Return what events are sorted by: priority, then creation time; the first one decides."""
     event = kept.event
     return event.priority or float("inf"), event.created_s, event.event_id
 
