@@ -198,6 +198,18 @@ class ApplicationHost:
             raise running.stop(error) from error
         running.position = saved.position
 
+    def keep(self, name: str) -> None:
+        """Write the state of an application that changed by itself, not by an entry.
+
+        Raises:
+            LookupError: it does not run here.
+            StoreError: nothing was written; what it holds stays.
+        """
+        running = self._find(name)
+        version = running.versions[0]
+        saved = SavedState(version, running.export_state(version), running.position)
+        save_progress(self._store, name, saved, ())
+
     def _find(self, name: str) -> _Running:
         for running in self._running:
             if running.name == name and not running.failed:

@@ -7,6 +7,7 @@ the violation and exits with 2). No secret is in the environment: keys come from
 import json
 from typing import Any, NamedTuple
 
+from .http_url import Url, parse_url
 from .option_schema import OptionError, Violation, apply_schema
 
 _HEX32 = "[0-9a-f]{32}"
@@ -35,11 +36,33 @@ _DATA_POLICY = {
         "retentionDays": {"type": "integer", "minimum": 1, "maximum": 3650, "default": 60},
     },
 }
+_UTILITY = {
+    "type": "object",
+    "default": {},
+    "properties": {
+        "protocol": {"type": "string", "enum": ["openadr-2.0b"], "default": "openadr-2.0b"},
+        "url": {"type": "string", "maxLength": 512, "default": ""},
+        "venName": {"type": "string", "maxLength": 128, "default": ""},
+        "marketContexts": {
+            "type": "array",
+            "maxItems": 64,
+            "items": {"type": "string", "maxLength": 256},
+            "default": [],
+        },
+        "groups": {
+            "type": "array",
+            "maxItems": 64,
+            "items": {"type": "string", "maxLength": 256},
+            "default": [],
+        },
+    },
+}
 _PATHS = {
     "type": "object",
     "default": {},
     "properties": {
         "identity": {"type": "string", "default": "/var/run/metertwin/identity"},
+        "utility": {"type": "string", "default": "/var/run/metertwin/utility"},
         "trust": {"type": "string", "default": "/var/run/metertwin/trust/ca.crt"},
         "store": {"type": "string", "default": "/var/lib/metertwin/twin.db"},
     },
@@ -91,6 +114,7 @@ SCHEMA = {
         },
         "dataPolicy": _DATA_POLICY,
         "archive": {"type": "boolean", "default": False},
+        "utility": _UTILITY,
         "storeLimitBytes": {
             "type": "integer", "minimum": 1 << 20, "maximum": 1 << 40, "default": 200 << 20,
         },
@@ -142,6 +166,18 @@ class Recipient(NamedTuple):
     public_key: bytes
 
 
+class UtilitySettings(NamedTuple):
+    """Where this meter's utility is, and who the meter is there."""
+
+    protocol: str
+    url: Url
+    ven_name: str
+    market_contexts: tuple[str, ...]
+    groups: tuple[str, ...]
+    folder: str
+    """ca.crt, tls.crt and tls.key, if the URL is https."""
+
+
 class Configuration(NamedTuple):
     """All that the process was told."""
 
@@ -171,6 +207,7 @@ class Configuration(NamedTuple):
     local_port: int
     peer_port: int
     keys: Keys
+    utility: UtilitySettings | None = None
 
 
 def load_configuration(text: str | None) -> Configuration:
@@ -215,6 +252,27 @@ def load_configuration(text: str | None) -> Configuration:
         local_port=document["ports"]["local"],
         peer_port=document["ports"]["peer"],
         keys=_load_keys(f"{identity}/keys.json", document["device"], document["epoch"]),
+        utility=_load_utility(document),
+    )
+
+
+def _load_utility(document: dict[str, Any]) -> UtilitySettings | None:
+    found, folder = document["utility"], document["paths"]["utility"]
+    if not found["url"]:
+        return None
+    try:
+        url = parse_url(found["url"])
+    except ValueError as error:
+        raise _error("METERTWIN_CONFIG.utility.url", "is none", str(error)) from error
+    for name in ("ca.crt", "tls.crt", "tls.key") if url.is_secure else ():
+        _read(f"{folder}/{name}")
+    return UtilitySettings(
+        found["protocol"],
+        url,
+        found["venName"] or document["device"],
+        tuple(found["marketContexts"]),
+        tuple(found["groups"]),
+        folder,
     )
 
 

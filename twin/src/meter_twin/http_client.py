@@ -7,34 +7,15 @@ what comes), `dialing` (the buffers of TLS).
 
 import asyncio
 import contextlib
-import re
 import ssl
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from .http_answer import AnswerError, AnswerReader, HttpAnswer
+from .http_url import Url
 
 TIMEOUT_S = 30.0
 MOST_BODY = 1 << 20
 _CHUNK = 16_384
-_URL = re.compile(
-    r"(https?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253})(?::(\d{1,5}))?(/[\x21-\x7e]*)?"
-)
-
-
-class Url(NamedTuple):
-    """Where a server is."""
-
-    is_secure: bool
-    host: str
-    port: int
-    path: str
-
-    @property
-    def authority(self) -> str:
-        """Host and port as the Host header has them."""
-        usual = 443 if self.is_secure else 80
-        return self.host if self.port == usual else f"{self.host}:{self.port}"
 
 
 class HttpClientError(Exception):
@@ -44,21 +25,6 @@ class HttpClientError(Exception):
         """Keep the reason."""
         super().__init__(message)
         self.reason = reason
-
-
-def parse_url(text: str) -> Url:
-    """Return a URL without its trailing slash.
-
-    Raises:
-        ValueError: it is none of http or https, has a user, query or fragment, or a wrong port.
-    """
-    match = _URL.fullmatch(text)
-    path = (match[4] or "").rstrip("/") if match else ""
-    if match is None or "?" in path or "#" in path or not 0 < int(match[3] or 1) < 65_536:  # noqa: PLR2004
-        raise ValueError("no URL of a server: https://host[:port]/path")
-    is_secure = match[1] == "https"
-    port = int(match[3]) if match[3] else (443 if is_secure else 80)
-    return Url(is_secure, match[2], port, path)
 
 
 class HttpClient:

@@ -16,6 +16,7 @@ from .option_schema import OptionError, Violation, apply_schema
 APPLICATION_GROUP = "metertwin.applications"
 ENGINE_GROUP = "metertwin.engines"
 APPLICATIONS = {
+    "demand-response": "meter_twin.applications.demand_response:DemandResponse",
     "metering-data": "meter_twin.applications.metering_data:MeteringData",
     "power-quality": "meter_twin.applications.power_quality:PowerQuality",
 }

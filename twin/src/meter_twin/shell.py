@@ -41,6 +41,7 @@ from .store import Store
 from .store_keeper import StoreKeeper
 from .store_schema import StoreError
 from .twin_state import encode_state
+from .utility import build_utility
 
 KEEP_ALIVE_S = 30
 FEED_PAUSE_S = 0.2
@@ -75,6 +76,7 @@ class Twin:
             limit_bytes=configuration.store_limit_bytes,
             keep_unarchived=configuration.has_archive,
         )
+        self._utility = build_utility(configuration, applications)
         self._host = ApplicationHost(self._store, applications)
         self._description = Description(self._store)
         self._host.describe(self._description.units)
@@ -109,10 +111,17 @@ class Twin:
         self._status.credentials = self._credentials
         self._broker = self._status.broker = self._build_broker()
         self._ports = self._build_ports()
+        self._speaking = None
+        if self._utility is not None:
+            self._speaking = self._utility.build_loop(self._host, self._loop, self._may_speak)
         self._published: dict[str, Any] | None = None
         self._is_durable = True
         ask = partial(self._broker.subscribe, self._topics["ctl"])
         self._reading = ControlReading(self._gate, ask, now_ms)
+
+    def _may_speak(self) -> bool:
+        """Whether this twin alone may act on others, and knows what the one before knew."""
+        return self._status.has_authority() and self._handover.may_feed
 
     def _build_broker(self) -> MqttShell:
         configuration = self._configuration
@@ -179,6 +188,8 @@ class Twin:
                 tasks.create_task(self._publish_state())
                 tasks.create_task(self._renew_certificate())
                 tasks.create_task(self._handover.run())
+                if self._speaking is not None:
+                    tasks.create_task(self._speaking.run())
         finally:
             await self._close()
 

@@ -10,7 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from meter_twin.http_client import HttpClient, HttpClientError, parse_url
+from meter_twin.http_client import HttpClient, HttpClientError
+from meter_twin.http_url import parse_url
 from meter_twin.openadr2.ven import Ven
 
 SCRIPT = Path(__file__).parent / "openleadr_vtn.py"

@@ -71,15 +71,24 @@ class Agent:
         self._agency = agency
         self._decide = decide
         self._new_id = new_id
-        offers = list_offers(agency.resource_id)
-        registration, kept, running = _restore(memory)
-        self.book = EventBook(kept)
-        self.reporting = Reporting(offers, running)
-        self._ven = Ven(agency.ven_name, offers, new_id, registration, signs=agency.signs)
         self.trouble: Trouble | None = None
         """The last one since something went well."""
         self.refused: str = ""
         self._opts: dict[str, tuple[str, Opt]] = {}
+        self.resume(memory)
+
+    def resume(self, memory: dict[str, Any] | None) -> None:
+        """Go on from an exported memory; what waits to be sent is derived from it again.
+
+        Raises:
+            ValueError: it is damaged or of another version; the agent is as it was.
+        """
+        agency = self._agency
+        registration, kept, running = _restore(memory)
+        offers = list_offers(agency.resource_id)
+        self.book = EventBook(kept)
+        self.reporting = Reporting(offers, running)
+        self._ven = Ven(agency.ven_name, offers, self._new_id, registration, signs=agency.signs)
 
     @property
     def ven_id(self) -> str:

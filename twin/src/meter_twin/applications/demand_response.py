@@ -1,0 +1,154 @@
+"""Application `demand-response`: which events this house takes part in, and what its load may draw.
+
+It decides and computes; the conversation with the utility is `utility_memory`'s, and the commands
+to the meter are `utility_loop`'s. It needs `spec.utility`; without one it has nothing to decide.
+Neighbours: `demand_response.opt_rules`, `demand_response.load_limit`.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from meter_twin.application import Context, Effect, Event
+from meter_twin.demand_response.dr_event import DrEvent
+from meter_twin.demand_response.event_book import Kept, Opt
+from meter_twin.demand_response.load_limit import (
+    SIGNALS,
+    LoadLimit,
+    LoadRule,
+    find_load_limit,
+)
+from meter_twin.demand_response.opt_rules import LocalTime, OptRules, decide_opt
+from meter_twin.option_schema import Schema
+
+_TIME = "([01][0-9]|2[0-3]):[0-5][0-9]"
+
+
+class DemandResponse:
+    """See the module."""
+
+    name = "demand-response"
+    summary = "Takes part in the utility's events within the house's rules, limits a load"
+    option_schema: Schema = {  # noqa: RUF012 - never changed
+        "type": "object",
+        "properties": {
+            "takePart": {
+                "type": "boolean",
+                "default": True,
+                "description": "whether the house takes part in events at all",
+            },
+            "mostEventsADay": {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": 48,
+                "default": 3,
+                "description": "it takes part in no more events of one local day",
+            },
+            "mostMinutesADay": {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": 1440,
+                "default": 240,
+                "description": "it takes part in no more minutes of one local day",
+            },
+            "quietFrom": {
+                "type": "string",
+                "pattern": _TIME,
+                "default": "00:00",
+                "description": "local time from which it takes part in nothing",
+            },
+            "quietTo": {
+                "type": "string",
+                "pattern": _TIME,
+                "default": "00:00",
+                "description": "end of the quiet hours; the same as quietFrom: there are none",
+            },
+            "load": {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": 7,
+                "default": 0,
+                "description": "number of the meter's controllable load",
+            },
+            "ratedWatts": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": 1000000,
+                "default": 3000,
+                "description": "what the load draws without a limit",
+            },
+            "moderateWatts": {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": 1000000,
+                "default": 2000,
+                "description": "limit of the load at level 1 (SIMPLE)",
+            },
+            "highWatts": {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": 1000000,
+                "default": 1000,
+                "description": "limit of the load at level 2 (SIMPLE)",
+            },
+            "specialWatts": {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": 1000000,
+                "default": 0,
+                "description": "limit of the load at level 3 (SIMPLE)",
+            },
+        },
+    }
+    state_versions: tuple[int, ...] = (1,)
+    queries: tuple[str, ...] = ()
+    signals = SIGNALS
+    """Names of the signals that it acts on."""
+
+    def __init__(self, options: dict[str, Any], context: Context) -> None:
+        """Read the rules."""
+        del context
+        self.load_index: int = options["load"]
+        self._rule = LoadRule(
+            options["ratedWatts"],
+            (options["moderateWatts"], options["highWatts"], options["specialWatts"]),
+        )
+        self._rules = OptRules(
+            options["takePart"],
+            options["mostEventsADay"],
+            options["mostMinutesADay"],
+            _parse_minute(options["quietFrom"]),
+            _parse_minute(options["quietTo"]),
+        )
+
+    def handle(self, event: Event, now_s: int) -> list[Effect]:
+        """Derive nothing from readings yet."""
+        del event, now_s
+        return []
+
+    def decide(self, event: DrEvent, others: Iterable[Kept]) -> Opt:
+        """Return whether the house takes part in an event."""
+        return decide_opt(event, self._rules, others, _to_utc)
+
+    def find_limit(self, kept: Iterable[Kept], now_s: int) -> LoadLimit | None:
+        """Return what its load may draw now, None without a limit."""
+        return find_load_limit(kept, self._rule, now_s)
+
+    def export_state(self, version: int) -> bytes:
+        """Return the state: there is none."""
+        if version != 1:
+            raise ValueError(f"demand-response: state version {version} is unknown")
+        return b"{}"
+
+    def import_state(self, version: int, state: bytes) -> None:
+        """Take over a state."""
+        if version != 1 or state != b"{}":
+            raise ValueError("demand-response: state is unknown")
+
+
+def _parse_minute(text: str) -> int:
+    hours, _, minutes = text.partition(":")
+    return int(hours) * 60 + int(minutes)
+
+
+def _to_utc(time_s: int) -> LocalTime:
+    return LocalTime(time_s // 86_400, time_s % 86_400 // 60)

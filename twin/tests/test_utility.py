@@ -1,0 +1,99 @@
+"""A twin as a process against openleadr's VTN: an event limits the meter's load."""
+
+import asyncio
+import time
+
+import pytest
+from vtn_process import VtnProcess
+
+VEN_ID = "ven-of-house-1"
+APPLICATIONS = {
+    "metering-data": {},
+    "demand-response": {"load": 1, "ratedWatts": 3000, "highWatts": 900},
+}
+
+
+@pytest.fixture
+async def street(world, tools):
+    """Return a VTN, a twin that speaks with it and a meter whose loads it limits."""
+    async with VtnProcess() as vtn:
+        world.start_broker()
+        configuration = world.configuration(
+            applications=APPLICATIONS, utility={"url": vtn.url(), "venName": "house-1"}
+        )
+        twin = world.start_twin(configuration)
+        await asyncio.to_thread(twin.wait_serving)
+        meter = tools.Meter(world)
+        meter.power_on()
+        await world.operate()
+        yield vtn, twin, meter, configuration
+        await meter.power_off()
+
+
+async def ask(twin):
+    status, document = await asyncio.to_thread(twin.get, "/v1/dr")
+    assert status == 200
+    return document
+
+
+def peak(seconds=600, event_id="peak-1"):
+    start_s = int(time.time()) - 5
+    return {
+        "do": "event",
+        "ven_id": VEN_ID,
+        "event_id": event_id,
+        "value": 2,
+        "start_s": start_s,
+        "duration_s": seconds,
+    }
+
+
+async def test_a_peak_event_limits_the_load_and_its_end_releases_it(street, tools):
+    vtn, twin, meter, _ = street
+    await vtn.until("registered")
+    vtn.say(**peak(seconds=20))
+    assert await vtn.until("opt") == [{"ven": VEN_ID, "event": "peak-1", "opt": "optIn"}]
+    await tools.eventually(lambda: meter.loads, "the load is limited")
+    (_, index, limit_w, seconds), *_ = meter.loads
+    assert (index, limit_w) == (1, 900)
+    assert seconds <= 20
+    (shown,) = (await ask(twin))["events"]
+    assert (shown["id"], shown["status"], shown["opt"]) == ("peak-1", "active", "optIn")
+
+
+async def test_an_event_that_is_cancelled_lifts_the_limit(street, tools):
+    vtn, _, meter, _ = street
+    await vtn.until("registered")
+    vtn.say(**peak())
+    await tools.eventually(lambda: meter.loads, "the load is limited")
+    vtn.say(do="cancel", ven_id=VEN_ID, event_id="peak-1")
+    await tools.eventually(lambda: meter.loads[-1][3] == 1, "the limit is lifted")
+
+
+async def test_a_twin_that_is_killed_goes_on_with_its_registration_and_its_events(
+    street, world, tools
+):
+    vtn, twin, meter, configuration = street
+    await vtn.until("registered")
+    vtn.say(**peak())
+    await tools.eventually(lambda: meter.loads, "the load is limited")
+    before = await ask(twin)
+    twin.kill()
+    meter.loads.clear()
+    again = world.start_twin(configuration)
+    await asyncio.to_thread(again.wait_serving)
+    await tools.eventually(lambda: meter.loads, "the load is limited again")
+    assert (await ask(again))["events"] == before["events"]
+    assert vtn.find("registered") == ["house-1"]
+
+
+async def test_without_authority_nobody_speaks(street, world, tools):
+    vtn, _, meter, _ = street
+    await vtn.until("registered")
+    await world.operate("frozen", counter=2)
+    vtn.say(**peak())
+    await asyncio.sleep(5)
+    assert vtn.find("opt") == []
+    assert meter.loads == []
+    await world.operate("active", counter=3)
+    await tools.eventually(lambda: meter.loads, "the load is limited")
