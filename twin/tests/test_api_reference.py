@@ -14,6 +14,7 @@ import pytest
 from meter_twin.api import Api
 from meter_twin.peer_port import PeerPort
 from meter_twin.registry import APPLICATIONS, find_application
+from meter_twin.utility_memory import UtilityMemory
 
 pytestmark = pytest.mark.timeout(300)
 PAGE = (pathlib.Path(__file__).parents[2] / "docs/reference/twin-api.md").read_text()
@@ -49,7 +50,7 @@ def test_every_path_of_the_twin_is_documented_and_no_other():
     rest = [None] * 4
     api = Api(configuration, None, None, None, commands, None, *rest[:2])
     local = {("8081", *route) for route in api._routes}
-    for kind in filter(None, map(find_application, APPLICATIONS)):
+    for kind in [UtilityMemory, *filter(None, map(find_application, APPLICATIONS))]:
         local |= {("8081", "GET", f"/v1/{name}") for name in kind.queries}
     peer = PeerPort(configuration, None, {}, dict, None)
     paths = {*peer._reads, "/v1/identity"}
@@ -61,7 +62,8 @@ def test_every_path_of_the_twin_is_documented_and_no_other():
 async def street(world, tools):
     world.issue("utility", "Reader.utility", f"URI:{READER}")
     world.start_broker()
-    twin = world.start_twin(world.configuration(dataPolicy=POLICY))
+    nobody = {"url": "http://127.0.0.1:9/OpenADR2/Simple/2.0b"}
+    twin = world.start_twin(world.configuration(dataPolicy=POLICY, utility=nobody))
     await asyncio.to_thread(twin.wait_serving)
     await world.operate("active")
     meter = tools.Meter(world)

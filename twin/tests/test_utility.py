@@ -6,6 +6,7 @@ import time
 import pytest
 from vtn_process import VtnProcess
 
+pytestmark = pytest.mark.timeout(300)
 VEN_ID = "ven-of-house-1"
 APPLICATIONS = {
     "metering-data": {},
@@ -88,9 +89,10 @@ async def test_a_twin_that_is_killed_goes_on_with_its_registration_and_its_event
 
 
 async def test_without_authority_nobody_speaks(street, world, tools):
-    vtn, _, meter, _ = street
+    vtn, twin, meter, _ = street
     await vtn.until("registered")
     await world.operate("frozen", counter=2)
+    await tools.eventually(lambda: not twin.get("/v1/status")[1]["authority"], "it is frozen")
     vtn.say(**peak())
     await asyncio.sleep(5)
     assert vtn.find("opt") == []

@@ -11,6 +11,7 @@ import json
 from .application import Answer, Effect, Event, Query
 from .openadr2.agent import Agent
 from .option_schema import Schema
+from .queries import check_names
 
 NAME = "utility"
 
@@ -31,6 +32,7 @@ class UtilityMemory:
     def handle(self, event: Event, now_s: int) -> list[Effect]:
         """Answer a query."""
         if isinstance(event, Query):
+            check_names(dict(event.parameters), "")
             return [Answer(self._agent.describe(now_s))]
         return []
 

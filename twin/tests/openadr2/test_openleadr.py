@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from meter_twin.demand_response.event_book import EventBook, Offer, Opt, Status
 from meter_twin.openadr2.dialogue import (
     Delivered,
@@ -15,6 +17,7 @@ from meter_twin.openadr2.dialogue import (
 from meter_twin.openadr2.report_codec import Point, Report, ReportedValue, ReportOffer
 from vtn_process import VenDriver, VtnProcess
 
+pytestmark = pytest.mark.timeout(300)
 VEN_ID = "ven-of-house-1"
 POINT = Point("energy", "usage", "Direct Read", "Wh", "house-1", 900, 900)
 OFFERS = (ReportOffer("usage", "TELEMETRY_USAGE", 86_400, (POINT,)),)

@@ -15,7 +15,7 @@ from meter_twin.http_url import parse_url
 from meter_twin.openadr2.ven import Ven
 
 SCRIPT = Path(__file__).parent / "openleadr_vtn.py"
-PATIENCE_S = 60
+PATIENCE_S = 150
 
 
 def free_port():
