@@ -3,7 +3,6 @@
 import time
 
 import pytest
-
 from meter_twin.demand_response.event_book import EventBook, Offer, Opt, Status
 from meter_twin.openadr2.dialogue import (
     Delivered,
