@@ -5,7 +5,7 @@ Neighbours: `shell` (asks for it), `utility_loop`, `utility_memory`, `openadr2.a
 
 import ssl
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .application import Application, ApplicationType
 from .application_host import ApplicationHost
@@ -13,26 +13,20 @@ from .configuration import Configuration, UtilitySettings
 from .dialing import tls_context
 from .link_loop import LinkLoop
 
-if TYPE_CHECKING:
-    from .openadr2.agent import Agent
-    from .utility_loop import UtilityLoop
-
 _ID_OCTETS = 8
 
 
 class Utility:
     """The agent of one twin, and what acts on its events."""
 
-    def __init__(self, settings: UtilitySettings, agent: "Agent", acting: Any) -> None:
+    def __init__(self, settings: UtilitySettings, agent: Any, acting: Any) -> None:
         """Keep them until the loop is built."""
         self._settings = settings
         self._agent = agent
         self._acting = acting
 
-    def build_loop(
-        self, host: ApplicationHost, loop: LinkLoop, may_act: Callable[[], bool]
-    ) -> "UtilityLoop":
-        """Return what speaks and acts."""
+    def build_loop(self, host: ApplicationHost, loop: LinkLoop, may_act: Callable[[], bool]) -> Any:
+        """Return the `UtilityLoop`; its type would load it, in a twin without a utility too."""
         from .http_client import HttpClient  # noqa: PLC0415
         from .utility_loop import UtilityLoop  # noqa: PLC0415
         from .utility_memory import NAME  # noqa: PLC0415

@@ -41,7 +41,9 @@ REPORT = st.builds(
     *(Report, TEXT, TEXT, TEXT, NAME, TIME, TIME, SPAN),
     st.lists(REPORTED, max_size=3).map(tuple),
 )
-OPT_OF_EVENT = st.builds(OptMessage, TEXT, st.booleans(), REASON, TIME, st.tuples(TEXT, NUMBER))
+OPT_OF_EVENT = st.builds(
+    OptMessage, TEXT, st.booleans(), REASON, TIME, st.tuples(TEXT, NUMBER), st.just(()), TEXT, TEXT
+)
 OPT_OF_TIMES = st.builds(
     *(OptMessage, TEXT, st.booleans(), REASON, TIME, st.none()),
     st.lists(st.builds(OptSpan, TIME, SPAN), min_size=1, max_size=3),
