@@ -263,7 +263,8 @@ def _load_utility(document: dict[str, Any]) -> UtilitySettings | None:
     try:
         url = parse_url(found["url"])
     except ValueError as error:
-        raise _error("METERTWIN_CONFIG.utility.url", "is none", str(error)) from error
+        text = "write https://host[:port]/path, without user, query or fragment"
+        raise _error("METERTWIN_CONFIG.utility.url", str(error), text) from error
     for name in ("ca.crt", "tls.crt", "tls.key") if url.is_secure else ():
         _read(f"{folder}/{name}")
     return UtilitySettings(

@@ -32,7 +32,7 @@ def parse_url(text: str) -> Url:
     match = _URL.fullmatch(text)
     path = (match[4] or "").rstrip("/") if match else ""
     if match is None or "?" in path or "#" in path or not 0 < int(match[3] or 1) < 65_536:  # noqa: PLR2004
-        raise ValueError("no URL of a server: https://host[:port]/path")
+        raise ValueError("is no URL of a server")
     is_secure = match[1] == "https"
     port = int(match[3]) if match[3] else (443 if is_secure else 80)
     return Url(is_secure, match[2], port, path)

@@ -7,8 +7,8 @@ from meter_twin.openadr2 import reporting
 from meter_twin.openadr2.report_codec import ReportRequest, ResourceStatus, build_update_report
 from meter_twin.openadr2.reporting import (
     GOOD,
-    NOT_SUPPORTED,
     OK,
+    REPORT_NOT_SUPPORTED,
     UNCERTAIN,
     Reporting,
     Sample,
@@ -150,13 +150,13 @@ def test_a_status_report_tells_the_present():
     ],
 )
 def test_what_cannot_be_reported_is_refused(changes):
-    found = make(ask(**changes), ask("other"), code=NOT_SUPPORTED)
+    found = make(ask(**changes), ask("other"), code=REPORT_NOT_SUPPORTED)
     assert found.pending == ["other"]
 
 
 def test_more_requests_than_can_be_kept_are_refused():
     requests = [ask(f"rr-{at}") for at in range(reporting.MOST_REQUESTS + 1)]
-    assert len(make(*requests, code=NOT_SUPPORTED).pending) == reporting.MOST_REQUESTS
+    assert len(make(*requests, code=REPORT_NOT_SUPPORTED).pending) == reporting.MOST_REQUESTS
 
 
 def test_the_same_request_again_goes_on_where_it_is():

@@ -12,18 +12,19 @@ from typing import NamedTuple
 
 from .dr_event import DrEvent, Fault
 from .random_offset import find_random_offset
+from .response_code import (
+    NOT_ALLOWED,
+    NOT_RECOGNIZED,
+    OK,
+    OUT_OF_SEQUENCE,
+    SIGNAL_NOT_SUPPORTED,
+    TARGET_MISMATCH,
+)
 
 KEPT_AFTER_END_S = 86_400
 """An event that is over is shown and recognised for so long."""
 MOST_EVENTS = 200
 """More are refused: a book has an end, whatever a VTN sends."""
-
-OK = 200
-OUT_OF_SEQUENCE = 450
-NOT_ALLOWED = 451
-NOT_RECOGNIZED = 453
-SIGNAL_NOT_SUPPORTED = 460
-TARGET_MISMATCH = 462
 
 
 class Status(Enum):

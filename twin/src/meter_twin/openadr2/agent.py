@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 from meter_twin.demand_response.dr_event import DrEvent
 from meter_twin.demand_response.event_book import EventBook, Kept, Offer, Opt, Status
 from meter_twin.demand_response.event_memory import export_events, restore_events
+from meter_twin.demand_response.response_code import INVALID_ID, OK
 
 from .dialogue import (
-    OPT,
     UPDATE,
     Delivered,
     EventsCame,
@@ -33,7 +33,6 @@ from .reporting import Reporting, Running, Sample, list_offers
 from .times import format_moment
 from .ven import Ven
 
-OK, INVALID_ID = 200, 452
 REGISTERING = "Registering"
 MEMORY_VERSION = 1
 
@@ -73,8 +72,6 @@ class Agent:
         self._new_id = new_id
         self.trouble: Trouble | None = None
         """The last one since something went well."""
-        self.refused: str = ""
-        self._opts: dict[str, tuple[str, Opt]] = {}
         self.resume(memory)
 
     def resume(self, memory: dict[str, Any] | None) -> None:
@@ -166,15 +163,11 @@ class Agent:
         self._ven.outbox.end_reports(one.request_id, self.reporting.pending, code)
 
     def _take_delivery(self, one: Delivered) -> None:
-        if not one.response.is_good:
-            self.refused = f"{one.response.code} {one.response.description}".strip()
         if one.purpose == UPDATE:
             # Whatever the VTN said to it, it has it; what it has forgotten it will ask for again.
             self.reporting.delivered(one.subject)
             if one.response.code == INVALID_ID:
                 self.reporting.forget()
-        elif one.purpose == OPT:
-            self._opts.pop(one.subject, None)
 
     def find_due_report(self, now_s: int, profile_until_s: int) -> Running | None:
         """Return a report to be made now, None without one or without a registration."""
@@ -197,8 +190,7 @@ class Agent:
             return True  # a utility that wants no answer gets none
         name = (event_id, kept.event.modification)
         message = OptMessage(self._new_id(), opt.is_in, opt.reason, now_s, name)
-        if self._ven.outbox.send_opt(message):
-            self._opts[message.opt_id] = event_id, opt
+        self._ven.outbox.send_opt(message)
         return True
 
     def describe(self, now_s: int) -> dict[str, Any]:

@@ -17,19 +17,20 @@ from meter_twin.demand_response.dr_event import (
     Targets,
 )
 from meter_twin.demand_response.event_book import Answer
+from meter_twin.demand_response.response_code import INVALID_DATA, OK
 
 from .message_codec import (
     MOST_TEXT,
     MessageError,
     build_message,
     get_identifier,
+    parse_span,
     write_message,
     write_response,
 )
-from .times import parse_duration, parse_moment
+from .times import parse_moment
 from .xml_codec import Element, write_element, write_text
 
-INVALID_DATA = 454
 SIMPLE = "SIMPLE"
 MOST_SIMPLE = 3
 MOST_VALUE = 1e12
@@ -75,7 +76,7 @@ def build_created_event(request_id: str, ven_id: str, answers: Collection[Answer
     )
     created = write_element(
         "pyld:eiCreatedEvent",
-        write_response(200, "OK", ""),
+        write_response(OK, "OK", ""),
         responses,
         write_text("ei:venID", ven_id),
     )
@@ -111,7 +112,7 @@ def _parse_content(event: Element, event_id: str, modification: int) -> DrEvent:
     period = event.find("eiActivePeriod/properties")
     if period is None:
         raise MessageError("eiActivePeriod", "is missing")
-    duration_s = _parse_span(period, "duration/duration", None)
+    duration_s = parse_span(period, "duration/duration", None)
     signals = event.find("eiEventSignals")
     if signals is None:
         raise MessageError("eiEventSignals", "is missing")
@@ -128,10 +129,10 @@ def _parse_content(event: Element, event_id: str, modification: int) -> DrEvent:
         event.get_text(described + "testEvent", "false").lower() not in ("false", ""),
         event.get_text(described + "eventStatus") == "cancelled",
         True,
-        _parse_span(period, "tolerance/tolerate/startafter", 0),
-        _parse_span(period, "x-eiNotification/duration", 0),
-        _parse_span(period, "x-eiRampUp/duration", 0),
-        _parse_span(period, "x-eiRecovery/duration", 0),
+        parse_span(period, "tolerance/tolerate/startafter", 0),
+        parse_span(period, "x-eiNotification/duration", 0),
+        parse_span(period, "x-eiRampUp/duration", 0),
+        parse_span(period, "x-eiRecovery/duration", 0),
         _parse_targets(event.find("eiTarget")),
     )
 
@@ -141,16 +142,6 @@ def _parse_number(element: Element, path: str, default: int | None = None) -> in
     if not (text.isascii() and text.isdigit()) or int(text[:12]) > MOST_NUMBER:
         raise MessageError(path.rpartition("/")[2], "is no unsigned integer")
     return int(text)
-
-
-def _parse_span(element: Element, path: str, default: int | None) -> int:
-    text = element.get_text(path)
-    if not text and default is not None:
-        return default
-    seconds = parse_duration(text)
-    if seconds < 0:
-        raise MessageError(path.partition("/")[0], "is negative")
-    return seconds
 
 
 def _parse_signal(element: Element, event_s: int) -> Signal:
@@ -163,7 +154,7 @@ def _parse_signal(element: Element, event_s: int) -> Signal:
         value = _parse_value(row, scale)
         if name == SIMPLE and value not in range(0, (MOST_SIMPLE + 1) * MICRO, MICRO):
             raise MessageError("signalPayload", "of SIMPLE is none of 0, 1, 2, 3")
-        span_s = _parse_span(row, "duration/duration", event_s)
+        span_s = parse_span(row, "duration/duration", event_s)
         intervals.append(Interval(offset_s, span_s, value))
         offset_s += span_s
     if not intervals:

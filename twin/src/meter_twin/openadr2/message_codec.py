@@ -6,6 +6,9 @@ module has written. Neighbours: `xml_codec`, and the modules of the services.
 
 from typing import NamedTuple
 
+from meter_twin.demand_response.response_code import is_success
+
+from .times import format_duration, format_moment, parse_duration
 from .xml_codec import NAMESPACES, Element, XmlError, parse_xml, write_element, write_text
 
 VERSION = "2.0b"
@@ -39,7 +42,7 @@ class Response(NamedTuple):
     @property
     def is_good(self) -> bool:
         """2xx."""
-        return self.code // 100 == 2  # noqa: PLR2004 - success
+        return is_success(self.code)
 
 
 def parse_message(octets: bytes) -> Message:
@@ -95,6 +98,31 @@ def parse_response(element: Element) -> Response:
         raise MessageError("responseCode", "is no three digits")
     words = found.get_text("responseDescription")[:MOST_TEXT]
     return Response(int(code), words, found.get_text("requestID")[:MOST_TEXT])
+
+
+def write_start(seconds: int) -> str:
+    """Return an xCal dtstart of UTC seconds."""
+    return write_element("xcal:dtstart", write_text("xcal:date-time", format_moment(seconds)))
+
+
+def write_duration(seconds: int) -> str:
+    """Return an xCal duration."""
+    return write_element("xcal:duration", write_text("xcal:duration", format_duration(seconds)))
+
+
+def parse_span(element: Element, path: str, default: int | None) -> int:
+    """Return the duration at a path, the default if there is none.
+
+    Raises:
+        ValueError: it is none, negative, or missing without a default.
+    """
+    text = element.get_text(path)
+    if not text and default is not None:
+        return default
+    seconds = parse_duration(text)
+    if seconds < 0:
+        raise MessageError(path.partition("/")[0], "is negative")
+    return seconds
 
 
 def get_identifier(element: Element, path: str) -> str:

@@ -11,9 +11,11 @@ from .message_codec import (
     Response,
     build_message,
     parse_response,
+    write_duration,
     write_message,
+    write_start,
 )
-from .times import format_duration, format_moment
+from .times import format_moment
 from .xml_codec import Element, write_element, write_text
 
 
@@ -76,13 +78,7 @@ def _write_spans(spans: Collection[OptSpan]) -> str:
         write_element(
             "xcal:available",
             write_element(
-                "xcal:properties",
-                write_element(
-                    "xcal:dtstart", write_text("xcal:date-time", format_moment(span.start_s))
-                ),
-                write_element(
-                    "xcal:duration", write_text("xcal:duration", format_duration(span.duration_s))
-                ),
+                "xcal:properties", write_start(span.start_s), write_duration(span.duration_s)
             ),
         )
         for span in spans

@@ -6,12 +6,12 @@ Neighbours: `ven` sends it, whoever decides about events and reports fills it.
 from collections.abc import Callable, Collection
 
 from meter_twin.demand_response.event_book import Answer
+from meter_twin.demand_response.response_code import OK
 
 from . import event_codec, opt_codec, report_codec
 from .dialogue import AGAIN, ANSWER, LEAVE, OPT, UPDATE, Question
 from .report_codec import Report
 
-OK = 200
 TRIES_OF_REFUSED = 3
 """A message that the VTN refuses as a whole is dropped then: the others wait behind it."""
 MOST_WAITING = 1_000

@@ -5,6 +5,8 @@ Neighbours: `message_codec`, `ven`.
 
 from typing import NamedTuple
 
+from meter_twin.demand_response.response_code import is_success
+
 from .message_codec import (
     MOST_TEXT,
     VERSION,
@@ -93,7 +95,7 @@ def build_canceled_registration(
     return build_message(
         write_message(
             "oadrCanceledPartyRegistration",
-            write_response(code, "OK" if code // 100 == 2 else "unknown registration", request_id),  # noqa: PLR2004 - success
+            write_response(code, "OK" if is_success(code) else "unknown registration", request_id),
             write_text("ei:registrationID", registration_id) if registration_id else "",
             write_text("ei:venID", ven_id),
         )

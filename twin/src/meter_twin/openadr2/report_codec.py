@@ -12,8 +12,11 @@ from .message_codec import (
     MessageError,
     build_message,
     get_identifier,
+    parse_span,
+    write_duration,
     write_message,
     write_response,
+    write_start,
 )
 from .times import format_duration, format_moment, parse_duration, parse_moment
 from .xml_codec import Element, write_element, write_text
@@ -116,21 +119,13 @@ def build_register_report(
 def _write_offer(offer: ReportOffer, created_s: int) -> str:
     return write_element(
         "oadr:oadrReport",
-        _write_span("duration", offer.span_s),
+        write_duration(offer.span_s),
         *(_write_point(point) for point in offer.points),
         write_text("ei:reportRequestID", "0"),
         write_text("ei:reportSpecifierID", offer.specifier_id),
         write_text("ei:reportName", f"METADATA_{offer.name}"),
         write_text("ei:createdDateTime", format_moment(created_s)),
     )
-
-
-def _write_span(name: str, seconds: int) -> str:
-    return write_element(f"xcal:{name}", write_text("xcal:duration", format_duration(seconds)))
-
-
-def _write_start(seconds: int) -> str:
-    return write_element("xcal:dtstart", write_text("xcal:date-time", format_moment(seconds)))
 
 
 def _write_point(point: Point) -> str:
@@ -187,20 +182,12 @@ def _parse_request(element: Element) -> ReportRequest:
     return ReportRequest(
         get_identifier(element, "reportRequestID"),
         get_identifier(specifier, "reportSpecifierID"),
-        _parse_span(specifier, "granularity/duration"),
-        _parse_span(specifier, "reportBackDuration/duration"),
+        parse_span(specifier, "granularity/duration", 0),
+        parse_span(specifier, "reportBackDuration/duration", 0),
         parse_moment(start) if start else None,
         max(parse_duration(span), 0) if span else 0,
         tuple(get_identifier(one, "rID") for one in specifier.all("specifierPayload")),
     )
-
-
-def _parse_span(element: Element, path: str) -> int:
-    text = element.get_text(path)
-    seconds = parse_duration(text) if text else 0
-    if seconds < 0:
-        raise MessageError(path.partition("/")[0], "is negative")
-    return seconds
 
 
 def build_created_report(
@@ -259,8 +246,8 @@ def _write_report(report: Report) -> str:
     intervals = write_element("strm:intervals", *(_write_value(one) for one in report.values))
     return write_element(
         "oadr:oadrReport",
-        _write_start(report.start_s),
-        _write_span("duration", report.duration_s),
+        write_start(report.start_s),
+        write_duration(report.duration_s),
         intervals if report.values else "",
         write_text("ei:eiReportID", report.report_id),
         write_text("ei:reportRequestID", report.request_id),
@@ -281,8 +268,8 @@ def _write_value(one: ReportedValue) -> str:
         value = write_element("ei:payloadFloat", write_text("ei:value", one.value))
     return write_element(
         "ei:interval",
-        _write_start(one.start_s),
-        _write_span("duration", one.duration_s),
+        write_start(one.start_s),
+        write_duration(one.duration_s),
         write_element(
             "oadr:oadrReportPayload",
             write_text("ei:rID", one.r_id),

@@ -9,6 +9,8 @@ reportInterval. Neighbours: `report_codec` (the words), `ven` (brings requests, 
 from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
+from meter_twin.demand_response.response_code import OK, REPORT_NOT_SUPPORTED
+
 from .report_codec import (
     METADATA,
     Point,
@@ -25,7 +27,6 @@ PATIENCE_S = 600
 """A report waits so long for quarter hours that are late."""
 MOST_REQUESTS = 50
 MOST_VALUES = 3_000
-OK, NOT_SUPPORTED = 200, 461
 GOOD, UNCERTAIN = "Quality Good - Non Specific", "Quality Uncertain - Non Specific"
 STATUS = "status"
 REGISTERS = {"import": "1-0:1.8.0*255", "export": "1-0:2.8.0*255"}
@@ -84,7 +85,7 @@ class Reporting:
         return list(self._running)
 
     def accept(self, requests: Iterable[ReportRequest], now_s: int) -> int:
-        """Take what a VTN asks for; return OK, or NOT_SUPPORTED if one of them cannot be done.
+        """Take what a VTN asks for; return OK, or another code if one of them cannot be done.
 
         The same request again goes on where it is.
         """
@@ -95,7 +96,7 @@ class Reporting:
             if request.request_id in self._running:
                 continue
             if not self._is_possible(request) or len(self._running) >= MOST_REQUESTS:
-                code = NOT_SUPPORTED
+                code = REPORT_NOT_SUPPORTED
                 continue
             name = self._offers[request.specifier_id].name
             self._running[request.request_id] = _begin(request, name, now_s)

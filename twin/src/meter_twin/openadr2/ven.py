@@ -12,6 +12,8 @@ waits), `demand_response.event_book`.
 
 from collections.abc import Callable, Collection
 
+from meter_twin.demand_response.response_code import INVALID_ID, NOT_REGISTERED, OK, is_success
+
 from . import event_codec, opt_codec, registration_codec, report_codec
 from .dialogue import (
     AGAIN,
@@ -35,13 +37,11 @@ from .dialogue import (
     Unregistered,
 )
 from .message_codec import Message, MessageError, Response, parse_message, parse_response
-from .outbox import OK, Outbox
+from .outbox import Outbox
 from .patience import Patience
 from .report_codec import ReportOffer
 from .xml_codec import Element
 
-INVALID_ID = 452
-NOT_REGISTERED = 463
 POLL_S, LEAST_POLL_S, MOST_POLL_S = 10, 1, 86_400
 """Between two polls: if the VTN does not say, and what it may say."""
 _REASONS = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound"}
@@ -162,7 +162,7 @@ class Ven:
             chance: in [0, 1), spreads the fleet's next try after a failure.
         """
         asked, waited = self._take_asked(), len(self.outbox)
-        if status // 100 != 2:  # noqa: PLR2004 - success
+        if not is_success(status):
             return self._take_refusal(asked, status, now_s, chance)
         if not octets.strip() and asked.purpose == ANSWER:
             self._done(asked)
