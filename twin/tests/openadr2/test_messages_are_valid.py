@@ -16,6 +16,7 @@ from meter_twin.openadr2.report_codec import (
 )
 
 TEXT = st.text(max_size=20)
+URI = st.sampled_from(["", "http://utility.example/peak", "urn:utility:peak?a=1&b=2"])
 TIME = st.integers(0, 2**33)
 SPAN = st.integers(0, 10**8)
 NUMBER = st.integers(0, 2**32 - 1)
@@ -42,12 +43,12 @@ REPORT = st.builds(
     st.lists(REPORTED, max_size=3).map(tuple),
 )
 OPT_OF_EVENT = st.builds(
-    OptMessage, TEXT, st.booleans(), REASON, TIME, st.tuples(TEXT, NUMBER), st.just(()), TEXT, TEXT
+    OptMessage, TEXT, st.booleans(), REASON, TIME, st.tuples(TEXT, NUMBER), st.just(()), URI, TEXT
 )
 OPT_OF_TIMES = st.builds(
     *(OptMessage, TEXT, st.booleans(), REASON, TIME, st.none()),
     st.lists(st.builds(OptSpan, TIME, SPAN), min_size=1, max_size=3),
-    *(TEXT, TEXT),
+    *(URI, TEXT),
 )
 MESSAGES = {
     "oadrQueryRegistration": st.builds(registration_codec.build_query_registration, TEXT),
