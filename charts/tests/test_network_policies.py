@@ -80,6 +80,7 @@ def others(labels: dict, namespaces: tuple) -> list[Party]:
         Party("field meter", "", {}, "192.0.2.7"),
         Party("board", "", {}, "10.20.1.1"),
         Party("internet", "", {}, "198.51.100.7"),
+        Party("far away", "", {}, "203.0.113.9"),
     ]
 
 
@@ -106,7 +107,7 @@ def ways(*rows: tuple) -> set[str]:
 API_CLIENTS = ("operator", "pki", "test")
 BROKERS = ("operator", "twin", "meter")
 OURS = (*API_CLIENTS, "broker", "twin", "meter", "reader")
-NOT_OURS = ("neighbour", "impostor", "monitoring", "DNS", "API server", "field meter", "board", "internet")  # fmt: skip
+NOT_OURS = ("neighbour", "impostor", "monitoring", "DNS", "API server", "field meter", "board", "internet", "far away")  # fmt: skip
 ALWAYS = ways(
     (["twin", "reader"], ["twin"], [8443]),
     (["monitoring"], ["twin", "operator"], [8080]),
@@ -116,6 +117,12 @@ TO_BROKER = ways((BROKERS, ["broker"], [8883]))
 FROM_FIELD = ways((["field meter"], ["broker"], [8883]))
 FROM_BOARDS = ways((["board"], ["broker"], [1883]))
 TO_EXTERNAL = ways((BROKERS, NOT_OURS, [8884]))
+UTILITY = (
+    "networkPolicy.utilityEgress[0].to[0].ipBlock.cidr=198.51.100.0/24",
+    "networkPolicy.utilityEgress[0].ports[0].port=443",
+    "networkPolicy.utilityEgress[0].ports[0].protocol=TCP",
+)
+TO_UTILITY = ways((["twin"], ["internet"], [443]))
 TWO_STREETS = ("street-a", "street-b")
 
 
@@ -126,6 +133,7 @@ TWO_STREETS = ("street-a", "street-b")
         pytest.param("full", [], TWO_STREETS, TO_BROKER | FROM_FIELD, id="two streets and a field"),
         pytest.param("constrained", [NARROW], [RELEASE], TO_BROKER | FROM_BOARDS, id="small boards"),
         pytest.param("external-broker", [NARROW], [RELEASE], TO_EXTERNAL, id="a broker elsewhere"),
+        pytest.param("default", [NARROW, *UTILITY], [RELEASE], TO_BROKER | TO_UTILITY, id="a utility"),
     ],
 )  # fmt: skip
 def test_each_reaches_those_it_needs_on_their_port_and_nobody_else(
@@ -219,7 +227,7 @@ def test_unless_told_where_the_api_server_is_only_its_clients_reach_any_host_and
 ):
     manifests = render("default")
     mine = ours(manifests, labels, (RELEASE,))
-    internet = others(labels, ())[-1]
+    internet = next(one for one in others(labels, ()) if one.name == "internet")
     found = open_ways(policies_of(manifests), mine, [internet])
     reached = {way for way, answers in found.items() if answers != {False}}
     expected = ways((API_CLIENTS, ["internet"], [443, 6443]))

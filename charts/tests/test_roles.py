@@ -50,7 +50,7 @@ REGISTERS_ARE_READ = [
 METERS_ARE_DECLARED = [
     Question(ADMIN, verb, resource)
     for verb in ("create", "update", "patch", "delete")
-    for resource in ("smartmeters", "twinprofiles")
+    for resource in ("smartmeters", "twinprofiles", "utilities")
 ]
 DEVICES_ARE_PROVISIONED = [
     Question(PROVISIONER, "get", "secrets", "metertwin-ca", SYSTEM),
@@ -83,6 +83,7 @@ FORBIDDEN = [
     Question(OPERATOR, "create", "secrets"),
     Question(ADMIN, "get", "secrets", "metertwin-fleet-key", SYSTEM),
     Question(ADMIN, "patch", "smartmeters/status"),
+    Question(OPERATOR, "patch", "utilities"),
     Question(ADMIN, "delete", "pods"),
     Question(PROVISIONER, "patch", "secrets", "metertwin-ca", SYSTEM),
 ]

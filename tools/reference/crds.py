@@ -83,7 +83,7 @@ def section(crd: dict[str, Any]) -> str:
     spec, names = crd["spec"], crd["spec"]["names"]
     version = spec["versions"][0]
     schema = version["schema"]["openAPIV3Schema"]
-    short = ", ".join(f"`{name}`" for name in [names["plural"], *names["shortNames"]])
+    short = ", ".join(f"`{name}`" for name in [names["plural"], *names.get("shortNames", [])])
     lines = [
         f"## {names['kind']}",
         "",

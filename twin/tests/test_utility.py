@@ -1,6 +1,7 @@
 """A twin as a process against openleadr's VTN: an event limits the meter's load."""
 
 import asyncio
+import json
 import time
 
 import pytest
@@ -14,14 +15,25 @@ APPLICATIONS = {
 }
 
 
+def move(world, configuration, url, **changes):
+    """Say where the utility is, as the operator does."""
+    folder = world.folder / "utility"
+    folder.mkdir(exist_ok=True)
+    configuration["paths"]["utility"] = str(folder)
+    text = json.dumps({"protocol": "openadr-2.0b", "url": url, **changes})
+    (folder / "new").write_text(text)
+    (folder / "new").rename(folder / "utility.json")
+
+
 @pytest.fixture
 async def street(world, tools):
     """Return a VTN, a twin that speaks with it and a meter whose loads it limits."""
     async with VtnProcess() as vtn:
         world.start_broker()
         configuration = world.configuration(
-            applications=APPLICATIONS, utility={"url": vtn.url(), "venName": "house-1"}
+            applications=APPLICATIONS, utility={"name": "city-grid", "venName": "house-1"}
         )
+        move(world, configuration, vtn.url())
         twin = world.start_twin(configuration)
         await asyncio.to_thread(twin.wait_serving)
         meter = tools.Meter(world)
@@ -99,3 +111,58 @@ async def test_without_authority_nobody_speaks(street, world, tools):
     assert meter.loads == []
     await world.operate("active", counter=3)
     await tools.eventually(lambda: meter.loads, "the load is limited")
+
+
+async def test_a_utility_whose_address_comes_later_is_spoken_to_then(world, tools):
+    async with VtnProcess() as vtn:
+        world.start_broker()
+        configuration = world.configuration(
+            applications=APPLICATIONS, utility={"name": "city-grid", "venName": "house-1"}
+        )
+        move(world, configuration, vtn.url())
+        (world.folder / "utility/utility.json").unlink()
+        twin = world.start_twin(configuration)
+        await asyncio.to_thread(twin.wait_serving)
+        await world.operate()
+        await tools.eventually(lambda: reason(twin) == "UtilityMissing", "it says so")
+        move(world, configuration, vtn.url())
+        await vtn.until("registered")
+
+
+async def test_a_utility_that_moves_is_followed(street, world, tools):
+    vtn, twin, _, configuration = street
+    await vtn.until("registered")
+    async with VtnProcess() as other:
+        move(world, configuration, other.url())
+        await other.until("registered")
+        await tools.eventually(lambda: reason(twin) == "Registered", "it is taken")
+        other.say(**peak())
+        await other.until("opt")
+
+
+async def test_without_a_certificate_the_twin_says_so_and_serves(street, world, tools):
+    vtn, twin, _, configuration = street
+    await vtn.until("registered")
+    move(world, configuration, vtn.url("https"))
+    await tools.eventually(lambda: reason(twin) == "Credentials", "it says so")
+    assert twin.get("/readyz", world.plain)[0] == 200
+
+
+async def test_the_operator_is_told_how_the_meter_stands(street, world, tools):
+    vtn, _, _, _ = street
+    await vtn.until("registered")
+    states = []
+
+    async def take(message):
+        states.append(json.loads(message.payload))
+
+    operator = "operator", "Operator.metertwin", take, ("mt/house-1/1/state",)
+    async with world.client(*operator):
+        await tools.eventually(
+            lambda: states and states[-1].get("utility", {}).get("reason") == "Registered",
+            "it is in the state",
+        )
+
+
+def reason(twin):
+    return twin.get("/v1/dr")[1].get("reason")

@@ -90,6 +90,9 @@ egress:
   {{- include "metertwin.policy.toBroker" . | nindent 2 }}
   - to: {{- include "metertwin.policy.peers" (list . "twin") | nindent 6 }}
     ports: [{protocol: TCP, port: 8443}]
+  {{- with .Values.networkPolicy.utilityEgress }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- end }}
 
 {{- define "metertwin.policy.meter" -}}

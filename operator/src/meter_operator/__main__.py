@@ -30,6 +30,7 @@ from meter_operator.rollout_metrics import RolloutGauges
 from meter_operator.rollouts import Rollouts
 from meter_operator.settings import Settings, SettingsError, load_settings
 from meter_operator.trust import ensure_trust
+from meter_operator.utilities import Utilities
 from meter_operator.watches import Watches, build_kopf_settings
 from meter_operator.workqueue import WorkQueue
 
@@ -82,6 +83,10 @@ class Process:
         """Ask the reconciler, which is made after the messenger that needs it."""
         return self.reconciler.messages_of(meter, nonce)
 
+    def _forget(self, gone: Meter) -> None:
+        self.reconciler.forget(gone)
+        self.utilities.forget_meter(gone)
+
     async def _act(self, cluster: Cluster, fleet: Fleet, lease: Lease) -> None:
         self.cluster = cluster
         self.messenger = Messenger(
@@ -108,8 +113,10 @@ class Process:
             rollouts=self.rollouts,
         )
         self.directory = Directory(self.cache, cluster)
+        self.utilities = Utilities(self.cache, cluster)
         self.watches = Watches(
-            self.cache, self.queue, self.messenger, self.reconciler.forget, self.directory
+            *(self.cache, self.queue, self.messenger, self._forget),
+            *(self.directory, self.utilities),
         )
         self.acting = True
         stop = asyncio.Event()
@@ -140,6 +147,7 @@ class Process:
             group.create_task(self._watch(stop))
             group.create_task(self._sweep())
             group.create_task(self.directory.run())
+            group.create_task(self.utilities.run())
             if self.settings.watch_nodes:
                 drain = Drain(self.cluster, self.cache, self.queue.add, self.events)
                 group.create_task(drain.run())
@@ -153,6 +161,7 @@ class Process:
         await relist(self.cluster, self.cache, namespaces, self.watches.meter_gone)
         await ensure_trust(self.cluster, self.settings)
         self.directory.read_again(namespaces)
+        self.utilities.read_again(namespaces)
         self.watches.last_event = time.monotonic()
 
     async def _watch(self, stop: asyncio.Event) -> None:

@@ -17,10 +17,12 @@ from meter_wire.names import (
     TRUST_CONFIG_MAP,
     TRUST_FIELD,
     TWINS_SERVICE,
+    UTILITIES_CONFIG_MAP,
     build_twin_name,
 )
 from meter_wire.portable.keys import derive_key
 
+from meter_operator.addresses import build_volume
 from meter_operator.desired import Desired, Json, Meter
 from meter_operator.moments import format_moment
 from meter_operator.observed import (
@@ -34,6 +36,7 @@ from meter_operator.volume import EMPTY_DIR_SIZE
 # Raise it when the pod's template below changes: running twins keep theirs, new epochs get this.
 TEMPLATE_REVISION = 6
 USER = 65532
+UTILITY_FOLDER = "/var/run/metertwin/utility"
 MANAGER = "metertwin-operator"
 TWIN_ACCOUNT = "metertwin-twin"
 STARTUP_S = 1800
@@ -142,6 +145,8 @@ def _container(desired: Desired, epoch: int, pull_policy: str) -> Json:
         {"name": "trust", "mountPath": "/var/run/metertwin/trust", "readOnly": True},
         {"name": "store", "mountPath": "/var/lib/metertwin"},
     ]
+    if desired.utility_secret:
+        mounts.append({"name": "utility", "mountPath": UTILITY_FOLDER, "readOnly": True})
     return {
         "name": "twin",
         "image": desired.image,
@@ -203,6 +208,9 @@ def build_pod(
         {"name": "trust", "configMap": {"name": TRUST_CONFIG_MAP}},
         _store_volume(meter, desired),
     ]
+    if desired.utility_secret:
+        utility = desired.configuration["utility"]["name"]
+        volumes.append(build_volume(utility, desired.utility_secret))
     spec = {
         "serviceAccountName": TWIN_ACCOUNT,
         "automountServiceAccountToken": False,
@@ -242,6 +250,12 @@ def build_trust(namespace: str, certificates: str) -> Json:
         "metadata": {"name": TRUST_CONFIG_MAP, "namespace": namespace, "labels": labels},
         "data": {TRUST_FIELD: certificates},
     }
+
+
+def build_utilities(namespace: str, entries: dict[str, str]) -> Json:
+    """Return the ConfigMap with the addresses of a namespace's utilities."""
+    metadata = {**_namespace_metadata(namespace), "name": UTILITIES_CONFIG_MAP}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": entries}
 
 
 def _namespace_metadata(namespace: str) -> Json:

@@ -5,6 +5,7 @@ from typing import Any
 
 from meter_wire.names import LABEL_DEVICE, MAX_EPOCH
 
+from meter_operator.declared import Declared
 from meter_operator.desired import Json, Key, Meter, parse_meter
 from meter_operator.observed import Pod, TwinState, Witness, parse_pod
 
@@ -13,16 +14,13 @@ GONE_KEPT = 10_000
 
 @dataclass
 class Cache:
-    """The last known form of meters, profiles, twin pods and states; who leaves which node.
+    """The last known form of meters, profiles, utilities, twin pods, states; who leaves which node.
 
-    `profiles` are specs, `profile_bodies` the whole resources with their status. What was deleted
-    stays so: a list or an answer from before its deletion may come after that, and brings nothing
-    back, as a uid never comes again.
+    What was deleted stays so: a list or an answer from before its deletion may come after that, and
+    brings nothing back, as a uid never comes again.
     """
 
     meters: dict[Key, Meter] = field(default_factory=dict)
-    profiles: dict[Key, Json] = field(default_factory=dict)
-    profile_bodies: dict[Key, Json] = field(default_factory=dict)
     pods: dict[Key, dict[str, Pod]] = field(default_factory=dict)
     states: dict[str, dict[int, TwinState]] = field(default_factory=dict)
     witnesses: dict[str, Witness] = field(default_factory=dict)
@@ -31,6 +29,11 @@ class Cache:
     _by_device: dict[str, set[Key]] = field(default_factory=dict)
     _gone: dict[str, None] = field(default_factory=dict)
     """Uids of what was deleted last, the oldest first."""
+
+    def __post_init__(self) -> None:
+        """Begin without a resource."""
+        self.profiles = Declared(self._gone, self.bury)
+        self.utilities = Declared(self._gone, self.bury)
 
     def bury(self, uid: str) -> None:
         """Note that the object of a uid was deleted."""
@@ -79,37 +82,6 @@ class Cache:
         """Return the resource that a device belongs to."""
         found = self.meters_of(device)
         return found[0] if found else None
-
-    def store_profile(self, body: Json) -> bool:
-        """Keep a profile unless a newer one is known; whether what it says is new.
-
-        The spec stays the same object while it says the same: who compares it need not read it.
-        """
-        key = Key(body["metadata"]["namespace"], body["metadata"]["name"])
-        known = self.profile_bodies.get(key)
-        if known is not None and _number(known) > _number(body):
-            return False
-        if body["metadata"].get("uid") in self._gone:
-            return False
-        self.profile_bodies[key] = body
-        if self.profiles.get(key) == body["spec"]:
-            return False
-        self.profiles[key] = body["spec"]
-        return True
-
-    def drop_profile(self, body: Json) -> None:
-        """Forget a profile, but not another one that has its name by now."""
-        key = Key(body["metadata"]["namespace"], body["metadata"]["name"])
-        known, uid = self.profile_bodies.get(key), body["metadata"]["uid"]
-        self.bury(uid)
-        if known is not None and known["metadata"]["uid"] == uid:
-            del self.profiles[key], self.profile_bodies[key]
-
-    def drop_profiles(self, namespace: str, known: set[str], version: int) -> None:
-        """Forget the profiles of a namespace that a list of this version no longer has."""
-        for key, body in list(self.profile_bodies.items()):
-            if key.namespace == namespace and key.name not in known and _number(body) <= version:
-                self.drop_profile(body)
 
     def store_pod(self, body: dict[str, Any], *, deleted: bool = False) -> Key | None:
         """Keep or forget a twin pod; return the meter of its device.
@@ -167,11 +139,6 @@ class Cache:
     def find_active_pod(self, meter: Meter) -> Pod | None:
         """Return the pod of a meter's active epoch, None if there is none."""
         return next((pod for pod in self.pods_of(meter) if pod.epoch == meter.epoch), None)
-
-
-def _number(body: Json) -> int:
-    text = str(body["metadata"].get("resourceVersion") or "")
-    return int(text) if text.isdigit() else 0
 
 
 def _version(meter: Meter) -> int:

@@ -34,6 +34,7 @@ PATHS = {
     "EndpointSlice": "/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices",
     "Node": "/api/v1/nodes",
     "Lease": "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases",
+    "Utility": METERS + "/namespaces/{namespace}/utilities",
     "TwinProfile": METERS + "/namespaces/{namespace}/twinprofiles",
     "SmartMeter": METERS + "/namespaces/{namespace}/smartmeters",
 }
@@ -201,10 +202,10 @@ class Cluster:
         doing = f"writing status of {key.namespace}/{key.name}"
         return await self._call("PATCH", path, doing, body, MERGE)
 
-    async def write_profile_status(self, key: Key, status: Json) -> Json:
-        """Write fields of a profile's status; nothing is decided by it, so the last writer wins."""
-        path = PATHS["TwinProfile"].format(namespace=key.namespace) + f"/{key.name}/status"
-        doing = f"writing status of TwinProfile {key.namespace}/{key.name}"
+    async def report_status(self, kind: str, key: Key, status: Json) -> Json:
+        """Write fields of a status by which nothing is decided, so the last writer wins."""
+        path = PATHS[kind].format(namespace=key.namespace) + f"/{key.name}/status"
+        doing = f"writing status of {kind} {key.namespace}/{key.name}"
         return await self._call("PATCH", path, doing, {"status": status}, MERGE)
 
     async def find_meter(self, key: Key) -> Json | None:

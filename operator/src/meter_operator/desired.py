@@ -106,6 +106,20 @@ class Meter:
         return str(self.status.get("storeClaim") or "")
 
     @property
+    def utility(self) -> Key | None:
+        """Which Utility it names, None if it names none."""
+        row = self.spec.get("utility")
+        return Key(self.key.namespace, row["name"]) if row else None
+
+    @property
+    def utility_secret(self) -> str:
+        """The Secret by which its utility knows it; empty without a utility."""
+        row = self.spec.get("utility")
+        if row is None:
+            return ""
+        return str(row.get("credentialsSecret") or f"{row['name']}.{self.device}")
+
+    @property
     def content_hash(self) -> str:
         """Hash of its profile's content that the active epoch's twin was decided to have, or ""."""
         return str(self.status.get("contentHash") or "")
@@ -163,6 +177,8 @@ class Desired:
     store: Json
     feeder: str
     recipients: tuple[str, ...]
+    utility_secret: str
+    """The Secret by which the utility knows the meter; empty without a utility."""
     spec_hash: str
     profile_hash: str
     content_hash: str
@@ -175,7 +191,8 @@ class Desired:
     @property
     def template_hash(self) -> str:
         """Hash of all that the pod is made from: spec, profile and the operator's settings."""
-        return hash_json([self.configuration, self.image, self.resources, self.store, self.feeder])
+        made = [self.configuration, self.image, self.resources, self.store, self.feeder]
+        return hash_json([*made, self.utility_secret] if self.utility_secret else made)
 
 
 def desire(
@@ -229,6 +246,13 @@ def desire(
             ],
         },
     }
+    utility = spec.get("utility")
+    if utility is not None:
+        configuration["utility"] = {
+            "name": utility["name"],
+            "venName": utility.get("venName", ""),
+            "groups": utility.get("groups", []),
+        }
     return Desired(
         configuration=configuration,
         image=repository if "@" in repository else f"{repository}:{version}",
@@ -237,6 +261,7 @@ def desire(
         store=store,
         feeder=point.get("feeder", ""),
         recipients=tuple(row["publicKeySecret"] for row in recipients),
+        utility_secret=meter.utility_secret,
         spec_hash=hash_spec(spec),
         profile_hash=hash_profile(spec, profile),
         content_hash=hash_content(profile),

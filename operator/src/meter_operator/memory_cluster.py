@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from meter_operator.cluster import MERGE, Cluster, ClusterError, ConflictError
+from meter_operator.cluster import APPLY, MERGE, Cluster, ClusterError, ConflictError
 from meter_operator.desired import Json
 
 Fault = Callable[[str, str, str], None]
@@ -88,6 +88,8 @@ class MemoryCluster(Cluster):
         if how[1] == "status":
             body = {"status": body["status"]}
         body.get("metadata", {}).pop("resourceVersion", None)
+        if how[0] == APPLY and "data" in body:  # what its one owner names no more goes
+            current = current | {"data": {}}
         return self._update(row, doing, current, _merge(current, body))
 
     def _delete(self, row: Row, current: Json) -> Json:

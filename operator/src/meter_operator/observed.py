@@ -73,6 +73,8 @@ class TwinState:
     word: Word = NO_WORD
     term: int = 0
     counter: int = 0
+    standing: Json | None = None
+    """How the meter stands with its utility: reason and message."""
 
     @property
     def order(self) -> tuple[int, int]:
@@ -109,7 +111,8 @@ class Witness:
 class Observed:
     """Everything that a decision about one meter is made from.
 
-    `leaving` is the cordoned node that its twin is to leave now, or nothing.
+    `leaving` is the cordoned node that its twin is to leave now, or nothing; `has_utility`: the
+    Utility that it names is there.
     """
 
     meter: Meter
@@ -121,6 +124,7 @@ class Observed:
     witness: Witness = Witness()
     newly_allocated: bool = False
     leaving: str = ""
+    has_utility: bool = False
 
     def find_pod(self, epoch: int) -> Pod | None:
         """Return the pod of an epoch, or None."""
@@ -256,4 +260,5 @@ def parse_state(epoch: int, payload: bytes) -> TwinState:
         said=found.get("handover"),
         term=_number(found.get("term")),
         counter=_number(found.get("counter")),
+        standing=found["utility"] if isinstance(found.get("utility"), dict) else None,
     )

@@ -36,7 +36,7 @@ class Observer:
             older.append(f"{other.key.namespace}/{other.key.name}")
         policy = meter.spec.get("dataPolicy") or {}
         wanted = [row["publicKeySecret"] for row in policy.get("recipients") or []]
-        profile = self._cache.profiles.get(Key(meter.key.namespace, meter.spec["profile"]))
+        profile = self._cache.profiles.specs.get(Key(meter.key.namespace, meter.spec["profile"]))
         pods, states = self._cache.pods_of(meter), self._cache.states.get(meter.device, {})
         if meter.status.get("handover") or len(pods) > 1:  # else nobody's word is asked for
             keys = partial(self._fleet.meter_key, meter.device)
@@ -51,6 +51,7 @@ class Observer:
             witness=self._cache.witnesses.get(meter.device, Witness()),
             newly_allocated=newly_allocated,
             leaving=self._cache.leaving.get(meter.key, ""),
+            has_utility=meter.utility in self._cache.utilities.specs,
         )
 
     async def read_public_keys(self, meter: Meter) -> dict[str, str]:

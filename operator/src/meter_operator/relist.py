@@ -51,11 +51,15 @@ async def relist(
     """
     for namespace in namespaces:
         profiles, profiles_version = await cluster.list_all("TwinProfile", namespace)
+        utilities, utilities_version = await cluster.list_all("Utility", namespace)
         pods, pods_version = await cluster.list_all("Pod", namespace, SELECTOR)
         meters, version = await cluster.list_all("SmartMeter", namespace)
         for body in profiles:
-            cache.store_profile(body)
-        cache.drop_profiles(namespace, _names(profiles), profiles_version)
+            cache.profiles.store(body)
+        cache.profiles.drop_missing(namespace, _names(profiles), profiles_version)
+        for body in utilities:
+            cache.utilities.store(body)
+        cache.utilities.drop_missing(namespace, _names(utilities), utilities_version)
         for body in pods:
             cache.store_pod(body)
         cache.drop_pods(namespace, _names(pods), pods_version)

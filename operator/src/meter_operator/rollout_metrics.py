@@ -63,7 +63,7 @@ class RolloutGauges:
         self._show_open(cache, now_s)
         PROFILE_METERS.clear()
         PROFILE_PAUSED.clear()
-        for key, body in cache.profile_bodies.items():
+        for key, body in cache.profiles.bodies.items():
             _show_profile(key, body.get("status") or {})
 
     def _show_open(self, cache: Cache, now_s: float) -> None:

@@ -108,7 +108,7 @@ class Rollouts:
     def permit(self, meter: Meter) -> str:
         """Return how a meter may get what its profile says now; empty if it has to wait."""
         key = Key(meter.key.namespace, meter.spec["profile"])
-        course, profile = self._courses.get(key), self._cache.profiles.get(key)
+        course, profile = self._courses.get(key), self._cache.profiles.specs.get(key)
         found = course.permits.get(meter.key) if course else None
         row = self._reserved.get(meter.key)
         if row is not None and row.version == meter.resource_version:
@@ -120,12 +120,12 @@ class Rollouts:
     def offer(self, meter: Meter) -> Offer | None:
         """Return what a meter's profile has for it; None where there is no profile."""
         key = Key(meter.key.namespace, meter.spec["profile"])
-        course, profile = self._courses.get(key), self._cache.profiles.get(key)
+        course, profile = self._courses.get(key), self._cache.profiles.specs.get(key)
         if profile is None:
             return None
         is_known = course is not None and course.members.target.profile is profile
         now = course.members.target.content if course and is_known else hash_content(profile)
-        earlier, contents = find_contents(self._cache.profile_bodies[key].get("status") or {})
+        earlier, contents = find_contents(self._cache.profiles.bodies[key].get("status") or {})
         if earlier in {"", now} and meter.content_hash in {"", now}:
             return Offer(profile, now)
         is_proven = course is not None and is_known and course.is_proven
@@ -145,7 +145,7 @@ class Rollouts:
     async def step(self) -> None:
         """Look at each profile that is due, say how it is, and let meters begin."""
         now_s = self._time_s()
-        bodies = self._cache.profile_bodies
+        bodies = self._cache.profiles.bodies
         for gone in self._courses.keys() - bodies.keys():
             del self._courses[gone]
         due = {key for key in bodies if self._is_due(key, now_s)}
@@ -163,7 +163,9 @@ class Rollouts:
 
     def _is_due(self, key: Key, now_s: float) -> bool:
         course = self._courses.get(key)
-        if course is None or course.members.target.profile is not self._cache.profiles.get(key):
+        if course is None or course.members.target.profile is not self._cache.profiles.specs.get(
+            key
+        ):
             return True
         return now_s >= course.next_s
 
@@ -203,14 +205,14 @@ class Rollouts:
         course.is_proven = outlook.is_proven and not outlook.stopped
         course.permits = {}  # those of the look before: nobody begins with one meanwhile
         await self._say(key, course, wanted, now_s)
-        said = (self._cache.profile_bodies.get(key) or {}).get("status") or {}
+        said = (self._cache.profiles.bodies.get(key) or {}).get("status") or {}
         # Failures count from when status says that it began: nothing begins before it does.
         known = said.get("target") == target.content and said.get("startedAt") == started
         self._offer(course, outlook if known and self._hears() else None, now_s)
 
     def _course(self, key: Key, body: Json) -> Course:
         """Return the profile's course, with members for what it says now."""
-        profile: Json = self._cache.profiles.get(key) or body["spec"]
+        profile: Json = self._cache.profiles.specs.get(key) or body["spec"]
         content = hash_content(profile)
         baseline = str((body.get("status") or {}).get("baseline") or content)
         course = self._courses.get(key)
@@ -245,7 +247,7 @@ class Rollouts:
 
         What is new to people is told when it is written, and only then.
         """
-        body = self._cache.profile_bodies[key]
+        body = self._cache.profiles.bodies[key]
         status = body.get("status") or {}
         different = {name: value for name, value in wanted.items() if status.get(name) != value}
         urgent = different.keys() & {"target", "baseline", "startedAt", "observedGeneration"}
@@ -253,7 +255,7 @@ class Rollouts:
             return
         course.written_s = now_s
         try:
-            written = await self._cluster.write_profile_status(key, different)
+            written = await self._cluster.report_status("TwinProfile", key, different)
         except ClusterError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return
@@ -262,7 +264,7 @@ class Rollouts:
                 log.warning("%s", FORBIDDEN if forbidden else error)
             self._forbidden = forbidden
             return
-        self._cache.store_profile(written)
+        self._cache.profiles.store(written)
         subject = Subject(PROFILE, key, str(body["metadata"]["uid"]))
         for news in find_news(key.name, status, wanted):
             self._events.add(subject, *news)

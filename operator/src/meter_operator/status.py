@@ -13,6 +13,7 @@ from meter_operator.desired import Desired, Json, Meter
 from meter_operator.moments import format_moment, parse_moment
 from meter_operator.observed import Observed, Pod, TwinState
 from meter_operator.policies import Violation
+from meter_operator.utility_status import UTILITY_REGISTERED, build_condition
 
 COARSE_S = 300
 # At most this many writes a second because of `lastSeen`, however large the fleet.
@@ -102,6 +103,12 @@ def coarse(moment: str) -> str:
     return format_moment(seconds // COARSE_S * COARSE_S)
 
 
+def find_condition(status: Json, kind: str) -> Json | None:
+    """Return the condition of a type, None if there is none."""
+    rows = status.get("conditions") or []
+    return next((row for row in rows if row["type"] == kind), None)
+
+
 def _stamp(conditions: list[Json], meter: Meter, now: datetime) -> list[Json]:
     before = {row["type"]: row for row in meter.status.get("conditions") or []}
     stamp = format_moment(now)
@@ -145,7 +152,17 @@ def build_status(
     reason = twin["reason"] if ready or twin["status"] == "False" else "Replacing"
     message = twin["message"] if reason != "Replacing" else "the twin has an older configuration"
     deletable = _deletable(meter, obstacle, before.get(DELETABLE))
-    conditions = [twin, connected, *deletable, _condition("Ready", ready, reason, message)]
+    said = state.standing if state is not None and state.online else None
+    utility = build_condition(
+        *(meter, said, before.get(UTILITY_REGISTERED), _condition), is_there=observed.has_utility
+    )
+    conditions = [
+        twin,
+        connected,
+        *utility,
+        *deletable,
+        _condition("Ready", ready, reason, message),
+    ]
     found: dict[str, Any] = {
         "observedGeneration": meter.generation,
         "conditions": _stamp(conditions, meter, now),

@@ -13,9 +13,11 @@ from meter_wire.names import GROUP, LABEL_ROLE, ROLE_TWIN, VERSION
 
 from meter_operator.cache import Cache
 from meter_operator.cluster import find_connection
+from meter_operator.declared import find_key
 from meter_operator.desired import Key, Meter
 from meter_operator.directory import Directory
 from meter_operator.messenger import Messenger
+from meter_operator.utilities import Utilities
 from meter_operator.workqueue import WorkQueue
 
 IDLE_S = 0.1
@@ -32,23 +34,26 @@ class Watches:
         messenger: Messenger,
         forget: Callable[[Meter], None],
         directory: Directory,
+        utilities: Utilities,
     ) -> None:
         """Keep the parts; `forget` is told of each SmartMeter that is gone."""
         self._forget = forget
         self._directory = directory
+        self._utilities = utilities
         self._cache = cache
         self._queue = queue
         self._messenger = messenger
         self.last_event = time.monotonic()
 
     def registry(self) -> kopf.OperatorRegistry:
-        """Return a registry of our own, with three handlers."""
+        """Return a registry of our own, a handler for each kind."""
         registry = kopf.OperatorRegistry()
         kopf.on.login(registry=registry, id="login")(self.login)
         kopf.on.event(GROUP, VERSION, "smartmeters", id="meter", registry=registry)(self.on_meter)
         kopf.on.event(GROUP, VERSION, "twinprofiles", id="profile", registry=registry)(
             self.on_profile
         )
+        kopf.on.event(GROUP, VERSION, "utilities", id="utility", registry=registry)(self.on_utility)
         kopf.on.event(
             "", "v1", "pods", id="pod", labels={LABEL_ROLE: ROLE_TWIN}, registry=registry
         )(self.on_pod)
@@ -69,6 +74,7 @@ class Watches:
             meter = self._cache.store_meter(dict(body))
             self._queue.add(meter.key)
             self._directory.note_epoch(meter)
+            self._utilities.note_meter(meter)
             return
         self._cache.bury(body.metadata["uid"])
         if key in self._cache.meters and self._cache.meters[key].uid == body.metadata["uid"]:
@@ -91,11 +97,27 @@ class Watches:
         self.last_event = time.monotonic()
         key = Key(body.metadata["namespace"], body.metadata["name"])
         if event["type"] == "DELETED":
-            self._cache.drop_profile(dict(body))
-        elif not self._cache.store_profile(dict(body)):
+            self._cache.profiles.drop(dict(body))
+        elif not self._cache.profiles.store(dict(body)):
             return
         for meter in self._cache.meters.values():
             if meter.key.namespace == key.namespace and meter.spec.get("profile") == key.name:
+                self._queue.add(meter.key)
+
+    async def on_utility(self, event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
+        """Note a Utility, and look at its meters when it comes or goes."""
+        self.last_event = time.monotonic()
+        key = find_key(dict(body))
+        was_there = key in self._cache.utilities.specs
+        if event["type"] == "DELETED":
+            self._cache.utilities.drop(dict(body))
+        else:
+            self._cache.utilities.store(dict(body))
+        self._utilities.note(key.namespace)
+        if was_there == (key in self._cache.utilities.specs):
+            return
+        for meter in self._cache.meters.values():
+            if meter.utility == key:
                 self._queue.add(meter.key)
 
     async def on_pod(self, event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:

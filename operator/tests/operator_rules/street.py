@@ -131,7 +131,9 @@ class Operator:
             if kind == "smartmeters":
                 self.cache.store_meter(body)
             elif kind == "twinprofiles":
-                self.cache.store_profile(body)
+                self.cache.profiles.store(body)
+            elif kind == "utilities":
+                self.cache.utilities.store(body)
             elif kind == "pods":
                 pods.add(name)
                 self.cache.store_pod(body)

@@ -26,7 +26,7 @@ def pause(street):
 
 def remove_profile(street):
     del street.cluster.objects["twinprofiles", NAMESPACE, "household"]
-    del street.cache.profiles[HOUSEHOLD]
+    del street.cache.profiles.specs[HOUSEHOLD]
 
 
 def offer_less(street):

@@ -178,8 +178,8 @@ async def test_a_paused_profile_is_shown_and_a_deleted_one_is_not(street):
     await street.step(1)
     gauges.refresh(street.cache, 0)
     assert show(PAUSED, **HOUSEHOLD) == 1
-    body = street.cache.profile_bodies[Key("street", "household")]
-    street.cache.drop_profile(body)
+    body = street.cache.profiles.bodies[Key("street", "household")]
+    street.cache.profiles.drop(body)
     gauges.refresh(street.cache, 0)
     assert show(PAUSED, **HOUSEHOLD) is None
     assert states() == {}

@@ -517,7 +517,7 @@ class Body(dict):
 async def test_the_status_of_a_profile_is_no_reason_to_look_at_its_meters(street):
     await street.populate(2)
     queue = WorkQueue()
-    watches = Watches(street.cache, queue, None, street.reconciler.forget, None)
+    watches = Watches(street.cache, queue, None, street.reconciler.forget, None, None)
     body = copy.deepcopy(street.cluster.objects["twinprofiles", NAMESPACE, "household"])
     body["metadata"]["resourceVersion"] = str(street.cluster._version + 1)
     body["status"] = {"wave": "Done"}
@@ -547,7 +547,7 @@ async def observe_preparing(street, said):
     candidate = TwinState(2, True, word=Word(store="b", covers={1: Cover("r")}))
     observed = Observed(
         meter=meter,
-        profile=street.cache.profiles[HOUSEHOLD],
+        profile=street.cache.profiles.specs[HOUSEHOLD],
         pods=tuple(replace(pod, phase="Running", ready=True) for pod in pods),
         states={1: TwinState(1, True, meter=said, word=Word(store="a")), 2: candidate},
     )

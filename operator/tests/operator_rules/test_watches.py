@@ -7,6 +7,7 @@ import pytest
 from meter_operator.desired import Key
 from meter_operator.directory import Directory
 from meter_operator.relist import relist
+from meter_operator.utilities import Utilities
 from meter_operator.watches import Watches
 from meter_operator.workqueue import WorkQueue
 
@@ -35,6 +36,7 @@ async def again(operator):
         SimpleNamespace(forget=forget),
         operator.reconciler.forget,
         Directory(operator.cache, operator.cluster),
+        Utilities(operator.cache, operator.cluster),
     )
     operator.add_meter()
     await operator.settle()
@@ -93,15 +95,15 @@ async def test_what_is_deleted_while_a_sweep_reads_does_not_come_back(again, kin
     async def list_all(*what):
         lists.append(what)
         found = await read(*what)
-        if len(lists) == 3:  # all are read now, and nothing is stored yet
+        if len(lists) == 4:  # all are read now, and nothing is stored yet
             await heard({"type": DELETED}, late)
         return found
 
     operator.cluster.list_all = list_all
     await relist(operator.cluster, operator.cache, ("street",), watches.meter_gone)
     cache = operator.cache
-    assert len(lists) == 3
-    known = {"smartmeters": cache.meters, "twinprofiles": cache.profiles,
+    assert len(lists) == 4
+    known = {"smartmeters": cache.meters, "twinprofiles": cache.profiles.specs,
              "pods": cache.pods[HOUSE]}[kind]  # fmt: skip
     assert name not in [getattr(key, "name", key) for key in known]
 
@@ -115,7 +117,7 @@ async def test_a_profile_that_was_declared_again_stays(again, order):
     new["metadata"] |= {"uid": "another", "resourceVersion": "1000"}
     for kind in order:
         await watches.on_profile({"type": kind}, old if kind == DELETED else new)
-    body = operator.cache.profile_bodies[Key("street", "household")]
+    body = operator.cache.profiles.bodies[Key("street", "household")]
     assert body["metadata"]["uid"] == "another"
 
 
@@ -127,7 +129,7 @@ async def test_a_profile_that_is_made_while_a_sweep_reads_stays(again):
     async def list_all(*what):
         lists.append(what)
         found = await read(*what)
-        if len(lists) == 3:
+        if len(lists) == 4:
             operator.put("twinprofiles", "late", {"spec": {}})
             late = operator.cluster.objects["twinprofiles", "street", "late"]
             await watches.on_profile({"type": ADDED}, Body(copy.deepcopy(late)))
@@ -135,7 +137,7 @@ async def test_a_profile_that_is_made_while_a_sweep_reads_stays(again):
 
     operator.cluster.list_all = list_all
     await relist(operator.cluster, operator.cache, ("street",), watches.meter_gone)
-    assert Key("street", "late") in operator.cache.profiles
+    assert Key("street", "late") in operator.cache.profiles.specs
 
 
 async def test_the_next_resource_of_a_device_begins_above_the_one_before(operator):
@@ -145,6 +147,7 @@ async def test_the_next_resource_of_a_device_begins_above_the_one_before(operato
         SimpleNamespace(forget=None),
         operator.reconciler.forget,
         Directory(operator.cache, operator.cluster),
+        Utilities(operator.cache, operator.cluster),
     )
     operator.add_meter()
     await operator.settle()

@@ -7,7 +7,6 @@ the violation and exits with 2). No secret is in the environment: keys come from
 import json
 from typing import Any, NamedTuple
 
-from .http_url import Url, parse_url
 from .option_schema import OptionError, Violation, apply_schema
 
 _HEX32 = "[0-9a-f]{32}"
@@ -40,15 +39,8 @@ _UTILITY = {
     "type": "object",
     "default": {},
     "properties": {
-        "protocol": {"type": "string", "enum": ["openadr-2.0b"], "default": "openadr-2.0b"},
-        "url": {"type": "string", "maxLength": 512, "default": ""},
+        "name": {"type": "string", "maxLength": 253, "default": ""},
         "venName": {"type": "string", "maxLength": 128, "default": ""},
-        "marketContexts": {
-            "type": "array",
-            "maxItems": 64,
-            "items": {"type": "string", "maxLength": 256},
-            "default": [],
-        },
         "groups": {
             "type": "array",
             "maxItems": 64,
@@ -167,15 +159,13 @@ class Recipient(NamedTuple):
 
 
 class UtilitySettings(NamedTuple):
-    """Where this meter's utility is, and who the meter is there."""
+    """Who this meter is to its utility, and where its files are."""
 
-    protocol: str
-    url: Url
+    name: str
     ven_name: str
-    market_contexts: tuple[str, ...]
     groups: tuple[str, ...]
     folder: str
-    """ca.crt, tls.crt and tls.key, if the URL is https."""
+    """utility.json (`utility_file`) and, if its URL is https, ca.crt, tls.crt and tls.key."""
 
 
 class Configuration(NamedTuple):
@@ -257,23 +247,14 @@ def load_configuration(text: str | None) -> Configuration:
 
 
 def _load_utility(document: dict[str, Any]) -> UtilitySettings | None:
-    found, folder = document["utility"], document["paths"]["utility"]
-    if not found["url"]:
+    found = document["utility"]
+    if not found["name"]:
         return None
-    try:
-        url = parse_url(found["url"])
-    except ValueError as error:
-        text = "write https://host[:port]/path, without user, query or fragment"
-        raise _error("METERTWIN_CONFIG.utility.url", str(error), text) from error
-    for name in ("ca.crt", "tls.crt", "tls.key") if url.is_secure else ():
-        _read(f"{folder}/{name}")
     return UtilitySettings(
-        found["protocol"],
-        url,
+        found["name"],
         found["venName"] or document["device"],
-        tuple(found["marketContexts"]),
         tuple(found["groups"]),
-        folder,
+        document["paths"]["utility"],
     )
 
 

@@ -19,7 +19,10 @@ _CHUNK = 16_384
 
 
 class HttpClientError(Exception):
-    """No answer; `reason` is Unreachable, Timeout, Certificate, Closed or BadAnswer."""
+    """No answer; `reason` is Unreachable, Timeout, Certificate, Closed or BadAnswer.
+
+    Whoever builds the context of TLS may raise one, with another reason.
+    """
 
     def __init__(self, reason: str, message: str) -> None:
         """Keep the reason."""
@@ -57,6 +60,8 @@ class HttpClient:
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 return await self._exchange(request)
+        except HttpClientError:
+            raise
         except BaseException as error:
             await self.close()
             found = _describe(error)

@@ -52,7 +52,8 @@ def build_applications(
     """Build the selected applications.
 
     Raises:
-        ConfigurationError: with the field's path: unknown application or a bad option.
+        ConfigurationError: with the field's path: unknown application or a bad option, or what an
+            application cannot work with.
     """
     built = {}
     for name, options in selected.items():
@@ -63,9 +64,9 @@ def build_applications(
             raise _unknown(field, "application", known)
         try:
             checked = apply_schema(kind.option_schema, options, field)
+            built[name] = (kind, kind(checked, context))
         except OptionError as error:
             raise ConfigurationError(error.violation) from error
-        built[name] = (kind, kind(checked, context))
     return built
 
 

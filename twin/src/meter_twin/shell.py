@@ -113,7 +113,11 @@ class Twin:
         self._ports = self._build_ports()
         self._speaking = None
         if self._utility is not None:
-            self._speaking = self._utility.build_loop(self._host, self._loop, self._may_speak)
+            self._speaking = self._status.speaking = self._utility.build_loop(
+                *(self._host, self._loop, self._may_speak),
+                self._status.is_meter_connected,
+                self._changed.set,
+            )
         self._published: dict[str, Any] | None = None
         self._is_durable = True
         ask = partial(self._broker.subscribe, self._topics["ctl"])

@@ -54,6 +54,8 @@ class Status:
         )
         self.broker: MqttShell | None = None
         self.credentials: Credentials | None = None
+        self.speaking: Any = None
+        """The `UtilityLoop`, whose type would load it."""
         self.peer_refused: tuple[Counter[str], ...] = ()
         self.was_connected = False
 
@@ -74,6 +76,7 @@ class Status:
             now_s=int(time.time()),
             online=online,
             handover=self._word() if online else None,
+            standing=self.speaking.standing if self.speaking is not None and online else None,
         )
 
     def _word(self) -> Word:
@@ -88,6 +91,10 @@ class Status:
         word: Word = document["handover"]
         signed = sign_word(word, self._configuration.epoch, self._configuration.keys.ctl)
         return {**document, "handover": signed}
+
+    def is_meter_connected(self) -> bool:
+        """Return whether the meter has spoken lately."""
+        return self._contact().describe(int(time.time())) == "connected"
 
     def _contact(self) -> MeterContact:
         configuration = self._configuration

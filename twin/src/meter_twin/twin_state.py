@@ -35,11 +35,12 @@ def silence_after_s(capture_period_s: int, report_spread_s: int) -> int:
 def build_state(
     *, epoch: int, store_id: bytes, version: str, contact: MeterContact, ready: bool,
     order: tuple[int, int], now_s: int, online: bool = True, handover: Word | None = None,
+    standing: tuple[str, str] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Return the document of docs/reference/contracts.md.
 
     `order`: term and counter of the control record that was taken last; `handover`: what the twin
-    says of one.
+    says of one; `standing`: with the utility, as reason and message.
     """
     last_s = contact.last_s
     document: dict[str, Any] = {
@@ -55,6 +56,8 @@ def build_state(
     }
     if handover is not None:
         document["handover"] = handover
+    if standing is not None:
+        document["utility"] = {"reason": standing[0], "message": standing[1]}
     return document
 
 

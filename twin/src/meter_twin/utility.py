@@ -3,42 +3,50 @@
 Neighbours: `shell` (asks for it), `utility_loop`, `utility_memory`, `openadr2.agent`.
 """
 
-import ssl
 from collections.abc import Callable
 from typing import Any
 
 from .application import Application, ApplicationType
 from .application_host import ApplicationHost
 from .configuration import Configuration, UtilitySettings
-from .dialing import tls_context
 from .link_loop import LinkLoop
-
-_ID_OCTETS = 8
 
 
 class Utility:
-    """The agent of one twin, and what acts on its events."""
+    """The utility's side of one twin: its memory, and what acts on its events."""
 
-    def __init__(self, settings: UtilitySettings, agent: Any, acting: Any) -> None:
+    def __init__(
+        self, device: str, settings: UtilitySettings, memory: Any, acting: Any | None
+    ) -> None:
         """Keep them until the loop is built."""
+        self._device = device
         self._settings = settings
-        self._agent = agent
+        self._memory = memory
         self._acting = acting
 
-    def build_loop(self, host: ApplicationHost, loop: LinkLoop, may_act: Callable[[], bool]) -> Any:
-        """Return the `UtilityLoop`; its type would load it, in a twin without a utility too."""
-        from .http_client import HttpClient  # noqa: PLC0415
+    def build_loop(
+        self,
+        host: ApplicationHost,
+        loop: LinkLoop,
+        may_act: Callable[[], bool],
+        is_online: Callable[[], bool],
+        changed: Callable[[], None],
+    ) -> Any:
+        """Return the `UtilityLoop`; its type would load it, in a twin without a utility too.
+
+        Args:
+            host: keeps the memory, and answers for the profile.
+            loop: commands the meter.
+            may_act: this twin has the authority, and has begun.
+            is_online: the meter speaks.
+            changed: called when the standing with the utility is another one.
+        """
         from .utility_loop import UtilityLoop  # noqa: PLC0415
-        from .utility_memory import NAME  # noqa: PLC0415
+        from .utility_talk import UtilityTalk  # noqa: PLC0415
 
-        client = HttpClient(self._settings.url, self._context)
-        return UtilityLoop(
-            self._agent, client, lambda: host.keep(NAME), may_act, loop, self._acting
-        )
-
-    def _context(self) -> ssl.SSLContext:
-        folder = self._settings.folder
-        return tls_context(f"{folder}/ca.crt", f"{folder}/tls.crt", f"{folder}/tls.key")
+        acting = self._acting
+        talk = UtilityTalk(self._device, self._settings, self._memory, acting, host, is_online)
+        return UtilityLoop(talk, may_act, loop, acting, changed)
 
 
 def build_utility(
@@ -52,24 +60,10 @@ def build_utility(
     settings = configuration.utility
     if settings is None:
         return None
-    import secrets  # noqa: PLC0415 - as all of this, only with a utility
+    from .utility_memory import NAME, UtilityMemory  # noqa: PLC0415 - only with a utility
 
-    from .openadr2.agent import Agency, Agent  # noqa: PLC0415
-    from .utility_memory import NAME, UtilityMemory  # noqa: PLC0415
-
+    kind: Any = UtilityMemory
+    memory = UtilityMemory()
     acting: Any = applications["demand-response"][1] if "demand-response" in applications else None
-    agency = Agency(
-        settings.ven_name,
-        configuration.device,
-        acting.signals if acting else frozenset(),
-        frozenset(settings.market_contexts) or None,
-        frozenset(settings.groups),
-    )
-    agent = Agent(
-        agency,
-        lambda event, others, _now_s: acting.decide(event, others),
-        lambda: secrets.token_hex(_ID_OCTETS),
-    )
-    memory: Any = UtilityMemory
-    applications[NAME] = (memory, UtilityMemory(agent))
-    return Utility(settings, agent, acting)
+    applications[NAME] = (kind, memory)
+    return Utility(configuration.device, settings, memory, acting)

@@ -2,12 +2,11 @@
 
 One process speaks at any time: this one only while it has the authority (owner gate), and not
 before its applications have begun, so that it goes on from what the twin before has left. Whatever
-happens here, metering goes on. Neighbours: `openadr2.agent` (says what to ask, and when),
-`http_client` (asks), `utility_memory` (keeps), `applications.demand_response` (decides).
+happens here, metering goes on. Neighbours: `utility_talk` (speaks),
+`applications.demand_response` (decides), `demand_response.load_keeper` (what the meter is told).
 """
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable
 
@@ -16,14 +15,14 @@ from meter_wire.commands import Write
 from . import log
 from .applications.demand_response import DemandResponse
 from .demand_response.load_keeper import LoadCommand, LoadKeeper
-from .http_client import HttpClient, HttpClientError
 from .link_loop import LinkLoop
-from .openadr2.agent import Agent
-from .store_schema import StoreError
+from .utility_standing import Standing
+from .utility_talk import UtilityTalk
 
 STEP_S, AFTER_ERROR_S = 1.0, 30.0
+LOOK_S = 10
+"""Between two looks at the file with the utility's address."""
 COMMAND_TTL_MS = 10_000
-_HEADERS = {"content-type": "application/xml", "accept": "application/xml"}
 
 
 class UtilityLoop:
@@ -31,23 +30,25 @@ class UtilityLoop:
 
     def __init__(
         self,
-        agent: Agent,
-        client: HttpClient,
-        keep: Callable[[], None],
+        talk: UtilityTalk,
         may_act: Callable[[], bool],
         loop: LinkLoop,
         application: DemandResponse | None,
+        changed: Callable[[], None],
     ) -> None:
-        """`keep` writes the memory; `may_act`: this twin has the authority, and has begun."""
-        self._agent = agent
-        self._client = client
-        self._keep = keep
+        """`may_act`: this twin has the authority, and has begun; `changed`: of the standing."""
+        self._talk = talk
         self._may_act = may_act
         self._loop = loop
         self._application = application
+        self._changed = changed
         self._load = LoadKeeper()
-        self._reason = ""
-        self._is_kept = True
+        self._look_s = 0.0
+
+    @property
+    def standing(self) -> Standing | None:
+        """How the meter stands with its utility; None for a twin that has never spoken."""
+        return self._talk.standing
 
     async def run(self) -> None:
         """Speak and act until cancelled; an error here is told, and metering goes on."""
@@ -65,51 +66,28 @@ class UtilityLoop:
                     await asyncio.sleep(AFTER_ERROR_S)
                 await asyncio.sleep(STEP_S)
         finally:
-            await self._client.close()
+            await self._talk.close()
 
     async def _speak(self) -> None:
-        if self._may_act():
-            await self._step()
-        else:
-            await self._client.close()
-
-    async def _step(self) -> None:
         """Ask what is due, until nothing is; an answer counts only while this twin may act."""
-        while self._may_act() and (question := self._agent.find_next(int(time.time()))) is not None:
-            body = question.body.encode()
-            chance = random.random()  # noqa: S311 - spreads a fleet, no secret
-            try:
-                answer = await self._client.ask("POST", f"/{question.service}", body, _HEADERS)
-            except HttpClientError as error:
-                is_changed = self._agent.fail(error.reason, str(error), int(time.time()), chance)
-            else:
-                is_changed = self._agent.take(answer.status, answer.body, int(time.time()), chance)
-            self._tell()
-            if is_changed or not self._is_kept:
-                self._save()
-
-    def _save(self) -> None:
-        try:
-            self._keep()
-            self._is_kept = True
-        except StoreError as error:
-            self._is_kept = False
-            log.log("error", "the utility's memory waits for the store", message=str(error))
-
-    def _tell(self) -> None:
-        """Log when the reason changes; each failed poll would fill the log."""
-        if self._agent.reason == self._reason:
+        before = self._talk.standing
+        if not self._may_act():
+            await self._talk.close()
             return
-        self._reason = self._agent.reason
-        trouble = self._agent.trouble
-        level = "warning" if trouble else "info"
-        log.log(level, "utility", reason=self._reason, message=trouble.message if trouble else "")
+        if time.monotonic() >= self._look_s:
+            self._look_s = time.monotonic() + LOOK_S
+            await self._talk.look()
+        while self._may_act() and await self._talk.ask_next():
+            pass
+        if self._talk.standing != before:
+            self._changed()
 
     async def _hold_load(self) -> None:
-        if self._application is None or not self._may_act():
+        book = self._talk.book
+        if self._application is None or book is None or not self._may_act():
             return
         now_s = int(time.time())
-        wanted = self._application.find_limit(list(self._agent.book), now_s)
+        wanted = self._application.find_limit(list(book), now_s)
         command = self._load.find_command(wanted, now_s)
         if command is not None:
             await self._command(command, self._application.load_index)

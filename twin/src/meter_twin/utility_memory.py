@@ -2,14 +2,16 @@
 
 So the registration, the events with their answers and the reports that go on move to the successor
 with the same rules as any other state: they are final when the twin before has frozen, and begin
-in the active twin alone (ADR 18). Neighbours: `openadr2.agent` (the memory), `utility_loop`
-(speaks), `application_host` (keeps).
+in the active twin alone (ADR 18, ADR 20). There may be a memory and no agent: the utility's address
+comes from a file. Neighbours: `openadr2.agent` (the memory), `utility_loop` (builds the agent, and
+speaks), `application_host` (keeps).
 """
 
 import json
+from typing import Any
 
 from .application import Answer, Effect, Event, Query
-from .openadr2.agent import Agent
+from .openadr2.agent import Agent, check_memory
 from .option_schema import Schema
 from .queries import check_names
 
@@ -25,25 +27,51 @@ class UtilityMemory:
     state_versions: tuple[int, ...] = (1,)
     queries: tuple[str, ...] = ("dr",)
 
-    def __init__(self, agent: Agent) -> None:
-        """Keep what this agent knows."""
-        self._agent = agent
+    def __init__(self) -> None:
+        """Begin without an agent."""
+        self._agent: Agent | None = None
+        self._memory: dict[str, Any] | None = None
+        self.standing = ("", "")
+        """Reason and message while there is no agent."""
+
+    @property
+    def memory(self) -> dict[str, Any] | None:
+        """What is remembered now, None for nothing."""
+        return self._memory if self._agent is None else self._agent.export()
+
+    @property
+    def agent(self) -> Agent | None:
+        """Who speaks with the utility."""
+        return self._agent
+
+    @agent.setter
+    def agent(self, agent: Agent | None) -> None:
+        self._memory, self._agent = self.memory, agent
 
     def handle(self, event: Event, now_s: int) -> list[Effect]:
         """Answer a query."""
-        if isinstance(event, Query):
-            check_names(dict(event.parameters), "")
+        if not isinstance(event, Query):
+            return []
+        check_names(dict(event.parameters), "")
+        if self._agent is not None:
             return [Answer(self._agent.describe(now_s))]
-        return []
+        reason, message = self.standing
+        document = {"registered": False, "reason": reason, "message": message, "protocol": ""}
+        return [Answer(document | {"ven_id": "", "events": [], "reports": []})]
 
     def export_state(self, version: int) -> bytes:
         """Return the memory."""
         if version != 1:
             raise ValueError(f"utility: state version {version} is unknown")
-        return json.dumps(self._agent.export(), separators=(",", ":"), sort_keys=True).encode()
+        return json.dumps(self.memory, separators=(",", ":"), sort_keys=True).encode()
 
     def import_state(self, version: int, state: bytes) -> None:
         """Go on from a memory."""
         if version != 1:
             raise ValueError(f"utility: state version {version} is unknown")
-        self._agent.resume(json.loads(state))
+        memory = json.loads(state)
+        check_memory(memory)
+        if self._agent is not None:
+            self._agent.resume(memory)
+        else:
+            self._memory = memory

@@ -93,13 +93,13 @@ def test_reports_are_accepted_sent_and_not_sent_again_by_a_successor():
     assert message.element.get_text("oadrPendingReports/reportRequestID") == "rr-1"
     exchange(agent, respond())  # its question for events
     now_s = NOW + 3600
-    due = agent.find_due_report(now_s, now_s)
+    due = agent.find_due_report(now_s, lambda _: now_s)
     agent.send_report(due, [], STATUS, now_s)
     message, is_changed = exchange(agent, respond("oadrUpdatedReport"), now_s)
     assert (message.name, is_changed) == ("oadrUpdateReport", True)
     successor = make(agent.export())
-    assert successor.find_due_report(now_s, now_s) is None
-    assert successor.find_due_report(now_s + 3600, now_s) is not None
+    assert successor.find_due_report(now_s, lambda _: now_s) is None
+    assert successor.find_due_report(now_s + 3600, lambda _: now_s) is not None
 
 
 def test_a_report_that_cannot_be_made_is_refused_by_code():

@@ -25,6 +25,7 @@ FLEET_KEY_FIELD = "master"
 CA_SECRET = "metertwin-ca"  # noqa: S105 - a name
 TRUST_CONFIG_MAP = "metertwin-trust"
 TRUST_FIELD = "ca.crt"
+UTILITIES_CONFIG_MAP = "metertwin-utilities"
 OPERATOR_LEASE = "metertwin-operator"
 OPERATOR_USER = "Operator.metertwin"
 OPERATOR_URI = "urn:metertwin:operator"

@@ -5,8 +5,10 @@ to the meter are `utility_loop`'s. It needs `spec.utility`; without one it has n
 Neighbours: `demand_response.opt_rules`, `demand_response.load_limit`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from meter_twin.application import Context, Effect, Event
 from meter_twin.demand_response.dr_event import DrEvent
@@ -18,7 +20,7 @@ from meter_twin.demand_response.load_limit import (
     find_load_limit,
 )
 from meter_twin.demand_response.opt_rules import LocalTime, OptRules, decide_opt
-from meter_twin.option_schema import Schema
+from meter_twin.option_schema import OptionError, Schema, Violation
 
 _TIME = "([01][0-9]|2[0-3]):[0-5][0-9]"
 
@@ -106,7 +108,7 @@ class DemandResponse:
 
     def __init__(self, options: dict[str, Any], context: Context) -> None:
         """Read the rules."""
-        del context
+        self._to_local = _build_local_time(context.timezone)
         self.load_index: int = options["load"]
         self._rule = LoadRule(
             options["ratedWatts"],
@@ -127,7 +129,7 @@ class DemandResponse:
 
     def decide(self, event: DrEvent, others: Iterable[Kept]) -> Opt:
         """Return whether the house takes part in an event."""
-        return decide_opt(event, self._rules, others, _to_utc)
+        return decide_opt(event, self._rules, others, self._to_local)
 
     def find_limit(self, kept: Iterable[Kept], now_s: int) -> LoadLimit | None:
         """Return what its load may draw now, None without a limit."""
@@ -150,5 +152,20 @@ def _parse_minute(text: str) -> int:
     return int(hours) * 60 + int(minutes)
 
 
-def _to_utc(time_s: int) -> LocalTime:
-    return LocalTime(time_s // 86_400, time_s % 86_400 // 60)
+def _build_local_time(timezone: str) -> Callable[[int], LocalTime]:
+    """Return what turns UTC into the local time of an IANA zone.
+
+    Raises:
+        OptionError: no database here has the zone.
+    """
+    try:
+        zone = ZoneInfo(timezone)
+    except (LookupError, ValueError, OSError) as error:
+        text, remedy = "is in no time zone database of this image", "choose one such as UTC"
+        raise OptionError(Violation("METERTWIN_CONFIG.timezone", text, remedy)) from error
+
+    def to_local(time_s: int) -> LocalTime:
+        local = datetime.fromtimestamp(time_s, zone)
+        return LocalTime(local.toordinal(), local.hour * 60 + local.minute)
+
+    return to_local

@@ -34,6 +34,7 @@ from .times import format_moment
 from .ven import Ven
 
 REGISTERING = "Registering"
+PROTOCOL = "openadr-2.0b"
 MEMORY_VERSION = 1
 
 
@@ -169,17 +170,19 @@ class Agent:
             if one.response.code == INVALID_ID:
                 self.reporting.forget()
 
-    def find_due_report(self, now_s: int, profile_until_s: int) -> Running | None:
+    def find_due_report(self, now_s: int, find_until: Callable[[Running], int]) -> Running | None:
         """Return a report to be made now, None without one or without a registration."""
-        return self.reporting.find_due(now_s, profile_until_s) if self.ven_id else None
+        return self.reporting.find_due(now_s, find_until) if self.ven_id else None
 
     def send_report(
         self, due: Running, samples: Iterable[Sample], status: ResourceStatus, now_s: int
-    ) -> None:
-        """Make a report and send it."""
+    ) -> bool:
+        """Make a report and send it; return False if too much waits, and it is made again."""
         report = self.reporting.make(due, samples, status, now_s)
-        if not self._ven.outbox.send_report(report):
+        is_sent = self._ven.outbox.send_report(report)
+        if not is_sent:
             self.reporting.lost(report.report_id)
+        return is_sent
 
     def decide_again(self, event_id: str, opt: Opt, now_s: int) -> bool:
         """Change a decision, as a customer does; the utility is told. Return whether it is one."""
@@ -199,7 +202,7 @@ class Agent:
             "registered": bool(self.ven_id),
             "reason": self.reason,
             "message": self.trouble.message if self.trouble else "",
-            "protocol": "openadr-2.0b",
+            "protocol": PROTOCOL,
             "ven_id": self.ven_id,
             "events": [_describe_event(one, now_s) for one in self.book],
             "reports": [
@@ -217,18 +220,28 @@ class Agent:
         registration = self._ven.registration
         return {
             "version": MEMORY_VERSION,
+            "protocol": PROTOCOL,
             "registration": None if registration is None else list(registration),
             "events": export_events(list(self.book)),
             "reports": self.reporting.export(),
         }
 
 
+def check_memory(memory: Any) -> None:
+    """Check what `export` returned before it is kept.
+
+    Raises:
+        ValueError: it is damaged or of another version.
+    """
+    _restore(memory)
+
+
 def _restore(
     memory: dict[str, Any] | None,
 ) -> tuple[Registration | None, list[Kept], list[Running]]:
-    if memory is None:
-        return None, [], []
     try:
+        if memory is None or memory.get("protocol", PROTOCOL) != PROTOCOL:
+            return None, [], []  # of another protocol, nothing of it can be gone on with
         row = memory["registration"]
         found = (
             None if row is None else Registration(*row),
@@ -236,7 +249,7 @@ def _restore(
             Reporting.restore(memory["reports"]),
         )
         is_known = memory["version"] == MEMORY_VERSION
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError("damaged memory of the utility's agent") from error
     if not is_known:
         raise ValueError("damaged memory of the utility's agent: another version")

@@ -6,7 +6,7 @@ asked for as history. Source: OpenADR 2.0b, 8.3 (EiReport): granularity, reportB
 reportInterval. Neighbours: `report_codec` (the words), `ven` (brings requests, carries reports).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
 from meter_twin.demand_response.response_code import OK, REPORT_NOT_SUPPORTED
@@ -131,19 +131,20 @@ class Reporting:
         self._running.clear()
         self._underway.clear()
 
-    def find_due(self, now_s: int, profile_until_s: int) -> Running | None:
+    def find_due(self, now_s: int, find_until: Callable[[Running], int]) -> Running | None:
         """Return a report that is to be made now, None if there is none.
 
         Args:
             now_s: UTC.
-            profile_until_s: the end of the newest quarter hour that is known.
+            find_until: returns the end of the newest quarter hour that is known of a report.
         """
         underway = {request_id for request_id, _ in self._underway.values()}
         for request_id, one in self._running.items():
             end_s = one.sent_until_s + one.span_s
-            is_whole = one.name == "TELEMETRY_STATUS" or profile_until_s >= end_s
-            is_due = now_s >= end_s and (is_whole or now_s >= end_s + PATIENCE_S)
-            if is_due and request_id not in underway:
+            if now_s < end_s or request_id in underway:
+                continue
+            needs_none = one.name == "TELEMETRY_STATUS" or now_s >= end_s + PATIENCE_S
+            if needs_none or find_until(one) >= end_s:
                 return one
         return None
 

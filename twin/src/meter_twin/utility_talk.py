@@ -1,0 +1,168 @@
+"""The twin's talk with its utility: asks what is due, takes what comes, keeps what has changed.
+
+Whoever runs it (`utility_loop`) has the authority to speak. Its agent is built when the utility's
+address is known, and anew when that is another one: the memory goes on. Neighbours:
+`openadr2.agent` (says what to ask, and when), `http_client` (asks), `utility_memory` (keeps),
+`utility_reports` (what is reported).
+"""
+
+import random
+import secrets
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any
+
+from . import log
+from .application_host import ApplicationHost
+from .configuration import UtilitySettings
+from .demand_response.event_book import EventBook
+from .dialing import tls_context
+from .http_client import HttpClient, HttpClientError
+from .openadr2.agent import Agency, Agent
+from .openadr2.dialogue import Question
+from .openadr2.report_codec import ResourceStatus
+from .store_schema import StoreError
+from .utility_file import UtilityAddress, UtilityFile, UtilityFileError
+from .utility_memory import NAME, UtilityMemory
+from .utility_reports import make_reports
+from .utility_standing import Standing, StandingKeeper
+
+_ID_OCTETS = 8
+_HEADERS = {"content-type": "application/xml", "accept": "application/xml"}
+
+
+class UtilityTalk:
+    """Of one twin."""
+
+    def __init__(
+        self,
+        device: str,
+        settings: UtilitySettings,
+        memory: UtilityMemory,
+        acting: Any,
+        host: ApplicationHost,
+        is_online: Callable[[], bool],
+    ) -> None:
+        """Nothing is read or asked yet.
+
+        `acting`: the application that decides about events, None if none does.
+        """
+        self._device = device
+        self._settings = settings
+        self._memory = memory
+        self._acting = acting
+        self._host = host
+        self._is_online = is_online
+        self._file = UtilityFile(settings.folder)
+        self._client: HttpClient | None = None
+        self._standing = StandingKeeper()
+        self._is_kept = True
+        self._told = ""
+
+    @property
+    def book(self) -> EventBook | None:
+        """The events, None before the utility's address is known."""
+        agent = self._memory.agent
+        return None if agent is None else agent.book
+
+    @property
+    def standing(self) -> Standing | None:
+        """How the meter stands with its utility, None before anything is known."""
+        return self._standing.standing
+
+    def find_time_of_next(self) -> int | None:
+        """Return when something is due, None if nobody knows."""
+        agent = self._memory.agent
+        return None if agent is None else agent.find_time_of_next()
+
+    async def close(self) -> None:
+        """Drop the connection; the next question opens another one."""
+        if self._client is not None:
+            await self._client.close()
+
+    async def look(self) -> None:
+        """Read the utility's address; a new one is spoken to from now on."""
+        try:
+            address = self._file.poll()
+        except UtilityFileError as error:
+            self._memory.agent = None
+            await self.close()
+            self._memory.standing = error.reason, str(error)
+            self._note(error.reason, str(error))
+            return
+        if address is not None:
+            await self.close()
+            self._client = HttpClient(address.url, self._context)
+            self._memory.agent = self._build_agent(address)
+            log.log("info", "utility's address", host=address.url.host)
+
+    def _build_agent(self, address: UtilityAddress) -> Agent:
+        acting = self._acting
+        agency = Agency(
+            self._settings.ven_name,
+            self._device,
+            acting.signals if acting else frozenset(),
+            frozenset(address.market_contexts) or None,
+            frozenset(self._settings.groups),
+        )
+        return Agent(
+            agency,
+            lambda event, others, _now_s: acting.decide(event, others),
+            lambda: secrets.token_hex(_ID_OCTETS),
+            self._memory.memory,
+        )
+
+    def _context(self) -> ssl.SSLContext:
+        folder, name = self._settings.folder, self._settings.name
+        try:
+            return tls_context(f"{folder}/ca.crt", f"{folder}/tls.crt", f"{folder}/tls.key")
+        except OSError as error:  # of ssl too
+            text = f"CA, certificate or key for {name} cannot be used ({type(error).__name__})"
+            raise HttpClientError("Credentials", text) from error
+
+    async def ask_next(self) -> bool:
+        """Ask what is due; return whether anything was."""
+        agent, client = self._memory.agent, self._client
+        if agent is None or client is None:
+            return False
+        self._report(agent)
+        question = agent.find_next(int(time.time()))
+        if question is None:
+            return False
+        if await self._ask(agent, client, question) or not self._is_kept:
+            self._save()
+        trouble = agent.trouble
+        self._note(agent.reason, trouble.message if trouble else "")
+        return True
+
+    async def _ask(self, agent: Agent, client: HttpClient, question: Question) -> bool:
+        """Ask; return whether there is something to keep."""
+        chance = random.random()  # noqa: S311 - spreads a fleet, no secret
+        try:
+            answer = await client.ask(
+                "POST", f"/{question.service}", question.body.encode(), _HEADERS
+            )
+        except HttpClientError as error:
+            return agent.fail(error.reason, str(error), int(time.time()), chance)
+        return agent.take(answer.status, answer.body, int(time.time()), chance)
+
+    def _report(self, agent: Agent) -> None:
+        status = ResourceStatus(self._is_online(), is_overridden=False)
+        make_reports(agent, self._host.answer_or_none, status, int(time.time()))
+
+    def _save(self) -> None:
+        try:
+            self._host.keep(NAME)
+            self._is_kept = True
+        except StoreError as error:
+            self._is_kept = False
+            log.log("error", "the utility's memory waits for the store", message=str(error))
+
+    def _note(self, reason: str, message: str) -> None:
+        """Keep the standing; log when the reason changes: each failed poll would fill the log."""
+        self._standing.note(reason, message, int(time.time()))
+        if reason != self._told:
+            self._told = reason
+            level = "info" if reason in ("Registered", "Registering") else "warning"
+            log.log(level, "utility", reason=reason, message=message)
