@@ -14,8 +14,9 @@ Configuration of one meter (JSON object):
     anchor                   UTC at which the position is `start_at`; default: the boot
     disturbances             [{kind, at_s, duration_ms, phase, percent}, …] after boot
 
-or {street: {start_at, anchor, households: {name: configuration}, feeder: {phases}}, name}, where a
-neighbour's load moves the voltage; without `name` it is the feeder's meter, which measures the sum.
+or {street: {start_at, anchor, households: {name: configuration}, feeder: {phases}, wire}, name}, where
+a neighbour's load moves the voltage; without `name` it is the feeder's meter, which measures the sum.
+`wire` ({host, port}, optional) tells it what the houses have connected: see `simulation.wire`.
 """
 
 from isqrt import isqrt
@@ -81,6 +82,7 @@ class Electricity:
         self.speed = speed
         self.supply = True
         self.load_permille = 1000
+        self.wire: object = None
         self.waveform = Waveform(self.phases)
         self._schedule(config)
         self._energy_carry = [0] * self.phases
@@ -152,7 +154,10 @@ class Electricity:
             for number in range(house.phases):
                 on_line = self.busbar and self.phases == 3 and house.phases == 1
                 phase = house.line - 1 if on_line else number % self.phases
+                if not house.is_supplied:
+                    continue
                 energy = used[number] * self.load_permille // 1000
+                energy = energy * house.connected_permille // 1000
                 load[phase] += energy
                 plant[phase] += made[number]
                 reactive[phase] += energy * house.reactive_permille
@@ -219,8 +224,29 @@ def street_electricity(
         if key != name
     ]
     if name is None:
-        return Electricity(config, profiles, boot_s, boot_ms=boot_ms, members=others)
-    return Electricity(config, profiles, boot_s, boot_ms=boot_ms, neighbours=others)
+        made = Electricity(config, profiles, boot_s, boot_ms=boot_ms, members=others)
+    else:
+        made = Electricity(config, profiles, boot_s, boot_ms=boot_ms, neighbours=others)
+    if "wire" in street:
+        members = dict(zip(sorted(houses), others)) if name is None else None
+        made.wire = build_wire(street["wire"], name, members)
+    return made
+
+
+def build_wire(row: object, name: str | None, members: dict[str, Household] | None) -> object:
+    """Return this meter's end of the street's wire.
+
+    Raises:
+        ValueError: naming the field.
+    """
+    from simulation.wire import FeederWire, HouseWire  # noqa: PLC0415
+
+    if not isinstance(row, dict) or not isinstance(row.get("host"), str):
+        raise ValueError("wire.host: must be the name by which the feeder's meter is reached")
+    port = whole(row, "port", "wire", 1, 65535, None)
+    if name is None:
+        return FeederWire(port, members or {})
+    return HouseWire(name, row["host"], port)
 
 
 def load_electricity(

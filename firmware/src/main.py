@@ -116,6 +116,10 @@ class Firmware:
         self.supervisor.add("loads", self._run_loads)
         if self.ems is not None:
             self.supervisor.add("ems", self.ems.run, 60000)
+        front_end = self.measuring.front_end
+        wire = getattr(front_end, "wire", None)
+        if wire is not None:
+            self.supervisor.add("wire", lambda beat: wire.run(beat, front_end), 60000)
 
     def _local_action(self) -> bool:
         return self.commands.local_action()

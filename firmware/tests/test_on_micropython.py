@@ -18,8 +18,8 @@ SOURCES = f"{ROOT}/firmware/src:{ROOT}/wire/src"
     ("arch", "heap", "modules"),
     [
         ("i386", "128k", METER),
-        ("i386", "8m", [*LINK, "test_electricity", "test_measuring"]),
-        ("amd64", "8m", [*METER, *LINK, "test_electricity", "test_measuring"]),
+        ("i386", "8m", [*LINK, "test_electricity", "test_wire", "test_measuring"]),
+        ("amd64", "8m", [*METER, *LINK, "test_electricity", "test_wire", "test_measuring"]),
     ],
 )
 def test_portable_rules_hold_on_micropython(arch, heap, modules):

@@ -83,6 +83,9 @@ class Household:
         self.load.shift_quarters = whole(config, "shift_days", field, 0, 366, 0) * 96
         power_factor = whole(config, "power_factor_percent", field, 50, 100, 95)
         self.reactive_permille = tangent_permille(power_factor)
+        self.connected_permille = 1000
+        self.is_supplied = True
+        """What its own meter has connected, as the feeder's meter sees it."""
         self.plant: Component | None = None
         if "pv_profile" in config:
             peak_w = watts(config, "pv_kwp", field)
