@@ -34,7 +34,15 @@ def close(electricity):
 def test_a_telegram_is_name_share_and_supply():
     assert parse_telegram("house-1 700 1") == ("house-1", 700, True)
     assert parse_telegram("house-1 0 0") == ("house-1", 0, False)
-    for junk in ("", "house-1", "house-1 1001 1", "house-1 -1 1", "house-1 x 1", "a 1 2", "a 1 1 1"):
+    for junk in (
+        "",
+        "house-1",
+        "house-1 1001 1",
+        "house-1 -1 1",
+        "house-1 x 1",
+        "a 1 2",
+        "a 1 1 1",
+    ):
         assert parse_telegram(junk) is None, junk
 
 

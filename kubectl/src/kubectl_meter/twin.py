@@ -103,6 +103,16 @@ def open_twin(cluster: Cluster, name: str) -> Iterator[Twin]:
     Raises:
         MeterError: no such meter, no twin, no port-forward.
     """
-    meter = cluster.get(SMART_METERS, name)
+    with forward_twin(cluster, cluster.get(SMART_METERS, name)) as twin:
+        yield twin
+
+
+@contextlib.contextmanager
+def forward_twin(cluster: Cluster, meter: dict[str, Any]) -> Iterator[Twin]:
+    """Connect to the twin of a SmartMeter that was read already.
+
+    Raises:
+        MeterError: no twin, no port-forward.
+    """
     with cluster.port_forward(find_pod(meter), API_PORT) as port:
-        yield Twin(name, port)
+        yield Twin(str(meter["metadata"]["name"]), port)

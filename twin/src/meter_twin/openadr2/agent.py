@@ -9,7 +9,7 @@ go on with the same registration, the same events and the same random offsets. N
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from meter_twin.demand_response.dr_event import DrEvent
+from meter_twin.demand_response.dr_event import MICRO, DrEvent
 from meter_twin.demand_response.event_book import EventBook, Kept, Offer, Opt, Status
 from meter_twin.demand_response.event_memory import export_events, restore_events
 from meter_twin.demand_response.response_code import INVALID_ID, OK
@@ -263,6 +263,7 @@ def _describe_event(one: Kept, now_s: int) -> dict[str, Any]:
         "modification": event.modification,
         "status": status.value,
         "signal": " ".join(signal.name for signal in event.signals),
+        "value": _find_value(one, now_s),
         "start": format_moment(one.begins_s),
         "end": None if one.ends_s is None else format_moment(one.ends_s),
         "random_offset_seconds": one.offset_s,
@@ -272,3 +273,11 @@ def _describe_event(one: Kept, now_s: int) -> dict[str, Any]:
         "fault": event.fault.description if event.fault else None,
         "active": status is Status.ACTIVE and one.opt.is_in and not event.is_test,
     }
+
+
+def _find_value(one: Kept, now_s: int) -> float | None:
+    """Return what the first signal says now, or from its beginning on; None without a value."""
+    intervals = one.event.signals[0].intervals if one.event.signals else ()
+    begun = [row for row in intervals if one.begins_s + row.offset_s <= now_s]
+    shown = begun[-1:] or intervals[:1]
+    return shown[0].value_micro / MICRO if shown else None

@@ -1,0 +1,79 @@
+"""How a meter stands with its utility: registration, events, reports, as people read them. Pure."""
+
+from datetime import datetime
+from typing import Any
+
+from kubectl_meter.tables import format_table
+from kubectl_meter.twin import find_condition
+
+_EVENTS = ("EVENT", "STATUS", "SIGNAL", "VALUE", "START", "END", "OPT", "NOTE")
+_REPORTS = ("REPORT", "REQUEST", "SENT UNTIL")
+
+
+def dr_view(meter: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
+    """Return what the twin says, with the utility's name and the operator's condition."""
+    found = find_condition(meter, "UtilityRegistered")
+    return {
+        "meter": meter["metadata"]["name"],
+        "utility": meter["spec"]["utility"]["name"],
+        **told,
+        "condition": {name: found.get(name) for name in ("status", "reason", "message")},
+    }
+
+
+def dr_text(view: dict[str, Any]) -> str:
+    """Return a sentence, then a table of events and one of reports."""
+    parts = [_sentence(view)]
+    events = view["events"]
+    if events:
+        parts.append(format_table(_EVENTS, [_event_row(one) for one in events]))
+    else:
+        parts.append("No events.")
+    if view["reports"]:
+        rows = [[one["name"], one["id"], one["sent_until"]] for one in view["reports"]]
+        parts.append(format_table(_REPORTS, rows))
+    return "\n\n".join(parts)
+
+
+def _sentence(view: dict[str, Any]) -> str:
+    who = f"{view['meter']} with {view['utility']}"
+    if view["registered"] and view["reason"] == "Registered":
+        return f"{who}: registered as {view['ven_id']} ({view['protocol']})"
+    condition = view["condition"]
+    why = view["message"] or ""
+    same = condition["reason"] == view["reason"]
+    why = (condition["message"] or why) if same else why
+    state = "registered, but " if view["registered"] else ""
+    return f"{who}: {state}{view['reason']}{f': {why}' if why else ''}"
+
+
+def _event_row(one: dict[str, Any]) -> list[str]:
+    return [
+        one["id"],
+        one["status"],
+        one["signal"],
+        "" if one["value"] is None else f"{one['value']:g}",
+        _short(one["start"]),
+        _short(one["end"]) if one["end"] else "open",
+        one["opt"],
+        _note(one),
+    ]
+
+
+def _short(moment: str) -> str:
+    return datetime.fromisoformat(moment).strftime("%m-%d %H:%M:%S")
+
+
+def _note(one: dict[str, Any]) -> str:
+    notes = []
+    if one["fault"]:
+        notes.append(one["fault"])
+    elif one["opt"] == "optOut":
+        notes.append(one["opt_reason"])
+    if one["test"]:
+        notes.append("test")
+    if one["active"]:
+        notes.append("acts now")
+    if one["random_offset_seconds"]:
+        notes.append(f"{one['random_offset_seconds']} s of random offset")
+    return ", ".join(notes)

@@ -1,0 +1,87 @@
+"""dr: how a meter stands with its utility, what is printed and refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+EVENT = {
+    "id": "peak-1",
+    "modification": 0,
+    "status": "active",
+    "signal": "SIMPLE",
+    "value": 2.0,
+    "start": "2026-06-14T17:02:31Z",
+    "end": "2026-06-14T18:02:31Z",
+    "random_offset_seconds": 151,
+    "opt": "optIn",
+    "opt_reason": "participating",
+    "test": False,
+    "fault": None,
+    "active": True,
+}
+TOLD = {
+    "registered": True,
+    "reason": "Registered",
+    "message": "",
+    "protocol": "openadr-2.0b",
+    "ven_id": "ven-7",
+    "events": [
+        EVENT,
+        EVENT | {"id": "night", "status": "far", "opt": "optOut", "opt_reason": "x-schedule",
+                 "active": False, "random_offset_seconds": 0, "end": None},
+        EVENT | {"id": "odd", "signal": "BID", "value": None, "opt": "optOut", "active": False,
+                 "fault": "no signal of it is supported", "test": True,
+                 "random_offset_seconds": 0},
+    ],
+    "reports": [{"id": "rr-1", "name": "TELEMETRY_USAGE", "sent_until": "2026-06-14T17:00:00Z"}],
+}  # fmt: skip
+GOLDEN = Path(__file__).parent / "golden/dr.txt"
+
+
+@pytest.fixture
+def house(world):
+    meter = json.loads((world.folder / "smartmeters.house-1.json").read_text())
+    meter["spec"]["utility"] = {"name": "city-grid"}
+    world.put("smartmeters", "house-1", meter)
+    return meter
+
+
+@pytest.mark.usefixtures("house")
+def test_registration_events_and_reports_are_printed(world):
+    world.answer({"/v1/dr": [200, TOLD]})
+    done = world.run("dr", "house-1")
+    assert (done.returncode, done.stdout) == (0, GOLDEN.read_text()), done.stderr
+
+
+def test_json_has_what_the_twin_says_and_the_condition(world, house):
+    house["status"]["conditions"].append(
+        {"type": "UtilityRegistered", "status": "True", "reason": "Registered", "message": "m"}
+    )
+    world.put("smartmeters", "house-1", house)
+    world.answer({"/v1/dr": [200, TOLD]})
+    found = json.loads(world.run("dr", "house-1", "-o", "json").stdout)
+    assert found["registered"] is True
+    assert (found["protocol"], found["ven_id"]) == ("openadr-2.0b", "ven-7")
+    assert found["events"][0] == EVENT
+    assert found["condition"]["status"] == "True"
+
+
+def test_what_is_in_the_way_is_said_with_the_operators_remedy(world, house):
+    house["status"]["conditions"].append(
+        {"type": "UtilityRegistered", "status": "False", "reason": "Unauthorized",
+         "message": "Secret city-grid.house-1 must have tls.crt"}
+    )  # fmt: skip
+    world.put("smartmeters", "house-1", house)
+    nothing = {"registered": False, "reason": "Unauthorized", "message": "401", "events": []}
+    world.answer({"/v1/dr": [200, TOLD | nothing | {"reports": []}]})
+    text = world.run("dr", "house-1").stdout
+    assert "Unauthorized: Secret city-grid.house-1" in text
+    assert "No events." in text
+
+
+def test_a_meter_without_a_utility_is_refused_with_a_remedy(world):
+    done = world.run("dr", "house-1")
+    assert done.returncode == 1
+    assert "spec.utility" in done.stderr
+    assert "kubectl get utilities" in done.stderr
