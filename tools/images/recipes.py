@@ -148,6 +148,21 @@ def build_operator_next(target: Path) -> list[str]:
     return ["python3", "-m", "meter_operator_next"]
 
 
+def build_utility(target: Path) -> list[str]:
+    """Write the demo's utility: openleadr's VTN, whose import takes its client and scheduler too."""
+    build_python(target)
+    app = target / "app"
+    install_wheels("metertwin-example-utility", app)
+    trim_wheels(app)
+    extensions = sorted(app.rglob("*.so"))
+    strip(extensions)
+    copy_packages(target, "examples/utility/src/city_grid")
+    compile_sourceless(app)
+    copy_libraries(unpacked("python"), extensions, target)
+    write_account(target)
+    return ["python3", "-m", "city_grid"]
+
+
 def build_mosquitto(target: Path) -> list[str]:
     """Write Debian's Mosquitto broker."""
     copy_program(unpacked("mosquitto"), "usr/sbin/mosquitto", target)
@@ -200,6 +215,11 @@ RECIPES: dict[str, Recipe] = {
         version="next",
     ),
     "mosquitto": Recipe((), ("mosquitto",), build_mosquitto),
+    "utility": Recipe(
+        ("examples/utility/src", "uv.lock", "examples/utility/pyproject.toml"),
+        ("python", "strip"),
+        build_utility,
+    ),
     "firmware": Recipe(
         ("firmware/src", "wire/src", "tools/profiles"), ("micropython",), build_firmware
     ),

@@ -20,7 +20,7 @@ print(json.dumps({name: build.content_hash(recipe.sources, recipes.debian_parts(
                   for name, recipe in recipes.RECIPES.items()}))
 """
 SETTINGS = {"openssl": "METERTWIN_OPENSSL", "sqlite3": "METERTWIN_SQLITE"}
-IMAGES = {"twin", "twin-next", "operator", "operator-next", "mosquitto", "firmware"}
+IMAGES = {"twin", "twin-next", "operator", "operator-next", "mosquitto", "firmware", "utility"}
 TWINS = {"twin", "twin-next"}
 OPERATORS = {"operator", "operator-next"}
 PLAYED = """#!/bin/sh
@@ -120,13 +120,13 @@ def debian(tmp_path: Path) -> Debian:
 @pytest.mark.parametrize(
     ("old", "new", "changed"),
     [
-        pytest.param("(3.13.5-1 ", "(3.13.5-2 ", {*TWINS, *OPERATORS}, id="Python"),
+        pytest.param("(3.13.5-1 ", "(3.13.5-2 ", {*TWINS, *OPERATORS, "utility"}, id="Python"),
         pytest.param("mosquitto (2.0.21-1", "mosquitto (2.0.21-2", {"mosquitto"}, id="Mosquitto"),
         pytest.param("(1.25.0-1 ", "(1.25.0-2 ", {"firmware"}, id="MicroPython"),
         pytest.param("Have 3.5.7-1~deb13u3", "Have 3.5.7-1~deb13u4", TWINS, id="a source"),
         pytest.param("Have 3.46.1-7+deb13u2", "Have 3.46.1-8", TWINS, id="another source"),
         pytest.param("gcc (4:14.2.0-1", "gcc (4:14.2.0-2", TWINS, id="the twin's compiler"),
-        pytest.param("binutils (2.44-3", "binutils (2.44-4", TWINS, id="the twin's strip"),
+        pytest.param("binutils (2.44-3", "binutils (2.44-4", {*TWINS, "utility"}, id="strip"),
         pytest.param("# strip", "Inst libnew (1 D)\n# strip", {"firmware"}, id="one package more"),
         pytest.param("", "", set(), id="nothing changed"),
     ],
