@@ -14,8 +14,8 @@ Configuration of one meter (JSON object):
     anchor                   UTC at which the position is `start_at`; default: the boot
     disturbances             [{kind, at_s, duration_ms, phase, percent}, …] after boot
 
-or {street: {start_at, anchor, households: {name: configuration}, feeder: {phases}, wire}, name}, where
-a neighbour's load moves the voltage; without `name` it is the feeder's meter, which measures the sum.
+or {street: {start_at, anchor, households: {name: configuration}, feeder: {phases}, wire}, name},
+where a neighbour's load moves the voltage; without `name` it is the feeder's meter: the sum.
 `wire` ({host, port}, optional) tells it what the houses have connected: see `simulation.wire`.
 """
 

@@ -33,21 +33,25 @@ from target import (
     is_cluster_given,
     kubeconfig_in_use,
 )
+from utility import apply_utility
 
 NAMESPACE = "metertwin-demo"
 RELEASE = "metertwin"
 METERS = "smartmeters.metertwin.io"
-DEFINITIONS = (METERS, "twinprofiles.metertwin.io")
+DEFINITIONS = (METERS, "twinprofiles.metertwin.io", "utilities.metertwin.io")
 REPLACE_A_TWIN = (
     "kubectl delete pod -l metertwin.io/role=twin,metertwin.io/device=house-2"
     " && kubectl wait meter house-2 --for=condition=Ready"
 )
+PEAK = "kubectl exec deploy/city-grid -- python3 -m city_grid peak --in 10 --for 300"
 REPLACING = "delete a twin; the next one has all that the meter's ring still holds"
 COMMANDS = (
     ("the registers of a house, from its twin", "kubectl meter read house-1"),
     ("the same, asked from the meter now", "kubectl meter read house-3 --live"),
     ("what the twin has stored", "kubectl meter readings house-1 --since 1h -o json"),
     ("what happened", "kubectl meter events house-1"),
+    ("a peak of the utility in ten seconds: houses switch off what may be", PEAK),
+    ("what came of it in a house", "kubectl meter dr house-1"),
     (REPLACING, REPLACE_A_TWIN),
 )
 
@@ -120,7 +124,7 @@ def label_namespace(target: Target) -> None:
 
 
 def show(target: Target) -> None:
-    """Print the table of meters, what the network does not enforce, and five commands to try."""
+    """Print the table of meters, what the network does not enforce, and commands to try."""
     environment = target.environment()
     print()
     subprocess.run(["kubectl", "get", "meters", "-n", NAMESPACE], check=False, env=environment)
@@ -156,6 +160,8 @@ def up() -> None:
     with step(f"credentials of {len(devices())} meters, and the meters themselves"):
         restarted = renew_meters(target, NAMESPACE)
         flashed = apply_meters(target, NAMESPACE)
+    with step("utility: its server, and its customers' credentials"):
+        apply_utility(target, NAMESPACE)
     with step("street: SmartMeters"):
         apply_street(target, NAMESPACE)
         replace_older_twins(target, NAMESPACE)

@@ -19,12 +19,19 @@ ELECTRICITY = ROOT / "examples/street-electricity.json"
 TARIFFS = ROOT / "examples/street-tariffs.json"
 PLUGIN = ROOT / ".venv/bin/kubectl-meter"
 CAPTURE_PERIOD_S = 60
+WIRE = {"host": "street-wire", "port": 7002}
+CONTROLLABLE = {"share_permille": 400, "release_s": 10}
+"""Each house's boiler or heat pump, behind a contactor of its meter."""
+
+
+def households() -> list[str]:
+    """Return the device ids of the houses."""
+    return list(json.loads(ELECTRICITY.read_text())["households"])
 
 
 def devices() -> list[str]:
     """Return the device ids of the street, the feeder last."""
-    street = json.loads(ELECTRICITY.read_text())
-    return [*street["households"], "feeder-1"]
+    return [*households(), "feeder-1"]
 
 
 def kubectl(target: Target, *arguments: str, text: str | None = None) -> str:
@@ -53,7 +60,7 @@ def existing(target: Target, namespace: str, kind: str) -> set[str]:
 def meter_configuration(device: str, anchor: str) -> dict[str, Any]:
     """Return what the demo adds to a provisioned `meter.json`."""
     street = json.loads(ELECTRICITY.read_text())
-    street["anchor"] = anchor
+    street |= {"anchor": anchor, "wire": WIRE}
     electricity: dict[str, Any] = {"street": street}
     if device in street["households"]:
         electricity["name"] = device
@@ -63,6 +70,7 @@ def meter_configuration(device: str, anchor: str) -> dict[str, Any]:
         "oracle_log": "/var/lib/meter/oracle.log",
         "profiles": "/app/profiles",
         "ems": {"port": 7001, "period_s": 5},
+        "loads": [CONTROLLABLE],
         "tariff": tariff_of(device),
         "electricity": electricity,
     }

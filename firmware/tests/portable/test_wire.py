@@ -1,4 +1,4 @@
-# ruff: noqa: B905, PT018 - MicroPython has no others
+# ruff: noqa: C419, PT017 - MicroPython has no others
 """The wire of a simulated street: the feeder's meter sees what the houses have connected."""
 
 import os
@@ -15,7 +15,7 @@ def street(**wire):
     return {
         "households": {"a": house(1), "b": house(2)},
         "feeder": {"phases": 3, "start_at": "2016-01-02T08:00:00Z"},
-        "wire": {"host": "127.0.0.1", "port": PORT} if not wire else wire,
+        "wire": wire or {"host": "127.0.0.1", "port": PORT},
     }
 
 
