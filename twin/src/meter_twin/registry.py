@@ -18,6 +18,7 @@ ENGINE_GROUP = "metertwin.engines"
 APPLICATIONS = {
     "demand-response": "meter_twin.applications.demand_response:DemandResponse",
     "metering-data": "meter_twin.applications.metering_data:MeteringData",
+    "pricing": "meter_twin.applications.pricing:Pricing",
     "power-quality": "meter_twin.applications.power_quality:PowerQuality",
 }
 ENGINES = {"sealed-box": "meter_twin.engines.sealed_box:SealedBox"}

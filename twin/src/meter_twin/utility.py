@@ -16,9 +16,9 @@ class Utility:
     """The utility's side of one twin: its memory, and what acts on its events."""
 
     def __init__(
-        self, device: str, settings: UtilitySettings, memory: Any, acting: Any | None
+        self, device: str, settings: UtilitySettings, memory: Any, acting: dict[str, Any]
     ) -> None:
-        """Keep them until the loop is built."""
+        """Keep them until the loop is built; `acting`: the applications that act on events."""
         self._device = device
         self._settings = settings
         self._memory = memory
@@ -41,12 +41,13 @@ class Utility:
             is_online: the meter speaks.
             changed: called when the standing with the utility is another one.
         """
+        from .deciders import Deciders  # noqa: PLC0415
         from .utility_loop import UtilityLoop  # noqa: PLC0415
         from .utility_talk import UtilityTalk  # noqa: PLC0415
 
-        acting = self._acting
-        talk = UtilityTalk(self._device, self._settings, self._memory, acting, host, is_online)
-        return UtilityLoop(talk, may_act, loop, acting, changed)
+        deciders = Deciders(self._acting.values())
+        talk = UtilityTalk(self._device, self._settings, self._memory, deciders, host, is_online)
+        return UtilityLoop(talk, may_act, loop, self._acting, changed)
 
 
 def build_utility(
@@ -64,6 +65,7 @@ def build_utility(
 
     kind: Any = UtilityMemory
     memory = UtilityMemory()
-    acting: Any = applications["demand-response"][1] if "demand-response" in applications else None
+    found = {name: pair[1] for name, pair in applications.items()}
+    acting = {name: one for name, one in found.items() if hasattr(one, "limits_loads")}
     applications[NAME] = (kind, memory)
     return Utility(configuration.device, settings, memory, acting)

@@ -8,12 +8,15 @@ happens here, metering goes on. Neighbours: `utility_talk` (speaks),
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from meter_wire.commands import Write
 
 from . import log
 from .applications.demand_response import DemandResponse
+from .applications.pricing import Pricing
+from .demand_response.ems_plan import build_plan
 from .demand_response.load_keeper import LoadCommand, LoadKeeper
 from .link_loop import LinkLoop
 from .utility_standing import Standing
@@ -33,14 +36,19 @@ class UtilityLoop:
         talk: UtilityTalk,
         may_act: Callable[[], bool],
         loop: LinkLoop,
-        application: DemandResponse | None,
+        acting: Mapping[str, Any],
         changed: Callable[[], None],
     ) -> None:
-        """`may_act`: this twin has the authority, and has begun; `changed`: of the standing."""
+        """Wait for `run`.
+
+        `may_act`: this twin has the authority, and has begun; `acting`: the applications that act
+        on events; `changed`: told of another standing.
+        """
         self._talk = talk
         self._may_act = may_act
         self._loop = loop
-        self._application = application
+        self._demand_response: DemandResponse | None = acting.get(DemandResponse.name)
+        self._pricing: Pricing | None = acting.get(Pricing.name)
         self._changed = changed
         self._load = LoadKeeper()
         self._look_s = 0.0
@@ -84,13 +92,29 @@ class UtilityLoop:
 
     async def _hold_load(self) -> None:
         book = self._talk.book
-        if self._application is None or book is None or not self._may_act():
+        acting = self._demand_response
+        if acting is None or book is None or not self._may_act():
             return
         now_s = int(time.time())
-        wanted = self._application.find_limit(list(book), now_s)
+        wanted = acting.find_limit(list(book), now_s) if acting.commands_meter else None
         command = self._load.find_command(wanted, now_s)
         if command is not None:
-            await self._command(command, self._application.load_index)
+            await self._command(command, acting.load_index)
+
+    def build_plan(self) -> dict[str, Any]:
+        """Return what the home's energy management is told now."""
+        book, now_s = self._talk.book, int(time.time())
+        if book is None or not self._may_act():
+            return build_plan(None, (), (), now_s)
+        kept = list(book)
+        acting, pricing = self._demand_response, self._pricing
+        limit = acting.find_limit(kept, now_s) if acting is not None else None
+        prices = pricing.find_prices(kept, now_s, self._talk.ven_id) if pricing is not None else ()
+        return build_plan(limit, prices, kept, now_s)
+
+    def override(self, until_s: int) -> bool:
+        """Take the house out of events until a time, or in again (0); False if that must wait."""
+        return self._may_act() and self._talk.override(until_s)
 
     async def _command(self, command: LoadCommand, index: int) -> None:
         write = Write("load", command.limit_w, index=index, seconds=command.seconds)

@@ -10,13 +10,14 @@ import random
 import secrets
 import ssl
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from . import log
 from .application_host import ApplicationHost
 from .configuration import UtilitySettings
-from .demand_response.event_book import EventBook
+from .deciders import Deciders
+from .demand_response.dr_event import DrEvent
+from .demand_response.event_book import EventBook, Kept, Opt
 from .dialing import tls_context
 from .http_client import HttpClient, HttpClientError
 from .openadr2.agent import Agency, Agent
@@ -40,18 +41,15 @@ class UtilityTalk:
         device: str,
         settings: UtilitySettings,
         memory: UtilityMemory,
-        acting: Any,
+        deciders: Deciders,
         host: ApplicationHost,
         is_online: Callable[[], bool],
     ) -> None:
-        """Nothing is read or asked yet.
-
-        `acting`: the application that decides about events, None if none does.
-        """
+        """Nothing is read or asked yet; `deciders`: the applications that act on events."""
         self._device = device
         self._settings = settings
         self._memory = memory
-        self._acting = acting
+        self._deciders = deciders
         self._host = host
         self._is_online = is_online
         self._file = UtilityFile(settings.folder)
@@ -65,6 +63,12 @@ class UtilityTalk:
         """The events, None before the utility's address is known."""
         agent = self._memory.agent
         return None if agent is None else agent.book
+
+    @property
+    def ven_id(self) -> str:
+        """What the utility calls this meter, empty before it does."""
+        agent = self._memory.agent
+        return "" if agent is None else agent.ven_id
 
     @property
     def standing(self) -> Standing | None:
@@ -98,20 +102,30 @@ class UtilityTalk:
             log.log("info", "utility's address", host=address.url.host)
 
     def _build_agent(self, address: UtilityAddress) -> Agent:
-        acting = self._acting
         agency = Agency(
             self._settings.ven_name,
             self._device,
-            acting.signals if acting else frozenset(),
+            self._deciders.signals,
             frozenset(address.market_contexts) or None,
             frozenset(self._settings.groups),
         )
         return Agent(
-            agency,
-            lambda event, others, _now_s: acting.decide(event, others),
-            lambda: secrets.token_hex(_ID_OCTETS),
-            self._memory.memory,
+            agency, self._decide, lambda: secrets.token_hex(_ID_OCTETS), self._memory.memory
         )
+
+    def _decide(self, event: DrEvent, others: Iterable[Kept], _now_s: int) -> Opt:
+        agent = self._memory.agent
+        override_s = 0 if agent is None else agent.override_s
+        return self._deciders.decide(event, others, is_overridden=event.start_s < override_s)
+
+    def override(self, until_s: int) -> bool:
+        """Take the house out until a time, or in again (0); return False without an agent."""
+        agent = self._memory.agent
+        if agent is None:
+            return False
+        agent.override(until_s, int(time.time()))
+        self._save()
+        return True
 
     def _context(self) -> ssl.SSLContext:
         folder, name = self._settings.folder, self._settings.name
@@ -148,8 +162,9 @@ class UtilityTalk:
         return agent.take(answer.status, answer.body, int(time.time()), chance)
 
     def _report(self, agent: Agent) -> None:
-        status = ResourceStatus(self._is_online(), is_overridden=False)
-        make_reports(agent, self._host.answer_or_none, status, int(time.time()))
+        now_s = int(time.time())
+        status = ResourceStatus(self._is_online(), is_overridden=agent.override_s > now_s)
+        make_reports(agent, self._host.answer_or_none, status, now_s)
 
     def _save(self) -> None:
         try:

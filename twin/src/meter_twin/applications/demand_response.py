@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from meter_twin.application import Context, Effect, Event
-from meter_twin.demand_response.dr_event import DrEvent
+from meter_twin.demand_response.dr_event import DrEvent, is_met
 from meter_twin.demand_response.event_book import Kept, Opt
 from meter_twin.demand_response.load_limit import (
     SIGNALS,
@@ -64,6 +64,12 @@ class DemandResponse:
                 "default": "00:00",
                 "description": "end of the quiet hours; the same as quietFrom: there are none",
             },
+            "through": {
+                "type": "string",
+                "enum": ["meter", "ems"],
+                "default": "meter",
+                "description": "who keeps a limit: the meter's contactor, or the home's energy management alone",  # noqa: E501
+            },
             "load": {
                 "type": "integer",
                 "minimum": 0,
@@ -105,11 +111,13 @@ class DemandResponse:
     queries: tuple[str, ...] = ()
     signals = SIGNALS
     """Names of the signals that it acts on."""
+    limits_loads = True
 
     def __init__(self, options: dict[str, Any], context: Context) -> None:
         """Read the rules."""
         self._to_local = _build_local_time(context.timezone)
         self.load_index: int = options["load"]
+        self.commands_meter: bool = options["through"] == "meter"
         self._rule = LoadRule(
             options["ratedWatts"],
             (options["moderateWatts"], options["highWatts"], options["specialWatts"]),
@@ -127,9 +135,10 @@ class DemandResponse:
         del event, now_s
         return []
 
-    def decide(self, event: DrEvent, others: Iterable[Kept]) -> Opt:
+    def decide(self, event: DrEvent, others: Iterable[Kept], *, is_overridden: bool) -> Opt:
         """Return whether the house takes part in an event."""
-        return decide_opt(event, self._rules, others, self._to_local)
+        others = (one for one in others if is_met(one.event, self.signals))
+        return decide_opt(event, self._rules, others, self._to_local, is_overridden=is_overridden)
 
     def find_limit(self, kept: Iterable[Kept], now_s: int) -> LoadLimit | None:
         """Return what its load may draw now, None without a limit."""

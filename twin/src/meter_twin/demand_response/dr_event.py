@@ -5,6 +5,7 @@ per kWh), so that a price of 0.25 stays what it is. Neighbours: `openadr2.event_
 events, `event_book` keeps them.
 """
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 MICRO = 1_000_000
@@ -46,6 +47,11 @@ class Fault(NamedTuple):
 
     code: int
     description: str
+
+
+def is_met(event: "DrEvent", signal_names: Collection[str]) -> bool:
+    """Whether an event has a signal of one of these names."""
+    return any(signal.name in signal_names for signal in event.signals)
 
 
 class DrEvent(NamedTuple):

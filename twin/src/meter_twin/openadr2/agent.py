@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from meter_twin.demand_response.dr_event import MICRO, DrEvent
 from meter_twin.demand_response.event_book import EventBook, Kept, Offer, Opt, Status
 from meter_twin.demand_response.event_memory import export_events, restore_events
+from meter_twin.demand_response.opt_rules import OVERRIDDEN
 from meter_twin.demand_response.response_code import INVALID_ID, OK
 
 from .dialogue import (
@@ -73,6 +74,8 @@ class Agent:
         self._new_id = new_id
         self.trouble: Trouble | None = None
         """The last one since something went well."""
+        self.override_s = 0
+        """Until when the customer has taken the house out of what limits its loads; 0 for not."""
         self.resume(memory)
 
     def resume(self, memory: dict[str, Any] | None) -> None:
@@ -82,7 +85,7 @@ class Agent:
             ValueError: it is damaged or of another version; the agent is as it was.
         """
         agency = self._agency
-        registration, kept, running = _restore(memory)
+        registration, kept, running, self.override_s = _restore(memory)
         offers = list_offers(agency.resource_id)
         self.book = EventBook(kept)
         self.reporting = Reporting(offers, running)
@@ -184,6 +187,18 @@ class Agent:
             self.reporting.lost(report.report_id)
         return is_sent
 
+    def override(self, until_s: int, now_s: int) -> None:
+        """Take the house out until a time, or in again (0): decisions that differ are told."""
+        self.override_s = until_s
+        for one in list(self.book):
+            is_over = one.ends_s is not None and one.ends_s <= now_s
+            is_overridden = one.opt.reason == OVERRIDDEN.reason
+            if is_over or not (one.opt.is_in or is_overridden):
+                continue
+            opt = self._decide(one.event, list(self.book), now_s)
+            if is_overridden or opt == OVERRIDDEN:
+                self.decide_again(one.event.event_id, opt, now_s)
+
     def decide_again(self, event_id: str, opt: Opt, now_s: int) -> bool:
         """Change a decision, as a customer does; the utility is told. Return whether it is one."""
         kept = self.book.find(event_id)
@@ -204,6 +219,7 @@ class Agent:
             "message": self.trouble.message if self.trouble else "",
             "protocol": PROTOCOL,
             "ven_id": self.ven_id,
+            "override_until": format_moment(self.override_s) if self.override_s > now_s else None,
             "events": [_describe_event(one, now_s) for one in self.book],
             "reports": [
                 {
@@ -224,6 +240,7 @@ class Agent:
             "registration": None if registration is None else list(registration),
             "events": export_events(list(self.book)),
             "reports": self.reporting.export(),
+            "override": self.override_s,
         }
 
 
@@ -238,15 +255,16 @@ def check_memory(memory: Any) -> None:
 
 def _restore(
     memory: dict[str, Any] | None,
-) -> tuple[Registration | None, list[Kept], list[Running]]:
+) -> tuple[Registration | None, list[Kept], list[Running], int]:
     try:
         if memory is None or memory.get("protocol", PROTOCOL) != PROTOCOL:
-            return None, [], []  # of another protocol, nothing of it can be gone on with
+            return None, [], [], 0  # of another protocol, nothing of it can be gone on with
         row = memory["registration"]
         found = (
             None if row is None else Registration(*row),
             restore_events(memory["events"]),
             Reporting.restore(memory["reports"]),
+            int(memory.get("override", 0)),
         )
         is_known = memory["version"] == MEMORY_VERSION
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -28,6 +28,7 @@ class Outbox:
         self.asked: Question | None = None
         """What is outstanding; nothing goes before it."""
         self._waiting: list[Question] = []
+        self._opts: dict[str, opt_codec.OptMessage] = {}
         self._refusals = 0
 
     def __len__(self) -> int:
@@ -57,6 +58,7 @@ class Outbox:
         """Take out what has arrived; return whether the registration changes with it."""
         self._refusals = 0
         self._waiting = [one for one in self._waiting if one is not question]
+        self._opts.pop(question.subject, None)
         return question.subject in (AGAIN, LEAVE)
 
     def refused(self, question: Question) -> bool:
@@ -69,6 +71,7 @@ class Outbox:
     def clear(self) -> None:
         """Drop all: it was written for another registration."""
         self._waiting.clear()
+        self._opts.clear()
         self._refusals = 0
 
     def answer_events(self, request_id: str, answers: Collection[Answer]) -> None:
@@ -104,4 +107,19 @@ class Outbox:
             return False
         body = opt_codec.build_create_opt(self._new_id(), self.ven_id, opt)
         self.put("EiOpt", body, OPT, opt.opt_id)
+        self._opts[opt.opt_id] = opt
+        return True
+
+    def say_otherwise(self, question: Question) -> bool:
+        """Say an opt in another answer to its event, to a VTN that has no EiOpt (404).
+
+        Return whether there is another way: an opt of times has none. Source: OpenADR 2.0a, which
+        has no EiOpt and changes an opt so.
+        """
+        opt = self._opts.get(question.subject)
+        if opt is None or opt.event is None:
+            return False
+        self.drop(question)
+        answer = Answer(opt.event[0], opt.event[1], OK, "OK", opt.is_in)
+        self.answer_events(self._new_id(), [answer])
         return True

@@ -44,6 +44,7 @@ from .xml_codec import Element
 
 POLL_S, LEAST_POLL_S, MOST_POLL_S = 10, 1, 86_400
 """Between two polls: if the VTN does not say, and what it may say."""
+NOT_FOUND = 404
 _REASONS = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound"}
 
 
@@ -204,6 +205,8 @@ class Ven:
     def _take_refusal(
         self, asked: Question, status: int, now_s: int, chance: float, message: str = ""
     ) -> list[Happening]:
+        if asked.purpose == OPT and status == NOT_FOUND and self.outbox.say_otherwise(asked):
+            return []
         self._was_refused_events |= asked.purpose == EVENTS
         reason = "BadAnswer" if message else _REASONS.get(status, "HttpError")
         self._count_bad_poll(asked)
