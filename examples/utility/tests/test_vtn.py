@@ -210,3 +210,11 @@ async def test_its_people_use_commands(utility):
     done = await command(utility, "state")
     assert done.returncode == 1
     assert done.stderr.startswith("error: nobody answers on 127.0.0.1:")
+
+
+async def test_a_certificate_that_is_not_there_is_named(utility):
+    gone = str(utility.folder / "gone.crt")
+    with pytest.raises(
+        AssertionError, match=f"error: .*settings.json: ca: there is no file {gone}"
+    ):
+        await utility.start(ca=gone)
