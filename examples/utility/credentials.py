@@ -97,8 +97,7 @@ def main() -> int:
         found = build_credentials(arguments.namespace, arguments.devices, datetime.now(UTC))
     except ValueError as error:
         parser.error(str(error))
-    json.dump(found, sys.stdout, indent=1)
-    print()
+    sys.stdout.write(json.dumps(found, indent=1) + "\n")
     return 0
 
 

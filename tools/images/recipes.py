@@ -149,7 +149,7 @@ def build_operator_next(target: Path) -> list[str]:
 
 
 def build_utility(target: Path) -> list[str]:
-    """Write the demo's utility: openleadr's VTN, whose import takes its client and scheduler too."""
+    """Write the demo's utility with openleadr, which imports its client and scheduler too."""
     build_python(target)
     app = target / "app"
     install_wheels("metertwin-example-utility", app)

@@ -6,6 +6,7 @@ import json
 import logging
 import signal
 import sys
+from pathlib import Path
 from urllib.parse import quote
 
 from .control import HOST, PORT, ControlError, ask, build_control
@@ -90,6 +91,10 @@ def start_serving(path: str) -> None:
     """
     settings = load_settings(path)
     vens = load_vens(settings.vens)
+    for name in ("certificate", "key", "ca"):
+        file = getattr(settings, name)
+        if not Path(file).is_file():  # ssl does not say which
+            raise SettingsError(f"{path}: {name}: there is no file {file}")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("city_grid").setLevel(logging.INFO)
     try:
