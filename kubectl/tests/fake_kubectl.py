@@ -20,6 +20,11 @@ FOLDER = Path(os.environ["FAKE_CLUSTER"])
 class Twin(http.server.BaseHTTPRequestHandler):
     """Answers from twin.json: {path with query: [status, body]}."""
 
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.path = f"POST {self.path}"
+        self.do_GET()
+
     def do_GET(self) -> None:
         with (FOLDER / "requests").open("a") as file:
             file.write(self.path + "\n")

@@ -85,3 +85,19 @@ def test_a_meter_without_a_utility_is_refused_with_a_remedy(world):
     assert done.returncode == 1
     assert "spec.utility" in done.stderr
     assert "kubectl get utilities" in done.stderr
+
+
+@pytest.mark.usefixtures("house")
+def test_a_house_is_taken_out_for_a_time_and_in_again(world):
+    world.answer({"POST /v1/ems/override": [200, {"until": "2026-06-14T19:00:00Z"}]})
+    done = world.run("override", "house-1", "--for", "2h")
+    assert (done.returncode, done.stdout) == (0, "house-1 takes part in no event until 2026-06-14T19:00:00Z\n"), done.stderr  # fmt: skip
+    world.answer({"POST /v1/ems/override": [200, {"until": None}]})
+    assert world.run("override", "house-1", "--end").stdout == "house-1 takes part again\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--for", "2h", "--end"], ["--for", "soon"]])
+def test_an_override_without_a_span_is_wrong_usage(world, arguments):
+    done = world.run("override", "house-1", *arguments)
+    assert done.returncode == 2
+    assert "--for" in done.stderr

@@ -1,6 +1,8 @@
 """A twin as a process against openleadr's VTN: an event limits the meter's load."""
 
 import asyncio
+import contextlib
+import http.client
 import json
 import time
 
@@ -12,6 +14,7 @@ VEN_ID = "ven-of-house-1"
 APPLICATIONS = {
     "metering-data": {},
     "demand-response": {"load": 1, "ratedWatts": 3000, "highWatts": 900},
+    "pricing": {"edgeSpreadSeconds": 0},
 }
 
 
@@ -31,7 +34,9 @@ async def street(world, tools):
     async with VtnProcess() as vtn:
         world.start_broker()
         configuration = world.configuration(
-            applications=APPLICATIONS, utility={"name": "city-grid", "venName": "house-1"}
+            applications=APPLICATIONS,
+            utility={"name": "city-grid", "venName": "house-1"},
+            ems={"name": "home-1"},
         )
         move(world, configuration, vtn.url())
         twin = world.start_twin(configuration)
@@ -166,3 +171,73 @@ async def test_the_operator_is_told_how_the_meter_stands(street, world, tools):
 
 def reason(twin):
     return twin.get("/v1/dr")[1].get("reason")
+
+
+def ask_ems(world, name, method, path, body=None):
+    """Ask the mutual TLS port as a reader does."""
+    context = world.context(name)
+    context.check_hostname = False
+    connection = http.client.HTTPSConnection("127.0.0.1", world.peer, context=context, timeout=60)
+    with contextlib.closing(connection):
+        connection.request(method, path, None if body is None else json.dumps(body))
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+
+@pytest.fixture
+def readers(world):
+    world.issue("home", "Reader.home-1", "URI:urn:metertwin:reader:home-1")
+    world.issue("other", "Reader.home-2", "URI:urn:metertwin:reader:home-2")
+
+
+@pytest.mark.usefixtures("readers")
+async def test_the_energy_management_is_told_limit_and_prices_and_overrides(street, world, tools):
+    vtn, twin, meter, _ = street
+    await vtn.until("registered")
+    price = {"signal": "ELECTRICITY_PRICE", "type": "price", "value": 0.31, "event_id": "price-1"}
+    vtn.say(**{**peak(), **price})
+    vtn.say(**peak())
+    await tools.eventually(lambda: meter.loads, "the load is limited")
+
+    def plan():
+        status, found = ask_ems(world, "home", "GET", "/v1/ems/plan")
+        assert status == 200
+        return found
+
+    await tools.eventually(lambda: plan()["prices"] and plan()["limit"], "it is told both")
+    found = await asyncio.to_thread(plan)
+    assert (found["limit"]["watts"], found["limit"]["event"]) == (900, "peak-1")
+    assert found["prices"][0]["price"] == 0.31
+    state = {"devices": [{"id": "wallbox", "kind": "ev", "watts": 3700, "chargePercent": 40}]}
+    status, told = await asyncio.to_thread(ask_ems, world, "home", "POST", "/v1/ems/state", state)
+    assert (status, told["limit"]["watts"]) == (200, 900)
+    shown = (await asyncio.to_thread(twin.get, "/v1/ems"))[1]
+    assert shown["state"]["devices"][0]["chargePercent"] == 40
+    until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+    body = {"until": until}
+    status, _ = await asyncio.to_thread(ask_ems, world, "home", "POST", "/v1/ems/override", body)
+    assert status == 200
+    await tools.eventually(lambda: meter.loads[-1][3] == 1, "the limit is lifted")
+    told = await ask(twin)
+    assert (told["override_until"], told["reason"]) == (until, "Registered"), (
+        "though it has no EiOpt"
+    )
+    assert plan()["limit"] is None
+    assert plan()["prices"]
+
+
+@pytest.mark.usefixtures("readers")
+@pytest.mark.usefixtures("street")
+async def test_nobody_else_speaks_for_the_customer(world):
+    for name in ("other", "operator", "meter"):
+        status, _ = await asyncio.to_thread(ask_ems, world, name, "GET", "/v1/ems/plan")
+        assert status == 403
+    status, _ = await asyncio.to_thread(ask_ems, world, "home", "GET", "/v1/registers")
+    assert status == 403, "it reads no data unless it is a recipient"
+    for body in ({"until": "yesterday"}, {"until": "2020-01-01T00:00:00Z"}, {}, [], {"x": 1}):
+        answer = await asyncio.to_thread(ask_ems, world, "home", "POST", "/v1/ems/override", body)
+        assert answer[0] == 400, answer
+    long = {"devices": [{"id": "a", "kind": "ev"}] * 17}
+    assert (await asyncio.to_thread(ask_ems, world, "home", "POST", "/v1/ems/state", long))[
+        0
+    ] == 400

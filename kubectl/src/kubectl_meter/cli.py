@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from kubectl_meter import __version__
-from kubectl_meter.cli_dr import dr
+from kubectl_meter.cli_dr import dr, override
 from kubectl_meter.cli_exchange import exchange
 from kubectl_meter.cli_export import export
 from kubectl_meter.cli_provision import provision
@@ -220,7 +220,7 @@ def handovers(cluster: Cluster, *, name: str, output: str) -> None:
         click.echo(handovers_table(rows))
 
 
-for command in (provision, upgrade, rollback, pause, resume, exchange, export, dr):
+for command in (provision, upgrade, rollback, pause, resume, exchange, export, dr, override):
     program.add_command(command)
 
 

@@ -63,13 +63,23 @@ class Twin:
             MeterError: the twin's own error, or it did not answer.
         """
         given = {key: value for key, value in query.items() if value is not None}
-        url = f"{path}?{urlencode(given)}" if given else path
+        return self._ask("GET", f"{path}?{urlencode(given)}" if given else path)
+
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the JSON document that answers a POST.
+
+        Raises:
+            MeterError: the twin's own error, or it did not answer.
+        """
+        return self._ask("POST", path, json.dumps(body))
+
+    def _ask(self, method: str, url: str, body: str | None = None) -> dict[str, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT_S)
         try:
-            connection.request("GET", url)
+            connection.request(method, url, body)
             answer = connection.getresponse()
-            status, body = answer.status, answer.read()
-            document: dict[str, Any] = json.loads(body)
+            status, text = answer.status, answer.read()
+            document: dict[str, Any] = json.loads(text)
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise MeterError(
                 f"the twin of {self.name} did not answer: {error or type(error).__name__}",

@@ -253,6 +253,8 @@ def desire(
             "venName": utility.get("venName", ""),
             "groups": utility.get("groups", []),
         }
+    if spec.get("ems"):
+        configuration["ems"] = {"name": spec["ems"]["name"]}
     return Desired(
         configuration=configuration,
         image=repository if "@" in repository else f"{repository}:{version}",

@@ -70,5 +70,5 @@ def hash_content(profile: Json) -> str:
 # A field that joins later must be left out of the hash while it has its default.
 HASHED_FIELDS = (
     "device", "protocol", "keyVersion", "meteringPoint", "profile", "twin", "capturePeriodSeconds",
-    "reportSpreadSeconds", "registers", "applications", "engines", "dataPolicy", "utility",
+    "reportSpreadSeconds", "registers", "applications", "engines", "dataPolicy", "utility", "ems",
 )  # fmt: skip

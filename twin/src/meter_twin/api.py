@@ -13,6 +13,7 @@ from .api_commands import Commands
 from .application import QueryError
 from .application_host import ApplicationHost
 from .configuration import Configuration
+from .ems_desk import EmsDesk
 from .export import Exporter
 from .http_server import ApiError, Request, Response, json_response
 from .link_loop import LinkLoop
@@ -64,6 +65,18 @@ class Api:
             ("POST", "/v1/forward"): commands.forward,
             ("POST", "/v1/load"): commands.load,
         }
+
+    def serve_ems(self, desk: EmsDesk) -> None:
+        """Let people see what the home's energy management is told, and override for it."""
+
+        async def describe(_request: Request) -> Response:
+            return json_response(desk.describe())
+
+        async def override(request: Request) -> Response:
+            return desk.override(request)
+
+        self._routes["GET", "/v1/ems"] = describe
+        self._routes["POST", "/v1/ems/override"] = override
 
     async def handle(self, request: Request) -> Response:
         """Answer a request.

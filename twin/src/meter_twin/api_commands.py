@@ -6,7 +6,6 @@ Neighbours: `api` routes here, `link_loop` carries the command, `owner_gate` giv
 
 import base64
 import binascii
-import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,9 +17,10 @@ from meter_wire.obis import parse_code
 from .application import QueryError
 from .http_server import ApiError, Request, Response, json_response
 from .link_loop import LinkLoop
-from .option_schema import OptionError, Schema, apply_schema
+from .option_schema import Schema
 from .presentation import format_registers, format_time
 from .register_units import Units
+from .request_body import parse_body
 
 _FORWARD: Schema = {
     "type": "object",
@@ -93,7 +93,7 @@ class Commands:
     async def forward(self, request: Request) -> Response:
         """POST /v1/forward: opaque bytes to the EMS port, at most once."""
         self._check_authority()
-        body = _parse(request.body, _FORWARD)
+        body = parse_body(request.body, _FORWARD)
         try:
             data = base64.b64decode(body["data"], validate=True)
         except (binascii.Error, ValueError) as error:
@@ -106,7 +106,7 @@ class Commands:
     async def load(self, request: Request) -> Response:
         """POST /v1/load: limit a load for a time; it returns to its safe state by itself."""
         self._check_epoch()
-        body = _parse(request.body, _LOAD)
+        body = parse_body(request.body, _LOAD)
         command = Write("load", body["limit_w"], index=body["load"], seconds=body["seconds"])
         answered = await self._command(command, 10_000)
         return json_response({"code": answered.code}, 200 if answered.code == "ok" else 409)
@@ -136,13 +136,3 @@ class Commands:
                 "this twin is not the active one, or has lost the broker",
                 "ask the active twin, see `kubectl get meters`",
             )
-
-
-def _parse(body: bytes, schema: Schema) -> dict[str, Any]:
-    try:
-        document: dict[str, Any] = apply_schema(schema, json.loads(body), "body")
-    except OptionError as error:
-        raise ApiError(400, *error.violation) from error
-    except (ValueError, RecursionError) as error:
-        raise ApiError(400, "body", "is not JSON", "send a JSON object") from error
-    return document

@@ -49,6 +49,17 @@ _UTILITY = {
         },
     },
 }
+_EMS = {
+    "type": "object",
+    "default": {},
+    "properties": {
+        "name": {
+            "type": "string",
+            "pattern": "([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?",
+            "default": "",
+        },
+    },
+}
 _PATHS = {
     "type": "object",
     "default": {},
@@ -107,6 +118,7 @@ SCHEMA = {
         "dataPolicy": _DATA_POLICY,
         "archive": {"type": "boolean", "default": False},
         "utility": _UTILITY,
+        "ems": _EMS,
         "storeLimitBytes": {
             "type": "integer", "minimum": 1 << 20, "maximum": 1 << 40, "default": 200 << 20,
         },
@@ -198,6 +210,8 @@ class Configuration(NamedTuple):
     peer_port: int
     keys: Keys
     utility: UtilitySettings | None = None
+    ems_name: str = ""
+    """The reader that is the home's energy management; empty for none."""
 
 
 def load_configuration(text: str | None) -> Configuration:
@@ -243,6 +257,7 @@ def load_configuration(text: str | None) -> Configuration:
         peer_port=document["ports"]["peer"],
         keys=_load_keys(f"{identity}/keys.json", document["device"], document["epoch"]),
         utility=_load_utility(document),
+        ems_name=document["ems"]["name"],
     )
 
 

@@ -5,6 +5,7 @@ The private CA has signed every certificate that gets here; what it may ask depe
 - the operator and any twin: `/v1/identity`;
 - `urn:metertwin:reader:<name>`: everything, if `<name>` is a recipient of the data policy;
 - a twin: everything, if `twin:<device>` is one, whatever its epoch;
+- the home's energy management (`ems.name`, a reader): `/v1/ems/…` (`ems_desk`);
 - a twin of the same device that may take over from this one: `/v1/handover/…` (`giving`);
 - all others, meters too: nothing. A refusal is counted.
 
@@ -24,6 +25,7 @@ from meter_wire.portable.tlv import RemoteProtocolError
 
 from .application import QueryError
 from .configuration import Configuration
+from .ems_desk import EmsDesk
 from .handover import PREFIX, Handover
 from .http_server import ApiError, Request, Response, json_response
 from .listing import list_entries
@@ -34,6 +36,7 @@ from .store import Store
 from .store_queries import Filter, Row, find_newest
 
 MOST_READINGS = 1000
+_EMS = "/v1/ems/"
 _REMEDY = "name it in spec.dataPolicy.recipients: a reader by its name, a twin as twin:<device>"
 
 
@@ -50,6 +53,9 @@ class PeerPort:
     ) -> None:
         """`identity`: what the twin says about itself; `units`: as the meter described them."""
         self._handover = handover
+        self._ems = f"{READER_URI}{configuration.ems_name}" if configuration.ems_name else ""
+        self.desk: EmsDesk | None = None
+        """What the home's energy management asks; set when there is a utility."""
         self._device = configuration.device
         self._shown = configuration.registers
         self._step_s = configuration.resolution_s
@@ -70,6 +76,8 @@ class PeerPort:
         try:
             if request.path.startswith(PREFIX):
                 return self._give(request)
+            if request.path.startswith(_EMS):
+                return self._manage(request)
             return self._answer(request)
         except QueryError as error:
             raise ApiError(400, error.field, error.message, error.remedy) from error
@@ -80,6 +88,24 @@ class PeerPort:
         except ApiError as error:
             self.refused["handover"] += error.status == 403  # noqa: PLR2004 - Forbidden
             raise
+
+    def _manage(self, request: Request) -> Response:
+        """Answer the home's energy management, and nobody else: it acts for the customer."""
+        desk = self.desk
+        if desk is None or not self._ems or self._ems not in request.peer:
+            self.refused["ems"] += 1
+            text = "is not that of this home's energy management"
+            raise ApiError(403, "certificate", text, "name its reader in spec.ems.name")
+        routes: dict[tuple[str, str], Callable[[Request], Response]] = {
+            ("GET", f"{_EMS}plan"): lambda _: desk.plan(),
+            ("POST", f"{_EMS}state"): desk.take_state,
+            ("POST", f"{_EMS}override"): desk.override,
+        }
+        route = routes.get((request.method, request.path))
+        if route is None:
+            there = ", ".join(" ".join(one) for one in routes)
+            raise ApiError(404, "path", "is unknown on this port", f"there are: {there}")
+        return route(request)
 
     def _answer(self, request: Request) -> Response:
         may_read = reads(request.peer, self._recipients)

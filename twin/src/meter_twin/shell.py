@@ -25,6 +25,7 @@ from .configuration import Configuration
 from .control_reading import ControlReading
 from .credentials import Credentials
 from .description import Description
+from .ems_desk import EmsDesk
 from .export import Exporter
 from .gate_memory import load_gate_memory, save_gate_memory
 from .handover import Handover, Parties
@@ -111,13 +112,16 @@ class Twin:
         self._status.credentials = self._credentials
         self._broker = self._status.broker = self._build_broker()
         self._ports = self._build_ports()
-        self._speaking = None
+        self._speaking: Any = None
         if self._utility is not None:
             self._speaking = self._status.speaking = self._utility.build_loop(
                 *(self._host, self._loop, self._may_speak),
                 self._status.is_meter_connected,
                 self._changed.set,
             )
+            desk = EmsDesk(self._speaking.build_plan, self._speaking.override)
+            self._api.serve_ems(desk)
+            self._peers.desk = desk
         self._published: dict[str, Any] | None = None
         self._is_durable = True
         ask = partial(self._broker.subscribe, self._topics["ctl"])
@@ -155,14 +159,14 @@ class Twin:
         configuration, units = self._configuration, self._description.units
         rights = self._status.may_command, self._status.has_authority
         commands = Commands(self._loop, *rights, units)
-        api = Api(
+        api = self._api = Api(
             *(configuration, self._store, self._host, self._loop, commands, self._exporter),
             self._status.describe,
             units,
         )
         health = Health(self._status.unready, self._status.series)
         identity = self._status.identity
-        peers = PeerPort(configuration, self._store, units, identity, self._handover)
+        peers = self._peers = PeerPort(configuration, self._store, units, identity, self._handover)
         tls = self._credentials.contexts.server
         ports = Ports(health.handle, api.handle, peers.handle, tls)
         self._status.peer_refused = (peers.refused, ports.peer_refused)

@@ -7,6 +7,7 @@ import json
 import pytest
 from distributed import START_S, describe, distribute, event
 from meter_twin.demand_response.event_book import Opt
+from meter_twin.demand_response.opt_rules import OVERRIDDEN
 from meter_twin.openadr2.agent import Agency, Agent
 from meter_twin.openadr2.message_codec import parse_message
 from meter_twin.openadr2.report_codec import ResourceStatus
@@ -158,3 +159,48 @@ def test_unknown_market_contexts_are_refused_if_some_are_named():
     message, _ = exchange(agent, respond())
     created = message.element.find("eiCreatedEvent/eventResponses/eventResponse")
     assert (created.get_text("responseCode"), created.get_text("optType")) == ("453", "optOut")
+
+
+def test_an_override_opts_out_and_its_end_opts_in_again_as_the_rules_say():
+    agent = make_registered(distribute(event(describe())))
+    exchange(agent, respond())
+    agent._decide = lambda *_: OVERRIDDEN if agent.override_s > START_S else Opt(True)
+    agent.override(START_S + 60, NOW)
+    message, _ = exchange(agent, respond("oadrCreatedOpt"))
+    assert (message.name, message.element.get_text("optReason")) == ("oadrCreateOpt", "overrideStatus")  # fmt: skip
+    assert agent.describe(NOW)["override_until"] is not None
+    assert make(agent.export()).override_s == START_S + 60
+    agent.override(0, NOW)
+    message, _ = exchange(agent, respond("oadrCreatedOpt"))
+    assert message.element.get_text("optType") == "optIn"
+    assert agent.describe(NOW)["override_until"] is None
+
+
+def test_an_override_leaves_alone_what_the_rules_refused_and_what_is_over():
+    agent = make_registered(distribute(event(describe())), opt=Opt(False, "economic"))
+    exchange(agent, respond())
+    agent._decide = lambda *_: OVERRIDDEN
+    agent.override(START_S + 60, NOW)
+    assert agent.find_next(NOW) is None
+    late = make_registered(distribute(event(describe())))
+    exchange(late, respond())
+    late._decide = lambda *_: OVERRIDDEN
+    late.override(START_S + 9000, START_S + 7200)
+    assert [one["opt"] for one in late.describe(NOW)["events"]] == ["optIn"]
+
+
+def test_a_utility_without_eiopt_hears_of_a_change_in_another_answer():
+    agent = make_registered(distribute(event(describe())))
+    exchange(agent, respond())
+    agent._decide = lambda *_: OVERRIDDEN
+    agent.override(START_S + 60, NOW)
+    question = agent.find_next(NOW)
+    assert question.service == "EiOpt"
+    agent.take(404, b"", NOW, 0.5)
+    assert agent.reason == "Registered", "that is no trouble"
+    message, _ = exchange(agent, respond())
+    assert message.name == "oadrCreatedEvent"
+    answer = message.element.find("eiCreatedEvent/eventResponses/eventResponse")
+    assert answer.get_text("optType") == "optOut"
+    assert answer.get_text("qualifiedEventID/eventID") == "peak-1"
+    assert agent.find_next(NOW) is None
