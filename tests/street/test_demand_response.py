@@ -167,3 +167,23 @@ def test_the_utility_counts_its_customers_and_a_person_sees_how_a_meter_stands()
     done = meter("dr", FEEDER, check=False)
     assert done.returncode == 1
     assert "spec.utility" in done.stderr
+
+
+OVERRIDDEN = "house-7"
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_customer_who_calls_is_taken_out_at_once_and_the_utility_hears_of_it():
+    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    peak = utility(
+        "peak", "--level", "2", "--in", "2", "--for", "1800", "--ven", OVERRIDDEN
+    ).strip()
+    try:
+        until(lambda: moves(OVERRIDDEN, since) == [0], "its contactor opens")
+        meter("override", OVERRIDDEN, "--for", "2h")
+        until(lambda: moves(OVERRIDDEN, since) == [0, 1], "its contactor closes")
+        until(lambda: find_event(peak)["opts"][OVERRIDDEN]["opt"] == "optOut", "it is told")
+        assert condition(get("smartmeter", OVERRIDDEN), "UtilityRegistered")["status"] == "True"
+    finally:
+        meter("override", OVERRIDDEN, "--end")
+        utility("cancel", peak)

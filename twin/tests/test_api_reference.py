@@ -44,11 +44,12 @@ ROUTES = parse_page()
 
 def test_every_path_of_the_twin_is_documented_and_no_other():
     configuration = SimpleNamespace(
-        device="d", registers=frozenset(), resolution_s=900, recipients=()
+        device="d", registers=frozenset(), resolution_s=900, recipients=(), ems_name=""
     )
     commands = SimpleNamespace(forward=None, load=None)
     rest = [None] * 4
     api = Api(configuration, None, None, None, commands, None, *rest[:2])
+    api.serve_ems(None)
     local = {("8081", *route) for route in api._routes}
     for kind in [UtilityMemory, *filter(None, map(find_application, APPLICATIONS))]:
         local |= {("8081", "GET", f"/v1/{name}") for name in kind.queries}
@@ -62,7 +63,7 @@ def test_every_path_of_the_twin_is_documented_and_no_other():
 async def street(world, tools):
     world.issue("utility", "Reader.utility", f"URI:{READER}")
     world.start_broker()
-    nobody = {"url": "http://127.0.0.1:9/OpenADR2/Simple/2.0b"}
+    nobody = {"name": "nobody"}
     twin = world.start_twin(world.configuration(dataPolicy=POLICY, utility=nobody))
     await asyncio.to_thread(twin.wait_serving)
     await world.operate("active")

@@ -69,7 +69,8 @@ class Api:
     def serve_ems(self, desk: EmsDesk) -> None:
         """Let people see what the home's energy management is told, and override for it."""
 
-        async def describe(_request: Request) -> Response:
+        async def describe(request: Request) -> Response:
+            check_names(request.query, "")
             return json_response(desk.describe())
 
         async def override(request: Request) -> Response:

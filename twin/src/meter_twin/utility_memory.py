@@ -57,7 +57,13 @@ class UtilityMemory:
             return [Answer(self._agent.describe(now_s))]
         reason, message = self.standing
         document = {"registered": False, "reason": reason, "message": message, "protocol": ""}
-        return [Answer(document | {"ven_id": "", "events": [], "reports": []})]
+        nothing: dict[str, Any] = {
+            "ven_id": "",
+            "override_until": None,
+            "events": [],
+            "reports": [],
+        }
+        return [Answer(document | nothing)]
 
     def export_state(self, version: int) -> bytes:
         """Return the memory."""
