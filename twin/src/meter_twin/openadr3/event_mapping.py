@@ -95,11 +95,13 @@ def _write_out(said: Occasion, now_s: int) -> tuple[list[Step], int]:
     steps, loop_s, lasts_s = list(said.steps), said.loop_s, said.lasts_s
     if loop_s == 0 or 0 < lasts_s <= loop_s:
         return [one for one in (_cut(step, lasts_s) for step in steps) if one], 0
-    count = sum(max((len(values) for _, values in one.payloads), default=1) for one in steps)
+    count = sum(max((len(values) for _, values in one.payloads), default=1) for one in steps) or 1
     if 2 * count > MOST_WRITTEN:
         raise JsonError(f"more than {MOST_WRITTEN // 2} values that repeat")
     loops = MOST_WRITTEN // (2 * count)
     window = max(now_s - said.start_s, 0) // loop_s // loops
+    if lasts_s:
+        window = min(window, (lasts_s - 1) // loop_s // loops)
     found = []
     for number in range(window * loops, (window + 2) * loops):
         moved = (one._replace(offset_s=one.offset_s + number * loop_s) for one in steps)

@@ -3,26 +3,33 @@
 A VTN gives events without targets to all, others only to who asks by a target that it was granted
 (OpenADR 3.1.0, Definitions, "Object Privacy"); so both are asked for. Events that are over are left
 out (`active`). What a page misses while events come and go is no deletion: after a look of several
-pages an event has to be missing twice. Neighbours: `ven`, `event_codec`.
+pages an event has to be missing twice. Pages that are too long to be read get smaller; an event
+that is too long alone is passed over. Neighbours: `ven`, `event_codec`.
 """
 
 from collections.abc import Sequence
 
 from .dialogue import EVENTS, Question
 from .event_codec import Occasion, parse_event
-from .json_codec import build_query, decode_rows
+from .json_codec import MOST_OCTETS, build_query, decode_rows
 
-PAGE, MOST_PAGES = 50, 8
+PAGE, MOST_PAGES, MOST_EVENTS = 20, 40, 400
 MOST_STEPS_IN_ALL = 4_000
 MOST_TARGETS = 20
 TOO_MUCH = "more intervals than a meter can keep"
 
 
+def find_smaller(page: int) -> int:
+    """Return the size of a page after one that was too long."""
+    return max(page // 4, 1)
+
+
 class Sweep:
     """See the module; it is for one look."""
 
-    def __init__(self, targets: Sequence[str]) -> None:
-        """Begin with the first page."""
+    def __init__(self, targets: Sequence[str], page: int = PAGE) -> None:
+        """Begin with the first page of so many events."""
+        self.page = page
         self._queries: list[tuple[str, ...]] = [()]
         if targets:
             self._queries.append(tuple(targets[:MOST_TARGETS]))
@@ -41,7 +48,7 @@ class Sweep:
             return None
         parameters: list[tuple[str, str | int]] = [("active", "true")]
         parameters += [("targets", one) for one in self._queries[0]]
-        parameters += [("skip", self._skip), ("limit", PAGE)]
+        parameters += [("skip", self._skip), ("limit", self.page)]
         return Question("GET", build_query("/events", parameters), EVENTS)
 
     def take(self, octets: bytes) -> None:
@@ -50,9 +57,12 @@ class Sweep:
         Raises:
             JsonError: it is none.
         """
+        self._pages += 1
+        if len(octets) > MOST_OCTETS:
+            self._shrink()
+            return
         rows = decode_rows(octets)
         said = [parse_event(row) for row in rows]
-        self._pages += 1
         for one in said:
             if one.event_id in self.found:
                 continue
@@ -61,10 +71,27 @@ class Sweep:
             self.found[one.event_id] = (
                 one._replace(steps=(), fault=TOO_MUCH) if is_too_much else one
             )
-        if len(rows) >= PAGE and self._pages < MOST_PAGES:
-            self._skip += PAGE
-            self.is_paged = True
+        if len(rows) >= self.page:
+            self._turn(self.page)
         else:
-            self.is_whole &= len(rows) < PAGE
-            self._queries.pop(0)
-            self._skip = 0
+            self._end_query()
+
+    def _shrink(self) -> None:
+        if self.page > 1:
+            self.page = find_smaller(self.page)
+            self._turn(0)
+        else:
+            self.is_whole = False
+            self._turn(1)
+
+    def _turn(self, count: int) -> None:
+        """Go on with a page behind so many events more."""
+        self._skip += count
+        self.is_paged = True
+        if self._pages >= MOST_PAGES or len(self.found) >= MOST_EVENTS:
+            self.is_whole = False
+            self._end_query()
+
+    def _end_query(self) -> None:
+        self._queries.pop(0)
+        self._skip = 0

@@ -35,7 +35,7 @@ from .json_codec import JsonError
 from .notifier_codec import Notifiers, parse_notifiers, parse_topics
 from .outbox import Outbox
 from .program_codec import Program, Programs, parse_program
-from .sweep import Sweep
+from .sweep import PAGE, Sweep, find_smaller
 
 LEAST_POLL_S, MOST_POLL_S = 1, 86_400
 LEAST_APART_S = 5
@@ -73,7 +73,9 @@ class Ven:
         self._poll_s = min(max(poll_s, LEAST_POLL_S), MOST_POLL_S)
         self._patience = Patience()
         self._sweep: Sweep | None = None
+        self._page = PAGE
         self._next_poll_s = 0
+        self._last_poll_s = 0
         self._next_notifiers_s = 0
         self._topics_asked = ""
         self._asked: Question | None = None
@@ -121,8 +123,7 @@ class Ven:
 
     def expect_events(self, at_s: int) -> None:
         """Look at the events then, if that is sooner, and not too soon after the last look."""
-        soonest_s = self._next_poll_s - self._poll_s + LEAST_APART_S
-        self._next_poll_s = min(self._next_poll_s, max(at_s, soonest_s))
+        self._next_poll_s = min(self._next_poll_s, max(at_s, self._last_poll_s + LEAST_APART_S))
 
     def _choose(self, now_s: int) -> Question | None:
         enrolling = self.enrolment.find_question(now_s)
@@ -139,8 +140,8 @@ class Ven:
         if self._sweep is None:
             if now_s < self._next_poll_s:
                 return None
-            self._next_poll_s = now_s + self._poll_s
-            self._sweep = Sweep(registration.targets)
+            self._last_poll_s, self._next_poll_s = now_s, now_s + self._poll_s
+            self._sweep = Sweep(registration.targets, self._page)
         sweep = self._sweep
         page = sweep.find_question()
         if page is not None:
@@ -159,7 +160,7 @@ class Ven:
             return
         self.programs.retain({one.program_id for one in sweep.found.values()})
         self.look = Look(list(sweep.found.values()), sweep.is_whole, sweep.is_paged)
-        self._sweep = None
+        self._sweep, self._page = None, sweep.page
         self._patience.went_well()
 
     def _choose_notifiers(self, registration: Registration, now_s: int) -> Question | None:
@@ -198,6 +199,8 @@ class Ven:
         """Take that there was no answer: a connection or its TLS failed, or it took too long."""
         asked = self._take_asked()
         self._note_failure(asked, now_s)
+        if asked.purpose == EVENTS and reason == "BadAnswer":
+            self._page = find_smaller(self._page)  # too long, perhaps
         if asked.purpose in (REPORTS, REPORT):
             self.outbox.failed(asked, now_s, chance)
         self._authorization.failed(asked)
