@@ -171,10 +171,15 @@ def test_intervals_without_values_say_nothing(values):
     assert (event.signals, event.fault) == ((), None)
 
 
-@pytest.mark.parametrize("row", [{}, {"id": "../x"}, {"id": "e"}, {"id": "e", "programID": 7}, {"id": "e", "programID": "p"}])  # fmt: skip
-def test_an_event_that_cannot_be_named_is_a_bad_answer(row):
+@pytest.mark.parametrize(
+    "change",
+    [{"id": None}, {"id": "../x"}, {"id": 7}, {"programID": "a/b"}, {"modificationDateTime": None}],
+)
+def test_an_event_that_cannot_be_named_is_a_bad_answer(change):
+    row = {"id": "e-1", "modificationDateTime": moment(NOW)} | describe_event()
+    assert parse_event(row)
     with pytest.raises(JsonError):
-        parse_event(row)
+        parse_event(row | change)
 
 
 JSON = st.recursive(

@@ -102,13 +102,13 @@ def test_who_refuses_all_is_asked_later_and_later(status):
 
 def test_a_flood_of_events_takes_bounded_memory():
     vtn, agent = FakeVtn(), make()
-    steps = [{"id": at, "payloads": [{"type": "SIMPLE", "values": [1]}]} for at in range(30)]
+    steps = [{"id": at, "payloads": [{"type": "SIMPLE", "values": [1]}]} for at in range(12)]
     for number in range(390):
         event = describe_event(intervals=steps, reportDescriptors=[{"payloadType": "USAGE"}] * 5)
         vtn.add("events", event | {"eventName": "x" * 1000, "targets": None, "priority": number})
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
-    for now_s in range(NOW, NOW + 120, 30):
+    for now_s in (NOW, NOW + 30):
         while (question := agent.find_next(now_s)) is not None:
             agent.take(*vtn.answer(question), now_s, 0.0)
         vtn.log.clear()

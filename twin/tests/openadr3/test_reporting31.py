@@ -51,6 +51,7 @@ def run(event, now_s=NOW, until_s=NOW + 48 * HOUR):
         ({"units": "JOULES"}, []),
         ({"payloadType": "STORAGE_CHARGE_LEVEL"}, []),
         ({"startInterval": 3, "numIntervals": 2}, []),
+        ({"startInterval": 0, "numIntervals": 1, "repeat": 2}, [([10], 1), ([11], 2)]),
     ],
 )  # fmt: skip
 def test_a_descriptor_asks_for_reports(descriptor, found):

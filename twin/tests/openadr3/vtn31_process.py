@@ -22,6 +22,7 @@ from fake_vtn import make
 from meter_twin.demand_response.event_book import Opt
 from meter_twin.http_client import HttpClient, HttpClientError
 from meter_twin.http_url import parse_url
+from meter_twin.utility_client import UtilityClient
 
 INSTALL = Path(__file__).parents[3] / "tools" / "openadr3" / "install.py"
 PATIENCE_S = 60
@@ -165,7 +166,7 @@ class House:
         agency = agency._replace(url=vtn.url)
         self.agent = make(memory, opt or Opt(True), agency, credentials, bidding)
         self.kept, self.sent, self.answers = memory, [], []
-        self._client = HttpClient(parse_url(vtn.url), lambda: None)
+        self._client = UtilityClient(parse_url(vtn.url), lambda: None)
 
     async def __aenter__(self):
         return self
@@ -180,9 +181,7 @@ class House:
             return None
         self.sent.append(question)
         try:
-            answer = await self._client.ask(
-                question.method, question.path, question.body, question.headers
-            )
+            answer = await self._client.ask(question)
         except HttpClientError as error:
             is_changed = self.agent.fail(error.reason, str(error), now_s, random.random())
         else:

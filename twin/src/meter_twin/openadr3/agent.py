@@ -130,15 +130,15 @@ class Agent:
 
     def take(self, status: int, octets: bytes, now_s: int, chance: float) -> bool:
         """Take an answer; return whether there is something to keep."""
-        before = self.export()
-        self._note(self._ven.take(status, octets, now_s, chance), now_s)
-        return self.export() != before
+        before = self._ven.registration
+        trouble = self._ven.take(status, octets, now_s, chance)
+        return self._note(trouble, now_s) or self._ven.registration != before
 
     def fail(self, reason: str, message: str, now_s: int, chance: float) -> bool:
         """Take that there was none; return whether there is something to keep."""
-        before = self.export()
-        self._note(self._ven.fail(reason, message, now_s, chance), now_s)
-        return self.export() != before
+        before = self._ven.registration
+        trouble = self._ven.fail(reason, message, now_s, chance)
+        return self._note(trouble, now_s) or self._ven.registration != before
 
     def take_notification(self, octets: bytes, now_s: int, chance: float) -> bool:
         """Take what a VTN has published; return whether it is a reason to look at the events.
@@ -156,21 +156,25 @@ class Agent:
             self._ven.expect_events(now_s + int(SPREAD_S * chance))
         return is_reason
 
-    def _note(self, trouble: Trouble | None, now_s: int) -> None:
+    def _note(self, trouble: Trouble | None, now_s: int) -> bool:
+        """Take what has come of an answer; return whether there is something to keep."""
         ven, look = self._ven, self._ven.look
         if ven.enrolment.has_changed:
             ven.enrolment.has_changed = False
             ven.outbox.clear()
             self.reporting.forget()
+        # What the VTN refuses is not sent again either.
+        settled = [*ven.outbox.arrived, *ven.outbox.dropped]
+        ven.outbox.arrived, ven.outbox.dropped, ven.look = [], [], None
+        before = self.export() if settled or look is not None else None
         if look is not None:
-            ven.look = self.trouble = None
+            self.trouble = None
             self._take_look(look, now_s)
         self.trouble = trouble or self.trouble
-        arrived, ven.outbox.arrived = ven.outbox.arrived, []
-        dropped, ven.outbox.dropped = ven.outbox.dropped, []
-        for letter in arrived + dropped:  # what the VTN refuses is not sent again either
+        for letter in settled:
             if not self.announcements.arrived(letter):
                 self.reporting.delivered(letter)
+        return before is not None and self.export() != before
 
     def _send(self, letters: Iterable[Letter]) -> None:
         for letter in letters:

@@ -32,6 +32,11 @@ class Question(NamedTuple):
     url: str = ""
     """A whole address at another server: where its tokens come from."""
 
+    @property
+    def octets(self) -> bytes:
+        """The body."""
+        return self.body
+
     def __repr__(self) -> str:
         """Show what is asked, and neither token nor secret."""
         return f"Question({self.method} {self.url or self.path}, {self.purpose} {self.subject})"
