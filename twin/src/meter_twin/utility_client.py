@@ -32,6 +32,10 @@ class Asked(Protocol):
         """Those that belong to the question."""
 
     @property
+    def is_repeatable(self) -> bool:
+        """Whether it may reach its server twice."""
+
+    @property
     def url(self) -> str:
         """A whole address at another server; empty: it is the VTN's."""
 
@@ -52,6 +56,8 @@ class UtilityClient:
         """
         if not question.url:
             client = self._vtn
+            if not question.is_repeatable:
+                await client.close()  # on a kept connection it might be sent a second time
             return await client.ask(
                 question.method, question.path, question.octets, question.headers
             )

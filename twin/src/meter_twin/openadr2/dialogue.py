@@ -51,6 +51,11 @@ class Question(NamedTuple):
         return HEADERS
 
     @property
+    def is_repeatable(self) -> bool:
+        """All bears being asked twice: messages of 2.0b have ids of their own."""
+        return True
+
+    @property
     def url(self) -> str:
         """Empty: all is for the VTN."""
         return ""

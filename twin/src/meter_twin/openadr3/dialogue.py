@@ -37,6 +37,11 @@ class Question(NamedTuple):
         """The body."""
         return self.body
 
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether it may reach its server twice: what creates an object may not."""
+        return self.method == "GET" or self.purpose == TOKEN
+
     def __repr__(self) -> str:
         """Show what is asked, and neither token nor secret."""
         return f"Question({self.method} {self.url or self.path}, {self.purpose} {self.subject})"
