@@ -22,7 +22,7 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 PINS = ("vtn/Cargo.toml", "vtn/Cargo.lock", "vtn/src/main.rs", "postgres.txt")
 PROGRAM = "metertwin-test-vtn"
-TIMEOUT_SECONDS = 1800
+TIMEOUT_SECONDS = 3600
 
 
 class InstallError(Exception):

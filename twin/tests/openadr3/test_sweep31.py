@@ -97,6 +97,13 @@ def test_events_do_not_wait_for_a_program_that_cannot_be_read():
     settle(agent, vtn)
     (kept,) = agent.book
     assert kept.event.market_context == "program-1"
+    settle(agent, vtn, NOW + 300)
+    (kept,) = agent.book
+    assert kept.event.market_context == "peaks"
+    vtn.troubles = [("program", (500, b""))]
+    again = make(agent.export())
+    settle(again, vtn, NOW + 330)
+    assert [one.event.market_context for one in again.book] == ["peaks"]
 
 
 def test_events_do_not_wait_for_a_program_that_has_no_answer():

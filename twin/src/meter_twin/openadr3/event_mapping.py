@@ -3,7 +3,8 @@
 Payload types become signals: those that 2.0b has too get its name (PRICE in a currency per kWh is
 ELECTRICITY_PRICE, DISPATCH_SETPOINT is LOAD_DISPATCH), others keep theirs. Power is in W, energy in
 Wh, a percentage in per cent. The modification is the moment of the last one in microseconds; of
-steps that repeat, two windows are written out, and a later pair is a later modification. 3.1 shifts
+steps that repeat, two windows are written out, and a later pair is a later modification, as is one
+whose program has become known. 3.1 shifts
 a start by up to randomizeStart to either side: it begins that much earlier, with a tolerance of
 twice as much. Source: OpenADR 3.1.0, Definitions, Table 1 and 9; User Guide 7.1, 7.3.
 Neighbours: `event_codec`, `demand_response.dr_event`.
@@ -78,7 +79,7 @@ def map_event(said: Occasion, program: Program, now_s: int) -> DrEvent:
         return plain._replace(fault=Fault(INVALID_DATA, str(error)))
     types = {name for step in said.steps for name, _ in step.payloads}
     return plain._replace(
-        modification=modification + window,
+        modification=modification + 2 * window + program.is_known,
         start_s=max(said.start_s - said.randomize_s, 0),
         signals=signals,
         start_after_s=2 * said.randomize_s,

@@ -29,6 +29,8 @@ class Program(NamedTuple):
 
     name: str
     units: Units
+    is_known: bool = True
+    """It was read; else it is named by its id, and its units are not known."""
 
 
 def parse_units(row: Row) -> Units:
@@ -65,7 +67,7 @@ class Programs:
     def get(self, program_id: str) -> Program:
         """Return a program; one that is not known is named by its id."""
         found = self._known.get(program_id)
-        return found[0] if found and found[0].name else Program(program_id, {})
+        return found[0] if found and found[0].name else Program(program_id, {}, False)
 
     def take(self, program_id: str, program: Program, now_s: int) -> None:
         """Keep a program."""
