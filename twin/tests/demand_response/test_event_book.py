@@ -214,6 +214,13 @@ def test_a_book_has_an_end_and_what_is_in_it_goes_on():
     assert len(list(book)) == event_book.MOST_EVENTS
 
 
+def test_events_at_fault_find_no_place_in_a_full_book_either():
+    book = EventBook()
+    fault = event_book.Fault(454, "no start")
+    take(book, *[make(f"e{at}")._replace(fault=fault) for at in range(event_book.MOST_EVENTS + 1)])
+    assert len(list(book)) == event_book.MOST_EVENTS
+
+
 def test_what_has_been_over_for_a_day_is_forgotten():
     book = EventBook()
     take(book, make())

@@ -143,7 +143,7 @@ class EventBook:
             if event.is_cancelled:
                 self._kept[event.event_id] = _cancel(before, offer.ven_id, now_s)
             return _answer(event, before.event.fault, before.opt)
-        fault = event.fault or self._find_fault(event, offer)
+        fault = self._find_excess(event) or event.fault or self._find_fault(event, offer)
         if fault is not None and fault.code == NOT_ALLOWED:
             return _answer(event, fault, Opt(False))
         opt = Opt(False, "notParticipating") if fault else decide(event, now_s)
@@ -163,10 +163,13 @@ class EventBook:
         )
         return _answer(event, fault, opt)
 
+    def _find_excess(self, event: DrEvent) -> Fault | None:
+        """Refuse what there is no place for, also events that have a fault already."""
+        if event.event_id in self._kept or len(self._kept) < MOST_EVENTS:
+            return None
+        return Fault(NOT_ALLOWED, f"more than {MOST_EVENTS} events")
+
     def _find_fault(self, event: DrEvent, offer: Offer) -> Fault | None:
-        known = event.event_id in self._kept
-        if not known and len(self._kept) >= MOST_EVENTS:
-            return Fault(NOT_ALLOWED, f"more than {MOST_EVENTS} events")
         contexts = offer.market_contexts
         if contexts is not None and event.market_context not in contexts:
             return Fault(NOT_RECOGNIZED, "unknown market context")

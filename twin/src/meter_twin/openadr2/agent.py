@@ -9,8 +9,8 @@ go on with the same registration, the same events and the same random offsets. N
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from meter_twin.demand_response.dr_event import MICRO, DrEvent
-from meter_twin.demand_response.event_book import EventBook, Kept, Offer, Opt, Status
+from meter_twin.demand_response.dr_event import DrEvent
+from meter_twin.demand_response.event_book import EventBook, Kept, Offer, Opt
 from meter_twin.demand_response.event_memory import export_events, restore_events
 from meter_twin.demand_response.opt_rules import OVERRIDDEN
 from meter_twin.demand_response.response_code import INVALID_ID, OK
@@ -28,6 +28,7 @@ from .dialogue import (
     Trouble,
     Unregistered,
 )
+from .event_description import describe_event
 from .opt_codec import OptMessage
 from .report_codec import ResourceStatus
 from .reporting import Reporting, Running, Sample, list_offers
@@ -220,7 +221,7 @@ class Agent:
             "protocol": PROTOCOL,
             "ven_id": self.ven_id,
             "override_until": format_moment(self.override_s) if self.override_s > now_s else None,
-            "events": [_describe_event(one, now_s) for one in self.book],
+            "events": [describe_event(one, now_s) for one in self.book],
             "reports": [
                 {
                     "id": row["request"]["request_id"],
@@ -272,30 +273,3 @@ def _restore(
     if not is_known:
         raise ValueError("damaged memory of the utility's agent: another version")
     return found
-
-
-def _describe_event(one: Kept, now_s: int) -> dict[str, Any]:
-    event, status = one.event, one.find_status(now_s)
-    return {
-        "id": event.event_id,
-        "modification": event.modification,
-        "status": status.value,
-        "signal": " ".join(signal.name for signal in event.signals),
-        "value": _find_value(one, now_s),
-        "start": format_moment(one.begins_s),
-        "end": None if one.ends_s is None else format_moment(one.ends_s),
-        "random_offset_seconds": one.offset_s,
-        "opt": "optIn" if one.opt.is_in else "optOut",
-        "opt_reason": one.opt.reason,
-        "test": event.is_test,
-        "fault": event.fault.description if event.fault else None,
-        "active": status is Status.ACTIVE and one.opt.is_in and not event.is_test,
-    }
-
-
-def _find_value(one: Kept, now_s: int) -> float | None:
-    """Return what the first signal says now, or from its beginning on; None without a value."""
-    intervals = one.event.signals[0].intervals if one.event.signals else ()
-    begun = [row for row in intervals if one.begins_s + row.offset_s <= now_s]
-    shown = begun[-1:] or intervals[:1]
-    return shown[0].value_micro / MICRO if shown else None

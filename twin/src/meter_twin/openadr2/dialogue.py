@@ -3,6 +3,7 @@
 Neighbour: `ven`.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from meter_twin.demand_response.dr_event import DrEvent
@@ -17,6 +18,9 @@ AGAIN, LEAVE = "register again", "leave"
 """Subjects of answers after which the registration is another one, or none."""
 
 
+HEADERS: Mapping[str, str] = {"content-type": "application/xml", "accept": "application/xml"}
+
+
 class Question(NamedTuple):
     """What is posted to `<url>/<service>`; `purpose` is for the state machine."""
 
@@ -25,6 +29,36 @@ class Question(NamedTuple):
     purpose: str
     subject: str = ""
     """The report or opt it carries."""
+
+    @property
+    def method(self) -> str:
+        """All is posted."""
+        return "POST"
+
+    @property
+    def path(self) -> str:
+        """Below the VTN's URL."""
+        return f"/{self.service}"
+
+    @property
+    def octets(self) -> bytes:
+        """The body."""
+        return self.body.encode()
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What the body is."""
+        return HEADERS
+
+    @property
+    def is_repeatable(self) -> bool:
+        """All bears being asked twice: messages of 2.0b have ids of their own."""
+        return True
+
+    @property
+    def url(self) -> str:
+        """Empty: all is for the VTN."""
+        return ""
 
 
 class Registered(NamedTuple):

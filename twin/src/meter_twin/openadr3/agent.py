@@ -1,0 +1,277 @@
+"""A meter's agent towards a utility of OpenADR 3.1: conversation, events and reports together.
+
+The shell asks `find_next`, posts that, and gives the answer to `take`; what has to outlive the
+process is `export`ed when `take` says that it changed. The same as `openadr2.agent` to whoever
+holds it; what is not wired yet is said in `notifier_codec`. Tokens and secrets are neither shown
+nor exported. Neighbours: `ven`, `reporting`, `announcements`, `memory`,
+`demand_response.event_book`.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from meter_twin.demand_response.dr_event import DrEvent
+from meter_twin.demand_response.event_book import EventBook, Kept, Offer, Opt
+from meter_twin.openadr2.event_description import describe_event
+from meter_twin.openadr2.times import format_moment
+
+from .announcements import Announcements
+from .authorization import Authorization, Credentials
+from .capacity import Bidding
+from .dialogue import Question, Trouble
+from .enrolment import Resource
+from .event_mapping import map_event
+from .json_codec import JsonError
+from .memory import Memory, export_memory, restore_memory
+from .notifier_codec import parse_notification
+from .report_codec import Author, Letter
+from .reporting import CLOCKS_S, MeterStatus, Reporting, Sample
+from .running import Running
+from .ven import Look, Ven
+
+PROTOCOL = "openadr-3"
+REGISTERING = "Registering"
+POLL_S = 30
+SPREAD_S = 5
+"""Who is notified looks at random within so long: a broker tells a whole fleet at once."""
+
+
+class Agency(NamedTuple):
+    """Who this meter is to its utility, and what it acts on."""
+
+    url: str
+    """Of the VTN, with its base path, without a slash at its end."""
+    ven_name: str
+    resource_id: str
+    signal_names: frozenset[str]
+    market_contexts: frozenset[str] | None = None
+    """Names of programs; None: all of them."""
+    group_ids: frozenset[str] = frozenset()
+    """Targets that are this meter's besides those that the VTN has granted it."""
+    resources: tuple[Resource, ...] = ()
+    """Devices behind the meter; the meter itself is always one."""
+    poll_s: int = POLL_S
+    token_url: str = ""
+
+
+Decide = Callable[[DrEvent, Iterable[Kept], int], Opt]
+
+
+class Agent:
+    """See the module."""
+
+    def __init__(
+        self,
+        agency: Agency,
+        decide: Decide,
+        credentials: Callable[[], Credentials | None],
+        memory: dict[str, Any] | None = None,
+        bidding: Bidding | None = None,
+    ) -> None:
+        """Begin, or go on from an exported memory; `bidding` answers offers of capacity.
+
+        Raises:
+            ValueError: the memory is damaged, of another version or of another OpenADR.
+        """
+        self._agency = agency
+        self._decide = decide
+        self._credentials = credentials
+        self._bidding = bidding
+        self._author = Author(agency.ven_name, agency.resource_id)
+        self.trouble: Trouble | None = None
+        """The last one since all events were read."""
+        self.resume(memory)
+
+    def resume(self, memory: dict[str, Any] | None) -> None:
+        """Go on from an exported memory; what waits to be sent is derived from it again.
+
+        Raises:
+            ValueError: it is damaged; the agent is as it was.
+        """
+        agency, kept = self._agency, restore_memory(memory)
+        self.book = EventBook(kept.events)
+        self.reporting = Reporting(self._author, kept.running)
+        self.announcements = Announcements(self._author, self._bidding, kept.told, kept.bids)
+        self._missed: set[str] = set()
+        meter = Resource(agency.resource_id)
+        self._ven = Ven(
+            agency.ven_name,
+            Authorization(agency.url, self._credentials, agency.token_url),
+            (meter, *agency.resources),
+            agency.poll_s,
+            kept.registration,
+        )
+
+    @property
+    def ven_id(self) -> str:
+        """What the utility calls this meter, empty before it does."""
+        registration = self._ven.registration
+        return registration.ven_id if registration else ""
+
+    @property
+    def reason(self) -> str:
+        """One word for the condition UtilityRegistered."""
+        if self.trouble is not None:
+            return self.trouble.reason
+        return "Registered" if self.ven_id else REGISTERING
+
+    @property
+    def ven(self) -> Ven:
+        """The conversation: what the VTN can notify, and over which topics."""
+        return self._ven
+
+    def find_next(self, now_s: int) -> Question | None:
+        """Return what to ask now, None if nothing is due."""
+        return self._ven.find_next(now_s)
+
+    def find_time_of_next(self) -> int:
+        """Return when something is due."""
+        return self._ven.find_time_of_next()
+
+    def take(self, status: int, octets: bytes, now_s: int, chance: float) -> bool:
+        """Take an answer; return whether there is something to keep."""
+        before = self._ven.registration
+        trouble = self._ven.take(status, octets, now_s, chance)
+        return self._note(trouble, now_s) or self._ven.registration != before
+
+    def fail(self, reason: str, message: str, now_s: int, chance: float) -> bool:
+        """Take that there was none; return whether there is something to keep."""
+        before = self._ven.registration
+        trouble = self._ven.fail(reason, message, now_s, chance)
+        return self._note(trouble, now_s) or self._ven.registration != before
+
+    def take_notification(self, octets: bytes, now_s: int, chance: float) -> bool:
+        """Take what a VTN has published; return whether it is a reason to look at the events.
+
+        No transport is wired to this yet.
+        """
+        try:
+            found = parse_notification(octets)
+        except JsonError:
+            return False
+        if found.object_type in ("VEN", "RESOURCE"):
+            self._ven.enrolment.doubt()
+        is_reason = found.object_type in ("EVENT", "PROGRAM", "VEN", "RESOURCE")
+        if is_reason:
+            self._ven.expect_events(now_s + int(SPREAD_S * chance))
+        return is_reason
+
+    def _note(self, trouble: Trouble | None, now_s: int) -> bool:
+        """Take what has come of an answer; return whether there is something to keep."""
+        ven, look = self._ven, self._ven.look
+        if ven.enrolment.has_changed:
+            ven.enrolment.has_changed = False
+            ven.outbox.clear()
+            self.reporting.forget()
+        # What the VTN refuses is not sent again either.
+        settled = [*ven.outbox.arrived, *ven.outbox.dropped]
+        ven.outbox.arrived, ven.outbox.dropped, ven.look = [], [], None
+        before = self.export() if settled or look is not None else None
+        if look is not None:
+            self.trouble = None
+            self._take_look(look, now_s)
+        self.trouble = trouble or self.trouble
+        for letter in settled:
+            if not self.announcements.arrived(letter):
+                self.reporting.delivered(letter)
+        return before is not None and self.export() != before
+
+    def _send(self, letters: Iterable[Letter]) -> None:
+        for letter in letters:
+            self._ven.outbox.put(letter)
+
+    def _take_look(self, look: Look, now_s: int) -> None:
+        assumed = self._assume(look, now_s)
+        programs = self._ven.programs
+        events = [
+            map_event(one, programs.get(one.program_id), now_s)
+            for one in look.said
+            if one.steps or one.fault
+        ]
+        events = [one for one in events if not one.is_cancelled or self.book.find(one.event_id)]
+        self.book.forget(now_s)
+
+        def decide(event: DrEvent, at_s: int) -> Opt:
+            return self._decide(event, list(self.book), at_s)
+
+        self.book.take([*events, *assumed], self._describe_self(), decide, now_s)
+        present = {one.event_id for one in assumed}
+        for event_id in self.reporting.accept(look.said, present, now_s):
+            self._ven.outbox.doubt(event_id)
+        by_id = {one.event_id: one for one in events}
+        self._send(self.announcements.tell(self.book, now_s))
+        self._send(self.announcements.bid(look.said, by_id, now_s))
+
+    def _assume(self, look: Look, now_s: int) -> list[DrEvent]:
+        """Return events that are not named, and yet not deleted.
+
+        They have ended by themselves, and go on here for their random offset; or the look was not
+        one that shows what is missing.
+        """
+        named = {one.event_id for one in look.said}
+        missing = [one.event for one in self.book if one.event.event_id not in named]
+        before, self._missed = self._missed, {one.event_id for one in missing}
+        found = []
+        for event in missing:
+            ends_s = event.end_s + event.start_after_s // 2 if event.duration_s else None
+            is_over = ends_s is not None and now_s >= ends_s - CLOCKS_S
+            is_new = look.is_paged and event.event_id not in before
+            if is_over or is_new or not look.is_whole:
+                found.append(event)
+        return found
+
+    def _describe_self(self) -> Offer:
+        agency, registration = self._agency, self._ven.registration
+        granted = registration.targets if registration else ()
+        names = {agency.ven_name, agency.resource_id, *(one.name for one in agency.resources)}
+        groups = {*agency.group_ids, *granted, *names, self.ven_id}
+        return Offer(
+            *(self.ven_id, agency.signal_names, agency.market_contexts),
+            {agency.resource_id},
+            groups,
+        )
+
+    def find_due_report(self, now_s: int, profile_until_s: int) -> Running | None:
+        """Return a report to be made now, None without one or without a registration."""
+        return self.reporting.find_due(now_s, profile_until_s) if self.ven_id else None
+
+    def send_report(
+        self, due: Running, samples: Iterable[Sample], status: MeterStatus, now_s: int
+    ) -> None:
+        """Make a report and send it."""
+        del now_s  # as 2.0b's, whose reports say when they were made
+        letter = self.reporting.make(due, samples, status)
+        if letter is not None and not self._ven.outbox.put(letter):
+            self.reporting.lost(letter)
+
+    def decide_again(self, event_id: str, opt: Opt, now_s: int) -> bool:
+        """Change a decision, as a customer does; the utility is told. Return whether it is one."""
+        is_other = self.book.decide_again(event_id, opt)
+        if is_other:
+            self._send(self.announcements.tell(self.book, now_s))
+        return is_other
+
+    def describe(self, now_s: int) -> dict[str, Any]:
+        """Return what `kubectl meter dr` shows."""
+        return {
+            "registered": bool(self.ven_id),
+            "reason": self.reason,
+            "message": self.trouble.message if self.trouble else "",
+            "protocol": PROTOCOL,
+            "ven_id": self.ven_id,
+            "events": [describe_event(one, now_s) for one in self.book],
+            "reports": [
+                {
+                    "id": one.event_id,
+                    "name": one.name,
+                    "sent_until": format_moment(one.sent_until_s),
+                }
+                for one in self.reporting
+            ],
+        }
+
+    def export(self) -> dict[str, Any]:
+        """Return what a successor has to know, as JSON values."""
+        events, running = list(self.book), list(self.reporting)
+        told = self.announcements
+        return export_memory(Memory(self._ven.registration, events, running, told.told, told.bids))

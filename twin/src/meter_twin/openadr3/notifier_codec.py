@@ -1,0 +1,91 @@
+"""How a VTN can tell of a change before the next poll: its notifiers, and what they say.
+
+A notification is only a reason to look: what has changed is read from the VTN itself, with this
+VEN's own token, so nobody who can write to a broker can move a load. Nothing here is wired to a
+transport yet: the twin does not connect to the VTN's broker, and it has no address for webhooks, so
+it makes no subscription objects; `agent.take_notification` is where a transport hands over what it
+got. Source: OpenADR 3.1.0, Definitions, "Notifications via Additional Protocols"; OpenAPI,
+notifiersResponse, notifierTopicsResponse, notification. Neighbour: `agent`.
+"""
+
+from typing import NamedTuple
+
+from .json_codec import JsonError, decode, find_names, find_text, get_row
+
+MOST_URIS = 4
+OPERATIONS = ("CREATE", "UPDATE", "DELETE")
+METHODS = ("ANONYMOUS", "OAUTH2_BEARER_TOKEN", "CERTIFICATE")
+CLIENT_ID = "{clientID}"
+"""As a username it stands for the client's id."""
+
+
+class Broker(NamedTuple):
+    """Where a VTN publishes over MQTT, and who may listen; a key that it sends is not kept."""
+
+    uris: tuple[str, ...]
+    method: str
+    username: str = ""
+
+
+class Notifiers(NamedTuple):
+    """What a VTN has."""
+
+    has_webhook: bool = False
+    broker: Broker | None = None
+
+
+class Notification(NamedTuple):
+    """That something was created, changed or deleted."""
+
+    operation: str
+    object_type: str
+    object_id: str
+
+
+def parse_notifiers(octets: bytes) -> Notifiers:
+    """Return a VTN's notifiers; a broker that cannot be used is none.
+
+    Raises:
+        JsonError: the answer is none.
+    """
+    row = get_row(decode(octets))
+    mqtt = row.get("MQTT")
+    broker = None
+    if isinstance(mqtt, dict) and mqtt.get("serialization", "JSON") == "JSON":
+        uris = tuple(
+            one for one in find_names(mqtt, "URIS") if one.startswith(("mqtt://", "mqtts://"))
+        )
+        authentication = get_row(mqtt.get("authentication") or {})
+        method = find_text(authentication, "method")
+        if uris and method in METHODS:
+            broker = Broker(uris[:MOST_URIS], method, find_text(authentication, "username"))
+    return Notifiers(row.get("WEBHOOK") is True, broker)
+
+
+def parse_topics(octets: bytes) -> tuple[str, ...]:
+    """Return the topics to subscribe to: that of all operations, or one for each.
+
+    Raises:
+        JsonError: the answer is none, or a topic would be everybody's.
+    """
+    topics = get_row(get_row(decode(octets)).get("topics"))
+    names = ["ALL"] if topics.get("ALL") else list(OPERATIONS)
+    found = [find_text(topics, name) for name in names]
+    if any(one.startswith(("#", "+", "$")) for one in found):
+        raise JsonError("a topic is too wide")
+    return tuple(one for one in found if one)
+
+
+def parse_notification(octets: bytes) -> Notification:
+    """Return what a notification is about, whole (with its object) or short (`ID` alone).
+
+    Raises:
+        JsonError: it is none.
+    """
+    row = get_row(decode(octets))
+    operation, object_type = find_text(row, "operation"), find_text(row, "objectType")
+    if operation not in OPERATIONS or not object_type:
+        raise JsonError("is no notification")
+    named = row.get("object")
+    object_id = find_text(named, "id") if isinstance(named, dict) else find_text(row, "ID")
+    return Notification(operation, object_type, object_id)

@@ -1,0 +1,116 @@
+"""Bids for capacity (OpenADR 3.1.0, User Guide 8.10.2)."""
+
+import pytest
+from fake_vtn import NOW, FakeVtn, describe_event, make, settle
+from meter_twin.openadr3.capacity import BidRule
+
+HOUR = 3600
+RULE = BidRule(wanted_w=4000, most_price_micro=120_000)
+
+
+def offer(capacities=(11, 2), prices=(0.11, 0.12), asked="IMPORT_RESERVATION_CAPACITY", price="PRICE", **more):  # fmt: skip
+    intervals = [
+        {
+            "id": at,
+            "payloads": [
+                {"type": "IMPORT_CAPACITY_AVAILABLE", "values": [capacity]},
+                {"type": f"IMPORT_CAPACITY_AVAILABLE_{price}", "values": [cost]},
+            ],
+        }
+        for at, (capacity, cost) in enumerate(zip(capacities, prices, strict=True))
+    ]
+    asks = [{"payloadType": asked, "reportIntervals": "OPEN_INTERVALS"}] if asked else None
+    return describe_event(intervals=intervals, reportDescriptors=asks, **more)
+
+
+def bids(vtn):
+    return [
+        [one["values"] for row in report["resources"][0]["intervals"] for one in row["payloads"]]
+        for report in vtn.reports("bid-")
+    ]
+
+
+def run(vtn, rule=RULE):
+    agent = make(bidding=rule.bid if rule else None)
+    settle(agent, vtn)
+    settle(agent, vtn, NOW + 30)
+    assert vtn.complaints == []
+    return agent
+
+
+@pytest.mark.parametrize("price", ["PRICE", "FEE"])
+def test_an_offer_is_answered_with_one_report(price):
+    vtn = FakeVtn()
+    row = vtn.add("events", offer(price=price))
+    run(vtn)
+    assert bids(vtn) == [[[4.0], [0.11], [2.0], [0.12]]]
+    (report,) = vtn.reports("bid-")
+    first = report["resources"][0]["intervals"][0]
+    assert report["eventID"] == row["id"]
+    assert [one["type"] for one in first["payloads"]] == ["IMPORT_RESERVATION_CAPACITY", "IMPORT_RESERVATION_FEE"]  # fmt: skip
+    assert first["intervalPeriod"]["duration"] == "PT1H"
+
+
+@pytest.mark.parametrize(
+    ("asked", "fee"),
+    [
+        ("IMPORT_CAPACITY_RESERVATION", "IMPORT_CAPACITY_RESERVATION_FEE"),
+        ("CAPACITY_RESERVATION", "CAPACITY_RESERVATION_FEE"),
+    ],
+)
+def test_it_is_answered_in_the_words_that_are_asked_for(asked, fee):
+    vtn = FakeVtn()
+    vtn.add("events", offer(asked=asked))
+    run(vtn)
+    (report,) = vtn.reports("bid-")
+    assert [one["type"] for one in report["resources"][0]["intervals"][0]["payloads"]] == [
+        asked,
+        fee,
+    ]
+
+
+def test_what_is_too_dear_is_not_bid_for():
+    vtn = FakeVtn()
+    vtn.add("events", offer(prices=(0.5, 0.1)))
+    run(vtn)
+    assert bids(vtn) == [[[2.0], [0.1]]]
+
+
+def test_another_event_of_the_program_may_ask_for_reservations():
+    vtn = FakeVtn()
+    vtn.add("events", offer(asked=""))
+    asking = vtn.add("events", describe_event(intervals=None, reportDescriptors=[{"payloadType": "IMPORT_RESERVATION_CAPACITY"}]))  # fmt: skip
+    run(vtn)
+    assert [one["eventID"] for one in vtn.reports("bid-")] == [asking["id"]]
+
+
+def test_who_is_not_asked_or_has_no_rule_does_not_bid():
+    vtn = FakeVtn()
+    vtn.add("events", offer(asked=""))
+    run(vtn)
+    vtn.add("events", offer())
+    run(vtn, None)
+    assert bids(vtn) == []
+
+
+def test_an_offer_that_changes_is_answered_anew_also_by_a_successor():
+    vtn = FakeVtn()
+    row = vtn.add("events", offer())
+    agent = run(vtn)
+    vtn.change(row, **offer(capacities=(1, 1)))
+    again = make(agent.export(), bidding=RULE.bid)
+    settle(again, vtn, NOW + 60)
+    settle(again, vtn, NOW + 90)
+    assert [one[0] for one in bids(vtn)] == [[4.0], [1.0]]
+
+
+def test_a_bid_arrives_once_though_the_process_dies_over_it():
+    vtn = FakeVtn()
+    vtn.add("events", offer())
+    agent = make(bidding=RULE.bid)
+    while (question := agent.find_next(NOW)).purpose != "report":
+        agent.take(*vtn.answer(question), NOW, 0.0)
+        memory = agent.export()
+    vtn.answer(question)
+    settle(make(memory, bidding=RULE.bid), vtn, NOW + 30)
+    assert len(bids(vtn)) == 1
