@@ -12,7 +12,7 @@ from meter_wire.names import UTILITIES_CONFIG_MAP
 
 Json = dict[str, Any]
 ADDRESS_FILE, CA_FILE = "utility.json", "ca.crt"
-CREDENTIALS = ("tls.crt", "tls.key")
+CREDENTIALS = ("tls.crt", "tls.key", "client_id", "client_secret")
 
 
 def find_fault(spec: Json) -> str:

@@ -56,10 +56,14 @@ def _describe(reason: str, row: Json, meter: Meter, said: Json) -> str:
     return "; ".join(part for part in (f"{row['name']}: {text}" if text else "", remedy) if part)
 
 
-_CREDENTIALS = "Secret {secret} must have tls.crt and tls.key that the utility knows"
+_CREDENTIALS = (
+    "Secret {secret} must have tls.crt and tls.key (or, for openadr-3, client_id and "
+    "client_secret) that the utility knows"
+)
 _WAY = "see spec.url of Utility {utility}, and networkPolicy.utilityEgress of the chart"
 _REMEDIES = {
-    "Credentials": "Secret {secret} must have tls.crt and tls.key (EC) that belong together",
+    "Credentials": "Secret {secret} must have tls.crt and tls.key (EC) that belong together, or, "
+    "for openadr-3, client_id and client_secret",
     "Certificate": "spec.trust.caBundle of Utility {utility} must have the CA of its server, "
     "and its URL the name in its certificate",
     "Closed": _CREDENTIALS,

@@ -33,8 +33,10 @@ class BrokerSettings(NamedTuple):
     max_in_flight: int = 8
 
 
-def tls_context(ca: StrPath, certificate: StrPath, key: StrPath) -> ssl.SSLContext:
-    """Return a client's context that trusts `ca` only and shows `certificate`.
+def tls_context(
+    ca: StrPath, certificate: StrPath | None = None, key: StrPath | None = None
+) -> ssl.SSLContext:
+    """Return a client's context that trusts `ca` only and shows `certificate`, if there is one.
 
     Raises:
         OSError: a file cannot be read, or is no certificate or key.
@@ -42,7 +44,8 @@ def tls_context(ca: StrPath, certificate: StrPath, key: StrPath) -> ssl.SSLConte
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_verify_locations(ca)
-    context.load_cert_chain(certificate, key)
+    if certificate is not None:
+        context.load_cert_chain(certificate, key)
     return context
 
 

@@ -4,40 +4,12 @@ Neighbours: `http_client` (one server), `openadr2.dialogue` and `openadr3.dialog
 """
 
 import ssl
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable
 
 from .http_answer import HttpAnswer
 from .http_client import HttpClient, HttpClientError
 from .http_url import Url, parse_url
-
-
-class Asked(Protocol):
-    """A question of either OpenADR."""
-
-    @property
-    def method(self) -> str:
-        """Of HTTP."""
-
-    @property
-    def path(self) -> str:
-        """Below the VTN's URL, with its query."""
-
-    @property
-    def octets(self) -> bytes:
-        """The body."""
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Those that belong to the question."""
-
-    @property
-    def is_repeatable(self) -> bool:
-        """Whether it may reach its server twice."""
-
-    @property
-    def url(self) -> str:
-        """A whole address at another server; empty: it is the VTN's."""
+from .utility_agent import Asked
 
 
 class UtilityClient:

@@ -11,15 +11,17 @@ from typing import Any, NamedTuple
 
 from .http_url import Url, parse_url
 from .option_schema import OptionError, apply_schema
+from .utility_agent import OPENADR_2, OPENADR_3
 
 NAME = "utility.json"
 MOST_OCTETS = 65_536
-_URI = r"[A-Za-z][A-Za-z0-9+.-]*:[\x21\x23-\x3b\x3d\x3f-\x5a\x5f\x61-\x7a\x7e]+"
+_URI = r"[\x21\x23-\x3b\x3d\x3f-\x5a\x5f\x61-\x7a\x7e]+"
+"""Of OpenADR 2.0b's market contexts; names of 3.1's programs are such too."""
 _SCHEMA = {
     "type": "object",
     "required": ["protocol", "url"],
     "properties": {
-        "protocol": {"type": "string", "enum": ["openadr-2.0b"]},
+        "protocol": {"type": "string", "enum": [OPENADR_2, OPENADR_3]},
         "url": {"type": "string", "maxLength": 512},
         "marketContexts": {
             "type": "array",

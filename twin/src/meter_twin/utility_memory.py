@@ -11,9 +11,9 @@ import json
 from typing import Any
 
 from .application import Answer, Effect, Event, Query
-from .openadr2.agent import Agent, check_memory
 from .option_schema import Schema
 from .queries import check_names
+from .utility_agent import UtilityAgent, check_memory
 
 NAME = "utility"
 
@@ -29,7 +29,7 @@ class UtilityMemory:
 
     def __init__(self) -> None:
         """Begin without an agent."""
-        self._agent: Agent | None = None
+        self._agent: UtilityAgent | None = None
         self._memory: dict[str, Any] | None = None
         self.standing = ("", "")
         """Reason and message while there is no agent."""
@@ -40,12 +40,12 @@ class UtilityMemory:
         return self._memory if self._agent is None else self._agent.export()
 
     @property
-    def agent(self) -> Agent | None:
+    def agent(self) -> UtilityAgent | None:
         """Who speaks with the utility."""
         return self._agent
 
     @agent.setter
-    def agent(self, agent: Agent | None) -> None:
+    def agent(self, agent: UtilityAgent | None) -> None:
         self._memory, self._agent = self.memory, agent
 
     def handle(self, event: Event, now_s: int) -> list[Effect]:

@@ -1,23 +1,22 @@
 """What the twin reports to its utility: quarter hours from the profile of `metering-data`.
 
-Neighbours: `openadr2.reporting` (which reports are due, and what is in them), `utility_loop`.
+Neighbours: both `reporting`s (which reports are due, and what is in them), `utility_talk`.
 """
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
-from .openadr2.agent import Agent
-from .openadr2.report_codec import ResourceStatus
-from .openadr2.reporting import QUARTER_S, REGISTERS, Running, Sample
+from .demand_response.quarter_hour import QUARTER_S, REGISTERS, MeterStatus, Sample
 from .presentation import format_time
+from .utility_agent import DueReport, UtilityAgent
 
 _DAY_S = 86_400
 _WH = "Wh"
 Ask = Callable[[str, dict[str, str], int], dict[str, Any] | None]
 
 
-def make_reports(agent: Agent, ask: Ask, status: ResourceStatus, now_s: int) -> int:
+def make_reports(agent: UtilityAgent, ask: Ask, status: MeterStatus, now_s: int) -> int:
     """Hand all reports that are due to the agent, which sends each once; return how many.
 
     Args:
@@ -28,20 +27,20 @@ def make_reports(agent: Agent, ask: Ask, status: ResourceStatus, now_s: int) -> 
     """
     read: dict[str, list[Sample]] = {}
 
-    def find_until(one: Running) -> int:
+    def find_until(one: DueReport) -> int:
         rows = list(_read(ask, one.sent_until_s, one.sent_until_s + one.span_s, now_s))
-        read[one.request.request_id] = rows
+        read[one.key] = rows
         return rows[-1].start_s + QUARTER_S if rows else 0
 
     made = 0
     while (due := agent.find_due_report(now_s, find_until)) is not None:
-        rows = read.get(due.request.request_id)
-        if rows is None and due.name != "TELEMETRY_STATUS":  # it was not waited for any more
+        rows = read.get(due.key)
+        if rows is None and due.needs_profile:  # it was not waited for any more
             find_until(due)
-            rows = read[due.request.request_id]
+            rows = read[due.key]
         if not agent.send_report(due, rows or [], status, now_s):
             return made
-        read.pop(due.request.request_id, None)
+        read.pop(due.key, None)
         made += 1
     return made
 

@@ -6,31 +6,29 @@ address is known, and anew when that is another one: the memory goes on. Neighbo
 `utility_reports` (what is reported).
 """
 
+import os
 import random
-import secrets
 import ssl
 import time
 from collections.abc import Callable, Iterable
 
 from . import log
+from .agent_building import Self, build_agent
 from .application_host import ApplicationHost
 from .configuration import UtilitySettings
 from .deciders import Deciders
 from .demand_response.dr_event import DrEvent
 from .demand_response.event_book import EventBook, Kept, Opt
+from .demand_response.quarter_hour import MeterStatus
 from .dialing import tls_context
-from .http_client import HttpClient, HttpClientError
-from .openadr2.agent import Agency, Agent
-from .openadr2.dialogue import Question
-from .openadr2.report_codec import ResourceStatus
+from .http_client import HttpClientError
 from .store_schema import StoreError
-from .utility_file import UtilityAddress, UtilityFile, UtilityFileError
+from .utility_agent import OPENADR_2, Asked, UtilityAgent
+from .utility_client import UtilityClient
+from .utility_file import UtilityFile, UtilityFileError
 from .utility_memory import NAME, UtilityMemory
 from .utility_reports import make_reports
 from .utility_standing import Standing, StandingKeeper
-
-_ID_OCTETS = 8
-_HEADERS = {"content-type": "application/xml", "accept": "application/xml"}
 
 
 class UtilityTalk:
@@ -53,7 +51,8 @@ class UtilityTalk:
         self._host = host
         self._is_online = is_online
         self._file = UtilityFile(settings.folder)
-        self._client: HttpClient | None = None
+        self._client: UtilityClient | None = None
+        self._protocol = OPENADR_2
         self._standing = StandingKeeper()
         self._is_kept = True
         self._told = ""
@@ -97,21 +96,11 @@ class UtilityTalk:
             return
         if address is not None:
             await self.close()
-            self._client = HttpClient(address.url, self._context)
-            self._memory.agent = self._build_agent(address)
+            self._client = UtilityClient(address.url, self._context)
+            self._protocol = address.protocol
+            me = Self(self._device, self._settings, self._deciders.signals)
+            self._memory.agent = build_agent(me, address, self._decide, self._memory.memory)
             log.log("info", "utility's address", host=address.url.host)
-
-    def _build_agent(self, address: UtilityAddress) -> Agent:
-        agency = Agency(
-            self._settings.ven_name,
-            self._device,
-            self._deciders.signals,
-            frozenset(address.market_contexts) or None,
-            frozenset(self._settings.groups),
-        )
-        return Agent(
-            agency, self._decide, lambda: secrets.token_hex(_ID_OCTETS), self._memory.memory
-        )
 
     def _decide(self, event: DrEvent, others: Iterable[Kept], _now_s: int) -> Opt:
         agent = self._memory.agent
@@ -129,8 +118,10 @@ class UtilityTalk:
 
     def _context(self) -> ssl.SSLContext:
         folder, name = self._settings.folder, self._settings.name
+        pair = f"{folder}/tls.crt", f"{folder}/tls.key"
+        is_known_otherwise = self._protocol != OPENADR_2 and not os.path.exists(pair[0])  # noqa: PTH110 - pathlib costs 0.3 MiB
         try:
-            return tls_context(f"{folder}/ca.crt", f"{folder}/tls.crt", f"{folder}/tls.key")
+            return tls_context(f"{folder}/ca.crt", *(() if is_known_otherwise else pair))
         except OSError as error:  # of ssl too
             text = f"CA, certificate or key for {name} cannot be used ({type(error).__name__})"
             raise HttpClientError("Credentials", text) from error
@@ -141,7 +132,11 @@ class UtilityTalk:
         if agent is None or client is None:
             return False
         self._report(agent)
-        question = agent.find_next(int(time.time()))
+        try:
+            question = agent.find_next(int(time.time()))
+        except ValueError as error:  # of the files that hold its credentials
+            self._note("Credentials", str(error))
+            return False
         if question is None:
             return False
         if await self._ask(agent, client, question) or not self._is_kept:
@@ -150,20 +145,18 @@ class UtilityTalk:
         self._note(agent.reason, trouble.message if trouble else "")
         return True
 
-    async def _ask(self, agent: Agent, client: HttpClient, question: Question) -> bool:
+    async def _ask(self, agent: UtilityAgent, client: UtilityClient, question: Asked) -> bool:
         """Ask; return whether there is something to keep."""
         chance = random.random()  # noqa: S311 - spreads a fleet, no secret
         try:
-            answer = await client.ask(
-                "POST", f"/{question.service}", question.body.encode(), _HEADERS
-            )
+            answer = await client.ask(question)
         except HttpClientError as error:
             return agent.fail(error.reason, str(error), int(time.time()), chance)
         return agent.take(answer.status, answer.body, int(time.time()), chance)
 
-    def _report(self, agent: Agent) -> None:
+    def _report(self, agent: UtilityAgent) -> None:
         now_s = int(time.time())
-        status = ResourceStatus(self._is_online(), is_overridden=agent.override_s > now_s)
+        status = MeterStatus(self._is_online(), is_overridden=agent.override_s > now_s)
         make_reports(agent, self._host.answer_or_none, status, now_s)
 
     def _save(self) -> None:

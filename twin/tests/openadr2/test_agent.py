@@ -8,14 +8,14 @@ import pytest
 from distributed import START_S, describe, distribute, event
 from meter_twin.demand_response.event_book import Opt
 from meter_twin.demand_response.opt_rules import OVERRIDDEN
+from meter_twin.demand_response.quarter_hour import MeterStatus
 from meter_twin.openadr2.agent import Agency, Agent
 from meter_twin.openadr2.message_codec import parse_message
-from meter_twin.openadr2.report_codec import ResourceStatus
 from test_ven import ask_reports, registered, respond
 
 NOW = START_S - 7200
 AGENCY = Agency("house-1", "house-1", frozenset({"SIMPLE"}))
-STATUS = ResourceStatus(True, False)
+STATUS = MeterStatus(True, False)
 
 
 def make(memory=None, opt=None, agency=AGENCY):

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from meter_twin.demand_response.event_book import Answer
+from meter_twin.demand_response.quarter_hour import MeterStatus
 from meter_twin.openadr2 import event_codec, opt_codec, registration_codec, report_codec
 from meter_twin.openadr2.message_codec import parse_message, parse_response
 from meter_twin.openadr2.opt_codec import OptMessage, OptSpan
@@ -12,7 +13,6 @@ from meter_twin.openadr2.report_codec import (
     Report,
     ReportedValue,
     ReportOffer,
-    ResourceStatus,
 )
 
 TEXT = st.text(max_size=20)
@@ -28,7 +28,7 @@ READING = st.sampled_from(["Direct Read", "Net", "Derived", "Mean", "x-notApplic
 KIND = st.sampled_from(["reading", "usage", "demand", "x-resourceStatus"])
 NAME = st.sampled_from(["TELEMETRY_USAGE", "TELEMETRY_STATUS", "HISTORY_USAGE"])
 VALUE = st.one_of(
-    st.integers(-(10**12), 10**12), st.builds(ResourceStatus, st.booleans(), st.booleans())
+    st.integers(-(10**12), 10**12), st.builds(MeterStatus, st.booleans(), st.booleans())
 )
 QUALITY = st.sampled_from(["", "Quality Good - Non Specific", "No Quality - No Value"])
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from meter_twin.openadr2 import reporting
-from meter_twin.openadr2.report_codec import ReportRequest, ResourceStatus, build_update_report
+from meter_twin.openadr2.report_codec import MeterStatus, ReportRequest, build_update_report
 from meter_twin.openadr2.reporting import (
     GOOD,
     OK,
@@ -16,7 +16,7 @@ from meter_twin.openadr2.reporting import (
 )
 
 NOW = 1_800_000_000 // 900 * 900
-STATUS = ResourceStatus(True, False)
+STATUS = MeterStatus(True, False)
 
 
 def ask(request_id="rr", specifier="telemetry-usage", **changes):

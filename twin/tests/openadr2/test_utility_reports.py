@@ -4,7 +4,7 @@ import pytest
 from meter_twin.application import Context
 from meter_twin.application_host import ApplicationHost
 from meter_twin.applications.metering_data import MeteringData
-from meter_twin.openadr2.report_codec import ResourceStatus
+from meter_twin.demand_response.quarter_hour import MeterStatus
 from meter_twin.option_schema import apply_schema
 from meter_twin.store import Batch, Store
 from meter_twin.utility_reports import make_reports
@@ -15,7 +15,7 @@ from test_ven import ask_reports, registered, respond
 
 START = 1_800_000_000 // 900 * 900
 CODE = "1-0:1.8.0*255"
-STATUS = ResourceStatus(is_online=True, is_overridden=False)
+STATUS = MeterStatus(is_online=True, is_overridden=False)
 
 
 class House:

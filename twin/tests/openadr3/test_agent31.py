@@ -339,13 +339,13 @@ def test_usage_is_reported_when_its_intervals_have_ended():
     )
     agent = registered(vtn)
     end_s = NOW + 7200
-    assert agent.find_due_report(end_s - 1, end_s) is None
-    assert agent.find_due_report(end_s, end_s - 900) is None
-    due = agent.find_due_report(end_s, end_s)
+    assert agent.find_due_report(end_s - 1, lambda _: end_s) is None
+    assert agent.find_due_report(end_s, lambda _: end_s - 900) is None
+    due = agent.find_due_report(end_s, lambda _: end_s)
     assert (due.sent_until_s, due.span_s) == (NOW, 7200)
     samples = [sample(at) for at in range(NOW, end_s, 900)]
     agent.send_report(due, samples, Status31, end_s)
-    assert agent.find_due_report(end_s, end_s) is None
+    assert agent.find_due_report(end_s, lambda _: end_s) is None
     assert settle(agent, vtn, end_s)
     (report,) = vtn.reports("USAGE")
     assert report["eventID"] == row["id"]
@@ -354,7 +354,7 @@ def test_usage_is_reported_when_its_intervals_have_ended():
         [1.0],
         [1.0],
     ]
-    assert make(agent.export()).find_due_report(end_s, end_s) is None
+    assert make(agent.export()).find_due_report(end_s, lambda _: end_s) is None
 
 
 def test_a_report_of_values_arrives_once_though_the_process_dies_over_it():
@@ -363,16 +363,16 @@ def test_a_report_of_values_arrives_once_though_the_process_dies_over_it():
     agent = registered(vtn)
     memory, end_s = agent.export(), NOW + 3600
     samples = [sample(at) for at in range(NOW, end_s, 900)]
-    agent.send_report(agent.find_due_report(end_s, end_s), samples, Status31, end_s)
+    agent.send_report(agent.find_due_report(end_s, lambda _: end_s), samples, Status31, end_s)
     while (question := agent.find_next(end_s)).purpose != "report":
         agent.take(*vtn.answer(question), end_s, 0.0)
     vtn.answer(question)
     again = make(memory)
     settle(again, vtn, end_s)
-    again.send_report(again.find_due_report(end_s, end_s), samples, Status31, end_s)
+    again.send_report(again.find_due_report(end_s, lambda _: end_s), samples, Status31, end_s)
     settle(again, vtn, end_s + 1)
     assert len(vtn.reports()) == 1
-    assert again.find_due_report(end_s + 1, end_s) is None
+    assert again.find_due_report(end_s + 1, lambda _: end_s) is None
 
 
 class Sample31(NamedTuple):

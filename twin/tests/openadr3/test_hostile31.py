@@ -64,7 +64,7 @@ def test_whatever_a_vtn_says_the_agent_goes_on(said):
         again = make(memory)
         assert json.loads(json.dumps(again.export())) == memory
         json.dumps(agent.describe(now_s))
-        due = agent.find_due_report(now_s, now_s)
+        due = agent.find_due_report(now_s, lambda _, now_s=now_s: now_s)
         if due is not None:
             agent.send_report(due, [], Status31, now_s)
 

@@ -15,6 +15,7 @@ class Served:
 
     def __init__(self, vtn, lost=()):
         self.vtn, self._lost, self._numbers = vtn, set(lost), itertools.count()
+        self._open = set()
 
     async def __aenter__(self):
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -23,12 +24,16 @@ class Served:
 
     async def __aexit__(self, *_):
         self._server.close()
+        for writer in list(self._open):
+            writer.close()
+        await asyncio.sleep(0.1)  # who serves them sees their end
 
     async def _serve(self, reader, writer):
+        self._open.add(writer)
         while True:
             try:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-            except asyncio.IncompleteReadError:
+            except (asyncio.IncompleteReadError, ConnectionError):
                 break
             method, path, _ = head[0].split(" ")
             headers = dict(line.split(": ", 1) for line in head[1:] if line)
@@ -42,6 +47,7 @@ class Served:
                 b"HTTP/1.1 %d X\r\ncontent-length: %d\r\n\r\n%b" % (status, len(content), content)
             )
             await writer.drain()
+        self._open.discard(writer)
         writer.close()
 
 

@@ -29,7 +29,7 @@ def run(event, now_s=NOW, until_s=NOW + 48 * HOUR):
     reporting, made = Reporting(AUTHOR), []
     reporting.accept([event], [], now_s)
     for at_s in range(now_s, until_s, HOUR):
-        while (due := reporting.find_due(at_s, at_s)) is not None:
+        while (due := reporting.find_due(at_s, lambda _, at_s=at_s: at_s)) is not None:
             letter = reporting.make(due, [], Status31)
             ids = [one["id"] for one in json.loads(letter.body)["resources"][0]["intervals"]]
             made.append((ids, (at_s - NOW) // HOUR))
@@ -83,8 +83,8 @@ def test_a_report_waits_for_quarter_hours_that_are_late_and_says_what_is_missing
     reporting = Reporting(AUTHOR)
     reporting.accept([say(1)], [], NOW)
     end_s = NOW + HOUR
-    assert reporting.find_due(end_s + 599, end_s - 900) is None
-    due = reporting.find_due(end_s + 600, end_s - 900)
+    assert reporting.find_due(end_s + 599, lambda _: end_s - 900) is None
+    due = reporting.find_due(end_s + 600, lambda _: end_s - 900)
     letter = reporting.make(due, [sample(at) for at in range(NOW, end_s - 900, 900)], Status31)
     (row,) = json.loads(letter.body)["resources"][0]["intervals"]
     assert row["payloads"] == [{"type": "DATA_QUALITY", "values": ["MISSING"]}]
@@ -94,7 +94,7 @@ def test_values_that_are_not_good_are_said_to_be_bad():
     reporting = Reporting(AUTHOR)
     reporting.accept([say(1, payloadType="DEMAND")], [], NOW)
     samples = [sample(at, 500, at > NOW) for at in range(NOW, NOW + HOUR, 900)]
-    letter = reporting.make(reporting.find_due(NOW + HOUR, NOW + HOUR), samples, Status31)
+    letter = reporting.make(reporting.find_due(NOW + HOUR, lambda _: NOW + HOUR), samples, Status31)
     (row,) = json.loads(letter.body)["resources"][0]["intervals"]
     assert [one["values"] for one in row["payloads"]] == [[2.0], ["BAD"]]
 
@@ -110,7 +110,7 @@ def test_an_event_that_has_ended_is_still_reported_on():
     reporting = Reporting(AUTHOR)
     reporting.accept([say(1)], [], NOW)
     reporting.accept([], [], NOW + HOUR)
-    assert reporting.find_due(NOW + HOUR, NOW + HOUR)
+    assert reporting.find_due(NOW + HOUR, lambda _: NOW + HOUR)
     reporting.accept([], [], NOW + 26 * HOUR)
     assert list(reporting) == []
 
@@ -142,7 +142,7 @@ def test_no_interval_is_reported_before_it_has_ended(count, descriptor, duration
     assert restore_running(json.loads(json.dumps(export_running(reporting)))) == list(reporting)
     names = []
     for at_s in range(now_s, now_s + 20 * HOUR, HOUR):
-        while (due := reporting.find_due(at_s, at_s)) is not None:
+        while (due := reporting.find_due(at_s, lambda _, at_s=at_s: at_s)) is not None:
             letter = reporting.make(due, [], Status31)
             assert due.sent_until_s + due.span_s <= at_s
             names.append(letter.name)

@@ -9,10 +9,11 @@ go on with the same registration, the same events and the same random offsets. N
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from meter_twin.demand_response.customer_override import Decide, list_changes
 from meter_twin.demand_response.dr_event import DrEvent
 from meter_twin.demand_response.event_book import EventBook, Kept, Offer, Opt
 from meter_twin.demand_response.event_memory import export_events, restore_events
-from meter_twin.demand_response.opt_rules import OVERRIDDEN
+from meter_twin.demand_response.quarter_hour import MeterStatus, Sample
 from meter_twin.demand_response.response_code import INVALID_ID, OK
 
 from .dialogue import (
@@ -30,8 +31,7 @@ from .dialogue import (
 )
 from .event_description import describe_event
 from .opt_codec import OptMessage
-from .report_codec import ResourceStatus
-from .reporting import Reporting, Running, Sample, list_offers
+from .reporting import Reporting, Running, list_offers
 from .times import format_moment
 from .ven import Ven
 
@@ -50,9 +50,6 @@ class Agency(NamedTuple):
     group_ids: frozenset[str] = frozenset()
     party_ids: frozenset[str] = frozenset()
     signs: bool = False
-
-
-Decide = Callable[[DrEvent, Iterable[Kept], int], Opt]
 
 
 class Agent:
@@ -179,7 +176,7 @@ class Agent:
         return self.reporting.find_due(now_s, find_until) if self.ven_id else None
 
     def send_report(
-        self, due: Running, samples: Iterable[Sample], status: ResourceStatus, now_s: int
+        self, due: Running, samples: Iterable[Sample], status: MeterStatus, now_s: int
     ) -> bool:
         """Make a report and send it; return False if too much waits, and it is made again."""
         report = self.reporting.make(due, samples, status, now_s)
@@ -191,14 +188,8 @@ class Agent:
     def override(self, until_s: int, now_s: int) -> None:
         """Take the house out until a time, or in again (0): decisions that differ are told."""
         self.override_s = until_s
-        for one in list(self.book):
-            is_over = one.ends_s is not None and one.ends_s <= now_s
-            is_overridden = one.opt.reason == OVERRIDDEN.reason
-            if is_over or not (one.opt.is_in or is_overridden):
-                continue
-            opt = self._decide(one.event, list(self.book), now_s)
-            if is_overridden or opt == OVERRIDDEN:
-                self.decide_again(one.event.event_id, opt, now_s)
+        for event_id, opt in list_changes(self.book, self._decide, now_s):
+            self.decide_again(event_id, opt, now_s)
 
     def decide_again(self, event_id: str, opt: Opt, now_s: int) -> bool:
         """Change a decision, as a customer does; the utility is told. Return whether it is one."""

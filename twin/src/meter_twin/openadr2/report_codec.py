@@ -7,6 +7,8 @@ they are given: integers in the unit of their point. Neighbours: `message_codec`
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
+from meter_twin.demand_response.quarter_hour import MeterStatus
+
 from .message_codec import (
     MOST_TEXT,
     MessageError,
@@ -71,20 +73,13 @@ class ReportRequest(NamedTuple):
     r_ids: tuple[str, ...]
 
 
-class ResourceStatus(NamedTuple):
-    """The value of a point of TELEMETRY_STATUS."""
-
-    is_online: bool
-    is_overridden: bool
-
-
 class ReportedValue(NamedTuple):
     """A value of a point for [start, start + duration); quality in 2.0b's words, empty for none."""
 
     r_id: str
     start_s: int
     duration_s: int
-    value: float | ResourceStatus
+    value: float | MeterStatus
     quality: str = ""
 
 
@@ -258,7 +253,7 @@ def _write_report(report: Report) -> str:
 
 
 def _write_value(one: ReportedValue) -> str:
-    if isinstance(one.value, ResourceStatus):
+    if isinstance(one.value, MeterStatus):
         value = write_element(
             "oadr:oadrPayloadResourceStatus",
             write_text("oadr:oadrOnline", one.value.is_online),

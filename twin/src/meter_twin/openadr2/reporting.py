@@ -9,6 +9,7 @@ reportInterval. Neighbours: `report_codec` (the words), `ven` (brings requests, 
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
+from meter_twin.demand_response.quarter_hour import QUARTER_S, REGISTERS, MeterStatus, Sample
 from meter_twin.demand_response.response_code import OK, REPORT_NOT_SUPPORTED
 
 from .report_codec import (
@@ -18,10 +19,9 @@ from .report_codec import (
     ReportedValue,
     ReportOffer,
     ReportRequest,
-    ResourceStatus,
 )
 
-QUARTER_S, DAY_S = 900, 86_400
+DAY_S = 86_400
 HISTORY_S = 60 * DAY_S
 PATIENCE_S = 600
 """A report waits so long for quarter hours that are late."""
@@ -29,16 +29,6 @@ MOST_REQUESTS = 50
 MOST_VALUES = 3_000
 GOOD, UNCERTAIN = "Quality Good - Non Specific", "Quality Uncertain - Non Specific"
 STATUS = "status"
-REGISTERS = {"import": "1-0:1.8.0*255", "export": "1-0:2.8.0*255"}
-"""Register of each point of energy."""
-
-
-class Sample(NamedTuple):
-    """A quarter hour of the profile: what registers moved, and whether its status is clean."""
-
-    start_s: int
-    deltas: dict[str, int]
-    is_good: bool = True
 
 
 class Running(NamedTuple):
@@ -48,6 +38,16 @@ class Running(NamedTuple):
     name: str
     sent_until_s: int
     ends_s: int | None
+
+    @property
+    def key(self) -> str:
+        """Which report it is."""
+        return self.request.request_id
+
+    @property
+    def needs_profile(self) -> bool:
+        """Whether it holds what the meter measured, or how it is."""
+        return self.name != "TELEMETRY_STATUS"
 
     @property
     def span_s(self) -> int:
@@ -143,13 +143,13 @@ class Reporting:
             end_s = one.sent_until_s + one.span_s
             if now_s < end_s or request_id in underway:
                 continue
-            needs_none = one.name == "TELEMETRY_STATUS" or now_s >= end_s + PATIENCE_S
+            needs_none = not one.needs_profile or now_s >= end_s + PATIENCE_S
             if needs_none or find_until(one) >= end_s:
                 return one
         return None
 
     def make(
-        self, due: Running, samples: Iterable[Sample], status: ResourceStatus, now_s: int
+        self, due: Running, samples: Iterable[Sample], status: MeterStatus, now_s: int
     ) -> Report:
         """Return a report that is due; it is underway until `delivered` or `lost`."""
         request = due.request

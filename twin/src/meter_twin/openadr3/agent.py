@@ -10,8 +10,9 @@ nor exported. Neighbours: `ven`, `reporting`, `announcements`, `memory`,
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from meter_twin.demand_response.customer_override import Decide, list_changes
 from meter_twin.demand_response.dr_event import DrEvent
-from meter_twin.demand_response.event_book import EventBook, Kept, Offer, Opt
+from meter_twin.demand_response.event_book import EventBook, Offer, Opt
 from meter_twin.openadr2.event_description import describe_event
 from meter_twin.openadr2.times import format_moment
 
@@ -54,9 +55,6 @@ class Agency(NamedTuple):
     token_url: str = ""
 
 
-Decide = Callable[[DrEvent, Iterable[Kept], int], Opt]
-
-
 class Agent:
     """See the module."""
 
@@ -80,6 +78,8 @@ class Agent:
         self._author = Author(agency.ven_name, agency.resource_id)
         self.trouble: Trouble | None = None
         """The last one since all events were read."""
+        self.override_s = 0
+        """Until when the customer has taken the house out of what limits its loads; 0 for not."""
         self.resume(memory)
 
     def resume(self, memory: dict[str, Any] | None) -> None:
@@ -90,6 +90,7 @@ class Agent:
         """
         agency, kept = self._agency, restore_memory(memory)
         self.book = EventBook(kept.events)
+        self.override_s = kept.override_s
         self.reporting = Reporting(self._author, kept.running)
         self.announcements = Announcements(self._author, self._bidding, kept.told, kept.bids)
         self._missed: set[str] = set()
@@ -231,18 +232,26 @@ class Agent:
             groups,
         )
 
-    def find_due_report(self, now_s: int, profile_until_s: int) -> Running | None:
+    def find_due_report(self, now_s: int, find_until: Callable[[Running], int]) -> Running | None:
         """Return a report to be made now, None without one or without a registration."""
-        return self.reporting.find_due(now_s, profile_until_s) if self.ven_id else None
+        return self.reporting.find_due(now_s, find_until) if self.ven_id else None
 
     def send_report(
         self, due: Running, samples: Iterable[Sample], status: MeterStatus, now_s: int
-    ) -> None:
-        """Make a report and send it."""
+    ) -> bool:
+        """Make a report and send it; return False if too much waits, and it is made again."""
         del now_s  # as 2.0b's, whose reports say when they were made
         letter = self.reporting.make(due, samples, status)
-        if letter is not None and not self._ven.outbox.put(letter):
+        is_sent = letter is not None and self._ven.outbox.put(letter)
+        if letter is not None and not is_sent:
             self.reporting.lost(letter)
+        return is_sent
+
+    def override(self, until_s: int, now_s: int) -> None:
+        """Take the house out until a time, or in again (0): decisions that differ are told."""
+        self.override_s = until_s
+        for event_id, opt in list_changes(self.book, self._decide, now_s):
+            self.decide_again(event_id, opt, now_s)
 
     def decide_again(self, event_id: str, opt: Opt, now_s: int) -> bool:
         """Change a decision, as a customer does; the utility is told. Return whether it is one."""
@@ -259,6 +268,7 @@ class Agent:
             "message": self.trouble.message if self.trouble else "",
             "protocol": PROTOCOL,
             "ven_id": self.ven_id,
+            "override_until": format_moment(self.override_s) if self.override_s > now_s else None,
             "events": [describe_event(one, now_s) for one in self.book],
             "reports": [
                 {
@@ -274,4 +284,7 @@ class Agent:
         """Return what a successor has to know, as JSON values."""
         events, running = list(self.book), list(self.reporting)
         told = self.announcements
-        return export_memory(Memory(self._ven.registration, events, running, told.told, told.bids))
+        registration = self._ven.registration
+        return export_memory(
+            Memory(registration, events, running, told.told, told.bids, self.override_s)
+        )

@@ -24,6 +24,8 @@ class Memory(NamedTuple):
     """By event: how many decisions were told, and the last one."""
     bids: dict[str, int]
     """By offer: the modification that was answered."""
+    override_s: int = 0
+    """Until when the customer has taken the house out."""
 
 
 def export_memory(kept: Memory) -> dict[str, Any]:
@@ -39,6 +41,7 @@ def export_memory(kept: Memory) -> dict[str, Any]:
         "reports": export_running(kept.running),
         "told": {event_id: list(one) for event_id, one in kept.told.items()},
         "bids": dict(kept.bids),
+        "override": kept.override_s,
     }
 
 
@@ -58,6 +61,7 @@ def restore_memory(memory: dict[str, Any] | None) -> Memory:
             restore_running(memory["reports"]),
             {str(one): (int(count), bool(last)) for one, (count, last) in memory["told"].items()},
             {str(one): int(at) for one, at in memory["bids"].items()},
+            int(memory.get("override", 0)),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError("damaged memory of the utility's agent") from error

@@ -7,7 +7,7 @@ intervals implies those of its intervalPeriod. Of a row that is late only the la
 `report_codec` (the words).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Protocol
 
 from .event_codec import Occasion, ReportRequest
@@ -105,21 +105,22 @@ class Reporting:
         self._running.pop(key, None)
         self._underway.discard(key)
 
-    def find_due(self, now_s: int, profile_until_s: int) -> Running | None:
+    def find_due(self, now_s: int, find_until: Callable[[Running], int]) -> Running | None:
         """Return a report that is to be made now, None if there is none.
 
         Args:
             now_s: UTC.
-            profile_until_s: the end of the newest quarter hour that is known.
+            find_until: returns the end of the newest quarter hour that is known of a report.
         """
         for key, one in list(self._running.items()):
             span = one.find_span(one.sent)
             if span is None:
                 self.end(key)
                 continue
-            is_whole = one.name == STATE or profile_until_s >= span[1]
-            is_due = now_s >= span[1] and (is_whole or now_s >= span[1] + PATIENCE_S)
-            if is_due and key not in self._underway:
+            if now_s < span[1] or key in self._underway:
+                continue
+            needs_none = not one.needs_profile or now_s >= span[1] + PATIENCE_S
+            if needs_none or find_until(one) >= span[1]:
                 return one
         return None
 

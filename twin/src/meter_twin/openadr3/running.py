@@ -29,6 +29,16 @@ class Running(NamedTuple):
     sent: int = 0
 
     @property
+    def key(self) -> str:
+        """Which report it is."""
+        return f"{self.event_id}/{self.name}"
+
+    @property
+    def needs_profile(self) -> bool:
+        """Whether it holds what the meter measured, or how it is."""
+        return self.name != STATE
+
+    @property
     def name(self) -> str:
         """What it reports."""
         return self.request.payload_type

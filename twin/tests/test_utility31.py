@@ -1,0 +1,86 @@
+"""A twin as a process and a utility of OpenADR 3.1: an event limits the meter's load.
+
+The VTN here is the one in memory; against openleadr-rs' the agent is tried in `make nightly`.
+"""
+
+import asyncio
+import json
+import time
+
+import pytest
+from fake_vtn import CLIENT, SECRET, FakeVtn, describe_event
+from test_over_http31 import Served
+
+pytestmark = pytest.mark.timeout(300)
+APPLICATIONS = {
+    "metering-data": {},
+    "demand-response": {"load": 1, "ratedWatts": 3000, "highWatts": 900},
+    "pricing": {},
+}
+
+
+@pytest.fixture
+async def street(world, tools):
+    """Return a VTN, a twin that speaks with it, a meter whose loads it limits, and the files."""
+    vtn = FakeVtn(int(time.time()))
+    async with Served(vtn) as served:
+        world.start_broker()
+        configuration = world.configuration(
+            applications=APPLICATIONS, utility={"name": "city-grid", "venName": "house-1"}
+        )
+        folder = world.folder / "utility"
+        folder.mkdir()
+        configuration["paths"]["utility"] = str(folder)
+        (folder / "client_id").write_text(CLIENT)
+        (folder / "client_secret").write_text(SECRET + "\n")
+        say(folder, served.url)
+        twin = world.start_twin(configuration)
+        await asyncio.to_thread(twin.wait_serving)
+        meter = tools.Meter(world)
+        meter.power_on()
+        await world.operate()
+        yield vtn, twin, meter, folder
+        await meter.power_off()
+
+
+def say(folder, url, protocol="openadr-3"):
+    (folder / "new").write_text(json.dumps({"protocol": protocol, "url": url}))
+    (folder / "new").rename(folder / "utility.json")
+
+
+def ask(twin):
+    return twin.get("/v1/dr")[1]
+
+
+async def test_an_event_limits_the_load_and_its_deletion_lifts_the_limit(street, tools):
+    vtn, twin, meter, _ = street
+    row = vtn.add("events", describe_event(start_s=int(time.time()) - 5, span="PT10M"))
+    await tools.eventually(lambda: meter.loads, "the load is limited")
+    assert (meter.loads[0][1], meter.loads[0][2]) == (1, 900)
+    shown = await asyncio.to_thread(ask, twin)
+    assert (shown["protocol"], shown["registered"]) == ("openadr-3", True)
+    assert [(one["status"], one["opt"]) for one in shown["events"]] == [("active", "optIn")]
+    vtn.remove("events", row)
+    await tools.eventually(lambda: meter.loads[-1][3] == 1, "the limit is lifted")
+    assert vtn.complaints == []
+
+
+async def test_wrong_credentials_are_said_and_the_meter_is_served(street, world, tools):
+    _, twin, _, folder = street
+    await tools.eventually(lambda: ask(twin)["registered"], "it is registered")
+    (folder / "client_secret").write_text("another")
+    say(folder, json.loads((folder / "utility.json").read_text())["url"])  # look again
+    await tools.eventually(lambda: ask(twin)["reason"] == "Unauthorized", "it says so")
+    (folder / "client_secret").write_bytes(b"\xff")
+    say(folder, json.loads((folder / "utility.json").read_text())["url"])
+    await tools.eventually(lambda: ask(twin)["reason"] != "Registered", "it says so")
+    assert twin.get("/readyz", world.plain)[0] == 200
+    assert SECRET not in twin.log
+
+
+async def test_a_utility_that_changes_its_protocol_is_registered_with_anew(street, tools):
+    _, twin, _, folder = street
+    await tools.eventually(lambda: ask(twin)["registered"], "it is registered")
+    say(folder, "http://127.0.0.1:9/OpenADR2/Simple/2.0b", "openadr-2.0b")
+    await tools.eventually(lambda: ask(twin)["protocol"] == "openadr-2.0b", "it speaks the other")
+    assert (await asyncio.to_thread(ask, twin))["registered"] is False
