@@ -31,7 +31,8 @@ from utility_side import UtilitySide  # noqa: E402
 INSIDE = "METERTWIN_BENCH_INSIDE"
 LINKS = {"edge": WIFI, "cloud": NB_IOT, "peers": None}
 PERIODS_S = {"edge": 1, "cloud": 5, "peers": 1}
-PATIENCE_S = {"edge": 5, "cloud": 30, "peers": 5}
+PATIENCE_S = 30
+"""For the last readings; a retransmission on a slow link takes some seconds."""
 
 
 class Sizes(NamedTuple):
@@ -68,7 +69,7 @@ def from_meters(lanes: list[Lane], sizes: Sizes, where: str, utility: UtilitySid
     found["event"] = services.in_lanes(lanes, sizes.events, events.send, at_once=True)
     found["conversation"] = events.conversations
     with ThreadPoolExecutor(len(lanes)) as pool:
-        ended = pool.map(lambda one: one.end(PATIENCE_S[where]), readings)
+        ended = pool.map(lambda one: one.end(PATIENCE_S), readings)
         found["reading"] = [delay for delays in ended for delay in delays]
     return found
 

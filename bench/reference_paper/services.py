@@ -92,8 +92,8 @@ class Readings:
         self._seen: dict[tuple[str, int], float] = {}
         self._first_s = (int(time.time()) // lane.period_s + 2) * lane.period_s
         self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._thread.start()
+        self._pool = ThreadPoolExecutor(1)
+        self._looking = self._pool.submit(self._look)
 
     def _look(self) -> None:
         while not self._is_over.wait(LOOK_S):
@@ -106,10 +106,15 @@ class Readings:
     def end(self, patience_s: float) -> Delays:
         """Wait for the last ones; return the delays from capture until the twin has stored."""
         last_s = int(time.time()) // self._lane.period_s * self._lane.period_s
-        time.sleep(patience_s)
+        api = LocalApi(self._lane)
+        end = time.monotonic() + patience_s
+        while time.monotonic() < end and last_s not in api.list_readings().values():
+            time.sleep(1)
+        time.sleep(2 * LOOK_S)  # what has just been stored is seen
         self._is_over.set()
-        self._thread.join()
-        moments = LocalApi(self._lane).list_readings()
+        self._looking.result()
+        self._pool.shutdown()
+        moments = api.list_readings()
         arrivals = {moments[one]: at for one, at in self._seen.items() if one in moments}
         return find_delays(arrivals, self._first_s, last_s, self._lane.period_s)
 
