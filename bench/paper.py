@@ -200,6 +200,8 @@ def figures_of_service(service: Service, result: dict[str, Any]) -> list[Figure]
     delays = result["delays_s"][service.series]
     verdict, rule = judge(service.rule, delays), service.rule
     method = f"{_WHAT[service.series]}; {verdict.lost} of {verdict.sent} lost"
+    if rule.strict_s == rule.loose_s and rule.strict_percent > rule.least_percent:
+        method += f"; {describe_strict(verdict)}"
     sign = ">" if rule.is_above else ">="
     name = f"Table II, {service.what}"
     found = [

@@ -46,7 +46,7 @@ class Sizes(NamedTuple):
 
 
 FULL = Sizes(1440, 480, 240, 96)
-QUICK = Sizes(200, 40, 16, 24)
+QUICK = Sizes(200, 16, 8, 24)
 
 
 def from_meters(lanes: list[Lane], sizes: Sizes, where: str, utility: UtilitySide) -> Any:

@@ -171,18 +171,19 @@ def render_delays(results: dict[str, Any]) -> str:
     figures = _find_paper(results)
     lines = ["", "| delay | median | 99th percentile | n | the paper |", "| --- |" + " --- |" * 4]
     for name, figure in figures.items():
-        if f"{name}, p99" in figures and not name.startswith(SERVICE):
-            late, said = figures[f"{name}, p99"], figure["method"].split("the paper: ")[1]
-            values = f"{_value(figure)} | {_value(late)} | {figure['spread']['samples']:,}"
-            lines.append(f"| {name} | {values} | {said} |")
+        _, is_compared, said = figure["method"].partition("the paper: ")
+        if is_compared and not name.endswith(", p99"):
+            late = figures.get(f"{name}, p99")
+            values = f"{_value(figure)} | {_value(late) if late else ''}"
+            lines.append(f"| {name} | {values} | {figure['spread']['samples']:,} | {said} |")
     return "\n".join(lines)
 
 
 def render_services(results: dict[str, Any]) -> str:
     """Return the table of services: delay, and how many were in time."""
     figures = _find_paper(results)
-    head = "| service | median | 99th percentile | in time | needed |"
-    lines = ["", head, "| --- |" + " --- |" * 4]
+    head = "| service | median | 99th percentile | arrived | in time | needed |"
+    lines = ["", head, "| --- |" + " --- |" * 5]
     for name, figure in figures.items():
         service, _, limit = name.removeprefix(SERVICE).rpartition(", within ")
         if not name.startswith(SERVICE) or not service:
@@ -191,7 +192,7 @@ def render_services(results: dict[str, Any]) -> str:
         late = figures[f"{SERVICE}{service}, delay, p99"]
         needed = f"{figure['goal']} %" if figure["goal"] else figure["method"].rpartition("; ")[2]
         needed += ", **missed**" if figure["met"] is False else ""
-        share = f"{figure['value']} % within {limit}"
+        share = f"{delay['spread']['samples']:,} | {figure['value']} % within {limit}"
         lines.append(f"| {service} | {_value(delay)} | {_value(late)} | {share} | {needed} |")
     return "\n".join(lines)
 
