@@ -1,6 +1,6 @@
 """Measures the delays of one place of the twins, and writes them as JSON.
 
-    measure.py WHERE RESULT [--quick] [--lanes 8]
+    measure.py WHERE RESULT [--quick]
 
 WHERE is `edge` (meters over WiFi), `cloud` (meters over NB-IoT) or `peers` (twin to twin, and the
 utility's reads). Needs root: it runs again by itself in network, process and mount namespaces of
@@ -30,6 +30,9 @@ from utility_side import UtilitySide  # noqa: E402
 
 INSIDE = "METERTWIN_BENCH_INSIDE"
 LINKS = {"edge": WIFI, "cloud": NB_IOT, "peers": None}
+# Meters, each with a twin of its own; the peers ask one.
+LANES = {"edge": 8, "cloud": 8, "peers": 1}
+FEW_LANES = {"edge": 2, "cloud": 6, "peers": 1}
 PERIODS_S = {"edge": 1, "cloud": 5, "peers": 1}
 PATIENCE_S = 30
 """For the last readings; a retransmission on a slow link takes some seconds."""
@@ -97,7 +100,7 @@ def measure(where: str, sizes: Sizes, count: int, folder: Path) -> dict[str, Any
     lanes: list[Lane] = []
     begun = time.monotonic()
     try:
-        for number in range(count if where != "peers" else 1):
+        for number in range(count):
             place = network.join(f"meter-{number}", LINKS[where])
             lanes.append(Lane(folder / f"lane-{number}", number, place, utility, PERIODS_S[where]))
         with ThreadPoolExecutor(len(lanes)) as pool:
@@ -137,13 +140,12 @@ def main() -> None:
     parser.add_argument("where", choices=LINKS)
     parser.add_argument("result", type=Path)
     parser.add_argument("--quick", action="store_true", help="few of each, as in CI")
-    parser.add_argument("--lanes", type=int, default=8, help="meters and twins")
     options = parser.parse_args()
     if INSIDE not in os.environ:
         enclose()
-    sizes = QUICK if options.quick else FULL
+    sizes, lanes = (QUICK, FEW_LANES) if options.quick else (FULL, LANES)
     with tempfile.TemporaryDirectory() as folder:
-        document = measure(options.where, sizes, options.lanes, Path(folder))
+        document = measure(options.where, sizes, lanes[options.where], Path(folder))
     options.result.write_text(json.dumps(document))
 
 
