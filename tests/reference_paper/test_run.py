@@ -23,66 +23,55 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """Return the folder with the results of one small run."""
-    found: pathlib.Path = tmp_path_factory.mktemp("results")
+SERVICES = (
+    *("AMI, edge", "AMI, cloud", "on-demand reading, edge", "on-demand reading, cloud"),
+    *("on-demand reading, cached", "multi-interval reading, from the twin"),
+    *("demand response, edge", "demand response, cloud", "G2V, edge", "G2V, cloud"),
+    *("V2G, edge", "V2G, cloud"),
+)
+
+
+def test_a_small_run_gives_each_delay_each_service_and_both_pictures(
+    tmp_path: pathlib.Path,
+) -> None:
+    """One test of all, because the workers that share the tests would each run it."""
     command = [sys.executable, str(ROOT / "bench/run.py"), "--only", "paper", "--quick"]
-    command += ["--results", str(found / "results.json")]
+    command += ["--results", str(tmp_path / "results.json")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=550)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return found
+    group = json.loads((tmp_path / "results.json").read_text())["groups"]["paper"]
+    figures = {one["name"]: one for one in group["figures"]}
+    for name in ("t1", "t1'", "t5", "t5'", "t5''"):
+        check_delay(figures, name)
+    for service in SERVICES:
+        check_service(figures, service)
+    assert "pricing" in group["not_measured"]  # named, and not made up
+    assert not [name for name in figures if "pricing" in name]
+    for number, count in ((1, 2), (3, 3)):
+        picture = tmp_path / f"paper_scenario_{number}.svg"
+        lines = list(ET.parse(picture).getroot().iter("{http://www.w3.org/2000/svg}polyline"))
+        assert len(lines) == count
+        assert picture.stat().st_size < 20_000
 
 
-@pytest.fixture(scope="module")
-def group(folder: pathlib.Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "results.json").read_text())["groups"]["paper"]
-    return found
+def check_delay(figures: dict[str, Any], name: str) -> None:
+    """A delay of the paper has a median of all round trips, and a 99th percentile."""
+    median, late = sorted(one for one in figures if one.startswith(f"{name}, "))
+    assert late == f"{median}, p99"
+    method = figures[median]["method"]
+    lost = int(method.split(" round trips, ")[1].split()[0])
+    assert figures[median]["spread"]["samples"] + lost == SAMPLES
+    assert "compressed" in method
+    assert "the paper: " in method
 
 
-@pytest.mark.parametrize("name", ["t1", "t1'", "t5", "t5'", "t5''"])
-def test_each_delay_of_the_paper_is_measured(group: dict[str, Any], name: str) -> None:
-    figures = [one for one in group["figures"] if one["name"].startswith(f"{name}, ")]
-    median, late = sorted(figures, key=lambda one: one["name"])
-    assert late["name"] == f"{median['name']}, p99"
-    lost = int(median["method"].split(" round trips, ")[1].split()[0])
-    assert median["spread"]["samples"] + lost == SAMPLES
-    assert "compressed" in median["method"]
-    assert "the paper: " in median["method"]
-
-
-@pytest.mark.parametrize(
-    "service",
-    [
-        *("AMI, edge", "AMI, cloud", "on-demand reading, edge", "on-demand reading, cloud"),
-        *("on-demand reading, cached", "multi-interval reading, from the twin"),
-        *("demand response, edge", "demand response, cloud", "G2V, edge", "G2V, cloud"),
-        *("V2G, edge", "V2G, cloud"),
-    ],
-)
-def test_each_service_has_a_delay_and_a_reliability(group: dict[str, Any], service: str) -> None:
-    names = [one["name"] for one in group["figures"]]
-    assert f"Table II, {service}, delay" in names
-    (share,) = [
-        one
-        for one in group["figures"]
-        if one["name"].startswith(f"Table II, {service}, within") and one["goal"]
-    ]
+def check_service(figures: dict[str, Any], service: str) -> None:
+    """A service has a delay, and one share of messages with a goal."""
+    assert f"Table II, {service}, delay" in figures
+    begin = f"Table II, {service}, within"
+    (share,) = [one for name, one in figures.items() if name.startswith(begin) and one["goal"]]
     assert 0 < share["value"] <= 100
     assert share["met"] in (True, False)
-
-
-def test_what_is_not_there_is_named(group: dict[str, Any]) -> None:
-    assert "pricing" in group["not_measured"]
-    assert not [one for one in group["figures"] if "pricing" in one["name"]]
-
-
-def test_both_scenarios_have_a_picture(folder: pathlib.Path) -> None:
-    for number, count in ((1, 2), (3, 3)):
-        picture = ET.parse(folder / f"paper_scenario_{number}.svg").getroot()
-        lines = list(picture.iter("{http://www.w3.org/2000/svg}polyline"))
-        assert len(lines) == count
-        assert (folder / f"paper_scenario_{number}.svg").stat().st_size < 20_000
 
 
 def find_inhabitants(network: str) -> list[str]:
