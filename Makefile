@@ -113,11 +113,22 @@ test-cluster: demo ## tests on the real cluster with the running street
 .PHONY: test
 test: check unit smoke test-cluster ## everything that CI runs
 
+# `make bench -- paper scale`: the words after `bench` are groups of bench/run.py, no targets.
+ifeq (bench,$(firstword $(MAKECMDGOALS)))
+BENCH := $(wordlist 2,99,$(MAKECMDGOALS))
+ifneq (,$(BENCH))
+.PHONY: $(BENCH)
+$(BENCH):
+	@:
+endif
+endif
+# The paper's scenarios need no cluster, but Mosquitto, MicroPython and `tc`.
+BENCH_NEEDS := $(if $(BENCH),$(if $(filter-out paper,$(BENCH)),demo,setup deps),demo)
 .PHONY: bench
-bench: demo ## measure, print a table, write bench/results.json
-	@KUBECONFIG=$$(tools/demo/kubeconfig); export KUBECONFIG
+bench: $(BENCH_NEEDS) ## measure (`make bench -- paper`: that group), print a table, write bench/results.json
+	@if [ "$(BENCH_NEEDS)" = demo ]; then KUBECONFIG=$$(tools/demo/kubeconfig); export KUBECONFIG; fi
 	unset CONTEXT
-	$(RUN) python bench/run.py
+	$(RUN) python bench/run.py $(if $(BENCH),--only $(BENCH)) $(if $(CI),--quick)
 
 .PHONY: nightly
 nightly: setup deps profiles ## the long runs: fuzzers, random kills, the whole handover matrix

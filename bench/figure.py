@@ -32,7 +32,13 @@ class Figure(NamedTuple):
         if self.goal is None:
             return None
         sign, limit = self.goal
-        return {"<=": self.value <= limit, ">=": self.value >= limit, "<": self.value < limit}[sign]
+        value = self.value
+        return {
+            "<=": value <= limit,
+            ">=": value >= limit,
+            "<": value < limit,
+            ">": value > limit,
+        }[sign]
 
     def document(self) -> dict[str, Any]:
         """Return the figure for results.json."""

@@ -19,6 +19,7 @@ import handover
 import image
 import latency
 import memory
+import paper
 import rollout
 import scale
 import start
@@ -34,7 +35,7 @@ ALONE = {
     "latency": latency.measure,
 }
 """Groups that need no installation of the measurement's own, or make one themselves."""
-GROUPS = (*ALONE, "twins", "fleet", "rollout", "handover", "upgrade", "scale")
+GROUPS = (*ALONE, "paper", "twins", "fleet", "rollout", "handover", "upgrade", "scale")
 
 
 class Report:
@@ -145,6 +146,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--twins", type=int, default=100, help="SmartMeters that run")
     parser.add_argument("--scale", type=int, default=2000, help="those that do not; 0: none")
     parser.add_argument("--runs", type=int, default=5, help="rollouts of each kind")
+    parser.add_argument("--quick", action="store_true", help="few samples in the group paper")
     parser.add_argument("--results", type=Path, default=RESULTS)
     return parser.parse_args()
 
@@ -159,6 +161,10 @@ def main() -> int:
         for group, work in ALONE.items():
             if group in wanted:
                 report.measure(group, work)
+        if "paper" in wanted:
+            folder = options.results.parent
+            report.measure("paper", lambda: paper.measure(folder, quick=options.quick))
+            report.groups.get("paper", {})["not_measured"] = paper.ABSENT
         if wanted & {"twins", "fleet", "rollout", "handover", "upgrade", "scale"}:
             with cluster.installation():
                 if wanted & {"twins", "fleet", "rollout"}:

@@ -25,19 +25,22 @@ pattern write mt/%u/state
 PASSWORDS = "passwords"
 
 
-def build_configuration(folder: pathlib.Path, port: int, plain_port: int) -> list[str]:
+def build_configuration(
+    folder: pathlib.Path, port: int, plain_port: int, address: str = "127.0.0.1"
+) -> list[str]:
     """Write the access rules; return the configuration's lines.
 
     Args:
         folder: where rules, certificates and the file of passwords are.
         port: of the listener with mutual TLS.
         plain_port: of the listener for boards without TLS; 0 for none.
+        address: that the listener with mutual TLS is bound to.
     """
     _write_rules(folder / "acl", OTHERS + METERS)
     lines = [
         "per_listener_settings true",
         f"user {'root' if os.getuid() == 0 else 'mosquitto'}",
-        f"listener {port} 127.0.0.1",
+        f"listener {port} {address}",
         f"cafile {folder}/ca.crt",
         f"certfile {folder}/server.crt",
         f"keyfile {folder}/server.key",

@@ -48,6 +48,10 @@ class Twin(Process):
 class World:
     """Files, ports and processes of one test."""
 
+    listen_on = "127.0.0.1"
+    """The address of the broker's listener, and what owner records call it."""
+    broker_name = "localhost"
+
     def __init__(self, folder: pathlib.Path, k_meter: bytes = K_METER) -> None:
         self.folder = folder
         self.k_meter = k_meter
@@ -90,7 +94,7 @@ class World:
                 the passwords of the file `passwords`.
             open_port: a listener without rules and with free client ids, for an attacker.
         """
-        lines = build_configuration(self.folder, self.port, plain_port)
+        lines = build_configuration(self.folder, self.port, plain_port, self.listen_on)
         if open_port:
             lines += [f"listener {open_port} 127.0.0.1", "allow_anonymous true"]
         if persistence:

@@ -1,4 +1,4 @@
-"""Write the tables of figures from bench/results.json, README's and the handover's.
+"""Write the tables of figures from bench/results.json, README's, the handover's and the paper's.
 
 The table of the handover matrix is from bench/handover_matrix.json, which a run of all its cells
 writes.
@@ -25,6 +25,10 @@ HANDOVER = ROOT / "docs/explanation/handover.md"
 HANDOVER_BEGIN = "<!-- figures of a handover -->"
 MATRIX_SOURCE = ROOT / "bench/handover_matrix.json"
 MATRIX_BEGIN = "<!-- figures of the handover matrix -->"
+PAPER = ROOT / "docs/explanation/reference-paper.md"
+DELAYS_BEGIN = "<!-- delays of the scenarios -->"
+SERVICES_BEGIN = "<!-- services of Table II -->"
+SERVICE = "Table II, "
 HANDOVER_GROUPS = ("handover", "upgrade")
 
 
@@ -162,6 +166,46 @@ def render_matrix(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def render_delays(results: dict[str, Any]) -> str:
+    """Return the table of the paper's delays, ours beside its own."""
+    figures = _find_paper(results)
+    lines = ["", "| delay | median | 99th percentile | n | the paper |", "| --- |" + " --- |" * 4]
+    for name, figure in figures.items():
+        _, is_compared, said = figure["method"].partition("the paper: ")
+        if is_compared and not name.endswith(", p99"):
+            late = figures.get(f"{name}, p99")
+            values = f"{_value(figure)} | {_value(late) if late else ''}"
+            lines.append(f"| {name} | {values} | {figure['spread']['samples']:,} | {said} |")
+    return "\n".join(lines)
+
+
+def render_services(results: dict[str, Any]) -> str:
+    """Return the table of services: delay, and how many were in time."""
+    figures = _find_paper(results)
+    head = "| service | median | 99th percentile | arrived | in time | needed |"
+    lines = ["", head, "| --- |" + " --- |" * 5]
+    for name, figure in figures.items():
+        service, _, limit = name.removeprefix(SERVICE).rpartition(", within ")
+        if not name.startswith(SERVICE) or not service:
+            continue
+        delay = figures[f"{SERVICE}{service}, delay"]
+        late = figures[f"{SERVICE}{service}, delay, p99"]
+        needed = f"{figure['goal']} %" if figure["goal"] else figure["method"].rpartition("; ")[2]
+        needed += ", **missed**" if figure["met"] is False else ""
+        share = f"{delay['spread']['samples']:,} | {figure['value']} % within {limit}"
+        lines.append(f"| {service} | {_value(delay)} | {_value(late)} | {share} | {needed} |")
+    return "\n".join(lines)
+
+
+def _find_paper(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    figures = results["groups"].get("paper", {}).get("figures", [])
+    return {figure["name"]: figure for figure in figures}
+
+
+def _value(figure: dict[str, Any]) -> str:
+    return f"{figure['value']:,} {figure['unit']}"
+
+
 def _cell(cell: dict[str, Any] | None) -> str:
     if cell is None:
         return ""
@@ -177,6 +221,8 @@ def main() -> int:
     blocks = [
         (README, README_BEGIN, render(results)),
         (HANDOVER, HANDOVER_BEGIN, render_handover(results)),
+        (PAPER, DELAYS_BEGIN, render_delays(results)),
+        (PAPER, SERVICES_BEGIN, render_services(results)),
     ]
     matrix = json.loads(MATRIX_SOURCE.read_text()) if MATRIX_SOURCE.exists() else {}
     if "cells" in matrix:

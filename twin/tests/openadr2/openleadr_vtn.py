@@ -32,6 +32,7 @@ class Vtn:
         signing = {"cert": settings.get("cert"), "key": settings.get("key")} if settings.get("signs") else {}  # fmt: skip
         self.server = OpenADRServer(
             vtn_id="utility",
+            http_host=settings.get("host", "127.0.0.1"),
             http_port=settings["port"],
             requested_poll_freq=dt.timedelta(seconds=settings.get("poll_s", 1)),
             ven_lookup=self.look_up if self._knows else None,
