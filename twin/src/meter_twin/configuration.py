@@ -16,6 +16,7 @@ _EPOCH = {"type": "integer", "minimum": 1, "maximum": 0xFFFFFFFF}
 _DEVICE = {"type": "string", "pattern": "[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?"}
 _PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
 _PERIOD = {"type": "integer", "maximum": 86400}
+_FINGERPRINT = "([0-9A-F]{2}:){9}[0-9A-F]{2}"
 _ANY_OBJECT = {"type": "object"}
 
 _RECIPIENT = {
@@ -53,6 +54,12 @@ _UTILITY = {
             "type": "array",
             "maxItems": 64,
             "items": {"type": "string", "maxLength": 256},
+            "default": [],
+        },
+        "signedBy": {
+            "type": "array",
+            "maxItems": 8,
+            "items": {"type": "string", "pattern": _FINGERPRINT},
             "default": [],
         },
     },
@@ -176,6 +183,8 @@ class UtilitySettings(NamedTuple):
     groups: tuple[str, ...]
     folder: str
     """ca.crt, tls.crt and tls.key, if the URL is https."""
+    signed_by: tuple[str, ...] = ()
+    """Fingerprints of the VTN's certificates; with one, payloads are signed in both directions."""
 
 
 class Configuration(NamedTuple):
@@ -265,6 +274,9 @@ def _load_utility(document: dict[str, Any]) -> UtilitySettings | None:
     except ValueError as error:
         text = "write https://host[:port]/path, without user, query or fragment"
         raise _error("METERTWIN_CONFIG.utility.url", str(error), text) from error
+    if found["signedBy"] and not url.is_secure:
+        text = "write an https URL, or leave signedBy out"
+        raise _error("METERTWIN_CONFIG.utility.signedBy", "needs certificates", text)
     for name in ("ca.crt", "tls.crt", "tls.key") if url.is_secure else ():
         _read(f"{folder}/{name}")
     return UtilitySettings(
@@ -274,6 +286,7 @@ def _load_utility(document: dict[str, Any]) -> UtilitySettings | None:
         tuple(found["marketContexts"]),
         tuple(found["groups"]),
         folder,
+        tuple(found["signedBy"]),
     )
 
 

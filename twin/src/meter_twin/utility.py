@@ -31,7 +31,11 @@ class Utility:
         from .utility_loop import UtilityLoop  # noqa: PLC0415
         from .utility_memory import NAME  # noqa: PLC0415
 
-        client = HttpClient(self._settings.url, self._context)
+        client: Any = HttpClient(self._settings.url, self._context)
+        if self._settings.signed_by:
+            from .signed_client import build_signed_client  # noqa: PLC0415
+
+            client = build_signed_client(client, self._settings)
         return UtilityLoop(
             self._agent, client, lambda: host.keep(NAME), may_act, loop, self._acting
         )
@@ -64,6 +68,7 @@ def build_utility(
         acting.signals if acting else frozenset(),
         frozenset(settings.market_contexts) or None,
         frozenset(settings.groups),
+        signs=bool(settings.signed_by),
     )
     agent = Agent(
         agency,

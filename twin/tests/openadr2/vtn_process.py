@@ -76,11 +76,16 @@ class VtnProcess:
 class VenDriver:
     """Awaits and does what a VEN says; `happened` is all that came of it, `sent` what was posted."""
 
-    def __init__(self, url, registration=None, offers=(), tls=None, on=None, valid=None):
+    def __init__(self, url, registration=None, offers=(), tls=None, on=None, valid=None, sign=None):
         numbers = itertools.count(1)
         prefix = f"{random.getrandbits(32):08x}"
-        self.ven = Ven("house-1", offers, lambda: f"{prefix}-{next(numbers)}", registration)
+        self.ven = Ven(
+            *("house-1", offers, lambda: f"{prefix}-{next(numbers)}", registration),
+            signs=sign is not None,
+        )
         self.client = HttpClient(parse_url(url), lambda: tls)
+        if sign:
+            self.client = sign(self.client)
         self.happened = []
         self.sent = []
         self._on = on or (lambda _ven, _one: None)
