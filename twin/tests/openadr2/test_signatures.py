@@ -230,7 +230,7 @@ def test_what_is_unknown_or_stale_is_refused(changes, now_s, reason):
 def test_a_nonce_is_believed_once_however_long_it_is_tried():
     judge = rules()
     judge.check(SEALED, NOW)
-    for now_s in range(NOW, NOW + 2 * MOST_AGE_S, 7):
+    for now_s in range(NOW, NOW + 2 * MOST_AGE_S):
         with pytest.raises(SignatureError, match=r"came before|s ago"):
             judge.check(SEALED, now_s)
         judge.check(SEALED._replace(signed_s=now_s, nonce=f"m{now_s}"), now_s)

@@ -72,6 +72,7 @@ class Agent:
         self._new_id = new_id
         self.trouble: Trouble | None = None
         """The last one since something went well."""
+        self._troubles: dict[str, int] = {}
         self.resume(memory)
 
     def resume(self, memory: dict[str, Any] | None) -> None:
@@ -121,10 +122,9 @@ class Agent:
 
     def _note(self, happenings: list[Happening], now_s: int) -> None:
         for one in happenings:
-            if isinstance(one, Trouble):
-                self.trouble = one
-            elif isinstance(one, Unregistered):
+            if isinstance(one, Trouble | Unregistered):
                 self.trouble = Trouble(one.reason, one.message)
+                self._troubles[one.reason] = self._troubles.get(one.reason, 0) + 1
             elif isinstance(one, Registered):
                 self.reporting.forget()
             elif isinstance(one, EventsCame):
@@ -199,6 +199,7 @@ class Agent:
             "registered": bool(self.ven_id),
             "reason": self.reason,
             "message": self.trouble.message if self.trouble else "",
+            "troubles": dict(self._troubles),
             "protocol": "openadr-2.0b",
             "ven_id": self.ven_id,
             "events": [_describe_event(one, now_s) for one in self.book],
