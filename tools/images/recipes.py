@@ -15,7 +15,15 @@ from typing import NamedTuple
 from debian import cache, versions
 from libraries import parts, replace_libraries
 from python_rootfs import VERSION, build_python, compile_sourceless
-from rootfs import copy_libraries, copy_program, strip, unpacked, write_account
+from rootfs import (
+    LIBRARY_FOLDERS,
+    closure,
+    copy_libraries,
+    copy_program,
+    strip,
+    unpacked,
+    write_account,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 OF_THE_STOCK_TWIN = ("nacl", "pynacl", "cffi", "_cffi", "pycparser")
@@ -149,8 +157,13 @@ def build_twin_signed(target: Path) -> list[str]:
         if path.name.split(".")[0] not in PARTS_OF_LXML:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     (app / "certifi/cacert.pem").unlink()
-    strip(sorted(app.rglob("*.so")))
+    extensions = sorted(app.rglob("*.so"))
+    strip(extensions)
     compile_sourceless(app, optimize=2)
+    tree = unpacked("python")
+    copy_libraries(tree, extensions, target)
+    for path in closure(tree, [tree / f"usr/bin/python{VERSION}"]):
+        (target / LIBRARY_FOLDERS[0] / path.name).unlink(missing_ok=True)  # the layer below has it
     return twin_command("meter_twin")
 
 

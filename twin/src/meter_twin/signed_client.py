@@ -77,7 +77,7 @@ def build_signed_client(client: HttpClient, settings: UtilitySettings) -> Signed
     try:
         from .xml_signatures import XmlSignatures  # noqa: PLC0415
     except ImportError as error:
-        field, text = "METERTWIN_CONFIG.utility.signedBy", f"this image has no {error.name}"
+        field, text = "METERTWIN_CONFIG.utility.signedBy", f"this image cannot sign: {error}"
         remedy = "use the image twin-signed, or leave signedBy out"
         raise ConfigurationError(Violation(field, text, remedy)) from error
     return SignedClient(
