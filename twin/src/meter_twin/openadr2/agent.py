@@ -17,6 +17,7 @@ from meter_twin.demand_response.response_code import INVALID_ID, OK
 from .dialogue import (
     UPDATE,
     Delivered,
+    Dropped,
     EventsCame,
     Happening,
     Question,
@@ -127,6 +128,8 @@ class Agent:
                 self._troubles[one.reason] = self._troubles.get(one.reason, 0) + 1
             elif isinstance(one, Registered):
                 self.reporting.forget()
+            elif isinstance(one, Dropped):
+                self.reporting.lost(one.subject)
             elif isinstance(one, EventsCame):
                 self._take_events(one, now_s)
             elif isinstance(one, ReportsAsked):
