@@ -377,6 +377,16 @@ def test_a_message_that_is_refused_again_and_again_does_not_hold_the_others_up(s
     assert "report-2" in question(ven, now + 400)[0].body
 
 
+def test_an_answer_to_something_else_is_none_to_a_report():
+    """It came late, of a proxy: the report may not have arrived."""
+    ven = make_polling()
+    ven.outbox.send_report(report())
+    assert exchange(ven, respond("oadrRegisteredReport"))[1] == [
+        Trouble("BadAnswer", "oadrRegisteredReport: is no answer to update")
+    ]
+    assert "report-1" in question(ven, NOW + 400)[0].body
+
+
 def test_what_is_dropped_is_told_so_that_it_can_be_made_again():
     ven = make_polling()
     ven.outbox.send_report(report(1))

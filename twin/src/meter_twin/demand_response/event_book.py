@@ -143,6 +143,8 @@ class EventBook:
             self._kept[event.event_id] = _confirm(before, event, offer.ven_id, now_s)
             return _answer(event, before.event.fault, before.opt)
         fault = event.fault or self._find_fault(event, offer)
+        if fault and not event.fault and event.is_cancelled and before is None:
+            return _answer(event, None, Opt(True))  # is no error (conformance rule 21)
         if fault is not None and fault.code == NOT_ALLOWED:
             return _answer(event, fault, Opt(False))
         opt = Opt(False, "notParticipating") if fault else decide(event, now_s)

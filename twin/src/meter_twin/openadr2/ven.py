@@ -12,6 +12,7 @@ waits), `demand_response.event_book`.
 
 from collections.abc import Callable, Collection
 
+from meter_twin.demand_response.event_book import Answer
 from meter_twin.demand_response.response_code import INVALID_ID, NOT_REGISTERED, OK, is_success
 
 from . import event_codec, opt_codec, registration_codec, report_codec
@@ -37,7 +38,14 @@ from .dialogue import (
     Trouble,
     Unregistered,
 )
-from .message_codec import Message, MessageError, Response, parse_message, parse_response
+from .message_codec import (
+    Message,
+    MessageError,
+    Response,
+    find_stranger,
+    parse_message,
+    parse_response,
+)
 from .outbox import Outbox
 from .patience import Patience
 from .report_codec import ReportOffer
@@ -265,9 +273,28 @@ class Ven:
         handler = _HANDLERS.get(message.name)
         if handler is None:
             raise MessageError(message.name[:64], "is no answer to a VEN")
+        if message.name not in _SETTLING.get(asked.purpose, _HANDLERS):
+            raise MessageError(message.name, f"is no answer to {asked.purpose}")
+        if self.registration is not None:
+            ids = {"venID": self.ven_id, "vtnID": self.registration.vtn_id}
+            stranger = find_stranger(message, ids)
+            if stranger is not None:
+                self._refuse_strange(asked, message)
+                raise MessageError(stranger, "is of somebody else")
         happenings = handler(self, asked, message.element, now_s)
         self._done(asked)
         return happenings
+
+    def _refuse_strange(self, asked: Question, message: Message) -> None:
+        """Answer events of somebody else with an error; nothing of them is kept (rule 21)."""
+        if message.name == "oadrDistributeEvent" and asked.purpose in (POLL, EVENTS):
+            events = event_codec.parse_distribute_event(message.element)
+            answers = [
+                Answer(one.event_id, one.modification, INVALID_ID, "of somebody else", False)
+                for one in events
+                if one.is_answered
+            ]
+            self.outbox.answer_events(message.element.get_text("requestID"), answers)
 
     def _take_registration(self, asked: Question, element: Element, now_s: int) -> list[Happening]:
         found = registration_codec.parse_registration(element)
@@ -382,6 +409,13 @@ class Ven:
 def _refused(response: Response) -> Trouble:
     return Trouble("Refused", f"{response.code} {response.description}".strip())
 
+
+_BREAKING = {"oadrResponse", "oadrRequestReregistration", "oadrCancelPartyRegistration"}
+_SETTLING = {
+    UPDATE: frozenset({"oadrUpdatedReport", *_BREAKING}),
+    OPT: frozenset({"oadrCreatedOpt", "oadrCanceledOpt", *_BREAKING}),
+}
+"""Answers that say whether a report or an opt has arrived; another one is of another question."""
 
 _Handler = Callable[[Ven, Question, Element, int], list[Happening]]
 _HANDLERS: dict[str, _Handler] = {
