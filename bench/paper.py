@@ -30,7 +30,7 @@ PLACES = ("edge", "cloud", "peers")
 Results = dict[str, dict[str, Any]]
 
 ABSENT = {
-    "pricing": "the way of a price to the energy management (GET /v1/ems/plan) is not in the run yet",
+    "pricing": "the way of a price to the home's energy management is not in the run yet",
     "100 negotiation iterations": "nothing negotiates between twins yet",
     "G2V and V2G of a vehicle": "no application speaks with a charger: measured are the commands "
     "that one would send, a limit of the meter's load and 512 octets to the home's EMS",

@@ -25,6 +25,7 @@ import scale
 import start
 import startup
 import upgrade
+import utility
 from figure import Figure, circumstances, describe_machine, table
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -32,6 +33,7 @@ ALONE = {
     "image": image.measure,
     "start": start.measure,
     "startup": startup.measure,
+    "utility": utility.measure,
     "latency": latency.measure,
 }
 """Groups that need no installation of the measurement's own, or make one themselves."""

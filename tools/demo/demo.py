@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from customers import apply_utility
 from images import IMAGES, load_image, write_values
 from policies import NOTES, try_network_policies
 from preconditions import check_preconditions
@@ -33,7 +34,6 @@ from target import (
     is_cluster_given,
     kubeconfig_in_use,
 )
-from utility import apply_utility
 
 NAMESPACE = "metertwin-demo"
 RELEASE = "metertwin"

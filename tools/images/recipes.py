@@ -15,9 +15,19 @@ from typing import NamedTuple
 from debian import cache, versions
 from libraries import parts, replace_libraries
 from python_rootfs import VERSION, build_python, compile_sourceless
-from rootfs import copy_libraries, copy_program, strip, unpacked, write_account
+from rootfs import (
+    LIBRARY_FOLDERS,
+    closure,
+    copy_libraries,
+    copy_program,
+    strip,
+    unpacked,
+    write_account,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
+OF_THE_STOCK_TWIN = ("nacl", "pynacl", "cffi", "_cffi", "pycparser")
+PARTS_OF_LXML = ("__init__", "etree", "_elementpath")
 
 
 class Recipe(NamedTuple):
@@ -53,14 +63,17 @@ def uv() -> str:
     return str(own[-1]) if own else "uv"
 
 
-def install_wheels(package: str, target: Path) -> None:
+def install_wheels(package: str, target: Path, *extras: str) -> None:
     """Install the locked third-party dependencies of a workspace package into `target`.
+
+    `extras`: of its optional ones, those too.
 
     Raises:
         subprocess.CalledProcessError: the lock file is out of date or a wheel is missing.
     """
     export = [uv(), "export", "--quiet", "--locked", "--package", package, "--no-dev"]
     export += ["--no-emit-workspace", "--no-hashes", "--no-annotate", "--no-header"]
+    export += [f"--extra={extra}" for extra in extras]
     listed = subprocess.run(export, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     wanted = target.parent / f"{package}-requirements.txt"
     wanted.write_text(listed.stdout)
@@ -127,6 +140,31 @@ def build_twin_next(target: Path) -> list[str]:
     copy_packages(target, "examples/next-twin/src/meter_twin_next")
     compile_sourceless(target / "app", optimize=2)
     return twin_command("meter_twin_next")
+
+
+def build_twin_signed(target: Path) -> list[str]:
+    """Write what a twin needs to sign XML over the stock one: signxml, lxml and cryptography.
+
+    Of lxml it is the tree alone; certifi's list of certificates is nobody's that a twin trusts.
+    """
+    app = target / "app"
+    install_wheels("metertwin-twin", app, "signatures")
+    trim_wheels(app)
+    for path in app.iterdir():
+        if path.name.lower().startswith(OF_THE_STOCK_TWIN):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in (app / "lxml").iterdir():
+        if path.name.split(".")[0] not in PARTS_OF_LXML:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (app / "certifi/cacert.pem").unlink()
+    extensions = sorted(app.rglob("*.so"))
+    strip(extensions)
+    compile_sourceless(app, optimize=2)
+    tree = unpacked("python")
+    copy_libraries(tree, extensions, target)
+    for path in closure(tree, [tree / f"usr/bin/python{VERSION}"]):
+        (target / LIBRARY_FOLDERS[0] / path.name).unlink(missing_ok=True)  # the layer below has it
+    return twin_command("meter_twin")
 
 
 def build_operator(target: Path) -> list[str]:
@@ -207,6 +245,7 @@ RECIPES: dict[str, Recipe] = {
         base="twin",
         version="next",
     ),
+    "twin-signed": TWIN._replace(build=build_twin_signed, base="twin", version="signed"),
     "operator": OPERATOR,
     "operator-next": OPERATOR._replace(
         sources=(*OPERATOR.sources, "examples/next-operator/src"),

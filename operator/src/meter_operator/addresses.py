@@ -34,6 +34,8 @@ def build_entries(name: str, spec: Json) -> dict[str, str]:
         "url": spec["url"],
         "marketContexts": spec.get("marketContexts") or [],
     }
+    if spec.get("signedBy"):
+        address["signedBy"] = spec["signedBy"]
     bundle = (spec.get("trust") or {}).get("caBundle")
     entries = {f"{name}.json": json.dumps(address, sort_keys=True)}
     return entries | ({f"{name}.crt": bundle} if bundle else {})

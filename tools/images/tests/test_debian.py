@@ -20,8 +20,17 @@ print(json.dumps({name: build.content_hash(recipe.sources, recipes.debian_parts(
                   for name, recipe in recipes.RECIPES.items()}))
 """
 SETTINGS = {"openssl": "METERTWIN_OPENSSL", "sqlite3": "METERTWIN_SQLITE"}
-IMAGES = {"twin", "twin-next", "operator", "operator-next", "mosquitto", "firmware", "utility"}
-TWINS = {"twin", "twin-next"}
+IMAGES = {
+    "twin",
+    "twin-next",
+    "twin-signed",
+    "operator",
+    "operator-next",
+    "mosquitto",
+    "firmware",
+    "utility",
+}
+TWINS = {"twin", "twin-next", "twin-signed"}
 OPERATORS = {"operator", "operator-next"}
 PLAYED = """#!/bin/sh
 echo "$*" >> "$PLAYED/calls"

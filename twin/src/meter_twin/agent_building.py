@@ -34,7 +34,7 @@ def build_agent(
     if address.protocol == OPENADR_2:
         from .openadr2 import agent as openadr2  # noqa: PLC0415 - only this one is loaded
 
-        agency = openadr2.Agency(*who, *about)
+        agency = openadr2.Agency(*who, *about, signs=bool(address.signed_by))
         return openadr2.Agent(agency, decide, lambda: secrets.token_hex(_ID_OCTETS), memory)
     from .openadr3 import agent as openadr3  # noqa: PLC0415
     from .utility_credentials import read_credentials  # noqa: PLC0415

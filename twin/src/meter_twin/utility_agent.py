@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from .demand_response.event_book import EventBook
+from .http_answer import HttpAnswer
 
 OPENADR_2, OPENADR_3 = "openadr-2.0b", "openadr-3"
 
@@ -38,6 +39,20 @@ class Asked(Protocol):
     @property
     def url(self) -> str:
         """A whole address at another server; empty: it is the VTN's."""
+
+
+class Client(Protocol):
+    """Who asks."""
+
+    async def ask(self, question: Asked) -> HttpAnswer:
+        """Return the answer to a question.
+
+        Raises:
+            HttpClientError: there is none.
+        """
+
+    async def close(self) -> None:
+        """Drop the connection."""
 
 
 class Trouble(Protocol):

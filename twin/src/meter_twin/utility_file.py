@@ -29,16 +29,24 @@ _SCHEMA = {
             "items": {"type": "string", "maxLength": 256, "pattern": _URI},
             "default": [],
         },
+        "signedBy": {
+            "type": "array",
+            "maxItems": 8,
+            "items": {"type": "string", "pattern": "([0-9A-F]{2}:){9}[0-9A-F]{2}"},
+            "default": [],
+        },
     },
 }  # fmt: skip
 
 
 class UtilityAddress(NamedTuple):
-    """What a utility speaks, where, and of which market contexts its events are."""
+    """What a utility speaks, where, of which market contexts its events are, who signs for it."""
 
     protocol: str
     url: Url
     market_contexts: tuple[str, ...]
+    signed_by: tuple[str, ...] = ()
+    """Fingerprints of the VTN's certificates; with one, payloads are signed in both directions."""
 
 
 class UtilityFileError(ValueError):
@@ -64,7 +72,11 @@ def parse_address(text: str) -> UtilityAddress:
         raise UtilityFileError("Misconfigured", f"{one.field} {one.message}") from error
     except (ValueError, RecursionError) as error:
         raise UtilityFileError("Misconfigured", f"{NAME}: {error}") from error
-    return UtilityAddress(found["protocol"], url, tuple(found["marketContexts"]))
+    signed_by = tuple(found["signedBy"])
+    if signed_by and (found["protocol"] != OPENADR_2 or not url.is_secure):
+        text = f"{NAME}.signedBy is for OpenADR 2.0b over https"
+        raise UtilityFileError("Misconfigured", text)
+    return UtilityAddress(found["protocol"], url, tuple(found["marketContexts"]), signed_by)
 
 
 class UtilityFile:

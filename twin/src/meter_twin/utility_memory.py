@@ -60,6 +60,7 @@ class UtilityMemory:
         nothing: dict[str, Any] = {
             "ven_id": "",
             "override_until": None,
+            "troubles": {},
             "events": [],
             "reports": [],
         }

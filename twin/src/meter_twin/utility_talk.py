@@ -23,9 +23,9 @@ from .demand_response.quarter_hour import MeterStatus
 from .dialing import tls_context
 from .http_client import HttpClientError
 from .store_schema import StoreError
-from .utility_agent import OPENADR_2, Asked, UtilityAgent
+from .utility_agent import OPENADR_2, Asked, Client, UtilityAgent
 from .utility_client import UtilityClient
-from .utility_file import UtilityFile, UtilityFileError
+from .utility_file import UtilityAddress, UtilityFile, UtilityFileError
 from .utility_memory import NAME, UtilityMemory
 from .utility_reports import make_reports
 from .utility_standing import Standing, StandingKeeper
@@ -51,7 +51,7 @@ class UtilityTalk:
         self._host = host
         self._is_online = is_online
         self._file = UtilityFile(settings.folder)
-        self._client: UtilityClient | None = None
+        self._client: Client | None = None
         self._protocol = OPENADR_2
         self._standing = StandingKeeper()
         self._is_kept = True
@@ -88,6 +88,7 @@ class UtilityTalk:
         """Read the utility's address; a new one is spoken to from now on."""
         try:
             address = self._file.poll()
+            client = None if address is None else self._build_client(address)
         except UtilityFileError as error:
             self._memory.agent = None
             await self.close()
@@ -96,11 +97,24 @@ class UtilityTalk:
             return
         if address is not None:
             await self.close()
-            self._client = UtilityClient(address.url, self._context)
+            self._client = client
             self._protocol = address.protocol
             me = Self(self._device, self._settings, self._deciders.signals)
             self._memory.agent = build_agent(me, address, self._decide, self._memory.memory)
             log.log("info", "utility's address", host=address.url.host)
+
+    def _build_client(self, address: UtilityAddress) -> Client:
+        """Return the client of a utility.
+
+        Raises:
+            UtilityFileError: it asks for signatures, and this image has none.
+        """
+        client = UtilityClient(address.url, self._context)
+        if not address.signed_by:
+            return client
+        from .signed_client import build_signed_client  # noqa: PLC0415 - 13 MiB
+
+        return build_signed_client(client, self._settings.folder, address.signed_by)
 
     def _decide(self, event: DrEvent, others: Iterable[Kept], _now_s: int) -> Opt:
         agent = self._memory.agent
@@ -145,7 +159,7 @@ class UtilityTalk:
         self._note(agent.reason, trouble.message if trouble else "")
         return True
 
-    async def _ask(self, agent: UtilityAgent, client: UtilityClient, question: Asked) -> bool:
+    async def _ask(self, agent: UtilityAgent, client: Client, question: Asked) -> bool:
         """Ask; return whether there is something to keep."""
         chance = random.random()  # noqa: S311 - spreads a fleet, no secret
         try:

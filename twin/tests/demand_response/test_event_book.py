@@ -51,6 +51,24 @@ def test_an_event_that_is_not_named_any_more_is_cancelled():
     assert book.find("b").find_status(NOW) is Status.FAR
 
 
+def test_an_event_that_is_named_again_is_in_force_again():
+    """An answer that came late, or out of order, had left it out."""
+    book = EventBook()
+    take(book, make("a"))
+    take(book)
+    assert book.find("a").find_status(NOW) is Status.CANCELLED
+    assert take(book, make("a"))[0].is_in
+    assert book.find("a").find_status(NOW) is Status.FAR
+
+
+def test_what_was_cancelled_by_name_stays_so():
+    book = EventBook()
+    take(book, make("a"))
+    take(book, make("a", is_cancelled=True))
+    take(book, make("a"))
+    assert book.find("a").find_status(NOW) is Status.CANCELLED
+
+
 def test_a_higher_modification_replaces():
     book = EventBook()
     take(book, make())

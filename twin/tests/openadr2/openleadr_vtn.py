@@ -12,7 +12,7 @@ import sys
 import warnings
 
 warnings.simplefilter("ignore")
-from openleadr import OpenADRServer  # noqa: E402 - after its warnings are off
+from openleadr import OpenADRServer, utils  # noqa: E402 - after its warnings are off
 from openleadr.objects import Interval  # noqa: E402
 
 logging.getLogger("openleadr").setLevel(logging.ERROR)
@@ -26,6 +26,7 @@ def tell(**what):
 class Vtn:
     def __init__(self, settings):
         self.registered = {}
+        self._asks_status = settings.get("asks_status", False)
         self._knows = settings.get("knows", True)
         self._fingerprint = settings.get("fingerprint")
         tls = {f"http_{name}": settings[name] for name in ("cert", "key", "ca_file") if name in settings}  # fmt: skip
@@ -72,8 +73,12 @@ class Vtn:
         del scale, max_sampling_interval  # openleadr calls it by these names
         tell(offered={"ven": ven_id, "resource": resource_id, "measurement": measurement, "unit": unit})  # fmt: skip
 
+        if measurement == "Status" and not self._asks_status:
+            return None  # openleadr 0.5.36 answers such a report with 500 (KeyError: 'value')
+
         async def take(data):
-            tell(report=[[at.timestamp(), value] for at, value in data], unit=unit)
+            rows = [[at.timestamp(), value] for at, value in data]
+            tell(report=rows, unit=unit, ven=ven_id)
 
         return take, min_sampling_interval
 
@@ -91,8 +96,14 @@ class Vtn:
                 response_required=command.get("response_required", "always"),
                 callback=self.opted,
             )
+            if "tolerance_s" in command:
+                tolerance = {"startafter": dt.timedelta(seconds=command["tolerance_s"])}
+                utils.setmember(
+                    self.server.events[command["ven_id"]][-1], "active_period.tolerance", tolerance
+                )
         if command["do"] == "cancel":
             self.server.cancel_event(command["ven_id"], command["event_id"])
+        tell(obeyed=command["do"])
 
     async def opted(self, ven_id, event_id, opt_type):
         tell(opt={"ven": ven_id, "event": event_id, "opt": opt_type})

@@ -11,6 +11,7 @@ from meter_twin.demand_response.opt_rules import OVERRIDDEN
 from meter_twin.demand_response.quarter_hour import MeterStatus
 from meter_twin.openadr2.agent import Agency, Agent
 from meter_twin.openadr2.message_codec import parse_message
+from meter_twin.openadr2.outbox import TRIES_OF_REFUSED
 from test_ven import ask_reports, registered, respond
 
 NOW = START_S - 7200
@@ -101,6 +102,21 @@ def test_reports_are_accepted_sent_and_not_sent_again_by_a_successor():
     successor = make(agent.export())
     assert successor.find_due_report(now_s, lambda _: now_s) is None
     assert successor.find_due_report(now_s + 3600, lambda _: now_s) is not None
+
+
+def test_a_report_that_the_vtn_refuses_is_made_again():
+    agent = make()
+    exchange(agent, registered())
+    exchange(agent, ask_reports(specifier="telemetry-status").replace(b"energy", b"status"))
+    exchange(agent, respond())  # reports are accepted
+    exchange(agent, respond())  # its question for events
+    now_s = NOW + 3600
+    agent.send_report(agent.find_due_report(now_s, lambda _: now_s), [], STATUS, now_s)
+    for _ in range(TRIES_OF_REFUSED):
+        assert agent.find_due_report(now_s, lambda _: now_s) is None
+        assert agent.find_next(now_s).purpose == "update"
+        agent.take(400, b"", now_s - 400, 0.0)
+    assert agent.find_due_report(now_s, lambda _: now_s) is not None
 
 
 def test_a_report_that_cannot_be_made_is_refused_by_code():

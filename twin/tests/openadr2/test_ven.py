@@ -8,6 +8,7 @@ from meter_twin.demand_response.event_book import Answer
 from meter_twin.openadr2 import outbox, patience
 from meter_twin.openadr2.dialogue import (
     Delivered,
+    Dropped,
     EventsCame,
     Registered,
     Registration,
@@ -169,7 +170,7 @@ def test_after_a_good_answer_the_next_failure_waits_shortly_again():
     for now in range(NOW, NOW + 3):
         question(ven, NOW + 1000 * (now - NOW + 1))
         ven.fail("Unreachable", "", NOW + 1000 * (now - NOW + 1), 0.999)
-    exchange(ven, respond(), NOW + 9000)
+    assert exchange(ven, respond(), NOW + 9000)[0] == "oadrRequestEvent"
     question(ven, NOW + 9010)
     ven.fail("Unreachable", "", NOW + 9010, 0.999)
     assert ven.find_time_of_next() == NOW + 9020  # its next poll, and not a fourth pause
@@ -208,7 +209,8 @@ def test_after_failed_polls_it_registers_again_and_names_what_it_had(how):
 def test_some_failed_polls_are_no_reason_to_register_again():
     ven = make_polling()
     now = fail_polls(ven, FAILURES["status 500"], patience.POLLS_BEFORE_REREGISTRATION - 1)
-    assert exchange(ven, respond(), now + 400)[0] == "oadrPoll"
+    for expected in ("oadrPoll", "oadrRequestEvent"):
+        assert exchange(ven, respond(), now + 400)[0] == expected
     now = fail_polls(ven, FAILURES["status 500"], patience.POLLS_BEFORE_REREGISTRATION - 1)
     assert question(ven, now + 400)[1] == "oadrPoll"
 
@@ -375,14 +377,74 @@ def test_a_message_that_is_refused_again_and_again_does_not_hold_the_others_up(s
     assert "report-2" in question(ven, now + 400)[0].body
 
 
-def test_a_server_at_fault_loses_no_report():
+def test_an_answer_to_something_else_is_none_to_a_report():
+    """It came late, of a proxy: the report may not have arrived."""
     ven = make_polling()
     ven.outbox.send_report(report())
-    now = NOW
-    for _ in range(20):
-        now = max(ven.find_time_of_next(), now)
-        assert "report-1" in question(ven, now)[0].body
-        ven.take(503, b"", now, 0.0)
+    assert exchange(ven, respond("oadrRegisteredReport"))[1] == [
+        Trouble("BadAnswer", "oadrRegisteredReport: is no answer to update")
+    ]
+    assert "report-1" in question(ven, NOW + 400)[0].body
+
+
+def test_what_is_dropped_is_told_so_that_it_can_be_made_again():
+    ven = make_polling()
+    ven.outbox.send_report(report(1))
+    told = []
+    for at in range(outbox.TRIES_OF_REFUSED):
+        question(ven, NOW + 9 - at)
+        told += ven.take(400, b"", NOW - 400, 0.0)
+    assert [one for one in told if not isinstance(one, Trouble)] == [Dropped("update", "report-1")]
+
+
+def test_a_server_at_fault_loses_no_report_and_is_polled_all_the_same():
+    ven = make_polling()
+    ven.outbox.send_report(report())
+    asked = []
+    for now in range(NOW, NOW + 100):
+        if ven.find_next(now) is None:
+            continue
+        asked.append(ven._asked)
+        if asked[-1].purpose == "update":
+            ven.take(503, b"", now, 0.0)
+        else:
+            ven.take(200, respond(), now, 0.0)
+    assert [one.purpose for one in asked[: outbox.TRIES_OF_REFUSED]] == ["update"] * 3
+    assert sum(one.purpose == "poll" for one in asked) >= 8
+    assert "report-1" in asked[-1].body or "report-1" in asked[-2].body
+
+
+def test_after_polls_that_failed_all_events_are_asked_for():
+    """openleadr, for one, holds what they sent for delivered, also if it never came."""
+    ven = make_polling()
+    question(ven, NOW + 10)
+    ven.fail("Closed", "", NOW + 10, 0.0)
+    assert exchange(ven, respond(), NOW + 100)[0] == "oadrPoll"
+    assert exchange(ven, respond(), NOW + 100)[0] == "oadrRequestEvent"
+    assert exchange(ven, respond(), NOW + 110)[0] == "oadrPoll"
+    assert ven.find_next(NOW + 111) is None
+
+
+def test_after_a_poll_that_brings_events_they_are_not_asked_for_again():
+    ven = make_polling()
+    question(ven, NOW + 10)
+    ven.fail("Closed", "", NOW + 10, 0.0)
+    assert exchange(ven, distribute(event(describe())), NOW + 100)[0] == "oadrPoll"
+    assert ven.find_next(NOW + 101) is None
+
+
+@pytest.mark.parametrize(("poll", "again_s"), [("PT10S", 3_600), ("PT2M", 7_200)])
+def test_all_events_are_asked_for_now_and_then_in_the_place_of_a_poll(poll, again_s):
+    ven = make(offers=())
+    exchange(ven, registered(poll))
+    assert exchange(ven, respond())[0] == "oadrRequestEvent"
+    asked = []
+    for now in range(NOW + 1, NOW + 2 * again_s):
+        if (found := ven.find_next(now)) is not None:
+            asked.append((now - NOW, found.purpose))
+            ven.take(200, respond(), now, 0.0)
+    assert [at for at, purpose in asked if purpose == "events"] == [again_s]
+    assert {later - sooner for (sooner, _), (later, _) in itertools.pairwise(asked)} == {ven.registration.poll_s}  # fmt: skip
 
 
 def test_more_than_can_wait_is_told():

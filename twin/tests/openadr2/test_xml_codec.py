@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from meter_twin.openadr2 import xml_codec
-from meter_twin.openadr2.xml_codec import XmlError, parse_xml, write_element, write_text
+from meter_twin.openadr2.xml_codec import (
+    MOST_ATTRIBUTES,
+    XmlError,
+    parse_xml,
+    write_element,
+    write_text,
+)
 
 LAUGHS = (
     b"""<?xml version="1.0"?><!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]><l>&b;</l>"""
@@ -74,3 +80,15 @@ def test_any_text_is_written_so_that_it_can_be_read(text):
 def test_any_octets_are_read_or_refused(octets):
     with contextlib.suppress(XmlError):
         parse_xml(octets)
+
+
+@pytest.mark.parametrize(
+    ("count", "is_read"), [(MOST_ATTRIBUTES, True), (MOST_ATTRIBUTES + 1, False)]
+)
+def test_attributes_have_a_limit(count, is_read):
+    octets = ("<a " + " ".join(f"b{number}=''" for number in range(count)) + "/>").encode()
+    if is_read:
+        assert len(parse_xml(octets).attributes) == count
+    else:
+        with pytest.raises(XmlError, match="attributes"):
+            parse_xml(octets)

@@ -10,9 +10,10 @@ import sys
 import time
 from pathlib import Path
 
-from meter_twin.http_client import HttpClient, HttpClientError
+from meter_twin.http_client import HttpClientError
 from meter_twin.http_url import parse_url
 from meter_twin.openadr2.ven import Ven
+from meter_twin.utility_client import UtilityClient
 
 SCRIPT = Path(__file__).parent / "openleadr_vtn.py"
 PATIENCE_S = 150
@@ -76,11 +77,16 @@ class VtnProcess:
 class VenDriver:
     """Awaits and does what a VEN says; `happened` is all that came of it, `sent` what was posted."""
 
-    def __init__(self, url, registration=None, offers=(), tls=None, on=None, valid=None):
+    def __init__(self, url, registration=None, offers=(), tls=None, on=None, valid=None, sign=None):
         numbers = itertools.count(1)
         prefix = f"{random.getrandbits(32):08x}"
-        self.ven = Ven("house-1", offers, lambda: f"{prefix}-{next(numbers)}", registration)
-        self.client = HttpClient(parse_url(url), lambda: tls)
+        self.ven = Ven(
+            *("house-1", offers, lambda: f"{prefix}-{next(numbers)}", registration),
+            signs=sign is not None,
+        )
+        self.client = UtilityClient(parse_url(url), lambda: tls)
+        if sign:
+            self.client = sign(self.client)
         self.happened = []
         self.sent = []
         self._on = on or (lambda _ven, _one: None)
@@ -105,11 +111,8 @@ class VenDriver:
             if self._valid:
                 self._valid(question.body)
             self.sent.append(question)
-            headers = {"content-type": "application/xml"}
             try:
-                answer = await self.client.ask(
-                    "POST", f"/{question.service}", question.body.encode(), headers
-                )
+                answer = await self.client.ask(question)
             except HttpClientError as error:
                 found = self.ven.fail(error.reason, str(error), int(time.time()), 0.0)
             else:

@@ -140,10 +140,11 @@ class EventBook:
             words = f"modification {before.event.modification} is known"
             return _answer(event, Fault(OUT_OF_SEQUENCE, words), before.opt)
         if before is not None and event.modification == before.event.modification:
-            if event.is_cancelled:
-                self._kept[event.event_id] = _cancel(before, offer.ven_id, now_s)
+            self._kept[event.event_id] = _confirm(before, event, offer.ven_id, now_s)
             return _answer(event, before.event.fault, before.opt)
         fault = self._find_excess(event) or event.fault or self._find_fault(event, offer)
+        if fault and not event.fault and event.is_cancelled and before is None:
+            return _answer(event, None, Opt(True))  # is no error (conformance rule 21)
         if fault is not None and fault.code == NOT_ALLOWED:
             return _answer(event, fault, Opt(False))
         opt = Opt(False, "notParticipating") if fault else decide(event, now_s)
@@ -221,6 +222,14 @@ class EventBook:
 def _answer(event: DrEvent, fault: Fault | None, opt: Opt) -> Answer:
     code, words = fault or (OK, "OK")
     return Answer(event.event_id, event.modification, code, words, opt.is_in and fault is None)
+
+
+def _confirm(before: Kept, event: DrEvent, ven_id: str, now_s: int) -> Kept:
+    """Return an event that is named again: cancelled, or in force although it was left out once."""
+    if event.is_cancelled:
+        cancelled = _cancel(before, ven_id, now_s)
+        return cancelled._replace(event=before.event._replace(is_cancelled=True))
+    return before if before.event.is_cancelled else before._replace(cancelled_from_s=None)
 
 
 def _cancel(kept: Kept, ven_id: str, now_s: int) -> Kept:

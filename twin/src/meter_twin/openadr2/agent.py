@@ -19,6 +19,7 @@ from meter_twin.demand_response.response_code import INVALID_ID, OK
 from .dialogue import (
     UPDATE,
     Delivered,
+    Dropped,
     EventsCame,
     Happening,
     Question,
@@ -74,6 +75,7 @@ class Agent:
         """The last one since something went well."""
         self.override_s = 0
         """Until when the customer has taken the house out of what limits its loads; 0 for not."""
+        self._troubles: dict[str, int] = {}
         self.resume(memory)
 
     def resume(self, memory: dict[str, Any] | None) -> None:
@@ -123,12 +125,13 @@ class Agent:
 
     def _note(self, happenings: list[Happening], now_s: int) -> None:
         for one in happenings:
-            if isinstance(one, Trouble):
-                self.trouble = one
-            elif isinstance(one, Unregistered):
+            if isinstance(one, Trouble | Unregistered):
                 self.trouble = Trouble(one.reason, one.message)
+                self._troubles[one.reason] = self._troubles.get(one.reason, 0) + 1
             elif isinstance(one, Registered):
                 self.reporting.forget()
+            elif isinstance(one, Dropped):
+                self.reporting.lost(one.subject)
             elif isinstance(one, EventsCame):
                 self._take_events(one, now_s)
             elif isinstance(one, ReportsAsked):
@@ -209,6 +212,7 @@ class Agent:
             "registered": bool(self.ven_id),
             "reason": self.reason,
             "message": self.trouble.message if self.trouble else "",
+            "troubles": dict(self._troubles),
             "protocol": PROTOCOL,
             "ven_id": self.ven_id,
             "override_until": format_moment(self.override_s) if self.override_s > now_s else None,

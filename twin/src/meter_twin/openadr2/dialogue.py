@@ -105,6 +105,13 @@ class Delivered(NamedTuple):
     response: Response
 
 
+class Dropped(NamedTuple):
+    """A message was refused too often and gave way to the others; a report is made again."""
+
+    purpose: str
+    subject: str
+
+
 class Trouble(NamedTuple):
     """A question had no answer, or a bad one; `reason` is one word for a condition."""
 
@@ -113,7 +120,14 @@ class Trouble(NamedTuple):
 
 
 Happening = (
-    Registered | Unregistered | EventsCame | ReportsAsked | ReportsCancelled | Delivered | Trouble
+    Registered
+    | Unregistered
+    | EventsCame
+    | ReportsAsked
+    | ReportsCancelled
+    | Delivered
+    | Dropped
+    | Trouble
 )
 
 

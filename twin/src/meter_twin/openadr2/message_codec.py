@@ -61,6 +61,22 @@ def parse_message(octets: bytes) -> Message:
     return Message(signed.children[0].name, signed.children[0])
 
 
+def find_stranger(message: Message, ids: dict[str, str]) -> str | None:
+    """Return the name of an id in a message that is another than expected, None without one.
+
+    An id that is not there, or not known yet, is none (conformance rule 21).
+
+    Args:
+        message: as it was read.
+        ids: expected value by name, such as venID.
+    """
+    for name, expected in ids.items():
+        found = message.element.get_text(name)
+        if found and expected and found != expected:
+            return name
+    return None
+
+
 def build_message(message: str) -> str:
     """Return a payload with one message that is written already."""
     spaces = {f"xmlns:{prefix}": space for prefix, space in NAMESPACES.items()}

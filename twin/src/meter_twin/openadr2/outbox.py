@@ -29,7 +29,7 @@ class Outbox:
         """What is outstanding; nothing goes before it."""
         self._waiting: list[Question] = []
         self._opts: dict[str, opt_codec.OptMessage] = {}
-        self._refusals = 0
+        self._refusals = self._failures = 0
 
     def __len__(self) -> int:
         """Return how many wait."""
@@ -56,10 +56,19 @@ class Outbox:
 
     def drop(self, question: Question) -> bool:
         """Take out what has arrived; return whether the registration changes with it."""
-        self._refusals = 0
+        self._refusals = self._failures = 0
         self._waiting = [one for one in self._waiting if one is not question]
         self._opts.pop(question.subject, None)
         return question.subject in (AGAIN, LEAVE)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether what is first has failed again and again; polls do not wait for it then."""
+        return self._failures >= TRIES_OF_REFUSED
+
+    def failed(self, question: Question) -> None:
+        """Count that a message has not arrived, whatever the cause."""
+        self._failures += question is self.first
 
     def refused(self, question: Question) -> bool:
         """Count that the VTN did not even read it; return whether that is enough."""
@@ -72,7 +81,7 @@ class Outbox:
         """Drop all: it was written for another registration."""
         self._waiting.clear()
         self._opts.clear()
-        self._refusals = 0
+        self._refusals = self._failures = 0
 
     def answer_events(self, request_id: str, answers: Collection[Answer]) -> None:
         """Answer events; without answers nothing is sent (oadrResponseRequired is never)."""

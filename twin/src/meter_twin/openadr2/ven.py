@@ -12,6 +12,7 @@ waits), `demand_response.event_book`.
 
 from collections.abc import Callable, Collection
 
+from meter_twin.demand_response.event_book import Answer
 from meter_twin.demand_response.response_code import INVALID_ID, NOT_REGISTERED, OK, is_success
 
 from . import event_codec, opt_codec, registration_codec, report_codec
@@ -26,6 +27,7 @@ from .dialogue import (
     REPORTS,
     UPDATE,
     Delivered,
+    Dropped,
     EventsCame,
     Happening,
     Question,
@@ -36,7 +38,14 @@ from .dialogue import (
     Trouble,
     Unregistered,
 )
-from .message_codec import Message, MessageError, Response, parse_message, parse_response
+from .message_codec import (
+    Message,
+    MessageError,
+    Response,
+    find_stranger,
+    parse_message,
+    parse_response,
+)
 from .outbox import Outbox
 from .patience import Patience
 from .report_codec import ReportOffer
@@ -45,6 +54,8 @@ from .xml_codec import Element
 POLL_S, LEAST_POLL_S, MOST_POLL_S = 10, 1, 86_400
 """Between two polls: if the VTN does not say, and what it may say."""
 NOT_FOUND = 404
+EVENTS_AGAIN_S, POLLS_BEFORE_EVENTS = 3_600, 60
+"""All events are asked for anew after both: what was lost or came late is set right."""
 _REASONS = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound"}
 
 
@@ -79,12 +90,14 @@ class Ven:
         self._has_asked_events = False
         self._was_refused_events = False
         """Poll first: a VTN that fails there may say in a poll what it has against this VEN."""
+        self._may_have_missed = False
+        """A poll was not answered; a VTN may hold what it sent then for delivered."""
         self._is_expelled = False
         self.outbox = Outbox(new_id)
         self.outbox.ven_id = self.ven_id
         self._patience = Patience()
         self._asked: Question | None = None
-        self._next_poll_s = 0
+        self._next_poll_s = self._next_events_s = 0
 
     @property
     def ven_id(self) -> str:
@@ -128,6 +141,8 @@ class Ven:
                 ven_id=former.ven_id if former else "",
             )
             return Question("EiRegisterParty", body, REGISTER)
+        if self.outbox.is_stuck and now_s >= self._next_poll_s:
+            return self._poll(now_s)  # what a VTN cannot take does not keep its events away
         first = self.outbox.first
         if first is not None and first.purpose == ANSWER:
             return first
@@ -137,15 +152,25 @@ class Ven:
             )
             return Question("EiReport", body, REPORTS)
         if self._asks_events:
-            body = event_codec.build_request_event(self._new_id(), self.ven_id)
-            self._next_poll_s = max(self._next_poll_s, now_s + self.registration.poll_s)
-            return Question("EiEvent", body, EVENTS)
+            return self._ask_events(now_s, self.registration.poll_s)
         if first is not None:
             return first
-        if now_s >= self._next_poll_s:
-            self._next_poll_s = now_s + self.registration.poll_s
-            return Question("OadrPoll", registration_codec.build_poll(self.ven_id), POLL)
-        return None
+        if now_s < self._next_poll_s:
+            return None
+        if now_s >= self._next_events_s:
+            return self._ask_events(now_s, self.registration.poll_s)
+        return self._poll(now_s)
+
+    def _ask_events(self, now_s: int, poll_s: int) -> Question:
+        self._next_poll_s = max(self._next_poll_s, now_s + poll_s)
+        self._next_events_s = now_s + max(EVENTS_AGAIN_S, POLLS_BEFORE_EVENTS * poll_s)
+        body = event_codec.build_request_event(self._new_id(), self.ven_id)
+        return Question("EiEvent", body, EVENTS)
+
+    def _poll(self, now_s: int) -> Question:
+        assert self.registration is not None
+        self._next_poll_s = now_s + self.registration.poll_s
+        return Question("OadrPoll", registration_codec.build_poll(self.ven_id), POLL)
 
     def expect_events(self) -> None:
         """Ask for all events at the next occasion, as after a takeover."""
@@ -179,13 +204,22 @@ class Ven:
         else:
             self._patience.went_well()
             self._was_refused_events = False
+            self._catch_up(asked, happenings)
         return happenings
 
     def fail(self, reason: str, message: str, now_s: int, chance: float) -> list[Happening]:
         """Take that there was no answer: a connection or its TLS failed, or it took too long."""
         asked = self._take_asked()
+        self.outbox.failed(asked)
         self._count_bad_poll(asked)
         return self._back_off(reason, message, now_s, chance)
+
+    def _catch_up(self, asked: Question, happenings: list[Happening]) -> None:
+        """Ask for all events if an earlier poll may have brought some that never came."""
+        if self._may_have_missed and asked.purpose in (POLL, EVENTS):
+            self._may_have_missed = False
+            if asked.purpose == POLL and not any(isinstance(one, EventsCame) for one in happenings):
+                self._has_asked_events = False
 
     def _would_repeat(self, asked: Question, waited: int) -> bool:
         """Tell whether an answer, good as it may be, has settled nothing."""
@@ -209,14 +243,18 @@ class Ven:
             return []
         self._was_refused_events |= asked.purpose == EVENTS
         reason = "BadAnswer" if message else _REASONS.get(status, "HttpError")
+        self.outbox.failed(asked)
         self._count_bad_poll(asked)
+        text = message or f"{asked.service} was answered with status {status}"
+        happenings = self._back_off(reason, text, now_s, chance)
         # A server's own fault says nothing about the message.
         if status // 100 != 5 and self.outbox.refused(asked):  # noqa: PLR2004 - 5xx
             self._done(asked)
-        text = message or f"{asked.service} was answered with status {status}"
-        return self._back_off(reason, text, now_s, chance)
+            happenings.append(Dropped(asked.purpose, asked.subject))
+        return happenings
 
     def _count_bad_poll(self, asked: Question) -> None:
+        self._may_have_missed |= asked.purpose == POLL
         if asked.purpose == POLL and self._patience.poll_failed():
             self._lose_registration()
 
@@ -238,9 +276,28 @@ class Ven:
         handler = _HANDLERS.get(message.name)
         if handler is None:
             raise MessageError(message.name[:64], "is no answer to a VEN")
+        if message.name not in _SETTLING.get(asked.purpose, _HANDLERS):
+            raise MessageError(message.name, f"is no answer to {asked.purpose}")
+        if self.registration is not None:
+            ids = {"venID": self.ven_id, "vtnID": self.registration.vtn_id}
+            stranger = find_stranger(message, ids)
+            if stranger is not None:
+                self._refuse_strange(asked, message)
+                raise MessageError(stranger, "is of somebody else")
         happenings = handler(self, asked, message.element, now_s)
         self._done(asked)
         return happenings
+
+    def _refuse_strange(self, asked: Question, message: Message) -> None:
+        """Answer events of somebody else with an error; nothing of them is kept (rule 21)."""
+        if message.name == "oadrDistributeEvent" and asked.purpose in (POLL, EVENTS):
+            events = event_codec.parse_distribute_event(message.element)
+            answers = [
+                Answer(one.event_id, one.modification, INVALID_ID, "of somebody else", False)
+                for one in events
+                if one.is_answered
+            ]
+            self.outbox.answer_events(message.element.get_text("requestID"), answers)
 
     def _take_registration(self, asked: Question, element: Element, now_s: int) -> list[Happening]:
         found = registration_codec.parse_registration(element)
@@ -355,6 +412,13 @@ class Ven:
 def _refused(response: Response) -> Trouble:
     return Trouble("Refused", f"{response.code} {response.description}".strip())
 
+
+_BREAKING = {"oadrResponse", "oadrRequestReregistration", "oadrCancelPartyRegistration"}
+_SETTLING = {
+    UPDATE: frozenset({"oadrUpdatedReport", *_BREAKING}),
+    OPT: frozenset({"oadrCreatedOpt", "oadrCanceledOpt", *_BREAKING}),
+}
+"""Answers that say whether a report or an opt has arrived; another one is of another question."""
 
 _Handler = Callable[[Ven, Question, Element, int], list[Happening]]
 _HANDLERS: dict[str, _Handler] = {

@@ -12,6 +12,7 @@ from xml.parsers import expat
 MOST_OCTETS = 1 << 20
 MOST_ELEMENTS = 20_000
 MOST_DEPTH = 32
+MOST_ATTRIBUTES = 100
 
 _SEPARATOR = " "  # no XML namespace name may have one
 NAMESPACES = {
@@ -73,6 +74,8 @@ class _Builder:
         self._count += 1
         if self._count > MOST_ELEMENTS or len(self._open) >= MOST_DEPTH:
             raise XmlError("too many elements, or too deep")
+        if len(attributes) > MOST_ATTRIBUTES:
+            raise XmlError("too many attributes")
         element = Element(_local(name), {_local(key): value for key, value in attributes.items()})
         if self._open:
             self._open[-1].children.append(element)

@@ -78,6 +78,7 @@ class Agent:
         self._author = Author(agency.ven_name, agency.resource_id)
         self.trouble: Trouble | None = None
         """The last one since all events were read."""
+        self._troubles: dict[str, int] = {}
         self.override_s = 0
         """Until when the customer has taken the house out of what limits its loads; 0 for not."""
         self.resume(memory)
@@ -172,6 +173,8 @@ class Agent:
             self.trouble = None
             self._take_look(look, now_s)
         self.trouble = trouble or self.trouble
+        if trouble is not None:
+            self._troubles[trouble.reason] = self._troubles.get(trouble.reason, 0) + 1
         for letter in settled:
             if not self.announcements.arrived(letter):
                 self.reporting.delivered(letter)
@@ -266,6 +269,7 @@ class Agent:
             "registered": bool(self.ven_id),
             "reason": self.reason,
             "message": self.trouble.message if self.trouble else "",
+            "troubles": dict(self._troubles),
             "protocol": PROTOCOL,
             "ven_id": self.ven_id,
             "override_until": format_moment(self.override_s) if self.override_s > now_s else None,
