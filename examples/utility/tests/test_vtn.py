@@ -9,7 +9,7 @@ import time
 import pytest
 from city_grid.control import ControlError
 from meter_twin.demand_response.event_book import Opt, Status
-from meter_twin.openadr2.report_codec import ResourceStatus
+from meter_twin.demand_response.quarter_hour import MeterStatus
 from meter_twin.openadr2.reporting import QUARTER_S, Sample
 
 pytestmark = pytest.mark.timeout(300)
@@ -170,7 +170,7 @@ async def send(house, utility):
     later_s = int(time.time()) + 86_400
     due = house.agent.find_due_report(later_s, lambda _: later_s)
     samples = [Sample(due.sent_until_s, {"1-0:1.8.0*255": 120, "1-0:2.8.0*255": 7})]
-    assert house.agent.send_report(due, samples, ResourceStatus(True, False), later_s)
+    assert house.agent.send_report(due, samples, MeterStatus(True, False), later_s)
 
     async def came():
         found = await reports(utility)

@@ -194,13 +194,13 @@ class Succession:
         The last one that others could ask moves too when it goes: nobody is to ask for it any more.
         """
         addresses = find_addresses(observed.pods)
-        uid = observed.meter.uid
-        before = self._addresses.pop(uid, None)
-        if len(addresses) > 1:
-            self._addresses[uid] = addresses
-        elif before is None:
-            return False
-        return before != addresses
+        uid, active = observed.meter.uid, observed.meter.epoch
+        # An older twin is asked also while the active one has no address itself: its pod is new.
+        asked = addresses if addresses.keys() - {active} else {}
+        before = self._addresses.pop(uid, {})
+        if asked:
+            self._addresses[uid] = asked
+        return before != asked
 
     async def begin(self, observed: Observed, desired: Desired, reason: str) -> Meter | None:
         """Decide on a candidate; None when the meter was changed meanwhile."""
