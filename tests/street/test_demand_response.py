@@ -100,11 +100,21 @@ def is_replaced(house, epoch):
     return status["epoch"] > epoch and not status.get("handover") and is_ready(house)
 
 
+def clear_the_programme():
+    """Cancel what the utility has planned for this hour: at half past seven in the morning it is."""
+    for one in json.loads(utility("state"))["events"]:
+        start_s = datetime.fromisoformat(one["start"]).timestamp()
+        is_ahead = one["status"] in ("far", "active") and start_s < time.time() + 3600
+        if one["signal"] == "SIMPLE" and is_ahead:
+            utility("cancel", one["id"])
+
+
 @pytest.fixture
 def registered():
-    """Every house is a customer that its utility has taken, and no peak goes on."""
+    """Every house is a customer that its utility has taken, and no peak goes on or begins."""
     for house in HOUSES:
         until(lambda house=house: is_ready(house, "UtilityRegistered"), f"{house} is registered")
+    clear_the_programme()
     yield
     if get("smartmeter", UPGRADED)["spec"]["twin"].get("version"):
         epoch = get("smartmeter", UPGRADED)["status"]["epoch"]
@@ -115,8 +125,7 @@ def registered():
 @pytest.mark.usefixtures("registered")
 def test_a_peak_lowers_the_feeders_load_and_an_upgrade_in_its_middle_changes_nothing():
     expected = Expected()
-    fall, _ = measure(expected)
-    assert abs(fall) < 0.25, "a peak goes on already, or the wire is cut"
+    until(lambda: abs(measure(expected)[0]) < 0.1, "all houses draw what they want")
     before = find_ven(UPGRADED)
     since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     peak = utility("peak", "--level", "2", "--in", "2", "--for", "1800").strip()
