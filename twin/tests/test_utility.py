@@ -4,9 +4,14 @@ import asyncio
 import contextlib
 import http.client
 import json
+import shutil
 import time
 
 import pytest
+from home_ems.__main__ import describe as describe_home
+from home_ems.__main__ import step as home_step
+from home_ems.devices import Battery, Car, HeatPump, Home
+from home_ems.twin_client import TwinClient, TwinError
 from vtn_process import VtnProcess
 
 pytestmark = pytest.mark.timeout(300)
@@ -241,3 +246,25 @@ async def test_nobody_else_speaks_for_the_customer(world):
     assert (await asyncio.to_thread(ask_ems, world, "home", "POST", "/v1/ems/state", long))[
         0
     ] == 400
+
+
+@pytest.mark.usefixtures("readers")
+async def test_a_home_of_another_hand_reacts_to_what_the_twin_tells_it(street, world, tools):
+    vtn, twin, _, _ = street
+    await vtn.until("registered")
+    vtn.say(**peak())
+    folder = world.folder / "home"
+    folder.mkdir()
+    for source, name in (("ca.crt", "ca.crt"), ("home.crt", "tls.crt"), ("home.key", "tls.key")):
+        shutil.copy(world.folder / source, folder / name)
+    client = TwinClient("house-1", "127.0.0.1", world.peer, folder)
+    await tools.eventually(lambda: client.get_plan().limit, "it is told of the limit")
+    home = Home(Battery(), Car(leaves_s=time.time() + 40_000), HeatPump())
+    doing = home_step(home, await asyncio.to_thread(client.get_plan), time.time(), 60)
+    assert home.watts <= 900
+    await asyncio.to_thread(client.tell, describe_home(home, doing))
+    shown = (await asyncio.to_thread(twin.get, "/v1/ems"))[1]
+    assert shown["state"]["reaction"] == "a peak: no more than 900 W"
+    another = TwinClient("house-2", "127.0.0.1", world.peer, folder)
+    with pytest.raises(TwinError, match="not the twin of house-2"):
+        await asyncio.to_thread(another.get_plan)

@@ -22,6 +22,7 @@ from meter_twin.demand_response.load_limit import (
 from meter_twin.demand_response.opt_rules import LocalTime, OptRules, decide_opt
 from meter_twin.option_schema import OptionError, Schema, Violation
 
+_MICRO_OF_MILLI = 1_000
 _TIME = "([01][0-9]|2[0-3]):[0-5][0-9]"
 
 
@@ -63,6 +64,13 @@ class DemandResponse:
                 "pattern": _TIME,
                 "default": "00:00",
                 "description": "end of the quiet hours; the same as quietFrom: there are none",
+            },
+            "leastPriceMilli": {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": 1000000000,
+                "default": 0,
+                "description": "it takes no part in an event whose price stays below so many thousandths of the currency a kWh; 0: whatever it is",  # noqa: E501
             },
             "through": {
                 "type": "string",
@@ -128,6 +136,7 @@ class DemandResponse:
             options["mostMinutesADay"],
             _parse_minute(options["quietFrom"]),
             _parse_minute(options["quietTo"]),
+            options["leastPriceMilli"] * _MICRO_OF_MILLI or None,
         )
 
     def handle(self, event: Event, now_s: int) -> list[Effect]:

@@ -1,0 +1,102 @@
+"""What a home does with what it is told: charge when it is cheap, draw little in a peak. Pure.
+
+- The car charges in the cheapest time before it leaves, and at once when there is none to spare.
+- In a peak (a limit) it waits as long as it can, the heat pump does less while the room is warm,
+  and the battery gives what is above the limit.
+- Without a limit the battery follows the price: the cheapest third of what is known charges it, the
+  dearest third takes from it.
+- Without a plan, or with one whose time is over, the home does what it did before there was any.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .devices import Home
+from .plan import Plan, Price
+
+SLOT_S = 900
+MARGIN_S = 900
+"""A car that has no more time to spare than this charges, whatever it costs."""
+
+
+class Doing(NamedTuple):
+    """What the devices are to do now, and why, for people."""
+
+    battery_w: float
+    is_car_charging: bool
+    is_heat_reduced: bool
+    reason: str
+
+
+def decide(home: Home, plan: Plan, now_s: float) -> Doing:
+    """Return what to do.
+
+    Args:
+        home: as it is.
+        plan: the last one that came.
+        now_s: UTC seconds.
+    """
+    plan = plan.at(now_s)
+    is_urgent = _is_urgent(home, now_s)
+    if plan.limit is not None:
+        return _keep_limit(home, plan.limit.watts, is_urgent=is_urgent)
+    charges = is_urgent or _is_time_to_charge(home, plan, now_s)
+    tendency = find_tendency(plan, now_s)
+    battery_w = {1: home.battery.power_w, 0: 0.0, -1: -home.battery.power_w}[tendency]
+    words = {1: "energy is cheap", 0: "nothing is asked", -1: "energy is dear"}[tendency]
+    return Doing(battery_w, charges, tendency < 0, words)
+
+
+def _keep_limit(home: Home, limit_w: float, *, is_urgent: bool) -> Doing:
+    heat_w = home.heat_pump.reduced_w
+    if home.heat_pump.celsius <= home.heat_pump.least_celsius:
+        heat_w = home.heat_pump.power_w
+    car_w = home.car.power_w if is_urgent else 0.0
+    above_w = heat_w + car_w - limit_w
+    battery_w = -min(max(above_w, 0.0), home.battery.power_w)
+    return Doing(battery_w, is_urgent, True, f"a peak: no more than {limit_w:.0f} W")
+
+
+def _is_urgent(home: Home, now_s: float) -> bool:
+    car = home.car
+    needs_s = car.find_seconds_to_charge()
+    return car.is_connected and needs_s > 0 and now_s + needs_s + MARGIN_S >= car.leaves_s
+
+
+def _is_time_to_charge(home: Home, plan: Plan, now_s: float) -> bool:
+    car = home.car
+    needs_s = car.find_seconds_to_charge()
+    if not car.is_connected or needs_s <= 0:
+        return False
+    slots = list_slots(plan.prices, now_s, car.leaves_s)
+    if not slots:
+        return True  # nobody knows what is cheaper
+    wanted = -(-needs_s // SLOT_S)
+    cheapest = sorted(slots, key=lambda slot: (slot[1], slot[0]))[: int(wanted)]
+    return any(start_s <= now_s < start_s + SLOT_S for start_s, _ in cheapest)
+
+
+def list_slots(prices: Sequence[Price], now_s: float, until_s: float) -> list[tuple[float, float]]:
+    """Return (beginning, price) of the quarter hours from now until a moment that have a price."""
+    first_s = now_s // SLOT_S * SLOT_S
+    count = max(int((until_s - first_s) // SLOT_S), 0)
+    found = []
+    for number in range(count):
+        start_s = first_s + number * SLOT_S
+        middle_s = start_s + SLOT_S / 2
+        price = next((row.price for row in prices if row.start_s <= middle_s < row.end_s), None)
+        if price is not None:
+            found.append((start_s, price))
+    return found
+
+
+def find_tendency(plan: Plan, now_s: float) -> int:
+    """Return 1 in the cheapest third of the next day's known prices, -1 in the dearest, else 0."""
+    now = plan.find_price(now_s)
+    day = sorted(price for _, price in list_slots(plan.prices, now_s, now_s + 86_400))
+    if now is None or not day or day[0] == day[-1]:
+        return 0
+    third = max(len(day) // 3, 1)
+    if now <= day[third - 1]:
+        return 1
+    return -1 if now >= day[-third] else 0

@@ -1,0 +1,135 @@
+"""A home really reacts: to a limit, to prices, to a car that has to leave, and to silence."""
+
+import pytest
+from home_ems.__main__ import describe, step
+from home_ems.control import decide, find_tendency
+from home_ems.devices import Battery, Car, HeatPump, Home
+from home_ems.plan import Limit, Plan, PlanError, Price, parse_plan
+from hypothesis import given
+from hypothesis import strategies as st
+
+NOW = 1_781_456_400 // 900 * 900
+HOUR = 3600
+DOCUMENT = {
+    "issued": "2026-06-14T17:00:00Z",
+    "valid_until": "2026-06-14T17:10:00Z",
+    "limit": {"watts": 1000, "until": "2026-06-14T18:00:00Z", "event": "peak-1"},
+    "prices": [
+        {
+            "start": "2026-06-14T17:00:00Z",
+            "end": "2026-06-14T18:00:00Z",
+            "price": 0.31,
+            "unit": "EUR/kWh",
+        }
+    ],
+    "events": [],
+}
+
+
+def make_home(**car):
+    return Home(Battery(), Car(**{"leaves_s": NOW + 12 * HOUR} | car), HeatPump())
+
+
+def plan(*prices, limit_w=None, each_s=HOUR):
+    rows = [Price(NOW + at * each_s, NOW + (at + 1) * each_s, one) for at, one in enumerate(prices)]
+    limit = None if limit_w is None else Limit(limit_w, NOW + HOUR)
+    return Plan(NOW + 600, limit, tuple(rows))
+
+
+def run(home, told, seconds=60, times=1, now_s=NOW):
+    for at in range(times):
+        step(home, told._replace(valid_until_s=now_s + 10**6), now_s + at * seconds, seconds)
+    return home
+
+
+def test_a_plan_is_what_the_twin_answers():
+    found = parse_plan(DOCUMENT)
+    assert found.limit == Limit(1000, 1_781_460_000.0)
+    assert found.find_price(1_781_456_400.0) == 0.31
+    assert parse_plan(DOCUMENT | {"limit": None}).limit is None
+
+
+@pytest.mark.parametrize("junk", [None, [], {}, DOCUMENT | {"limit": 7}, DOCUMENT | {"valid_until": "soon"}])  # fmt: skip
+def test_what_is_no_plan_is_refused(junk):
+    with pytest.raises(PlanError):
+        parse_plan(junk)
+
+
+def test_in_a_peak_the_home_draws_no_more_than_the_limit():
+    home = run(make_home(), plan(limit_w=300))
+    assert (home.car.watts, home.heat_pump.watts) == (0, 600)
+    assert home.battery.watts == -300
+    assert home.watts <= 300
+
+
+def test_a_peak_that_is_over_or_a_plan_whose_time_is_over_binds_nobody():
+    told = plan(limit_w=300)
+    assert decide(make_home(), told, NOW).reason.startswith("a peak")
+    assert decide(make_home(), told, NOW + 600).reason == "nothing is asked"
+    late = told._replace(valid_until_s=NOW + 2 * HOUR)
+    assert decide(make_home(), late, NOW + HOUR).reason == "nothing is asked"
+
+
+def test_a_car_charges_in_the_cheapest_time_before_it_leaves():
+    home = make_home(leaves_s=NOW + 6 * HOUR)  # it needs 2.7 hours
+    told = plan(0.4, 0.1, 0.4, 0.1, 0.1, 0.4)
+    charged = []
+    for quarter in range(24):
+        run(home, told, 900, now_s=NOW + 900 * quarter)
+        if home.car.watts:
+            charged.append(quarter // 4)
+    assert home.car.charge_wh == pytest.approx(home.car.wanted_wh)
+    assert set(charged) == {1, 3, 4}
+
+
+def test_a_car_that_has_no_time_to_spare_charges_in_a_peak_too():
+    home = run(make_home(leaves_s=NOW + 2 * HOUR), plan(0.9, limit_w=300))
+    assert home.car.watts == home.car.power_w
+    assert home.battery.watts == -home.battery.power_w
+
+
+def test_without_prices_a_car_charges_at_once():
+    assert decide(make_home(), Plan(), NOW).is_car_charging
+
+
+@pytest.mark.parametrize(
+    ("prices", "tendency"),
+    [((0.1, 0.2, 0.3), 1), ((0.2, 0.1, 0.3), 0), ((0.3, 0.2, 0.1), -1), ((), 0), ((0.2, 0.4), 1)],
+)
+def test_the_battery_follows_the_price(prices, tendency):
+    assert find_tendency(plan(*prices), NOW) == tendency
+
+
+def test_a_time_without_a_price_is_no_reason_to_move():
+    assert find_tendency(plan(0.1, 0.3), NOW - HOUR) == 0
+
+
+def test_one_price_for_the_whole_day_is_no_reason_to_move():
+    assert find_tendency(plan(0.2, 0.2, 0.2), NOW) == 0
+
+
+def test_a_cold_room_is_heated_in_a_peak_too():
+    home = make_home()
+    home.heat_pump.celsius = 18.5
+    assert run(home, plan(limit_w=0)).heat_pump.watts == home.heat_pump.power_w
+
+
+def test_what_the_home_has_is_told():
+    home = make_home()
+    doing = step(home, plan(limit_w=300), NOW, 60)
+    told = describe(home, doing)
+    assert [one["kind"] for one in told["devices"]] == ["battery", "ev", "heatPump"]
+    assert told["devices"][0]["watts"] == -300
+    assert told["reaction"] == "a peak: no more than 300 W"
+
+
+WATTS = st.integers(-9000, 9000)
+
+
+@given(st.lists(st.tuples(WATTS, st.integers(1, HOUR)), max_size=40))
+def test_a_battery_holds_what_it_can_and_no_more(steps):
+    battery = Battery()
+    for watts, seconds in steps:
+        battery.step(watts, seconds)
+        assert battery.reserve_wh - 1e-6 <= battery.charge_wh <= battery.capacity_wh + 1e-6
+        assert abs(battery.watts) <= battery.power_w
