@@ -5,10 +5,9 @@ name is a hint: who calls a twin checks the URI in its certificate. Why Kubernet
 does not write them: docs/adr/0015. Source: Kubernetes, "Services without selectors".
 """
 
-import asyncio
-import logging
 import zlib
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 from meter_wire.names import TWINS_SERVICE
@@ -18,10 +17,9 @@ from meter_operator.cache import Cache
 from meter_operator.cluster import Cluster, ClusterError
 from meter_operator.desired import Json, Meter
 from meter_operator.observed import PEER_PORT, Pod
+from meter_operator.upkeep import Upkeep, Write
 
-log = logging.getLogger("meter_operator.directory")
 SLICES = 4
-PAUSE_S, LONGEST_PAUSE_S = 5, 300
 LABEL_SERVICE = "kubernetes.io/service-name"
 LABEL_MANAGER = "endpointslice.kubernetes.io/managed-by"
 SELECTOR = f"{LABEL_SERVICE}%3D{TWINS_SERVICE}"
@@ -93,15 +91,16 @@ def build_slice(namespace: str, name: str, rows: Rows, version: str = "") -> Jso
     }
 
 
-class Directory:
-    """Keeps the slices of each namespace equal to what the cache knows."""
+class Directory(Upkeep):
+    """Keeps the slices of each namespace equal to what the cache knows; a name is a hint."""
+
+    what = "names of twins"
 
     def __init__(self, cache: Cache, cluster: Cluster) -> None:
         """Keep the parts."""
+        super().__init__()
         self._cache = cache
         self._cluster = cluster
-        self._due: set[str] = set()
-        self._changed = asyncio.Event()
         self._written: dict[str, dict[str, Written]] = {}
         self._epochs: dict[str, int] = {}
 
@@ -111,43 +110,14 @@ class Directory:
             self._epochs[meter.device] = meter.epoch
             self.note(meter.key.namespace)
 
-    def note(self, namespace: str) -> None:
-        """Ask for a look at a namespace: a pod may have changed."""
-        self._due.add(namespace)
-        self._changed.set()
+    def plan_writes(self, namespaces: Iterable[str]) -> dict[str, Write]:
+        """Return by namespace what publishes its slices."""
+        twins = self._find_twins(namespaces)
+        return {name: partial(self.publish, name, rows) for name, rows in twins.items()}
 
-    def read_again(self, namespaces: Iterable[str]) -> None:
-        """Ask for a look at the slices themselves, which nobody watches."""
-        for namespace in namespaces:
-            self._written.pop(namespace, None)
-            self.note(namespace)
-
-    async def run(self) -> None:
-        """Write what has changed, at once after a quiet time and then every few seconds.
-
-        A name is a hint: whatever goes wrong here is told, and tried again after a growing pause.
-        """
-        pause_s = PAUSE_S
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            due, self._due = sorted(self._due), set()
-            twins = self._find_twins(due)
-            failed = [one for one in due if not await self._try(one, twins[one])]
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S) if failed else PAUSE_S
-            self.read_again(failed)
-            await asyncio.sleep(pause_s)
-
-    async def _try(self, namespace: str, twins: list[tuple[str, Pod]]) -> bool:
-        try:
-            await self.publish(namespace, twins)
-        except ClusterError as error:
-            log.warning("names of twins in %s: %s", namespace, error)
-        except Exception:
-            log.exception("names of twins in %s", namespace)
-        else:
-            return True
-        return False
+    def forget(self, namespace: str) -> None:
+        """Forget what the slices were; somebody else may have written them."""
+        self._written.pop(namespace, None)
 
     async def publish(self, namespace: str, twins: Iterable[tuple[str, Pod]]) -> None:
         """Write the slices of a namespace that differ; one that is refused keeps none back.

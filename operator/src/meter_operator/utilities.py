@@ -4,44 +4,38 @@ Written a few seconds after a change, however many there were: twins poll the fi
 decides by the counts. Neighbours: `addresses` (what is written), `watches` (who notes changes).
 """
 
-import asyncio
-import logging
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import partial
 
 from meter_wire.names import UTILITIES_CONFIG_MAP
 
 from meter_operator.addresses import build_entries, find_fault
 from meter_operator.builders import build_utilities
 from meter_operator.cache import Cache
-from meter_operator.cluster import Cluster, ClusterError
+from meter_operator.cluster import Cluster
 from meter_operator.desired import Json, Key, Meter
 from meter_operator.moments import format_moment
 from meter_operator.status import find_condition
+from meter_operator.upkeep import Upkeep, Write
 from meter_operator.utility_status import UTILITY_REGISTERED
 
-log = logging.getLogger("meter_operator.utilities")
-PAUSE_S, LONGEST_PAUSE_S = 5, 300
 ACCEPTED = "Accepted"
 
 
-class Utilities:
+class Utilities(Upkeep):
     """Of all namespaces."""
+
+    what = "utilities"
 
     def __init__(self, cache: Cache, cluster: Cluster) -> None:
         """Keep the parts."""
+        super().__init__()
         self._cache = cache
         self._cluster = cluster
-        self._due: set[str] = set()
-        self._changed = asyncio.Event()
         self._written: dict[str, dict[str, str]] = {}
         self._standing: dict[str, tuple[Key | None, bool]] = {}
-
-    def note(self, namespace: str) -> None:
-        """Ask for a look at a namespace."""
-        self._due.add(namespace)
-        self._changed.set()
 
     def note_meter(self, meter: Meter) -> None:
         """Ask for a look if a meter stands otherwise with its utility than at the last look."""
@@ -55,34 +49,13 @@ class Utilities:
         if self._standing.pop(meter.uid, (None, False))[0] is not None:
             self.note(meter.key.namespace)
 
-    def read_again(self, namespaces: Iterable[str]) -> None:
-        """Ask for a look at what is written, which nobody watches."""
-        for namespace in namespaces:
-            self._written.pop(namespace, None)
-            self.note(namespace)
+    def plan_writes(self, namespaces: Iterable[str]) -> dict[str, Write]:
+        """Return by namespace what publishes its ConfigMap and the status of its Utilities."""
+        return {name: partial(self.publish, name) for name in namespaces}
 
-    async def run(self) -> None:
-        """Write what has changed, at once after a quiet time and then every few seconds."""
-        pause_s = PAUSE_S
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            due, self._due = sorted(self._due), set()
-            failed = [one for one in due if not await self._try(one)]
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S) if failed else PAUSE_S
-            self.read_again(failed)
-            await asyncio.sleep(pause_s)
-
-    async def _try(self, namespace: str) -> bool:
-        try:
-            await self.publish(namespace)
-        except ClusterError as error:
-            log.warning("utilities of %s: %s", namespace, error)
-        except Exception:
-            log.exception("utilities of %s", namespace)
-        else:
-            return True
-        return False
+    def forget(self, namespace: str) -> None:
+        """Forget what the ConfigMap was; somebody else may have written it."""
+        self._written.pop(namespace, None)
 
     async def publish(self, namespace: str) -> None:
         """Write the ConfigMap and the status of each Utility, where they differ.

@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from meter_operator import directory
+from meter_operator import directory, upkeep
 from meter_operator.cluster import ClusterError, ConflictError
 from meter_operator.directory import Directory, build_rows, build_slice
 from meter_operator.observed import parse_pod
@@ -146,7 +146,7 @@ async def test_what_somebody_else_changed_is_put_right_at_the_next_sweep(street)
 
 @pytest.mark.parametrize("error", [ClusterError("writing", 503, "busy"), ValueError("no JSON")])
 async def test_a_write_that_fails_is_tried_again_whatever_the_reason(street, monkeypatch, error):
-    monkeypatch.setattr(directory, "PAUSE_S", 0)
+    monkeypatch.setattr(upkeep, "PAUSE_S", 0)
     operator, names = street
     left = [2]
 
@@ -248,11 +248,11 @@ async def test_a_street_that_starts_is_few_writes(operator, monkeypatch):
     paused, go_on = asyncio.Event(), asyncio.Event()
 
     async def pause(seconds):
-        assert seconds == directory.PAUSE_S
+        assert seconds == upkeep.PAUSE_S
         paused.set()
         await go_on.wait()
 
-    monkeypatch.setattr(directory, "asyncio", SimpleNamespace(sleep=pause, Event=asyncio.Event))
+    monkeypatch.setattr(upkeep, "asyncio", SimpleNamespace(sleep=pause, Event=asyncio.Event))
     names = Directory(operator.cache, operator.cluster)
     for number in range(1, 41):
         operator.add_meter(f"house-{number}", device=f"house-{number}")

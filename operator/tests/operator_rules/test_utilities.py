@@ -1,12 +1,16 @@
 """Utilities: what twins are told of them, and how meters stand with them."""
 
+import asyncio
+import contextlib
 import json
 from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
+from meter_operator import upkeep
 from meter_operator.addresses import find_fault
 from meter_operator.builders import template_hash
+from meter_operator.cluster import ClusterError
 from meter_operator.desired import Key
 from meter_operator.observed import TwinState, parse_state
 from meter_operator.utilities import Utilities
@@ -225,3 +229,25 @@ async def test_meters_are_looked_at_when_their_utility_comes_or_goes_not_when_it
         assert asked == [Key(NAMESPACE, "house-1")]
     await watches.on_utility({"type": "DELETED"}, operator.cluster.objects[row])
     assert asked == [Key(NAMESPACE, "house-1")] * 2
+
+
+async def test_a_write_that_fails_is_tried_again(operator, monkeypatch):
+    monkeypatch.setattr(upkeep, "PAUSE_S", 0)
+    declare(operator)
+    utilities = Utilities(operator.cache, operator.cluster)
+    faults = [ClusterError("writing", 500, "no"), ValueError("a bug")]
+
+    def fault(when, _method, path):
+        if when == "before" and "configmaps" in path and faults:
+            raise faults.pop()
+
+    operator.cluster.fault = fault
+    utilities.note(NAMESPACE)
+    task = asyncio.create_task(utilities.run())
+    async with asyncio.timeout(20):
+        while ROW not in operator.cluster.objects:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert faults == []
