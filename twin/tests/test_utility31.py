@@ -19,6 +19,9 @@ APPLICATIONS = {
 }
 
 
+WALLBOX = {"name": "wallbox", "kind": "ev", "importWatts": 11000}
+
+
 @pytest.fixture
 async def street(world, tools):
     """Return a VTN, a twin that speaks with it, a meter whose loads it limits, and the files."""
@@ -26,7 +29,8 @@ async def street(world, tools):
     async with Served(vtn) as served:
         world.start_broker()
         configuration = world.configuration(
-            applications=APPLICATIONS, utility={"name": "city-grid", "venName": "house-1"}
+            applications=APPLICATIONS,
+            utility={"name": "city-grid", "venName": "house-1", "resources": [WALLBOX]},
         )
         folder = world.folder / "utility"
         folder.mkdir()
@@ -63,6 +67,16 @@ async def test_an_event_limits_the_load_and_its_deletion_lifts_the_limit(street,
     vtn.remove("events", row)
     await tools.eventually(lambda: meter.loads[-1][3] == 1, "the limit is lifted")
     assert vtn.complaints == []
+
+
+async def test_a_device_behind_the_meter_is_a_resource_of_the_ven(street, tools):
+    vtn, _, _, _ = street
+    await tools.eventually(lambda: len(vtn.objects["resources"]) > 1, "it tells of the device")
+    (row,) = [one for one in vtn.objects["resources"] if one["resourceName"] == "wallbox"]
+    assert {one["type"]: one["values"] for one in row["attributes"]} == {
+        "DESCRIPTION": ["ev"],
+        "MAX_POWER_CONSUMPTION": [11.0],
+    }
 
 
 async def test_wrong_credentials_are_said_and_the_meter_is_served(street, world, tools):

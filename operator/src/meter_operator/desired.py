@@ -253,6 +253,8 @@ def desire(
             "venName": utility.get("venName", ""),
             "groups": utility.get("groups", []),
         }
+        if utility.get("resources"):
+            configuration["utility"]["resources"] = utility["resources"]
     if spec.get("ems"):
         configuration["ems"] = {"name": spec["ems"]["name"]}
     return Desired(

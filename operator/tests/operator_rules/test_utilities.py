@@ -49,12 +49,14 @@ def find_status(operator, name="city-grid"):
 
 
 async def test_a_twin_is_told_who_its_meter_is_and_mounts_where_its_utility_is(operator):
-    operator.add_meter(utility={"name": "city-grid", "venName": "point-4", "groups": ["north"]})
+    spec = {"name": "city-grid", "venName": "point-4", "groups": ["north"]}
+    spec["resources"] = [{"name": "wallbox", "kind": "ev", "importWatts": 11000, "exportWatts": 0}]
+    operator.add_meter(utility=spec)
     await operator.settle()
     pod = operator.cluster.objects["pods", NAMESPACE, "house-1-e1"]
     (container,) = pod["spec"]["containers"]
     told = json.loads(container["env"][0]["value"])["utility"]
-    assert told == {"name": "city-grid", "venName": "point-4", "groups": ["north"]}
+    assert told == spec
     (volume,) = [one for one in pod["spec"]["volumes"] if one["name"] == "utility"]
     address, credentials = volume["projected"]["sources"]
     assert address["configMap"]["name"] == "metertwin-utilities"

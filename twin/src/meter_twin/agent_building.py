@@ -37,9 +37,11 @@ def build_agent(
         agency = openadr2.Agency(*who, *about, signs=bool(address.signed_by))
         return openadr2.Agent(agency, decide, lambda: secrets.token_hex(_ID_OCTETS), memory)
     from .openadr3 import agent as openadr3  # noqa: PLC0415
+    from .openadr3 import enrolment  # noqa: PLC0415
     from .utility_credentials import read_credentials  # noqa: PLC0415
 
     url = address.url
     text = f"http{'s' if url.is_secure else ''}://{url.authority}{url.path}"
-    agency3 = openadr3.Agency(text, *who, *about)
+    resources = tuple(enrolment.Resource(*one) for one in settings.resources)
+    agency3 = openadr3.Agency(text, *who, *about, resources=resources)
     return openadr3.Agent(agency3, decide, lambda: read_credentials(settings.folder), memory)

@@ -35,6 +35,17 @@ _DATA_POLICY = {
         "retentionDays": {"type": "integer", "minimum": 1, "maximum": 3650, "default": 60},
     },
 }
+_WATTS = {"type": "integer", "minimum": 0, "maximum": 1_000_000, "default": 0}
+_RESOURCE = {
+    "type": "object",
+    "required": ["name", "kind"],
+    "properties": {
+        "name": {"type": "string", "maxLength": 64},
+        "kind": {"type": "string", "enum": ["battery", "ev", "heatPump", "pv"]},
+        "importWatts": _WATTS,
+        "exportWatts": _WATTS,
+    },
+}
 _UTILITY = {
     "type": "object",
     "default": {},
@@ -47,6 +58,7 @@ _UTILITY = {
             "items": {"type": "string", "maxLength": 256},
             "default": [],
         },
+        "resources": {"type": "array", "maxItems": 8, "items": _RESOURCE, "default": []},
     },
 }
 _EMS = {
@@ -170,6 +182,16 @@ class Recipient(NamedTuple):
     public_key: bytes
 
 
+class HomeDevice(NamedTuple):
+    """A device behind the meter that the utility is told of."""
+
+    name: str
+    kind: str
+    """battery, ev, heatPump or pv."""
+    most_import_w: int
+    most_export_w: int
+
+
 class UtilitySettings(NamedTuple):
     """Who this meter is to its utility, and where its files are."""
 
@@ -178,6 +200,7 @@ class UtilitySettings(NamedTuple):
     groups: tuple[str, ...]
     folder: str
     """utility.json (`utility_file`) and, if its URL is https, ca.crt, tls.crt and tls.key."""
+    resources: tuple[HomeDevice, ...] = ()
 
 
 class Configuration(NamedTuple):
@@ -270,6 +293,10 @@ def _load_utility(document: dict[str, Any]) -> UtilitySettings | None:
         found["venName"] or document["device"],
         tuple(found["groups"]),
         document["paths"]["utility"],
+        tuple(
+            HomeDevice(row["name"], row["kind"], row["importWatts"], row["exportWatts"])
+            for row in found["resources"]
+        ),
     )
 
 

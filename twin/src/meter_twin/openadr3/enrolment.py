@@ -39,14 +39,14 @@ from .json_codec import (
 
 REFRESH_S = 900
 CONFLICT, NOT_FOUND = 409, 404
-RESOURCE_KINDS = ("meter", "battery", "ev", "heat-pump", "pv")
+METER = "meter"
 
 
 class Resource(NamedTuple):
-    """A device behind the meter; powers in W, 0 if unknown."""
+    """The meter or a device behind it (battery, ev, heatPump, pv); powers in W, 0 if unknown."""
 
     name: str
-    kind: str = "meter"
+    kind: str = METER
     most_import_w: int = 0
     most_export_w: int = 0
 
