@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from meter_twin import log
 from meter_twin.application import Context
-from meter_twin.configuration import SCHEMA, ConfigurationError, load_configuration
+from meter_twin.configuration import ConfigurationError, load_configuration
+from meter_twin.configuration_schema import SCHEMA
 from meter_twin.option_schema import OptionError, apply_schema
 from meter_twin.registry import APPLICATIONS, build_applications, build_engines, find_application
 
