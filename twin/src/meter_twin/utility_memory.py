@@ -63,6 +63,7 @@ class UtilityMemory:
             "troubles": {},
             "events": [],
             "reports": [],
+            "capacity": None,
         }
         return [Answer(document | nothing)]
 

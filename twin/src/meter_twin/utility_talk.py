@@ -99,7 +99,8 @@ class UtilityTalk:
             await self.close()
             self._client = client
             self._protocol = address.protocol
-            me = Self(self._device, self._settings, self._deciders.signals)
+            deciders = self._deciders
+            me = Self(self._device, self._settings, deciders.signals, deciders.bidding)
             self._memory.agent = build_agent(me, address, self._decide, self._memory.memory)
             log.log("info", "utility's address", host=address.url.host)
 

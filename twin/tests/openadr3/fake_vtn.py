@@ -8,6 +8,7 @@ import json
 import re
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
+from meter_twin.demand_response.capacity_bid import GRANTS, OFFERS
 from meter_twin.demand_response.event_book import Opt
 from meter_twin.openadr3.agent import Agency, Agent
 from meter_twin.openadr3.authorization import Credentials
@@ -17,7 +18,8 @@ URL = "https://vtn.example/openadr3/3.1.0"
 ID = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 DURATION = re.compile(r"P(?=\d|T\d)(\d+Y)?(\d+M)?(\d+[DW])?(T(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?")
 SECRET, CLIENT = "s3cr&t of house", "client-1"
-AGENCY = Agency(URL, "house-1", "meter-1", frozenset({"SIMPLE", "LOAD_DISPATCH"}))
+SIGNALS = frozenset({"SIMPLE", "LOAD_DISPATCH"}) | OFFERS | GRANTS
+AGENCY = Agency(URL, "house-1", "meter-1", SIGNALS)
 
 
 def moment(seconds):

@@ -4,8 +4,8 @@ import time
 
 import pytest
 from fake_vtn import AGENCY, describe_event
+from meter_twin.demand_response.capacity_bid import BidRule
 from meter_twin.demand_response.event_book import Opt, Status
-from meter_twin.openadr3.capacity import BidRule
 from meter_twin.openadr3.enrolment import Resource
 from test_agent31 import Status31, sample
 from test_capacity31 import offer
@@ -151,10 +151,10 @@ async def test_usage_arrives_once_though_the_process_dies_before_the_answer(vtn,
     await one.settle(end_s - 60)
     memory = one.kept
     for each in (one, house(memory=memory)):
-        due = each.agent.find_due_report(end_s, end_s)
+        due = each.agent.find_due_report(end_s, lambda _: end_s)
         each.agent.send_report(due, samples, Status31, end_s)
         await each.settle(end_s, loses="report")
-    assert each.agent.find_due_report(end_s, end_s) is None
+    assert each.agent.find_due_report(end_s, lambda _: end_s) is None
     (report,) = await vtn.reports(row["id"])
     assert report["payloadDescriptors"][0]["units"] == "KWH"
     assert report["resources"][0]["intervals"][0]["payloads"][0] == {

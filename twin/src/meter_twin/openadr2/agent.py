@@ -225,6 +225,7 @@ class Agent:
                 }
                 for row in self.reporting.export()
             ],
+            "capacity": None,  # 2.0b has no offers
         }
 
     def export(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ nor exported. Neighbours: `ven`, `reporting`, `announcements`, `memory`,
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from meter_twin.demand_response.capacity_bid import Bidding
 from meter_twin.demand_response.customer_override import Decide, list_changes
 from meter_twin.demand_response.dr_event import DrEvent
 from meter_twin.demand_response.event_book import EventBook, Offer, Opt
@@ -18,7 +19,7 @@ from meter_twin.openadr2.times import format_moment
 
 from .announcements import Announcements
 from .authorization import Authorization, Credentials
-from .capacity import Bidding
+from .capacity_description import describe_capacity
 from .dialogue import Question, Trouble
 from .enrolment import Resource
 from .event_mapping import map_event
@@ -93,7 +94,9 @@ class Agent:
         self.book = EventBook(kept.events)
         self.override_s = kept.override_s
         self.reporting = Reporting(self._author, kept.running)
-        self.announcements = Announcements(self._author, self._bidding, kept.told, kept.bids)
+        self.announcements = Announcements(
+            self._author, self._bidding, kept.told, kept.bids, kept.answered
+        )
         self._missed: set[str] = set()
         meter = Resource(agency.resource_id)
         self._ven = Ven(
@@ -202,9 +205,17 @@ class Agent:
         present = {one.event_id for one in assumed}
         for event_id in self.reporting.accept(look.said, present, now_s):
             self._ven.outbox.doubt(event_id)
-        by_id = {one.event_id: one for one in events}
         self._send(self.announcements.tell(self.book, now_s))
-        self._send(self.announcements.bid(look.said, by_id, now_s))
+        if now_s >= self.override_s:  # who is out bids for nothing
+            self._send(self.announcements.bid(look.said, self._list_open(), now_s))
+
+    def _list_open(self) -> dict[str, DrEvent]:
+        """Return the events that may be answered with a bid."""
+        return {
+            one.event.event_id: one.event
+            for one in self.book
+            if one.opt.is_in and one.event.fault is None and one.cancelled_from_s is None
+        }
 
     def _assume(self, look: Look, now_s: int) -> list[DrEvent]:
         """Return events that are not named, and yet not deleted.
@@ -265,6 +276,7 @@ class Agent:
 
     def describe(self, now_s: int) -> dict[str, Any]:
         """Return what `kubectl meter dr` shows."""
+        told = self.announcements
         return {
             "registered": bool(self.ven_id),
             "reason": self.reason,
@@ -282,6 +294,7 @@ class Agent:
                 }
                 for one in self.reporting
             ],
+            "capacity": describe_capacity(self.book, told.answered, told.bids, now_s),
         }
 
     def export(self) -> dict[str, Any]:
@@ -290,5 +303,8 @@ class Agent:
         told = self.announcements
         registration = self._ven.registration
         return export_memory(
-            Memory(registration, events, running, told.told, told.bids, self.override_s)
+            Memory(
+                *(registration, events, running, told.told, told.bids, self.override_s),
+                told.answered,
+            )
         )
