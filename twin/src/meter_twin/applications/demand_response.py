@@ -11,6 +11,8 @@ from typing import Any
 from meter_twin.application import Context, Effect, Event
 from meter_twin.demand_response.dr_event import DrEvent, is_met
 from meter_twin.demand_response.event_book import Kept, Opt
+from meter_twin.demand_response.house_limit import SIGNALS as OF_THE_HOUSE
+from meter_twin.demand_response.house_limit import find_import_limit
 from meter_twin.demand_response.load_limit import (
     SIGNALS,
     LoadLimit,
@@ -77,6 +79,11 @@ class DemandResponse:
                 "default": "meter",
                 "description": "who keeps a limit: the meter's contactor, or the home's energy management alone",  # noqa: E501
             },
+            "keepImportLimit": {
+                "type": "boolean",
+                "default": True,
+                "description": "whether the load draws no more than an import limit of the whole house (OpenADR 3.1)",  # noqa: E501
+            },
             "load": {
                 "type": "integer",
                 "minimum": 0,
@@ -116,7 +123,7 @@ class DemandResponse:
     }
     state_versions: tuple[int, ...] = (1,)
     queries: tuple[str, ...] = ()
-    signals = SIGNALS
+    signals = SIGNALS | OF_THE_HOUSE
     """Names of the signals that it acts on."""
     limits_loads = True
 
@@ -125,6 +132,7 @@ class DemandResponse:
         self._to_local = build_local_time(context.timezone)
         self.load_index: int = options["load"]
         self.commands_meter: bool = options["through"] == "meter"
+        self._keeps_import_limit: bool = options["keepImportLimit"]
         self._rule = LoadRule(
             options["ratedWatts"],
             (options["moderateWatts"], options["highWatts"], options["specialWatts"]),
@@ -150,7 +158,12 @@ class DemandResponse:
 
     def find_limit(self, kept: Iterable[Kept], now_s: int) -> LoadLimit | None:
         """Return what its load may draw now, None without a limit."""
-        return find_load_limit(kept, self._rule, now_s)
+        kept = list(kept)
+        own = find_load_limit(kept, self._rule, now_s)
+        house = find_import_limit(kept, now_s)
+        if not self._keeps_import_limit or house is None or house.limit_w >= self._rule.rated_w:
+            return own
+        return house if own is None or house.limit_w < own.limit_w else own
 
     def export_state(self, version: int) -> bytes:
         """Return the state: there is none."""
