@@ -81,6 +81,8 @@ class FakeVtn:
         self.troubles = []
         """(purpose, answer): used once each."""
         self.expires_s = 3600
+        self.broker = None
+        """The MQTT binding that it tells of; None: it has no notifiers."""
         self.add("programs", {"programName": "peaks"})
 
     # What a business logic does.
@@ -129,6 +131,8 @@ class FakeVtn:
         token = question.headers.get("authorization", "").removeprefix("Bearer ")
         demand(token in self.tokens, "token", 401)
         _, kind, *rest = path.split("/")
+        if kind == "notifiers" and self.broker is not None:
+            return 200, json.dumps(self.describe_notifiers(rest)).encode()
         demand(kind in self.objects, "path", 404)
         if question.method == "POST":
             demand(question.headers.get("content-type") == "application/json", "content type")
@@ -139,6 +143,17 @@ class FakeVtn:
             demand(found, "not there", 404)
             return 200, json.dumps(found[0]).encode()
         return 200, json.dumps(self.list_all(kind, query)).encode()
+
+    def describe_notifiers(self, rest):
+        if not rest:
+            return {"WEBHOOK": True, "MQTT": self.broker}
+        own = [one["id"] for one in self.objects["vens"]]
+        demand(rest[:2] == ["mqtt", "topics"] and rest[4:] == ["events"], "path", 404)
+        demand(rest[2] == "vens" and rest[3] in own, "of another ven", 403)
+        names = {
+            one: f"vens/{rest[3]}/events/{one.lower()}" for one in ("CREATE", "UPDATE", "DELETE")
+        }
+        return {"topics": names | {"ALL": f"vens/{rest[3]}/events/+"}}
 
     def issue(self, question):
         demand(question.headers["content-type"] == "application/x-www-form-urlencoded", "form")

@@ -433,7 +433,7 @@ def test_a_notification_is_a_reason_to_look_and_no_more():
     ).encode()
     before = len(vtn.log)
     assert agent.take_notification(said, NOW + 10, 0.9)
-    settle(agent, vtn, NOW + 13)
+    settle(agent, vtn, NOW + 10)
     assert len(vtn.log) == before
     settle(agent, vtn, NOW + 14)
     assert purposes(vtn)[before:] == ["events"]

@@ -2,9 +2,8 @@
 
 The shell asks `find_next`, posts that, and gives the answer to `take`; what has to outlive the
 process is `export`ed when `take` says that it changed. The same as `openadr2.agent` to whoever
-holds it; what is not wired yet is said in `notifier_codec`. Tokens and secrets are neither shown
-nor exported. Neighbours: `ven`, `reporting`, `announcements`, `memory`,
-`demand_response.event_book`.
+holds it. Tokens and secrets are neither shown nor exported. Neighbours: `ven`, `reporting`,
+`announcements`, `memory`, `hearing`, `demand_response.event_book`.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,13 +18,13 @@ from meter_twin.openadr2.times import format_moment
 
 from .announcements import Announcements
 from .authorization import Authorization, Credentials
+from .broker_place import Bearer, NoPlaceError, Place, find_place
 from .capacity_description import describe_capacity
 from .dialogue import Question, Trouble
 from .enrolment import Resource
 from .event_mapping import map_event
-from .json_codec import JsonError
+from .hearing import Hearing
 from .memory import Memory, export_memory, restore_memory
-from .notifier_codec import parse_notification
 from .report_codec import Author, Letter
 from .reporting import CLOCKS_S, MeterStatus, Reporting, Sample
 from .running import Running
@@ -34,7 +33,7 @@ from .ven import Look, Ven
 PROTOCOL = "openadr-3"
 REGISTERING = "Registering"
 POLL_S = 30
-SPREAD_S = 5
+SPREAD_S = 2
 """Who is notified looks at random within so long: a broker tells a whole fleet at once."""
 
 
@@ -77,6 +76,7 @@ class Agent:
         self._credentials = credentials
         self._bidding = bidding
         self._author = Author(agency.ven_name, agency.resource_id)
+        self.hearing = Hearing()
         self.trouble: Trouble | None = None
         """The last one since all events were read."""
         self._troubles: dict[str, int] = {}
@@ -99,9 +99,10 @@ class Agent:
         )
         self._missed: set[str] = set()
         meter = Resource(agency.resource_id)
+        self._authorization = Authorization(agency.url, self._credentials, agency.token_url)
         self._ven = Ven(
             agency.ven_name,
-            Authorization(agency.url, self._credentials, agency.token_url),
+            self._authorization,
             (meter, *agency.resources),
             agency.poll_s,
             kept.registration,
@@ -145,21 +146,45 @@ class Agent:
         trouble = self._ven.fail(reason, message, now_s, chance)
         return self._note(trouble, now_s) or self._ven.registration != before
 
-    def take_notification(self, octets: bytes, now_s: int, chance: float) -> bool:
-        """Take what a VTN has published; return whether it is a reason to look at the events.
+    @property
+    def broker(self) -> tuple[Any, ...] | None:
+        """Where the VTN publishes for this VEN, None if it does not; another one is another."""
+        ven = self._ven
+        found = ven.notifiers.broker, ven.topics, self.ven_id
+        return found if found[0] is not None and ven.topics and self.ven_id else None
 
-        No transport is wired to this yet.
+    def find_place(self) -> Place:
+        """Return where and as whom to listen, with the present token.
+
+        Raises:
+            NoPlaceError: nowhere; the message says why.
+            ValueError: the files of the credentials are wrong.
         """
-        try:
-            found = parse_notification(octets)
-        except JsonError:
+        broker = self._ven.notifiers.broker
+        if broker is None:
+            raise NoPlaceError("the VTN publishes nothing")
+        bearer = Bearer(
+            self._authorization.token, self._credentials, self._agency.url.startswith("https:")
+        )
+        return find_place(broker, self._ven.topics, self.ven_id, bearer)
+
+    def take_notification(
+        self, octets: bytes, now_s: int, chance: float, *, is_retained: bool = False
+    ) -> bool:
+        """Take what a VTN has published; return whether it is a reason to look at the events."""
+        found = self.hearing.take(octets, is_retained=is_retained)
+        if found is None:
             return False
         if found.object_type in ("VEN", "RESOURCE"):
             self._ven.enrolment.doubt()
         is_reason = found.object_type in ("EVENT", "PROGRAM", "VEN", "RESOURCE")
         if is_reason:
-            self._ven.expect_events(now_s + int(SPREAD_S * chance))
+            self.look_soon(now_s, chance)
         return is_reason
+
+    def look_soon(self, now_s: int, chance: float) -> None:
+        """Look at the events soon, whatever the poll period is."""
+        self._ven.expect_events(now_s + int(SPREAD_S * chance))
 
     def _note(self, trouble: Trouble | None, now_s: int) -> bool:
         """Take what has come of an answer; return whether there is something to keep."""
@@ -294,6 +319,7 @@ class Agent:
                 }
                 for one in self.reporting
             ],
+            "notifications": self.hearing.describe(),
             "capacity": describe_capacity(self.book, told.answered, told.bids, now_s),
         }
 
