@@ -38,7 +38,7 @@ def build_agent(
     about = frozenset(address.market_contexts) or None, frozenset(settings.groups)
     if address.protocol == OPENADR_2:
         if me.bidding is not None:
-            log.log("warning", "bids for capacity need OpenADR 3.1", protocol=OPENADR_2)
+            log.log("warning", "bids for capacity need OpenADR 3.1", application="capacity-bidding")
         from .openadr2 import agent as openadr2  # noqa: PLC0415 - only this one is loaded
 
         agency = openadr2.Agency(*who, *about, signs=bool(address.signed_by))

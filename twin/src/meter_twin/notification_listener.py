@@ -65,7 +65,8 @@ class NotificationListener:
             try:
                 await self._listen()
             except Exception as error:  # noqa: BLE001 - whatever it is, the meter is served
-                self._agent.hearing.lost("", str(error))
+                is_ours = isinstance(error, (ValueError, HttpClientError))  # said for people
+                self._agent.hearing.lost(self._host, str(error) if is_ours else "internal error")
                 self._tell("error", type(error).__name__)
                 pause_s = AFTER_ERROR_S
             self._shell = None

@@ -164,3 +164,9 @@ def test_a_memory_of_the_version_before_has_no_bids_to_show_and_makes_none_anew(
     del memory["answered"]
     settle(make(memory, bidding=RULE.bid), vtn, NOW + 60)
     assert len(bids(vtn)) == 1
+
+
+@pytest.mark.parametrize("damaged", [7, {"e": 7}, {"e": [1, [["IMPORT", 1]]]}, {"e": [1, None]}])
+def test_a_damaged_memory_of_bids_is_refused(damaged):
+    with pytest.raises(ValueError, match="damaged memory"):
+        make(make().export() | {"answered": damaged})
