@@ -18,6 +18,7 @@ from meter_twin.openadr3.notifier_codec import (
     Broker,
     Notification,
     Notifiers,
+    list_published,
     parse_notification,
     parse_notifiers,
     parse_topics,
@@ -66,10 +67,21 @@ def test_a_broker_that_cannot_be_used_is_none(mqtt):
     assert parse_notifiers(say({"WEBHOOK": False, "MQTT": mqtt})) == Notifiers(False, None)
 
 
+def test_the_method_may_be_spelled_as_openleadr_rs_does():
+    bearer = {"method": "OAUTH2BEARERTOKEN", "username": "{clientID}"}
+    found = parse_notifiers(say({"WEBHOOK": True, "MQTT": MQTT | {"authentication": bearer}}))
+    assert found.broker.method == "OAUTH2_BEARER_TOKEN"
+
+
 def test_the_key_that_a_vtn_sends_is_not_kept():
     certificate = {"method": "CERTIFICATE", "clientKey": "private"}
     found = parse_notifiers(say({"WEBHOOK": True, "MQTT": MQTT | {"authentication": certificate}}))
     assert found.broker == Broker(("mqtts://broker.example",), "CERTIFICATE")
+
+
+def test_topics_that_a_vtn_tells_and_does_not_publish_on_are_not_the_only_ones():
+    told = ("x/events/vens/v-1/+", "events/vens/v-2/+")
+    assert list_published(told, "v-1") == (*told, "x/vens/v-1/events/+")
 
 
 def test_without_a_topic_of_all_operations_each_has_its_own():

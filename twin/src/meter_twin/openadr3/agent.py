@@ -178,6 +178,10 @@ class Agent:
         if found.object_type in ("VEN", "RESOURCE"):
             self._ven.enrolment.doubt()
         is_reason = found.object_type in ("EVENT", "PROGRAM", "VEN", "RESOURCE")
+        registration = self._ven.registration
+        if found.object_type == "EVENT" and found.targets and registration is not None:
+            # On topics of all events: it is read by who was granted one of its targets only.
+            is_reason = bool(set(found.targets) & set(registration.targets))
         if is_reason:
             self.look_soon(now_s, chance)
         return is_reason

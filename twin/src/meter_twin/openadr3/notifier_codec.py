@@ -7,6 +7,7 @@ webhooks, so it makes no subscription objects (docs/adr/0027). Source: OpenADR 3
 notification. Neighbours: `agent`, `broker_place` (where to listen).
 """
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from .json_codec import MOST_TEXT, JsonError, decode, find_names, find_text, get_row
@@ -14,6 +15,8 @@ from .json_codec import MOST_TEXT, JsonError, decode, find_names, find_text, get
 MOST_URIS = 4
 OPERATIONS = ("CREATE", "UPDATE", "DELETE")
 ANONYMOUS, BEARER, CERTIFICATE = METHODS = ("ANONYMOUS", "OAUTH2_BEARER_TOKEN", "CERTIFICATE")
+_SPELLED = {"OAUTH2BEARERTOKEN": BEARER}
+"""As openleadr-rs 0.2.8 writes it."""
 MOST_TOPIC = 512
 CLIENT_ID = "{clientID}"
 """As a username it stands for the client's id."""
@@ -40,6 +43,8 @@ class Notification(NamedTuple):
     operation: str
     object_type: str
     object_id: str
+    targets: tuple[str, ...] = ()
+    """Of the object, if it came whole; none is everybody."""
 
 
 def parse_notifiers(octets: bytes) -> Notifiers:
@@ -59,6 +64,7 @@ def parse_notifiers(octets: bytes) -> Notifiers:
         )
         authentication = get_row(mqtt.get("authentication") or {})
         method = find_text(authentication, "method")
+        method = _SPELLED.get(method, method)
         if uris and method in METHODS:
             username = find_text(authentication, "username")
             if username.isprintable():
@@ -78,6 +84,16 @@ def parse_topics(octets: bytes) -> tuple[str, ...]:
     for one in found:
         _check_topic(one)
     return tuple(found)
+
+
+def list_published(topics: Iterable[str], ven_id: str) -> tuple[str, ...]:
+    """Return the topics of a ven's events with those on which openleadr-rs really publishes.
+
+    It (0.2.8) tells `events/vens/<id>/…` and publishes on `vens/<id>/events/…`.
+    """
+    told, meant = f"events/vens/{ven_id}/", f"vens/{ven_id}/events/"
+    found = tuple(topics)
+    return found + tuple(one.replace(told, meant) for one in found if told in one)
 
 
 def _check_topic(topic: Any) -> None:
@@ -102,5 +118,7 @@ def parse_notification(octets: bytes) -> Notification:
     if operation not in OPERATIONS or not object_type:
         raise JsonError("is no notification")
     named = row.get("object")
-    object_id = find_text(named, "id") if isinstance(named, dict) else find_text(row, "ID")
-    return Notification(operation, object_type, object_id)
+    if not isinstance(named, dict):
+        return Notification(operation, object_type, find_text(row, "ID"))
+    targets = find_names(named, "targets")
+    return Notification(operation, object_type, find_text(named, "id"), targets)

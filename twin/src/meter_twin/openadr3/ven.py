@@ -32,7 +32,7 @@ from .dialogue import (
 from .enrolment import Enrolment, Resource
 from .event_codec import Occasion
 from .json_codec import JsonError
-from .notifier_codec import Notifiers, parse_notifiers, parse_topics
+from .notifier_codec import Notifiers, list_published, parse_notifiers, parse_topics
 from .outbox import Outbox
 from .program_codec import Program, Programs, parse_program
 from .sweep import PAGE, Sweep, find_smaller
@@ -283,4 +283,4 @@ class Ven:
             self.notifiers = parse_notifiers(octets)
         else:
             self._topics_asked = asked.subject
-            self.topics = parse_topics(octets)
+            self.topics = list_published(parse_topics(octets), asked.subject)
