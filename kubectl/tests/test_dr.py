@@ -104,6 +104,19 @@ def test_without_capacity_there_is_no_table_of_it(world, capacity):
 
 
 @pytest.mark.usefixtures("house")
+@pytest.mark.parametrize(
+    ("heard", "text"),
+    [
+        ({"broker": "broker.example", "listening": True}, ", told of changes by broker.example\n"),
+        ({"broker": "broker.example", "listening": False}, "(openadr-2.0b)\n"),
+    ],
+)
+def test_who_tells_of_changes_is_said(world, heard, text):
+    world.answer({"/v1/dr": [200, TOLD | {"notifications": heard}]})
+    assert text in world.run("dr", "house-1").stdout
+
+
+@pytest.mark.usefixtures("house")
 def test_a_house_is_taken_out_for_a_time_and_in_again(world):
     world.answer({"POST /v1/ems/override": [200, {"until": "2026-06-14T19:00:00Z"}]})
     done = world.run("override", "house-1", "--for", "2h")

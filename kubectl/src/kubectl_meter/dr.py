@@ -42,7 +42,9 @@ def dr_text(view: dict[str, Any]) -> str:
 def _sentence(view: dict[str, Any]) -> str:
     who = f"{view['meter']} with {view['utility']}"
     if view["registered"] and view["reason"] == "Registered":
-        return f"{who}: registered as {view['ven_id']} ({view['protocol']})"
+        heard = view.get("notifications") or {}
+        told = f", told of changes by {heard['broker']}" if heard.get("listening") else ""
+        return f"{who}: registered as {view['ven_id']} ({view['protocol']}){told}"
     condition = view["condition"]
     why = view["message"] or ""
     same = condition["reason"] == view["reason"]

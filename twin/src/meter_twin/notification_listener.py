@@ -22,7 +22,7 @@ from .http_client import HttpClientError
 from .mqtt_shell import MqttShell
 from .openadr3.agent import Agent
 from .openadr3.broker_place import Place
-from .openadr3.hearing import MOST_OCTETS, PAUSE_S
+from .openadr3.hearing import MOST_OCTETS, OF_A_SESSION, PAUSE_S
 
 KEEP_ALIVE_S = 60
 ROOM = 512
@@ -93,23 +93,33 @@ class NotificationListener:
         return settings, self._context() if address.is_secure else None
 
     async def _receive(self, message: Message) -> None:
-        agent, shell, now_s = self._agent, self._shell, int(time.time())
-        dropped = shell.dropped_messages if shell is not None else 0
-        is_flooded = agent.hearing.count(1 + dropped - self._dropped, now_s)
-        self._dropped = dropped
-        if is_flooded and shell is not None:
-            self._tell("warning", "Flood")
-            agent.hearing.lost(self._host, f"too much is said there; again in {PAUSE_S} s")
-            await shell.close()
+        dropped = self._shell.dropped_messages if self._shell is not None else 0
+        news, self._dropped = 1 + dropped - self._dropped, dropped
+        if await self._is_too_much(news):
             return
         chance = random.random()  # noqa: S311 - spreads a fleet, no secret
-        agent.take_notification(message.payload, now_s, chance, is_retained=bool(message.retain))
+        self._agent.take_notification(
+            message.payload, int(time.time()), chance, is_retained=bool(message.retain)
+        )
 
     async def _came(self) -> None:
         """There is a session: what was said before it is read from the VTN."""
+        if await self._is_too_much(OF_A_SESSION):
+            return
         self._agent.hearing.came(self._host)
         self._agent.look_soon(int(time.time()), random.random())  # noqa: S311 - as above
         self._tell("info", "Listening")
+
+    async def _is_too_much(self, messages: int) -> bool:
+        """Count; end the session, and what follows it, if that is too much for a minute."""
+        hearing = self._agent.hearing
+        if not hearing.count(messages, int(time.time())):
+            return False
+        hearing.lost(self._host, f"too much is said there; again in {PAUSE_S} s")
+        self._tell("warning", "Flood")
+        if self._shell is not None:
+            await self._shell.close()
+        return True
 
     def _lost(self, error: Exception, _: list[int]) -> None:
         if self._is_closed:

@@ -14,6 +14,8 @@ from .notifier_codec import Notification, parse_notification
 MOST_OCTETS = 65_536
 """Of a notification, which may hold a whole event; a longer one ends the session."""
 MOST_A_MINUTE = 120
+OF_A_SESSION = 12
+"""So many messages a session counts for: who ends it again and again floods, too."""
 PAUSE_S = 300
 """Nobody listens for so long after a flood."""
 MINUTE_S = 60
