@@ -34,6 +34,14 @@ TOLD = {
                  "fault": "no signal of it is supported", "test": True,
                  "random_offset_seconds": 0},
     ],
+    "capacity": {
+        "offers": [{"event": "cap-1", "direction": "import", "start": "2026-06-14T18:00:00Z",
+                    "end": "2026-06-14T19:00:00Z", "watts": 11000, "price": 0.11}],
+        "bids": [{"event": "cap-1", "direction": "import", "start": "2026-06-14T18:00:00Z",
+                  "end": "2026-06-14T19:00:00Z", "watts": 4000, "fee": 0.11, "arrived": True}],
+        "granted": [{"event": "cap-2", "direction": "import", "start": "2026-06-14T18:00:00Z",
+                     "end": None, "watts": 4000, "kind": "reservation"}],
+    },
     "reports": [{"id": "rr-1", "name": "TELEMETRY_USAGE", "sent_until": "2026-06-14T17:00:00Z"}],
 }  # fmt: skip
 GOLDEN = Path(__file__).parent / "golden/dr.txt"
@@ -85,6 +93,27 @@ def test_a_meter_without_a_utility_is_refused_with_a_remedy(world):
     assert done.returncode == 1
     assert "spec.utility" in done.stderr
     assert "kubectl get utilities" in done.stderr
+
+
+@pytest.mark.usefixtures("house")
+@pytest.mark.parametrize("capacity", [{}, {"capacity": None}], ids=["older twin", "2.0b"])
+def test_without_capacity_there_is_no_table_of_it(world, capacity):
+    told = {name: value for name, value in TOLD.items() if name != "capacity"} | capacity
+    world.answer({"/v1/dr": [200, told]})
+    assert "CAPACITY" not in world.run("dr", "house-1").stdout
+
+
+@pytest.mark.usefixtures("house")
+@pytest.mark.parametrize(
+    ("heard", "text"),
+    [
+        ({"broker": "broker.example", "listening": True}, ", told of changes by broker.example\n"),
+        ({"broker": "broker.example", "listening": False}, "(openadr-2.0b)\n"),
+    ],
+)
+def test_who_tells_of_changes_is_said(world, heard, text):
+    world.answer({"/v1/dr": [200, TOLD | {"notifications": heard}]})
+    assert text in world.run("dr", "house-1").stdout
 
 
 @pytest.mark.usefixtures("house")

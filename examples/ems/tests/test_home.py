@@ -4,7 +4,7 @@ import pytest
 from home_ems.__main__ import describe, step
 from home_ems.control import decide, find_tendency
 from home_ems.devices import Battery, Car, HeatPump, Home
-from home_ems.plan import Limit, Plan, PlanError, Price, parse_plan
+from home_ems.plan import Charge, Limit, Plan, PlanError, Price, parse_plan
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,6 +60,61 @@ def test_in_a_peak_the_home_draws_no_more_than_the_limit():
     assert (home.car.watts, home.heat_pump.watts) == (0, 600)
     assert home.battery.watts == -300
     assert home.watts <= 300
+
+
+def test_what_the_house_may_draw_and_how_full_it_is_to_be_are_read():
+    row = {"watts": 5000, "until": "2026-06-14T18:00:00Z", "event": "e"}
+    more = {
+        "limits": {"import": row, "export": row | {"until": None}},
+        "charge": {"value": 80, "unit": "%", "relative": False, "until": None, "event": "c"},
+    }
+    found = parse_plan(DOCUMENT | more)
+    assert (found.most_import, found.most_export) == (
+        Limit(5000, 1_781_460_000.0),
+        Limit(5000, None),
+    )
+    assert found.charge == Charge(80, None)
+    assert parse_plan(DOCUMENT | {"charge": more["charge"] | {"unit": "Wh"}}).charge is None
+    over = found._replace(valid_until_s=NOW + 10 * HOUR).at(1_781_460_000)
+    assert (over.most_import, over.charge) == (None, Charge(80, None))
+
+
+@pytest.mark.parametrize(
+    ("most_w", "battery_w", "car_w", "heat_w"),
+    [
+        (9400, 0, 7400, 2000),
+        (6000, -3400, 7400, 2000),
+        (1500, -500, 0, 2000),
+        (-3500, -4000, 0, 600),
+    ],
+)
+def test_the_battery_makes_up_for_an_import_limit_then_the_car_waits_then_it_heats_less(
+    most_w, battery_w, car_w, heat_w
+):
+    home = run(make_home(), plan()._replace(most_import=Limit(most_w, None)))
+    assert (home.battery.watts, home.car.watts, home.heat_pump.watts) == (battery_w, car_w, heat_w)
+
+
+def test_a_car_that_has_to_go_charges_whatever_the_house_may_draw():
+    home = run(make_home(leaves_s=NOW + HOUR), plan()._replace(most_import=Limit(1000, None)))
+    assert home.car.watts == 7400
+
+
+def test_the_house_gives_no_more_than_it_may():
+    dear = plan(0.1, 0.2, 0.9)
+    told = dear._replace(
+        prices=tuple(one._replace(start_s=one.start_s - 2 * HOUR, end_s=one.end_s - 2 * HOUR) for one in plan(0.1, 0.2, 0.9, 0.1, 0.1).prices),
+        most_export=Limit(1000, None),
+    )  # fmt: skip
+    home = run(make_home(is_connected=False), told)
+    assert home.battery.watts == -1600
+    assert home.watts == -1000
+
+
+@pytest.mark.parametrize(("percent", "battery_w"), [(80, 4000), (50, 0), (40, 0)])
+def test_a_battery_is_filled_to_the_charge_that_is_asked_for_and_keeps_it(percent, battery_w):
+    home = run(make_home(), plan()._replace(charge=Charge(percent, None)))
+    assert home.battery.watts == battery_w
 
 
 def test_a_peak_that_is_over_or_a_plan_whose_time_is_over_binds_nobody():

@@ -7,6 +7,7 @@ from kubectl_meter.tables import format_table
 from kubectl_meter.twin import find_condition
 
 _EVENTS = ("EVENT", "STATUS", "SIGNAL", "VALUE", "START", "END", "OPT", "NOTE")
+_CAPACITY = ("CAPACITY", "EVENT", "START", "END", "WATTS", "PER KW")
 _REPORTS = ("REPORT", "REQUEST", "SENT UNTIL")
 
 
@@ -22,13 +23,16 @@ def dr_view(meter: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
 
 
 def dr_text(view: dict[str, Any]) -> str:
-    """Return a sentence, then a table of events and one of reports."""
+    """Return a sentence, then tables of events, of capacity and of reports."""
     parts = [_sentence(view)]
     events = view["events"]
     if events:
         parts.append(format_table(_EVENTS, [_event_row(one) for one in events]))
     else:
         parts.append("No events.")
+    capacity = _capacity_rows(view.get("capacity") or {})  # twins before 3.1's bids say none
+    if capacity:
+        parts.append(format_table(_CAPACITY, capacity))
     if view["reports"]:
         rows = [[one["name"], one["id"], one["sent_until"]] for one in view["reports"]]
         parts.append(format_table(_REPORTS, rows))
@@ -38,7 +42,9 @@ def dr_text(view: dict[str, Any]) -> str:
 def _sentence(view: dict[str, Any]) -> str:
     who = f"{view['meter']} with {view['utility']}"
     if view["registered"] and view["reason"] == "Registered":
-        return f"{who}: registered as {view['ven_id']} ({view['protocol']})"
+        heard = view.get("notifications") or {}
+        told = f", told of changes by {heard['broker']}" if heard.get("listening") else ""
+        return f"{who}: registered as {view['ven_id']} ({view['protocol']}){told}"
     condition = view["condition"]
     why = view["message"] or ""
     same = condition["reason"] == view["reason"]
@@ -57,6 +63,26 @@ def _event_row(one: dict[str, Any]) -> list[str]:
         _short(one["end"]) if one["end"] else "open",
         one["opt"],
         _note(one),
+    ]
+
+
+def _capacity_rows(capacity: dict[str, Any]) -> list[list[str]]:
+    rows = [("offered", one, one["price"]) for one in capacity.get("offers", [])]
+    rows += [
+        ("bid" if one["arrived"] else "bid, on its way", one, one["fee"])
+        for one in capacity.get("bids", [])
+    ]
+    rows += [(one["kind"], one, None) for one in capacity.get("granted", [])]
+    return [
+        [
+            f"{one['direction']} {what}",
+            one["event"],
+            _short(one["start"]),
+            _short(one["end"]) if one["end"] else "open",
+            str(one["watts"]),
+            "" if price is None else f"{price:g}",
+        ]
+        for what, one, price in rows
     ]
 
 

@@ -4,8 +4,11 @@ Neighbours: `utility_agent` (what it can), `utility_talk` (holds it).
 """
 
 import secrets
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
+from . import log
 from .configuration import UtilitySettings
 from .demand_response.customer_override import Decide
 from .utility_agent import OPENADR_2, UtilityAgent, find_protocol
@@ -20,6 +23,8 @@ class Self(NamedTuple):
     device: str
     settings: UtilitySettings
     signals: frozenset[str]
+    bidding: Callable[[Any], Any] | None = None
+    """What answers offers of capacity."""
 
 
 def build_agent(
@@ -32,6 +37,8 @@ def build_agent(
     who = settings.ven_name, me.device, me.signals
     about = frozenset(address.market_contexts) or None, frozenset(settings.groups)
     if address.protocol == OPENADR_2:
+        if me.bidding is not None:
+            log.log("warning", "bids for capacity need OpenADR 3.1", application="capacity-bidding")
         from .openadr2 import agent as openadr2  # noqa: PLC0415 - only this one is loaded
 
         agency = openadr2.Agency(*who, *about, signs=bool(address.signed_by))
@@ -44,4 +51,5 @@ def build_agent(
     text = f"http{'s' if url.is_secure else ''}://{url.authority}{url.path}"
     resources = tuple(enrolment.Resource(*one) for one in settings.resources)
     agency3 = openadr3.Agency(text, *who, *about, resources=resources)
-    return openadr3.Agent(agency3, decide, lambda: read_credentials(settings.folder), memory)
+    credentials = partial(read_credentials, settings.folder)
+    return openadr3.Agent(agency3, decide, credentials, memory, me.bidding)

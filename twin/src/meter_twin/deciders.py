@@ -5,8 +5,8 @@ that does not, so that a house that takes no part in limits is not taken in by a
 Neighbours: `applications` (the rules of the house), `utility_talk` (asks).
 """
 
-from collections.abc import Collection, Iterable
-from typing import Protocol
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Protocol
 
 from .demand_response.dr_event import DrEvent, is_met
 from .demand_response.event_book import Kept, Opt
@@ -25,7 +25,10 @@ class Decider(Protocol):
         """Whether it limits loads; the customer's override is about those."""
 
     def decide(self, event: DrEvent, others: Iterable[Kept], *, is_overridden: bool) -> Opt:
-        """Return whether the house takes part."""
+        """Return whether the house takes part.
+
+        One that answers offers of capacity has a method `bid` besides.
+        """
 
 
 class Deciders:
@@ -39,6 +42,12 @@ class Deciders:
     def signals(self) -> frozenset[str]:
         """Names of all signals that somebody acts on."""
         return frozenset(name for one in self._deciders for name in one.signals)
+
+    @property
+    def bidding(self) -> Callable[[Any], Any] | None:
+        """What answers offers of capacity, None if no application does."""
+        found = (getattr(one, "bid", None) for one in self._deciders)
+        return next((one for one in found if one is not None), None)
 
     def decide(self, event: DrEvent, others: Iterable[Kept], *, is_overridden: bool) -> Opt:
         """Return whether the house takes part in an event."""

@@ -31,6 +31,12 @@ class BrokerSettings(NamedTuple):
     will: tuple[str, bytes, int, bool] | None = None
     max_packet: int = 4096
     max_in_flight: int = 8
+    username: str | None = None
+    password: bytes | None = None
+
+    def __repr__(self) -> str:
+        """Show where, and no secret."""
+        return f"BrokerSettings({self.host}:{self.port})"
 
 
 def tls_context(

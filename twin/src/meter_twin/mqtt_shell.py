@@ -165,6 +165,10 @@ class MqttShell:
             self._renewing = True
             await self._say_goodbye(self._connection)
 
+    def use(self, settings: BrokerSettings, tls: ssl.SSLContext | None) -> None:
+        """Take these for the sessions to come; the present one goes on."""
+        self._settings, self._tls = settings, tls
+
     async def _session(self) -> None:
         settings = self._settings
         self._session_tls = self._tls
@@ -173,6 +177,8 @@ class MqttShell:
             settings.client_id,
             settings.keep_alive_s,
             settings.will,
+            settings.username,
+            settings.password,
             max_packet=settings.max_packet,
             max_in_flight=settings.max_in_flight,
         )

@@ -16,6 +16,7 @@ from .option_schema import OptionError, Violation, apply_schema
 APPLICATION_GROUP = "metertwin.applications"
 ENGINE_GROUP = "metertwin.engines"
 APPLICATIONS = {
+    "capacity-bidding": "meter_twin.applications.capacity_bidding:CapacityBidding",
     "demand-response": "meter_twin.applications.demand_response:DemandResponse",
     "metering-data": "meter_twin.applications.metering_data:MeteringData",
     "pricing": "meter_twin.applications.pricing:Pricing",

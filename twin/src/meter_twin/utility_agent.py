@@ -101,6 +101,10 @@ class UtilityAgent(Protocol):
     def trouble(self) -> Trouble | None:
         """What is in the way, None for nothing."""
 
+    @property
+    def broker(self) -> tuple[Any, ...] | None:
+        """Where the utility publishes for this meter, None if it does not."""
+
     def find_next(self, now_s: int) -> Asked | None:
         """Return what to ask now."""
 

@@ -87,6 +87,8 @@ class UtilityLoop:
             await self._talk.look()
         while self._may_act() and await self._talk.ask_next():
             pass
+        if self._may_act():
+            await self._talk.listen()
         if self._talk.standing != before:
             self._changed()
 

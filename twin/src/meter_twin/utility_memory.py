@@ -63,6 +63,8 @@ class UtilityMemory:
             "troubles": {},
             "events": [],
             "reports": [],
+            "notifications": None,
+            "capacity": None,
         }
         return [Answer(document | nothing)]
 

@@ -25,6 +25,7 @@ from .http_client import HttpClientError
 from .store_schema import StoreError
 from .utility_agent import OPENADR_2, Asked, Client, UtilityAgent
 from .utility_client import UtilityClient
+from .utility_ear import UtilityEar
 from .utility_file import UtilityAddress, UtilityFile, UtilityFileError
 from .utility_memory import NAME, UtilityMemory
 from .utility_reports import make_reports
@@ -52,6 +53,7 @@ class UtilityTalk:
         self._is_online = is_online
         self._file = UtilityFile(settings.folder)
         self._client: Client | None = None
+        self._ear = UtilityEar(self._context)
         self._protocol = OPENADR_2
         self._standing = StandingKeeper()
         self._is_kept = True
@@ -80,7 +82,8 @@ class UtilityTalk:
         return None if agent is None else agent.find_time_of_next()
 
     async def close(self) -> None:
-        """Drop the connection; the next question opens another one."""
+        """Drop the connections; the next question opens another one."""
+        await self._ear.close()
         if self._client is not None:
             await self._client.close()
 
@@ -99,7 +102,8 @@ class UtilityTalk:
             await self.close()
             self._client = client
             self._protocol = address.protocol
-            me = Self(self._device, self._settings, self._deciders.signals)
+            deciders = self._deciders
+            me = Self(self._device, self._settings, deciders.signals, deciders.bidding)
             self._memory.agent = build_agent(me, address, self._decide, self._memory.memory)
             log.log("info", "utility's address", host=address.url.host)
 
@@ -139,6 +143,11 @@ class UtilityTalk:
         except OSError as error:  # of ssl too
             text = f"CA, certificate or key for {name} cannot be used ({type(error).__name__})"
             raise HttpClientError("Credentials", text) from error
+
+    async def listen(self) -> None:
+        """Listen to what the utility publishes, if it does."""
+        if self._memory.agent is not None:
+            await self._ear.follow(self._memory.agent)
 
     async def ask_next(self) -> bool:
         """Ask what is due; return whether anything was."""

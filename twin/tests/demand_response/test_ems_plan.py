@@ -24,6 +24,9 @@ def test_a_plan_has_the_limit_the_prices_and_the_events_and_ends_by_itself():
         "issued": "2026-06-14T17:00:00Z",
         "valid_until": "2026-06-14T17:10:00Z",
         "limit": {"watts": 900, "until": "2026-06-14T18:00:00Z", "event": "peak-1"},
+        "limits": {"import": None, "export": None},
+        "charge": None,
+        "dispatch": None,
         "prices": [
             {
                 "start": "2026-06-14T17:00:00Z",

@@ -8,6 +8,7 @@ import json
 import re
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
+from meter_twin.demand_response.capacity_bid import GRANTS, OFFERS
 from meter_twin.demand_response.event_book import Opt
 from meter_twin.openadr3.agent import Agency, Agent
 from meter_twin.openadr3.authorization import Credentials
@@ -17,7 +18,8 @@ URL = "https://vtn.example/openadr3/3.1.0"
 ID = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 DURATION = re.compile(r"P(?=\d|T\d)(\d+Y)?(\d+M)?(\d+[DW])?(T(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?")
 SECRET, CLIENT = "s3cr&t of house", "client-1"
-AGENCY = Agency(URL, "house-1", "meter-1", frozenset({"SIMPLE", "LOAD_DISPATCH"}))
+SIGNALS = frozenset({"SIMPLE", "LOAD_DISPATCH"}) | OFFERS | GRANTS
+AGENCY = Agency(URL, "house-1", "meter-1", SIGNALS)
 
 
 def moment(seconds):
@@ -79,6 +81,8 @@ class FakeVtn:
         self.troubles = []
         """(purpose, answer): used once each."""
         self.expires_s = 3600
+        self.broker = None
+        """The MQTT binding that it tells of; None: it has no notifiers."""
         self.add("programs", {"programName": "peaks"})
 
     # What a business logic does.
@@ -127,6 +131,8 @@ class FakeVtn:
         token = question.headers.get("authorization", "").removeprefix("Bearer ")
         demand(token in self.tokens, "token", 401)
         _, kind, *rest = path.split("/")
+        if kind == "notifiers" and self.broker is not None:
+            return 200, json.dumps(self.describe_notifiers(rest)).encode()
         demand(kind in self.objects, "path", 404)
         if question.method == "POST":
             demand(question.headers.get("content-type") == "application/json", "content type")
@@ -137,6 +143,17 @@ class FakeVtn:
             demand(found, "not there", 404)
             return 200, json.dumps(found[0]).encode()
         return 200, json.dumps(self.list_all(kind, query)).encode()
+
+    def describe_notifiers(self, rest):
+        if not rest:
+            return {"WEBHOOK": True, "MQTT": self.broker}
+        own = [one["id"] for one in self.objects["vens"]]
+        demand(rest[:2] == ["mqtt", "topics"] and rest[4:] == ["events"], "path", 404)
+        demand(rest[2] == "vens" and rest[3] in own, "of another ven", 403)
+        names = {
+            one: f"vens/{rest[3]}/events/{one.lower()}" for one in ("CREATE", "UPDATE", "DELETE")
+        }
+        return {"topics": names | {"ALL": f"vens/{rest[3]}/events/+"}}
 
     def issue(self, question):
         demand(question.headers["content-type"] == "application/x-www-form-urlencoded", "form")

@@ -433,7 +433,7 @@ def test_a_notification_is_a_reason_to_look_and_no_more():
     ).encode()
     before = len(vtn.log)
     assert agent.take_notification(said, NOW + 10, 0.9)
-    settle(agent, vtn, NOW + 13)
+    settle(agent, vtn, NOW + 10)
     assert len(vtn.log) == before
     settle(agent, vtn, NOW + 14)
     assert purposes(vtn)[before:] == ["events"]
@@ -443,3 +443,21 @@ def test_a_notification_is_a_reason_to_look_and_no_more():
     assert purposes(vtn)[before:] == ["events", "events"]
     assert not agent.take_notification(b"[]", NOW, 0.0)
     assert not agent.take_notification(b'{"objectType":"REPORT","operation":"CREATE"}', NOW, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("targets", "is_reason"), [([], True), (["others"], False), (["others", "north"], True)]
+)
+def test_a_notification_of_an_event_for_others_is_no_reason(targets, is_reason):
+    vtn = FakeVtn()
+    vtn.granted = ("north",)
+    agent = registered(vtn)
+    whole = {
+        "objectType": "EVENT",
+        "operation": "CREATE",
+        "object": {"id": "e", "targets": targets},
+    }
+    assert agent.take_notification(json.dumps(whole).encode(), NOW + 10, 0.0) is is_reason
+    before = len(vtn.log)
+    settle(agent, vtn, NOW + 10)
+    assert (len(vtn.log) > before) is is_reason

@@ -1,8 +1,10 @@
 """Bids for capacity (OpenADR 3.1.0, User Guide 8.10.2)."""
 
+import json
+
 import pytest
-from fake_vtn import NOW, FakeVtn, describe_event, make, settle
-from meter_twin.openadr3.capacity import BidRule
+from fake_vtn import AGENCY, NOW, FakeVtn, describe_event, make, settle
+from meter_twin.demand_response.capacity_bid import BidRule
 
 HOUR = 3600
 RULE = BidRule(wanted_w=4000, most_price_micro=120_000)
@@ -114,3 +116,57 @@ def test_a_bid_arrives_once_though_the_process_dies_over_it():
     vtn.answer(question)
     settle(make(memory, bidding=RULE.bid), vtn, NOW + 30)
     assert len(bids(vtn)) == 1
+
+
+def test_while_the_customer_has_taken_the_house_out_there_are_no_bids():
+    vtn = FakeVtn()
+    vtn.add("events", offer())
+    agent = make(bidding=RULE.bid)
+    agent.override(NOW + 60, NOW)
+    settle(agent, vtn)
+    assert bids(vtn) == []
+    settle(agent, vtn, NOW + 60)
+    assert len(bids(vtn)) == 1
+
+
+def test_an_offer_of_a_programme_that_is_not_this_utilitys_is_not_answered():
+    vtn = FakeVtn()
+    vtn.add("events", offer())
+    agent = make(bidding=RULE.bid, agency=AGENCY._replace(market_contexts=frozenset({"another"})))
+    settle(agent, vtn)
+    assert bids(vtn) == []
+
+
+def test_offers_bids_and_what_is_granted_are_shown_also_by_a_successor():
+    vtn = FakeVtn()
+    row = vtn.add("events", offer())
+    granted = vtn.add(
+        "events", describe_event(payload=("IMPORT_CAPACITY_RESERVATION", [4]), span="PT2H")
+    )
+    agent = run(vtn)
+    shown = agent.describe(NOW + 30)["capacity"]
+    assert [(one["event"], one["watts"], one["price"]) for one in shown["offers"]] == [
+        (row["id"], 11_000, 0.11), (row["id"], 2000, 0.12)]  # fmt: skip
+    assert [(one["watts"], one["fee"], one["arrived"]) for one in shown["bids"]] == [
+        (4000, 0.11, True), (2000, 0.12, True)]  # fmt: skip
+    assert [(one["event"], one["kind"], one["watts"]) for one in shown["granted"]] == [
+        (granted["id"], "reservation", 4000)]  # fmt: skip
+    successor = make(json.loads(json.dumps(agent.export())), bidding=RULE.bid)
+    assert successor.describe(NOW + 30)["capacity"] == shown
+    past = successor.describe(NOW + 4 * HOUR)["capacity"]
+    assert past == {"offers": [], "bids": [], "granted": []}
+
+
+def test_a_memory_of_the_version_before_has_no_bids_to_show_and_makes_none_anew():
+    vtn = FakeVtn()
+    vtn.add("events", offer())
+    memory = run(vtn).export()
+    del memory["answered"]
+    settle(make(memory, bidding=RULE.bid), vtn, NOW + 60)
+    assert len(bids(vtn)) == 1
+
+
+@pytest.mark.parametrize("damaged", [7, {"e": 7}, {"e": [1, [["IMPORT", 1]]]}, {"e": [1, None]}])
+def test_a_damaged_memory_of_bids_is_refused(damaged):
+    with pytest.raises(ValueError, match="damaged memory"):
+        make(make().export() | {"answered": damaged})

@@ -6,8 +6,8 @@ import tracemalloc
 from fake_vtn import NOW, URL, FakeVtn, describe_event, make
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from meter_twin.demand_response.capacity_bid import BidRule
 from meter_twin.demand_response.event_book import Opt
-from meter_twin.openadr3.capacity import BidRule
 from meter_twin.openadr3.json_codec import MOST_OCTETS
 from test_agent31 import Status31
 from test_capacity31 import offer

@@ -1,15 +1,18 @@
 """The agent against openleadr-rs' VTN over real HTTP: what another's reading of 3.1 takes and gives."""
 
+import asyncio
 import time
 
 import pytest
 from fake_vtn import AGENCY, describe_event
+from meter_twin.demand_response.capacity_bid import BidRule
 from meter_twin.demand_response.event_book import Opt, Status
-from meter_twin.openadr3.capacity import BidRule
+from meter_twin.notification_listener import NotificationListener
 from meter_twin.openadr3.enrolment import Resource
 from test_agent31 import Status31, sample
 from test_capacity31 import offer
 from vtn31_process import Database, House, Vtn31, install
+from vtn_broker import VtnBroker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 HOUSES = iter(range(1, 1000))
@@ -190,6 +193,36 @@ async def test_a_bid_answers_an_offer_of_capacity(vtn, house):
         "IMPORT_RESERVATION_CAPACITY": 4.0,
         "IMPORT_RESERVATION_FEE": 0.11,
     }
+
+
+async def test_its_notifications_are_heard_and_are_a_reason_to_look(vtn, house, tmp_path):
+    vtn.stop()
+    broker = VtnBroker(tmp_path / "broker")
+    one, listener = house(), None
+    try:
+        await vtn.start(broker.uri)
+        now_s = int(time.time())
+        await one.settle(now_s)
+        listener = NotificationListener(one.agent, lambda: None)
+        listener.start()
+        await until(lambda: one.agent.hearing.is_up, broker)
+        await one.settle(now_s + 10)  # the look that follows the session
+        row = await event(vtn, await program(vtn), now_s - 10)
+        await until(lambda: one.agent.hearing.heard >= 1, broker)
+        await one.settle(int(time.time()) + 14)  # no poll is due so soon
+        assert [kept.event.event_id for kept in one.agent.book] == [row["id"]]
+        assert one.agent.hearing.junk == 0
+    finally:
+        if listener is not None:
+            await listener.close()
+        broker.kill()
+
+
+async def until(condition, broker):
+    ends = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < ends, broker.log
+        await asyncio.sleep(0.05)
 
 
 async def test_a_vtn_that_is_away_is_found_again_and_forgets_nobody(vtn, house):

@@ -13,13 +13,15 @@ from vtn31_process import House
 class Served:
     """A VTN in memory behind a socket; it closes the connection instead of some answers."""
 
-    def __init__(self, vtn, lost=()):
+    def __init__(self, vtn, lost=(), tls=None):
         self.vtn, self._lost, self._numbers = vtn, set(lost), itertools.count()
+        self._tls = tls
         self._open = set()
 
     async def __aenter__(self):
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/openadr3/3.1.0"
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
+        place = "http://127.0.0.1" if self._tls is None else "https://localhost"
+        self.url = f"{place}:{self._server.sockets[0].getsockname()[1]}/openadr3/3.1.0"
         return self
 
     async def __aexit__(self, *_):

@@ -115,13 +115,15 @@ class Vtn31:
         }
         self._process = None
 
-    async def start(self):
+    async def start(self, broker_uri=""):
         environment = {
             "PORT": str(self.port),
             "DATABASE_URL": self._database.url,
             "OAUTH_BASE64_SECRET": base64.b64encode(KEY).decode(),
             "OAUTH_TOKEN_URL": f"{self.url}/auth/token",
         }
+        if broker_uri:
+            environment |= {"MQTT_URL": broker_uri, "MQTT_USERNAME": "vtn", "MQTT_PASSWORD": "x"}
         self._process = launch([self._program], self._folder / "vtn.log", environment)
         async with asyncio.timeout(PATIENCE_S):
             while True:

@@ -5,6 +5,9 @@
   and the battery gives what is above the limit.
 - Without a limit the battery follows the price: the cheapest third of what is known charges it, the
   dearest third takes from it.
+- A charge that is asked for fills the battery up to it, and keeps it there.
+- What the whole house may draw or give is above all of that: the battery makes up for it, then the
+  car and the heat pump do less, unless the car has to go or the room is cold.
 - Without a plan, or with one whose time is over, the home does what it did before there was any.
 """
 
@@ -39,12 +42,63 @@ def decide(home: Home, plan: Plan, now_s: float) -> Doing:
     plan = plan.at(now_s)
     is_urgent = _is_urgent(home, now_s)
     if plan.limit is not None:
-        return _keep_limit(home, plan.limit.watts, is_urgent=is_urgent)
+        doing = _keep_limit(home, plan.limit.watts, is_urgent=is_urgent)
+    else:
+        doing = _keep_charge(home, plan, _follow_price(home, plan, now_s, is_urgent=is_urgent))
+    return _keep_house(home, plan, doing, is_urgent=is_urgent)
+
+
+def _follow_price(home: Home, plan: Plan, now_s: float, *, is_urgent: bool) -> Doing:
     charges = is_urgent or _is_time_to_charge(home, plan, now_s)
     tendency = find_tendency(plan, now_s)
     battery_w = {1: home.battery.power_w, 0: 0.0, -1: -home.battery.power_w}[tendency]
     words = {1: "energy is cheap", 0: "nothing is asked", -1: "energy is dear"}[tendency]
     return Doing(battery_w, charges, tendency < 0, words)
+
+
+def _keep_charge(home: Home, plan: Plan, doing: Doing) -> Doing:
+    """Fill the battery up to the charge that is asked for, and take nothing below it."""
+    if plan.charge is None:
+        return doing
+    battery = home.battery
+    words = f"the battery is wanted at {plan.charge.percent} %"
+    if 100 * battery.charge_wh < plan.charge.percent * battery.capacity_wh:
+        return doing._replace(battery_w=battery.power_w, reason=words)
+    return doing._replace(battery_w=max(doing.battery_w, 0.0), reason=words)
+
+
+def _keep_house(home: Home, plan: Plan, doing: Doing, *, is_urgent: bool) -> Doing:
+    """Keep what the whole house may draw from the grid, and give to it."""
+    most, least = plan.most_import, plan.most_export
+    if most is not None and _find_watts(home, doing) > most.watts:
+        steps = [doing]
+        if not is_urgent:
+            steps.append(doing._replace(is_car_charging=False))
+        steps.append(steps[-1]._replace(is_heat_reduced=True))
+        tried = [_draw_less(home, one, most.watts) for one in steps]
+        kept = (one for one in tried if _find_watts(home, one) <= most.watts)
+        words = f"the house may draw no more than {most.watts} W"
+        doing = next(kept, tried[-1])._replace(reason=words)
+    others_w = _find_watts(home, doing) - doing.battery_w
+    if least is not None and others_w + doing.battery_w < -least.watts:
+        words = f"the house may give no more than {least.watts} W"
+        doing = doing._replace(battery_w=-least.watts - others_w, reason=words)
+    return doing
+
+
+def _draw_less(home: Home, doing: Doing, most_w: float) -> Doing:
+    """Let the battery make up for what is above a limit, as far as it can."""
+    others_w = _find_watts(home, doing) - doing.battery_w
+    battery_w = max(min(doing.battery_w, most_w - others_w), -home.battery.power_w)
+    return doing._replace(battery_w=battery_w)
+
+
+def _find_watts(home: Home, doing: Doing) -> float:
+    """Return what the devices draw together when they do that."""
+    heat = home.heat_pump
+    is_reduced = doing.is_heat_reduced and heat.celsius > heat.least_celsius
+    car_w = home.car.power_w if doing.is_car_charging and home.car.is_connected else 0.0
+    return doing.battery_w + car_w + (heat.reduced_w if is_reduced else heat.power_w)
 
 
 def _keep_limit(home: Home, limit_w: float, *, is_urgent: bool) -> Doing:

@@ -1,4 +1,4 @@
-"""What the meter's twin tells: a limit and prices, until when it holds. Pure.
+"""What the meter's twin tells: limits, a charge, prices, until when it holds. Pure.
 
 Source: docs/reference/ems-api.md.
 """
@@ -18,6 +18,13 @@ class Limit(NamedTuple):
     until_s: float | None
 
 
+class Charge(NamedTuple):
+    """How full storage is to be, in per cent; until a moment, if it has one."""
+
+    percent: int
+    until_s: float | None
+
+
 class Price(NamedTuple):
     """What a kWh costs from a moment until another."""
 
@@ -32,19 +39,31 @@ class Plan(NamedTuple):
     valid_until_s: float = 0.0
     limit: Limit | None = None
     prices: tuple[Price, ...] = ()
+    most_import: Limit | None = None
+    """What the whole house may draw from the grid."""
+    most_export: Limit | None = None
+    """What it may give to it."""
+    charge: Charge | None = None
 
     def at(self, now_s: float) -> "Plan":
         """Return what of it holds now: nothing of a plan whose time is over."""
         if now_s >= self.valid_until_s:
             return Plan()
-        limit = self.limit
-        is_over = limit is not None and limit.until_s is not None and now_s >= limit.until_s
-        return self._replace(limit=None if is_over else limit)
+        return self._replace(
+            limit=None if _is_over(self.limit, now_s) else self.limit,
+            most_import=None if _is_over(self.most_import, now_s) else self.most_import,
+            most_export=None if _is_over(self.most_export, now_s) else self.most_export,
+            charge=None if _is_over(self.charge, now_s) else self.charge,
+        )
 
     def find_price(self, now_s: float) -> float | None:
         """Return what a kWh costs now, None if nobody knows."""
         rows = (row.price for row in self.prices if row.start_s <= now_s < row.end_s)
         return next(rows, None)
+
+
+def _is_over(one: Limit | Charge | None, now_s: float) -> bool:
+    return one is not None and one.until_s is not None and now_s >= one.until_s
 
 
 def parse_plan(document: Any) -> Plan:
@@ -54,17 +73,36 @@ def parse_plan(document: Any) -> Plan:
         PlanError: it is none.
     """
     try:
-        row = document["limit"]
-        limit = None
-        if row is not None:
-            limit = Limit(int(row["watts"]), _parse(row["until"]) if row["until"] else None)
+        limits = document.get("limits", {})  # a twin of an earlier version has none
         prices = tuple(
             Price(_parse(one["start"]), _parse(one["end"]), float(one["price"]))
             for one in document["prices"]
         )
-        return Plan(_parse(document["valid_until"]), limit, prices)
-    except (KeyError, TypeError, ValueError) as error:
+        return Plan(
+            _parse(document["valid_until"]),
+            _parse_limit(document["limit"]),
+            prices,
+            _parse_limit(limits.get("import")),
+            _parse_limit(limits.get("export")),
+            _parse_charge(document.get("charge")),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise PlanError(f"the twin's answer is no plan: {type(error).__name__} {error}") from error
+
+
+def _parse_limit(row: Any) -> Limit | None:
+    return None if row is None else Limit(int(row["watts"]), _parse_end(row))
+
+
+def _parse_charge(row: Any) -> Charge | None:
+    """Return what is said in per cent; this home knows of no other unit."""
+    if row is None or row["unit"] != "%":
+        return None
+    return Charge(int(row["value"]), _parse_end(row))
+
+
+def _parse_end(row: Any) -> float | None:
+    return _parse(row["until"]) if row["until"] else None
 
 
 def _parse(text: str) -> float:

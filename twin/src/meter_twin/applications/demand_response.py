@@ -5,25 +5,26 @@ to the meter are `utility_loop`'s. It needs `spec.utility`; without one it has n
 Neighbours: `demand_response.opt_rules`, `demand_response.load_limit`.
 """
 
-from collections.abc import Callable, Iterable
-from datetime import datetime
+from collections.abc import Iterable
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from meter_twin.application import Context, Effect, Event
 from meter_twin.demand_response.dr_event import DrEvent, is_met
 from meter_twin.demand_response.event_book import Kept, Opt
+from meter_twin.demand_response.house_limit import SIGNALS as OF_THE_HOUSE
+from meter_twin.demand_response.house_limit import find_import_limit
 from meter_twin.demand_response.load_limit import (
     SIGNALS,
     LoadLimit,
     LoadRule,
     find_load_limit,
 )
-from meter_twin.demand_response.opt_rules import LocalTime, OptRules, decide_opt
-from meter_twin.option_schema import OptionError, Schema, Violation
+from meter_twin.demand_response.opt_rules import OptRules, decide_opt
+from meter_twin.option_schema import Schema
+
+from .local_time import TIME_PATTERN, build_local_time, parse_minute
 
 _MICRO_OF_MILLI = 1_000
-_TIME = "([01][0-9]|2[0-3]):[0-5][0-9]"
 
 
 class DemandResponse:
@@ -55,13 +56,13 @@ class DemandResponse:
             },
             "quietFrom": {
                 "type": "string",
-                "pattern": _TIME,
+                "pattern": TIME_PATTERN,
                 "default": "00:00",
                 "description": "local time from which it takes part in nothing",
             },
             "quietTo": {
                 "type": "string",
-                "pattern": _TIME,
+                "pattern": TIME_PATTERN,
                 "default": "00:00",
                 "description": "end of the quiet hours; the same as quietFrom: there are none",
             },
@@ -77,6 +78,11 @@ class DemandResponse:
                 "enum": ["meter", "ems"],
                 "default": "meter",
                 "description": "who keeps a limit: the meter's contactor, or the home's energy management alone",  # noqa: E501
+            },
+            "keepImportLimit": {
+                "type": "boolean",
+                "default": True,
+                "description": "whether the load draws no more than an import limit of the whole house (OpenADR 3.1)",  # noqa: E501
             },
             "load": {
                 "type": "integer",
@@ -117,15 +123,16 @@ class DemandResponse:
     }
     state_versions: tuple[int, ...] = (1,)
     queries: tuple[str, ...] = ()
-    signals = SIGNALS
+    signals = SIGNALS | OF_THE_HOUSE
     """Names of the signals that it acts on."""
     limits_loads = True
 
     def __init__(self, options: dict[str, Any], context: Context) -> None:
         """Read the rules."""
-        self._to_local = _build_local_time(context.timezone)
+        self._to_local = build_local_time(context.timezone)
         self.load_index: int = options["load"]
         self.commands_meter: bool = options["through"] == "meter"
+        self._keeps_import_limit: bool = options["keepImportLimit"]
         self._rule = LoadRule(
             options["ratedWatts"],
             (options["moderateWatts"], options["highWatts"], options["specialWatts"]),
@@ -134,8 +141,8 @@ class DemandResponse:
             options["takePart"],
             options["mostEventsADay"],
             options["mostMinutesADay"],
-            _parse_minute(options["quietFrom"]),
-            _parse_minute(options["quietTo"]),
+            parse_minute(options["quietFrom"]),
+            parse_minute(options["quietTo"]),
             options["leastPriceMilli"] * _MICRO_OF_MILLI or None,
         )
 
@@ -151,7 +158,12 @@ class DemandResponse:
 
     def find_limit(self, kept: Iterable[Kept], now_s: int) -> LoadLimit | None:
         """Return what its load may draw now, None without a limit."""
-        return find_load_limit(kept, self._rule, now_s)
+        kept = list(kept)
+        own = find_load_limit(kept, self._rule, now_s)
+        house = find_import_limit(kept, now_s)
+        if not self._keeps_import_limit or house is None or house.limit_w >= self._rule.rated_w:
+            return own
+        return house if own is None or house.limit_w < own.limit_w else own
 
     def export_state(self, version: int) -> bytes:
         """Return the state: there is none."""
@@ -163,27 +175,3 @@ class DemandResponse:
         """Take over a state."""
         if version != 1 or state != b"{}":
             raise ValueError("demand-response: state is unknown")
-
-
-def _parse_minute(text: str) -> int:
-    hours, _, minutes = text.partition(":")
-    return int(hours) * 60 + int(minutes)
-
-
-def _build_local_time(timezone: str) -> Callable[[int], LocalTime]:
-    """Return what turns UTC into the local time of an IANA zone.
-
-    Raises:
-        OptionError: no database here has the zone.
-    """
-    try:
-        zone = ZoneInfo(timezone)
-    except (LookupError, ValueError, OSError) as error:
-        text, remedy = "is in no time zone database of this image", "choose one such as UTC"
-        raise OptionError(Violation("METERTWIN_CONFIG.timezone", text, remedy)) from error
-
-    def to_local(time_s: int) -> LocalTime:
-        local = datetime.fromtimestamp(time_s, zone)
-        return LocalTime(local.toordinal(), local.hour * 60 + local.minute)
-
-    return to_local

@@ -1,8 +1,8 @@
-"""What the home's energy management system (EMS) is told: a limit, prices, events. Pure.
+"""What the home's energy management system (EMS) is told: limits, prices, events. Pure.
 
 A plan holds for ten minutes: who gets no newer one goes back to what it does by itself, so nothing
 that an EMS has been told outlives twin or utility. docs/reference/ems-api.md is its contract.
-Neighbours: `load_limit`, `price_plan`; `energy_management` hands it over.
+Neighbours: `load_limit`, `house_limit`, `price_plan`; `energy_management` hands it over.
 """
 
 from collections.abc import Iterable
@@ -11,6 +11,7 @@ from typing import Any
 
 from .dr_event import MICRO
 from .event_book import Kept, Status
+from .house_limit import Target, find_house_limits
 from .load_limit import LoadLimit
 from .price_plan import Price
 
@@ -22,11 +23,19 @@ def build_plan(
     limit: LoadLimit | None, prices: Iterable[Price], kept: Iterable[Kept], now_s: int
 ) -> dict[str, Any]:
     """Return a plan as JSON values: times in RFC 3339, W, and price a kWh in `currency`."""
+    kept = list(kept)
     coming = [one for one in kept if _is_shown(one, now_s)]
+    house = find_house_limits(kept, now_s)
     return {
         "issued": _format(now_s),
         "valid_until": _format(now_s + VALID_S),
-        "limit": None if limit is None else _describe_limit(limit),
+        "limit": _describe_limit(limit),
+        "limits": {
+            "import": _describe_limit(house.import_limit),
+            "export": _describe_limit(house.export_limit),
+        },
+        "charge": _describe_target(house.charge),
+        "dispatch": _describe_target(house.dispatch),
         "prices": [_describe_price(one) for one in prices],
         "events": [
             _describe_event(one, now_s) for one in sorted(coming, key=_begins)[:MOST_EVENTS]
@@ -43,9 +52,23 @@ def _begins(one: Kept) -> int:
     return one.begins_s
 
 
-def _describe_limit(limit: LoadLimit) -> dict[str, Any]:
+def _describe_limit(limit: LoadLimit | None) -> dict[str, Any] | None:
+    if limit is None:
+        return None
     until = None if limit.until_s is None else _format(limit.until_s)
     return {"watts": limit.limit_w, "until": until, "event": limit.event_id}
+
+
+def _describe_target(target: Target | None) -> dict[str, Any] | None:
+    if target is None:
+        return None
+    return {
+        "value": target.value,
+        "unit": target.unit,
+        "relative": target.is_relative,
+        "until": None if target.until_s is None else _format(target.until_s),
+        "event": target.event_id,
+    }
 
 
 def _describe_price(price: Price) -> dict[str, Any]:

@@ -103,6 +103,10 @@ class Agent:
             return self.trouble.reason
         return "Registered" if self.ven_id else REGISTERING
 
+    @property
+    def broker(self) -> None:
+        """2.0b publishes nothing."""
+
     def find_next(self, now_s: int) -> Question | None:
         """Return what to post now, None if nothing is due."""
         return self._ven.find_next(now_s)
@@ -225,6 +229,8 @@ class Agent:
                 }
                 for row in self.reporting.export()
             ],
+            "notifications": None,  # 2.0b has neither these nor offers
+            "capacity": None,
         }
 
     def export(self) -> dict[str, Any]:

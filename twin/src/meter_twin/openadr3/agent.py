@@ -2,14 +2,14 @@
 
 The shell asks `find_next`, posts that, and gives the answer to `take`; what has to outlive the
 process is `export`ed when `take` says that it changed. The same as `openadr2.agent` to whoever
-holds it; what is not wired yet is said in `notifier_codec`. Tokens and secrets are neither shown
-nor exported. Neighbours: `ven`, `reporting`, `announcements`, `memory`,
-`demand_response.event_book`.
+holds it. Tokens and secrets are neither shown nor exported. Neighbours: `ven`, `reporting`,
+`announcements`, `memory`, `hearing`, `demand_response.event_book`.
 """
 
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from meter_twin.demand_response.capacity_bid import Bidding
 from meter_twin.demand_response.customer_override import Decide, list_changes
 from meter_twin.demand_response.dr_event import DrEvent
 from meter_twin.demand_response.event_book import EventBook, Offer, Opt
@@ -18,13 +18,13 @@ from meter_twin.openadr2.times import format_moment
 
 from .announcements import Announcements
 from .authorization import Authorization, Credentials
-from .capacity import Bidding
+from .broker_place import Bearer, NoPlaceError, Place, find_place
+from .capacity_description import describe_capacity
 from .dialogue import Question, Trouble
 from .enrolment import Resource
 from .event_mapping import map_event
-from .json_codec import JsonError
+from .hearing import Hearing
 from .memory import Memory, export_memory, restore_memory
-from .notifier_codec import parse_notification
 from .report_codec import Author, Letter
 from .reporting import CLOCKS_S, MeterStatus, Reporting, Sample
 from .running import Running
@@ -33,7 +33,7 @@ from .ven import Look, Ven
 PROTOCOL = "openadr-3"
 REGISTERING = "Registering"
 POLL_S = 30
-SPREAD_S = 5
+SPREAD_S = 2
 """Who is notified looks at random within so long: a broker tells a whole fleet at once."""
 
 
@@ -76,6 +76,7 @@ class Agent:
         self._credentials = credentials
         self._bidding = bidding
         self._author = Author(agency.ven_name, agency.resource_id)
+        self.hearing = Hearing()
         self.trouble: Trouble | None = None
         """The last one since all events were read."""
         self._troubles: dict[str, int] = {}
@@ -93,12 +94,15 @@ class Agent:
         self.book = EventBook(kept.events)
         self.override_s = kept.override_s
         self.reporting = Reporting(self._author, kept.running)
-        self.announcements = Announcements(self._author, self._bidding, kept.told, kept.bids)
+        self.announcements = Announcements(
+            self._author, self._bidding, kept.told, kept.bids, kept.answered
+        )
         self._missed: set[str] = set()
         meter = Resource(agency.resource_id)
+        self._authorization = Authorization(agency.url, self._credentials, agency.token_url)
         self._ven = Ven(
             agency.ven_name,
-            Authorization(agency.url, self._credentials, agency.token_url),
+            self._authorization,
             (meter, *agency.resources),
             agency.poll_s,
             kept.registration,
@@ -142,21 +146,49 @@ class Agent:
         trouble = self._ven.fail(reason, message, now_s, chance)
         return self._note(trouble, now_s) or self._ven.registration != before
 
-    def take_notification(self, octets: bytes, now_s: int, chance: float) -> bool:
-        """Take what a VTN has published; return whether it is a reason to look at the events.
+    @property
+    def broker(self) -> tuple[Any, ...] | None:
+        """Where the VTN publishes for this VEN, None if it does not; another one is another."""
+        ven = self._ven
+        found = ven.notifiers.broker, ven.topics, self.ven_id
+        return found if found[0] is not None and ven.topics and self.ven_id else None
 
-        No transport is wired to this yet.
+    def find_place(self) -> Place:
+        """Return where and as whom to listen, with the present token.
+
+        Raises:
+            NoPlaceError: nowhere; the message says why.
+            ValueError: the files of the credentials are wrong.
         """
-        try:
-            found = parse_notification(octets)
-        except JsonError:
+        broker = self._ven.notifiers.broker
+        if broker is None:
+            raise NoPlaceError("the VTN publishes nothing")
+        bearer = Bearer(
+            self._authorization.token, self._credentials, self._agency.url.startswith("https:")
+        )
+        return find_place(broker, self._ven.topics, self.ven_id, bearer)
+
+    def take_notification(
+        self, octets: bytes, now_s: int, chance: float, *, is_retained: bool = False
+    ) -> bool:
+        """Take what a VTN has published; return whether it is a reason to look at the events."""
+        found = self.hearing.take(octets, is_retained=is_retained)
+        if found is None:
             return False
         if found.object_type in ("VEN", "RESOURCE"):
             self._ven.enrolment.doubt()
         is_reason = found.object_type in ("EVENT", "PROGRAM", "VEN", "RESOURCE")
+        registration = self._ven.registration
+        if found.object_type == "EVENT" and found.targets and registration is not None:
+            # On topics of all events: it is read by who was granted one of its targets only.
+            is_reason = bool(set(found.targets) & set(registration.targets))
         if is_reason:
-            self._ven.expect_events(now_s + int(SPREAD_S * chance))
+            self.look_soon(now_s, chance)
         return is_reason
+
+    def look_soon(self, now_s: int, chance: float) -> None:
+        """Look at the events soon, whatever the poll period is."""
+        self._ven.expect_events(now_s + int(SPREAD_S * chance))
 
     def _note(self, trouble: Trouble | None, now_s: int) -> bool:
         """Take what has come of an answer; return whether there is something to keep."""
@@ -202,9 +234,17 @@ class Agent:
         present = {one.event_id for one in assumed}
         for event_id in self.reporting.accept(look.said, present, now_s):
             self._ven.outbox.doubt(event_id)
-        by_id = {one.event_id: one for one in events}
         self._send(self.announcements.tell(self.book, now_s))
-        self._send(self.announcements.bid(look.said, by_id, now_s))
+        if now_s >= self.override_s:  # who is out bids for nothing
+            self._send(self.announcements.bid(look.said, self._list_open(), now_s))
+
+    def _list_open(self) -> dict[str, DrEvent]:
+        """Return the events that may be answered with a bid."""
+        return {
+            one.event.event_id: one.event
+            for one in self.book
+            if one.opt.is_in and one.event.fault is None and one.cancelled_from_s is None
+        }
 
     def _assume(self, look: Look, now_s: int) -> list[DrEvent]:
         """Return events that are not named, and yet not deleted.
@@ -265,6 +305,7 @@ class Agent:
 
     def describe(self, now_s: int) -> dict[str, Any]:
         """Return what `kubectl meter dr` shows."""
+        told = self.announcements
         return {
             "registered": bool(self.ven_id),
             "reason": self.reason,
@@ -282,6 +323,8 @@ class Agent:
                 }
                 for one in self.reporting
             ],
+            "notifications": self.hearing.describe(),
+            "capacity": describe_capacity(self.book, told.answered, told.bids, now_s),
         }
 
     def export(self) -> dict[str, Any]:
@@ -290,5 +333,8 @@ class Agent:
         told = self.announcements
         registration = self._ven.registration
         return export_memory(
-            Memory(registration, events, running, told.told, told.bids, self.override_s)
+            Memory(
+                *(registration, events, running, told.told, told.bids, self.override_s),
+                told.answered,
+            )
         )

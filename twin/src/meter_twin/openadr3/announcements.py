@@ -8,10 +8,12 @@ name of a report says what it tells. Neighbours: `agent`, `outbox` (sends), `rep
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from meter_twin.demand_response.capacity_bid import Bidding, list_offers
 from meter_twin.demand_response.dr_event import DrEvent
 from meter_twin.demand_response.event_book import Kept, Status
 
-from .capacity import Bidding, build_bid, find_asking, list_offers
+from .capacity import build_bid, find_asking
+from .capacity_description import Answered, note_bid
 from .event_codec import Occasion
 from .json_codec import MOST_TEXT
 from .report_codec import Author, Letter, build_opt, name_opt
@@ -28,6 +30,7 @@ class Announcements:
         bidding: Bidding | None,
         told: Mapping[str, tuple[int, bool]],
         bids: Mapping[str, int],
+        answered: Mapping[str, Answered],
     ) -> None:
         """Go on with what was told before; `bidding` answers offers, None for no bids."""
         self._author = author
@@ -36,6 +39,8 @@ class Announcements:
         """By event: how many decisions were told, and whether the last one was to take part."""
         self.bids = dict(bids)
         """By offer: the modification that was answered."""
+        self.answered = dict(answered)
+        """By offer: what was bid, for people."""
         self._offers: dict[str, str] = {}
 
     def tell(self, events: Iterable[Kept], now_s: int) -> list[Letter]:
@@ -61,11 +66,12 @@ class Announcements:
 
         Args:
             said: all events.
-            events: what they mean, by id.
+            events: those that the house takes part in, by id.
             now_s: UTC.
         """
         present = {one.event_id for one in said}
         self.bids = {one: at for one, at in self.bids.items() if one in present}
+        self.answered = {one: at for one, at in self.answered.items() if one in present}
         self._offers = {name: one for name, one in self._offers.items() if one in present}
         letters = []
         for one in said if self._bidding is not None else ():
@@ -78,6 +84,7 @@ class Announcements:
             letter = build_bid(self._author, asking, name, wanted)
             if letter is not None:
                 self._offers[name] = one.event_id
+                self.answered[one.event_id] = note_bid(one.modified_us, wanted)
                 letters.append(letter._replace(mark=one.modified_us))
         return letters
 

@@ -66,6 +66,11 @@ class Authorization:
         return "Authorization(***)"
 
     @property
+    def token(self) -> str:
+        """The present one, empty without; for who else wants it, such as the VTN's broker."""
+        return self._token
+
+    @property
     def headers(self) -> dict[str, str]:
         """What goes with each question to the VTN."""
         found = {"accept": JSON}

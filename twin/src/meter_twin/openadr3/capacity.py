@@ -5,60 +5,20 @@ its program that does, is answered with one report for each modification of the 
 house wants of each interval and what it is willing to pay. The report has the type that is asked
 for: the standard's table and its examples name it differently. What is granted comes as an event
 (…_CAPACITY_RESERVATION), which is mapped as any other. Source: OpenADR 3.1.0, User Guide 8.10.2,
-Definitions Table 1 and 2. Neighbours: `event_mapping`, `agent` (sends).
+Definitions Table 1 and 2. Neighbours: `demand_response.capacity_bid` (what a house wants),
+`announcements` (sends).
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
 
-from meter_twin.demand_response.dr_event import MICRO, DrEvent, Signal
+from meter_twin.demand_response.capacity_bid import DIRECTIONS, CapacityBid
+from meter_twin.demand_response.dr_event import MICRO
 
 from .event_codec import Occasion
 from .report_codec import Author, Letter, Line, build_report
 
-DIRECTIONS = ("IMPORT", "EXPORT")
-MOST_LINES = 96
 _ASKED = ("{}_RESERVATION_CAPACITY", "{}_CAPACITY_RESERVATION", "CAPACITY_RESERVATION")
 _FEES = ("{}_RESERVATION_FEE", "{}_CAPACITY_RESERVATION_FEE", "CAPACITY_RESERVATION_FEE")
-_PRICES = ("_PRICE", "_FEE")
-
-
-class CapacityOffer(NamedTuple):
-    """Capacity that can be had for [start, start + duration); a price is per kW, in millionths."""
-
-    direction: str
-    start_s: int
-    duration_s: int
-    available_w: int
-    price_micro: int
-
-
-class CapacityBid(NamedTuple):
-    """What a house wants of an offer, and the most it pays for a kW."""
-
-    offer: CapacityOffer
-    wanted_w: int
-    fee_micro: int
-
-
-Bidding = Callable[[Sequence[CapacityOffer]], Iterable[CapacityBid]]
-
-
-class BidRule(NamedTuple):
-    """The plainest bidding: so much import as long as it costs no more than that."""
-
-    wanted_w: int
-    most_price_micro: int
-
-    def bid(self, offers: Sequence[CapacityOffer]) -> list[CapacityBid]:
-        """Return a bid for each interval that is cheap enough, at the price that is asked."""
-        return [
-            CapacityBid(one, min(self.wanted_w, one.available_w), one.price_micro)
-            for one in offers
-            if one.direction == "IMPORT"
-            and one.available_w > 0
-            and one.price_micro <= self.most_price_micro
-        ]
 
 
 def find_asking(said: Iterable[Occasion], offer: Occasion) -> tuple[str, str] | None:
@@ -73,32 +33,6 @@ def find_asking(said: Iterable[Occasion], offer: Occasion) -> tuple[str, str] | 
             if request.payload_type in wanted and not one.is_cancelled and not one.fault:
                 return one.event_id, request.payload_type
     return None
-
-
-def list_offers(event: DrEvent, now_s: int) -> list[CapacityOffer]:
-    """Return what an event offers from now on, by direction and time."""
-    by_name = {signal.name: signal for signal in event.signals}
-    offers: list[CapacityOffer] = []
-    for direction in DIRECTIONS:
-        name = f"{direction}_CAPACITY_AVAILABLE"
-        prices = [by_name[name + end] for end in _PRICES if name + end in by_name]
-        for interval in by_name[name].intervals if name in by_name else ():
-            start_s = event.start_s + interval.offset_s
-            if not interval.duration_s or start_s < now_s or len(offers) >= MOST_LINES:
-                continue
-            price = _find_price(prices, interval.offset_s)
-            watts = max(interval.value_micro // MICRO, 0)
-            offers.append(CapacityOffer(direction, start_s, interval.duration_s, watts, price))
-    return offers
-
-
-def _find_price(prices: list[Signal], offset_s: int) -> int:
-    for signal in prices:
-        for interval in signal.intervals:
-            end_s = interval.offset_s + interval.duration_s
-            if interval.offset_s <= offset_s and (not interval.duration_s or offset_s < end_s):
-                return interval.value_micro
-    return 0
 
 
 def build_bid(

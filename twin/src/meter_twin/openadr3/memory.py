@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from meter_twin.demand_response.event_book import Kept
 from meter_twin.demand_response.event_memory import export_events, restore_events
 
+from .capacity_description import Answered, export_answered, restore_answered
 from .dialogue import Registration
 from .running import Running, export_running, restore_running
 
@@ -26,6 +27,8 @@ class Memory(NamedTuple):
     """By offer: the modification that was answered."""
     override_s: int = 0
     """Until when the customer has taken the house out."""
+    answered: dict[str, Answered] = {}  # noqa: RUF012 - never changed
+    """By offer: what was bid."""
 
 
 def export_memory(kept: Memory) -> dict[str, Any]:
@@ -42,6 +45,7 @@ def export_memory(kept: Memory) -> dict[str, Any]:
         "told": {event_id: list(one) for event_id, one in kept.told.items()},
         "bids": dict(kept.bids),
         "override": kept.override_s,
+        "answered": export_answered(kept.answered),
     }
 
 
@@ -62,6 +66,7 @@ def restore_memory(memory: dict[str, Any] | None) -> Memory:
             {str(one): (int(count), bool(last)) for one, (count, last) in memory["told"].items()},
             {str(one): int(at) for one, at in memory["bids"].items()},
             int(memory.get("override", 0)),
+            restore_answered(memory.get("answered", {})),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError("damaged memory of the utility's agent") from error

@@ -1,20 +1,23 @@
 """How a VTN can tell of a change before the next poll: its notifiers, and what they say.
 
 A notification is only a reason to look: what has changed is read from the VTN itself, with this
-VEN's own token, so nobody who can write to a broker can move a load. Nothing here is wired to a
-transport yet: the twin does not connect to the VTN's broker, and it has no address for webhooks, so
-it makes no subscription objects; `agent.take_notification` is where a transport hands over what it
-got. Source: OpenADR 3.1.0, Definitions, "Notifications via Additional Protocols"; OpenAPI,
-notifiersResponse, notifierTopicsResponse, notification. Neighbour: `agent`.
+VEN's own token, so nobody who can write to a broker can move a load. A twin has no address for
+webhooks, so it makes no subscription objects (docs/adr/0027). Source: OpenADR 3.1.0, Definitions,
+"Notifications via Additional Protocols"; OpenAPI, notifiersResponse, notifierTopicsResponse,
+notification. Neighbours: `agent`, `broker_place` (where to listen).
 """
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
-from .json_codec import JsonError, decode, find_names, find_text, get_row
+from .json_codec import MOST_TEXT, JsonError, decode, find_names, find_text, get_row
 
 MOST_URIS = 4
 OPERATIONS = ("CREATE", "UPDATE", "DELETE")
-METHODS = ("ANONYMOUS", "OAUTH2_BEARER_TOKEN", "CERTIFICATE")
+ANONYMOUS, BEARER, CERTIFICATE = METHODS = ("ANONYMOUS", "OAUTH2_BEARER_TOKEN", "CERTIFICATE")
+_SPELLED = {"OAUTH2BEARERTOKEN": BEARER}
+"""As openleadr-rs 0.2.8 writes it."""
+MOST_TOPIC = 512
 CLIENT_ID = "{clientID}"
 """As a username it stands for the client's id."""
 
@@ -40,6 +43,8 @@ class Notification(NamedTuple):
     operation: str
     object_type: str
     object_id: str
+    targets: tuple[str, ...] = ()
+    """Of the object, if it came whole; none is everybody."""
 
 
 def parse_notifiers(octets: bytes) -> Notifiers:
@@ -53,12 +58,17 @@ def parse_notifiers(octets: bytes) -> Notifiers:
     broker = None
     if isinstance(mqtt, dict) and mqtt.get("serialization", "JSON") == "JSON":
         uris = tuple(
-            one for one in find_names(mqtt, "URIS") if one.startswith(("mqtt://", "mqtts://"))
+            one
+            for one in find_names(mqtt, "URIS")
+            if one.startswith(("mqtt://", "mqtts://")) and len(one) < MOST_TEXT  # not cut
         )
         authentication = get_row(mqtt.get("authentication") or {})
         method = find_text(authentication, "method")
+        method = _SPELLED.get(method, method)
         if uris and method in METHODS:
-            broker = Broker(uris[:MOST_URIS], method, find_text(authentication, "username"))
+            username = find_text(authentication, "username")
+            if username.isprintable():
+                broker = Broker(uris[:MOST_URIS], method, username)
     return Notifiers(row.get("WEBHOOK") is True, broker)
 
 
@@ -70,10 +80,31 @@ def parse_topics(octets: bytes) -> tuple[str, ...]:
     """
     topics = get_row(get_row(decode(octets)).get("topics"))
     names = ["ALL"] if topics.get("ALL") else list(OPERATIONS)
-    found = [find_text(topics, name) for name in names]
-    if any(one.startswith(("#", "+", "$")) for one in found):
+    found = [topics[name] for name in names if topics.get(name)]
+    for one in found:
+        _check_topic(one)
+    return tuple(found)
+
+
+def list_published(topics: Iterable[str], ven_id: str) -> tuple[str, ...]:
+    """Return the topics of a ven's events with those on which openleadr-rs really publishes.
+
+    It (0.2.8) tells `events/vens/<id>/…` and publishes on `vens/<id>/events/…`.
+    """
+    told, meant = f"events/vens/{ven_id}/", f"vens/{ven_id}/events/"
+    found = tuple(topics)
+    return found + tuple(one.replace(told, meant) for one in found if told in one)
+
+
+def _check_topic(topic: Any) -> None:
+    """Refuse what is no filter of MQTT 3.1.1 (4.7), or one of what is everybody's."""
+    if not isinstance(topic, str) or not 0 < len(topic) <= MOST_TOPIC or not topic.isprintable():
+        raise JsonError("a topic is no text, too long or not printable")
+    levels = topic.split("/")
+    if topic.startswith(("#", "+", "$")):
         raise JsonError("a topic is too wide")
-    return tuple(one for one in found if one)
+    if "#" in topic[:-1] or any(("+" in one or "#" in one) and len(one) > 1 for one in levels):
+        raise JsonError("a topic is no filter of MQTT")
 
 
 def parse_notification(octets: bytes) -> Notification:
@@ -87,5 +118,7 @@ def parse_notification(octets: bytes) -> Notification:
     if operation not in OPERATIONS or not object_type:
         raise JsonError("is no notification")
     named = row.get("object")
-    object_id = find_text(named, "id") if isinstance(named, dict) else find_text(row, "ID")
-    return Notification(operation, object_type, object_id)
+    if not isinstance(named, dict):
+        return Notification(operation, object_type, find_text(row, "ID"))
+    targets = find_names(named, "targets")
+    return Notification(operation, object_type, find_text(named, "id"), targets)

@@ -32,13 +32,13 @@ from .dialogue import (
 from .enrolment import Enrolment, Resource
 from .event_codec import Occasion
 from .json_codec import JsonError
-from .notifier_codec import Notifiers, parse_notifiers, parse_topics
+from .notifier_codec import Notifiers, list_published, parse_notifiers, parse_topics
 from .outbox import Outbox
 from .program_codec import Program, Programs, parse_program
 from .sweep import PAGE, Sweep, find_smaller
 
 LEAST_POLL_S, MOST_POLL_S = 1, 86_400
-LEAST_APART_S = 5
+LEAST_APART_S = 3
 """However often a VTN notifies, its events are not read sooner again."""
 NOTIFIERS_S = 3_600
 """So often a VTN is asked what it can notify: it is a matter of its configuration."""
@@ -78,6 +78,8 @@ class Ven:
         self._last_poll_s = 0
         self._next_notifiers_s = 0
         self._topics_asked = ""
+        self._topics_of_all = False
+        """The VTN has no topics of one ven: those of all events are asked for."""
         self._asked: Question | None = None
         self.look: Look | None = None
         """The last one that is complete; whoever takes it sets it to None."""
@@ -167,7 +169,8 @@ class Ven:
         if now_s >= self._next_notifiers_s:
             return Question("GET", "/notifiers", NOTIFIERS)
         if self.notifiers.broker is not None and self._topics_asked != registration.ven_id:
-            path = f"/notifiers/mqtt/topics/vens/{registration.ven_id}/events"
+            own = "" if self._topics_of_all else f"vens/{registration.ven_id}/"
+            path = f"/notifiers/mqtt/topics/{own}events"
             return Question("GET", path, TOPICS, registration.ven_id)
         return None
 
@@ -269,11 +272,15 @@ class Ven:
     def _take_notifiers(self, asked: Question, status: int, octets: bytes, now_s: int) -> None:
         """Not every VTN has notifiers, or tells a VEN of them; polling goes on without."""
         if not is_success(status):
-            self._skip_notifiers(asked, now_s)
+            is_own = asked.purpose == TOPICS and not self._topics_of_all
+            if is_own and status // 100 == 4:  # noqa: PLR2004 - the client's fault: not there
+                self._topics_of_all = True
+            else:
+                self._skip_notifiers(asked, now_s)
         elif asked.purpose == NOTIFIERS:
             self._next_notifiers_s = now_s + NOTIFIERS_S
-            self._topics_asked = ""
+            self._topics_asked, self._topics_of_all = "", False
             self.notifiers = parse_notifiers(octets)
         else:
             self._topics_asked = asked.subject
-            self.topics = parse_topics(octets)
+            self.topics = list_published(parse_topics(octets), asked.subject)

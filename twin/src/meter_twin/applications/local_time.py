@@ -1,0 +1,38 @@
+"""Local hours in the options of applications: times such as 22:00, and a metering point's zone.
+
+Neighbours: `demand_response`, `capacity_bidding`.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from meter_twin.demand_response.opt_rules import LocalTime
+from meter_twin.option_schema import OptionError, Violation
+
+TIME_PATTERN = "([01][0-9]|2[0-3]):[0-5][0-9]"
+
+
+def parse_minute(text: str) -> int:
+    """Return the minute of the day of a time that the pattern lets pass."""
+    hours, _, minutes = text.partition(":")
+    return int(hours) * 60 + int(minutes)
+
+
+def build_local_time(timezone: str) -> Callable[[int], LocalTime]:
+    """Return what turns UTC into the local time of an IANA zone.
+
+    Raises:
+        OptionError: no database here has the zone.
+    """
+    try:
+        zone = ZoneInfo(timezone)
+    except (LookupError, ValueError, OSError) as error:
+        text, remedy = "is in no time zone database of this image", "choose one such as UTC"
+        raise OptionError(Violation("METERTWIN_CONFIG.timezone", text, remedy)) from error
+
+    def to_local(time_s: int) -> LocalTime:
+        local = datetime.fromtimestamp(time_s, zone)
+        return LocalTime(local.toordinal(), local.hour * 60 + local.minute)
+
+    return to_local
