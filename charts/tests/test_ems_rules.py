@@ -117,12 +117,12 @@ def test_nobody_hears_what_is_for_another(broker, who):
     assert listen(broker, who) == set()
 
 
-def test_without_the_rules_each_try_is_told(start_broker):
+@pytest.mark.parametrize("who", list(OWN))
+def test_without_the_rules_each_try_is_told(start_broker, who):
     def open_it(broker) -> None:
         (broker.folder / "config" / "acl").write_text(OPEN)
 
     broker = start_broker(before=open_it)
-    for who in OWN:
-        told = {one for one, _, _ in attempt(broker, who, "qos 1")}
-        assert told == {one for sender, one in FORBIDDEN if sender == who}
-        assert listen(broker, who) >= {one for reader, one in HEARD if reader == who}
+    told = {one for one, _, _ in attempt(broker, who, "qos 1")}
+    assert told == {one for sender, one in FORBIDDEN if sender == who}
+    assert listen(broker, who) >= {one for reader, one in HEARD if reader == who}
