@@ -41,6 +41,7 @@ def labels():
         "twin": golden["metadata"]["labels"],
         "meter": json.loads(done.stdout)["metadata"]["labels"],
         "reader": {ROLE: "reader"},
+        "ems": {ROLE: "ems"},
     }
 
 
@@ -105,11 +106,11 @@ def ways(*rows: tuple) -> set[str]:
 
 
 API_CLIENTS = ("operator", "pki", "test")
-BROKERS = ("operator", "twin", "meter")
-OURS = (*API_CLIENTS, "broker", "twin", "meter", "reader")
+BROKERS = ("operator", "twin", "meter", "ems")
+OURS = (*API_CLIENTS, "broker", "twin", "meter", "reader", "ems")
 NOT_OURS = ("neighbour", "impostor", "monitoring", "DNS", "API server", "field meter", "board", "internet", "far away")  # fmt: skip
 ALWAYS = ways(
-    (["twin", "reader"], ["twin"], [8443]),
+    (["twin", "reader", "ems"], ["twin"], [8443]),
     (["monitoring"], ["twin", "operator"], [8080]),
     (API_CLIENTS, ["API server"], [443, 6443]),
 )

@@ -1,5 +1,6 @@
 """The private CA: what it signs, what it refuses."""
 
+import hashlib
 import ssl
 from datetime import UTC, datetime, timedelta
 
@@ -49,6 +50,10 @@ class MemorySecrets:
         self.maps[name] = data
 
 
+LONG = hashlib.sha256(b"a" * 63).hexdigest()[:16]
+"""A common name has 64 characters at most; at the broker it has to be nobody else's."""
+
+
 def common_name(certificate):
     return certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
 
@@ -60,6 +65,11 @@ def common_name(certificate):
         (twin_identity("house-1", 7, "ns"), "house-1/7", "urn:metertwin:twin:house-1:7"),
         (operator_identity(), "Operator.metertwin", "urn:metertwin:operator"),
         (reader_identity("utility"), "Reader.utility", "urn:metertwin:reader:utility"),
+        (
+            reader_identity("a" * 63),
+            f"Reader.{'a' * 40}.{LONG}",
+            f"urn:metertwin:reader:{'a' * 63}",
+        ),
     ],
 )
 def test_a_certificate_names_its_party_and_nothing_else(authority, identity, name, uri):

@@ -1,28 +1,28 @@
 """Mosquitto's configuration for the tests of real processes: mutual TLS, and a port without TLS.
 
-The chart's is charts/metertwin/templates/mosquitto/_config.tpl; the block of the plain port says
-what its constrained listener says. Neighbour: `harness`, which writes it and starts the broker.
+The access rules are the chart's own; the block of the plain port says what its constrained listener
+says. Neighbour: `harness`, which writes it and starts the broker.
 """
 
 import os
 import pathlib
+import re
 import subprocess
 
-METERS = """\
-pattern write mt/%u/+/up
-pattern read mt/%u/+/down
-pattern read mt/%u/owner
-pattern write mt/%u/hello
-"""
-OTHERS = """\
-user Operator.metertwin
-topic readwrite mt/#
-pattern read mt/%u/up
-pattern write mt/%u/down
-pattern read mt/%u/ctl
-pattern write mt/%u/state
-"""
+CHART = pathlib.Path(__file__).parents[2] / "charts/metertwin/templates/mosquitto/_config.tpl"
 PASSWORDS = "passwords"
+
+
+def read_rules(name: str) -> str:
+    """Return one of the chart's blocks of access rules, with the blocks that it includes."""
+    text = CHART.read_text()
+    block = re.search(
+        rf'{{{{- define "{re.escape(name)}" -}}}}\n(.*?)\n{{{{- end }}}}', text, re.DOTALL
+    )
+    assert block, f"{CHART} has no block {name}"
+    rules = re.sub(r'{{ include "(\S+)" \. }}', lambda found: read_rules(found[1]), block[1])
+    assert "{{" not in rules, "helm knows more than this"
+    return rules
 
 
 def build_configuration(
@@ -36,7 +36,7 @@ def build_configuration(
         plain_port: of the listener for boards without TLS; 0 for none.
         address: that the listener with mutual TLS is bound to.
     """
-    _write_rules(folder / "acl", OTHERS + METERS)
+    _write_rules(folder / "acl", read_rules("metertwin.mosquitto.acl"))
     lines = [
         "per_listener_settings true",
         f"user {'root' if os.getuid() == 0 else 'mosquitto'}",
@@ -53,7 +53,7 @@ def build_configuration(
         "message_size_limit 1536",
     ]
     if plain_port:
-        _write_rules(folder / "acl-constrained", METERS)
+        _write_rules(folder / "acl-constrained", read_rules("metertwin.mosquitto.aclConstrained"))
         lines += [
             f"listener {plain_port} 127.0.0.1",
             f"password_file {folder}/{PASSWORDS}",
@@ -65,7 +65,7 @@ def build_configuration(
 
 
 def _write_rules(file: pathlib.Path, rules: str) -> None:
-    file.write_text(rules)
+    file.write_text(f"{rules}\n")
     file.chmod(0o600)
 
 

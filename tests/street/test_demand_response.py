@@ -25,6 +25,7 @@ from demo import (
     until,
 )
 from electricity import street_electricity
+from utility_staff import clear_the_programme, utility
 
 pytestmark = [pytest.mark.demo, pytest.mark.timeout(900)]
 REFUSES = "house-8"
@@ -33,12 +34,6 @@ UPGRADED = "house-6"
 NET_POWER = "1-0:16.7.0*255"
 LEAST_FALL_W = 200
 """Less would say nothing: the street's smallest controllable load is more at any time of day."""
-
-
-def utility(*command):
-    """Run a command of the utility's own program, as its staff would."""
-    done = kubectl("exec", "deploy/city-grid", "--", "python3", "-m", "city_grid", *command)
-    return done.stdout
 
 
 def find_event(event_id):
@@ -98,15 +93,6 @@ def set_version(house, version):
 def is_replaced(house, epoch):
     status = get("smartmeter", house)["status"]
     return status["epoch"] > epoch and not status.get("handover") and is_ready(house)
-
-
-def clear_the_programme():
-    """Cancel what the utility has planned for this hour: at half past seven in the morning it is."""
-    for one in json.loads(utility("state"))["events"]:
-        start_s = datetime.fromisoformat(one["start"]).timestamp()
-        is_ahead = one["status"] in ("far", "active") and start_s < time.time() + 3600
-        if one["signal"] == "SIMPLE" and is_ahead:
-            utility("cancel", one["id"])
 
 
 @pytest.fixture

@@ -2,8 +2,9 @@
 
 The story: preconditions, a cluster, images, the chart, the meters' credentials, the street, the
 table. Every step may be repeated. Neighbours: ``preconditions.py``, ``target.py`` (which cluster),
-``street.py`` (the meters), ``renewing.py`` (their certificates), ``settling.py`` (waiting),
-``policies.py`` (what the network does), ``images.py``, ``progress.py`` (what the reader sees).
+``street.py`` (the meters), ``renewing.py`` (their certificates), ``home.py`` (one home's energy
+management), ``settling.py`` (waiting), ``policies.py`` (what the network does), ``images.py``,
+``progress.py`` (what the reader sees).
 """
 
 import argparse
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from customers import apply_utility
+from home import apply_home
 from images import IMAGES, load_image, write_values
 from policies import NOTES, try_network_policies
 from preconditions import check_preconditions
@@ -52,6 +54,7 @@ COMMANDS = (
     ("what happened", "kubectl meter events house-1"),
     ("a peak of the utility in ten seconds: houses switch off what may be", PEAK),
     ("what came of it in a house", "kubectl meter dr house-1"),
+    ("what the energy management of house-2 makes of it", "kubectl logs deploy/home-2 --tail 5"),
     (REPLACING, REPLACE_A_TWIN),
 )
 
@@ -165,6 +168,8 @@ def up() -> None:
     with step("street: SmartMeters"):
         apply_street(target, NAMESPACE)
         replace_older_twins(target, NAMESPACE)
+    with step("energy management of one home"):
+        apply_home(target, NAMESPACE)
     with step("waiting until every meter has its twin and answers"):
         wait_for_street(target, NAMESPACE, restarted | flashed)
     show(target)

@@ -10,7 +10,16 @@ from pathlib import Path
 
 from target import CLUSTER, ROOT, Target
 
-IMAGES = ("twin", "twin-next", "operator", "operator-next", "mosquitto", "firmware", "utility")
+IMAGES = (
+    "twin",
+    "twin-next",
+    "operator",
+    "operator-next",
+    "mosquitto",
+    "firmware",
+    "utility",
+    "ems",
+)
 OF_THE_CHART = ("operator", "twin", "mosquitto")
 VALUES = ROOT / "build/demo/images.json"
 

@@ -201,6 +201,18 @@ def build_utility(target: Path) -> list[str]:
     return ["python3", "-m", "city_grid"]
 
 
+def build_ems(target: Path) -> list[str]:
+    """Write the demo's energy management with paho-mqtt."""
+    build_python(target)
+    app = target / "app"
+    install_wheels("metertwin-example-ems", app)
+    trim_wheels(app)
+    copy_packages(target, "examples/ems/src/home_ems")
+    compile_sourceless(app)
+    write_account(target)
+    return ["python3", "-m", "home_ems"]
+
+
 def build_mosquitto(target: Path) -> list[str]:
     """Write Debian's Mosquitto broker."""
     copy_program(unpacked("mosquitto"), "usr/sbin/mosquitto", target)
@@ -258,6 +270,9 @@ RECIPES: dict[str, Recipe] = {
         ("examples/utility/src", "uv.lock", "examples/utility/pyproject.toml"),
         ("python", "strip"),
         build_utility,
+    ),
+    "ems": Recipe(
+        ("examples/ems/src", "uv.lock", "examples/ems/pyproject.toml"), ("python",), build_ems
     ),
     "firmware": Recipe(
         ("firmware/src", "wire/src", "tools/profiles"), ("micropython",), build_firmware

@@ -18,6 +18,7 @@ import time
 import urllib.request
 
 import pytest
+from broker_configuration import read_rules
 from loopback import free_ports
 from meter_twin.mqtt_shell import BrokerSettings, MqttShell, NotConnectedError, tls_context
 from meter_wire.control import sign_record
@@ -128,11 +129,7 @@ class World:
             pytest.skip("mosquitto is missing: apt-get install mosquitto")
         folder = self.folder
         (folder / "acl").write_text(
-            "user Operator.metertwin\ntopic readwrite mt/#\n"
-            "pattern write mt/%u/+/up\npattern read mt/%u/+/down\n"
-            "pattern read mt/%u/owner\npattern write mt/%u/hello\n"
-            "pattern read mt/%u/up\npattern write mt/%u/down\n"
-            "pattern read mt/%u/ctl\npattern write mt/%u/state\n"
+            f"user Operator.metertwin\ntopic readwrite mt/#\n{read_rules('metertwin.mosquitto.acl')}\n"
         )
         (folder / "mosquitto.conf").write_text(
             f"listener {self.broker_port} 127.0.0.1\nset_tcp_nodelay true\nuser root\n"

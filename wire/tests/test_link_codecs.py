@@ -279,6 +279,38 @@ def test_a_topic_outside_the_contract_is_refused(topic):
         names.parse_topic(topic)
 
 
+READERS = st.from_regex(names.READER, fullmatch=True)
+
+
+@given(READERS, READERS)
+def test_each_reader_has_a_common_name_of_its_own_outside_the_alphabet_of_devices(one, other):
+    found = names.build_reader_cn(one)
+    assert len(found) <= 64
+    assert not names.DEVICE.fullmatch(found)
+    assert (found == names.build_reader_cn(other)) is (one == other)
+
+
+@pytest.mark.parametrize(("length", "is_plain"), [(56, True), (57, False), (63, False)])
+def test_the_common_name_of_a_long_reader_is_cut_and_ends_with_its_digest(length, is_plain):
+    one, other = "a" * length, "a" * (length - 1) + "b"
+    assert (names.build_reader_cn(one) == f"Reader.{one}") is is_plain
+    assert names.build_reader_cn(one) != names.build_reader_cn(other)
+
+
+def test_a_word_for_an_energy_management_stands_below_its_writers_name():
+    where = "house-1", 7, "home-1"
+    for channel in names.TO_EMS:
+        assert names.build_ems_topic(*where, channel) == f"ems/to/house-1/7/Reader.home-1/{channel}"
+    for channel in names.FROM_EMS:
+        found = names.build_ems_topic(*where, channel)
+        assert found == f"ems/from/Reader.home-1/house-1/7/{channel}"
+    for wrong in (("house/1", 7, "home-1"), ("house-1", 0, "home-1"), ("house-1", 7, "+")):
+        with pytest.raises(ValueError, match=r"device|epoch|reader"):
+            names.build_ems_topic(*wrong, "plan")
+    with pytest.raises(ValueError, match="channel"):
+        names.build_ems_topic(*where, "up")
+
+
 PREFIXES = {
     "_FRAME_": tables.FRAME_TYPES,
     "_TAG_": tables.TAGS,

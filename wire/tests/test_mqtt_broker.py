@@ -157,6 +157,30 @@ async def test_a_publish_fails_when_the_connection_is_lost_before_its_puback():
             await running
 
 
+async def test_a_flood_without_acknowledgement_leaves_room_for_what_is_acknowledged():
+    """The flood and the message behind it come in one piece, faster than anybody can take them."""
+    topic = b"\x00\x09mt/m/1/up"
+    flood = (b"\x30\x0c" + topic + b"f") * 100
+    counted = b"\x32\x0e" + topic + b"\x00\x07c"
+
+    async def serve(reader, writer):
+        await reader.read(1024)
+        writer.write(b"\x20\x02\x00\x00")
+        subscribe = await reader.read(1024)
+        writer.write(b"\x90\x03" + subscribe[2:4] + b"\x01")
+        writer.write(flood + counted)
+        await reader.read(1024)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server, Twin(server.sockets[0].getsockname()[1]) as twin:
+        payloads = [(await twin.next()).payload]
+        while payloads[-1] != b"c":
+            payloads.append((await twin.next()).payload)
+        assert len(payloads) - 1 + twin.shell.dropped_messages == 100
+        assert twin.shell.dropped_messages
+
+
 def test_the_back_off_stays_between_half_a_second_and_thirty():
     pauses = [back_off_s(failures, chance) for failures in range(40) for chance in (0.0, 0.999)]
     assert min(pauses) == 0.5

@@ -84,7 +84,7 @@ policyTypes: [Ingress, Egress]
 ingress:
   {{- include "metertwin.policy.fromMonitoring" . | nindent 2 }}
   # Twins speak to each other over mutual TLS; recipients of the data policy read the same way.
-  - from: {{- include "metertwin.policy.peers" (list . "twin" "reader") | nindent 6 }}
+  - from: {{- include "metertwin.policy.peers" (list . "twin" "reader" "ems") | nindent 6 }}
     ports: [{protocol: TCP, port: 8443}]
 egress:
   {{- include "metertwin.policy.toBroker" . | nindent 2 }}
@@ -110,6 +110,17 @@ podSelector:
   matchLabels: {metertwin.io/role: reader}
 policyTypes: [Egress]
 egress:
+  - to: {{- include "metertwin.policy.peers" (list . "twin") | nindent 6 }}
+    ports: [{protocol: TCP, port: 8443}]
+{{- end }}
+
+{{- define "metertwin.policy.ems" -}}
+# Homes' energy management in the meters' namespaces: the broker, or the twins themselves.
+podSelector:
+  matchLabels: {metertwin.io/role: ems}
+policyTypes: [Egress]
+egress:
+  {{- include "metertwin.policy.toBroker" . | nindent 2 }}
   - to: {{- include "metertwin.policy.peers" (list . "twin") | nindent 6 }}
     ports: [{protocol: TCP, port: 8443}]
 {{- end }}
@@ -147,7 +158,7 @@ ingress:
   - from:
       - podSelector:
           matchLabels: {metertwin.io/role: operator}
-      {{- include "metertwin.policy.peers" (list . "twin" "meter") | nindent 6 }}
+      {{- include "metertwin.policy.peers" (list . "twin" "meter" "ems") | nindent 6 }}
       {{- range .Values.networkPolicy.meterCidrs }}
       - ipBlock: {cidr: {{ . | quote }}}
       {{- end }}

@@ -42,8 +42,10 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("--broker-secret", default=BROKER_SECRET)
     init.add_argument("--trust-config-map", default=TRUST_CONFIG_MAP)
     init.add_argument("--broker-host", action="append", default=[], help="one more name")
-    reader = actions.add_parser("reader", help="a certificate to read from twins on port 8443")
-    reader.add_argument("name", help="as in spec.dataPolicy.recipients")
+    reader = actions.add_parser(
+        "reader", help="a certificate to read from twins, or for a home's energy management"
+    )
+    reader.add_argument("name", help="as in spec.dataPolicy.recipients or spec.ems")
     reader.add_argument("--ca-certificate", type=Path, required=True, help="tls.crt of the CA")
     reader.add_argument("--ca-key", type=Path, required=True, help="tls.key of the CA")
     reader.add_argument("--out", type=Path, required=True, help="a folder, made if it is missing")

@@ -7,6 +7,7 @@ from meter_wire.names import (
     OPERATOR_USER,
     build_device_host,
     build_meter_uri,
+    build_reader_cn,
     build_reader_uri,
     build_twin_cn,
     build_twin_host,
@@ -15,8 +16,6 @@ from meter_wire.names import (
 )
 
 BROKER_NAME = "metertwin-mosquitto"
-MAX_NAME = 64
-"""Characters of a common name, RFC 5280 appendix A.1; readers are told apart by their URI."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +55,13 @@ def operator_identity() -> Identity:
 def reader_identity(name: str) -> Identity:
     """Return the identity of a recipient that reads from twins on port 8443.
 
-    Its common name lies outside the device alphabet: at the broker it is nobody.
+    Its common name lies outside the device alphabet: at the broker it may speak as the energy
+    management of a home whose SmartMeter names it, and is nobody else.
 
     Raises:
         ValueError: the name is outside its alphabet.
     """
-    return Identity(f"Reader.{name}"[:MAX_NAME], build_reader_uri(name))
+    return Identity(build_reader_cn(name), build_reader_uri(name))
 
 
 def broker_identity(

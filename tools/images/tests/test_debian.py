@@ -29,6 +29,7 @@ IMAGES = {
     "mosquitto",
     "firmware",
     "utility",
+    "ems",
 }
 TWINS = {"twin", "twin-next", "twin-signed"}
 OPERATORS = {"operator", "operator-next"}
@@ -129,7 +130,9 @@ def debian(tmp_path: Path) -> Debian:
 @pytest.mark.parametrize(
     ("old", "new", "changed"),
     [
-        pytest.param("(3.13.5-1 ", "(3.13.5-2 ", {*TWINS, *OPERATORS, "utility"}, id="Python"),
+        pytest.param(
+            "(3.13.5-1 ", "(3.13.5-2 ", {*TWINS, *OPERATORS, "utility", "ems"}, id="Python"
+        ),
         pytest.param("mosquitto (2.0.21-1", "mosquitto (2.0.21-2", {"mosquitto"}, id="Mosquitto"),
         pytest.param("(1.25.0-1 ", "(1.25.0-2 ", {"firmware"}, id="MicroPython"),
         pytest.param("Have 3.5.7-1~deb13u3", "Have 3.5.7-1~deb13u4", TWINS, id="a source"),

@@ -3,10 +3,12 @@
 It reads its plan (a limit, prices, events) and tells which devices it has and whether the customer
 has taken the house out. One word of it is kept, in memory: it comes again every few minutes. Who
 may speak here is the port's business. docs/reference/ems-api.md is its contract. Neighbours:
-`peer_port` (mutual TLS), `api` (people), `demand_response.ems_plan` (the plan).
+`peer_port` (mutual TLS), `ems_line` (the broker), `api` (people), `demand_response.ems_plan` (the
+plan).
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -59,6 +61,8 @@ class EmsDesk:
         self._override = override
         self._state: dict[str, Any] | None = None
         self._heard_s: int | None = None
+        self.refused: Counter[str] = Counter()
+        """Messages by the broker that were not taken, by reason."""
 
     def plan(self) -> Response:
         """GET /v1/ems/plan: what holds now."""
@@ -70,8 +74,16 @@ class EmsDesk:
         Raises:
             ApiError: the body is wrong; the word before stays.
         """
-        self._state, self._heard_s = parse_body(request.body, _STATE), int(time.time())
+        self.hear(request.body)
         return self.plan()
+
+    def hear(self, body: bytes) -> None:
+        """Take what the EMS has and does.
+
+        Raises:
+            ApiError: the body is wrong; the word before stays.
+        """
+        self._state, self._heard_s = parse_body(body, _STATE), int(time.time())
 
     def override(self, request: Request) -> Response:
         """POST /v1/ems/override: the customer takes the house out of events, or in again.
@@ -79,7 +91,15 @@ class EmsDesk:
         Raises:
             ApiError: the body is wrong, or this twin may not act for the meter now.
         """
-        text = parse_body(request.body, _OVERRIDE)["until"]
+        return json_response(self.take_override(request.body))
+
+    def take_override(self, body: bytes) -> dict[str, Any]:
+        """Take the house out of events, or in again; return until when.
+
+        Raises:
+            ApiError: the body is wrong, or this twin may not act for the meter now.
+        """
+        text = parse_body(body, _OVERRIDE)["until"]
         until_s = _parse_until(text, int(time.time())) if text else 0
         if not self._override(until_s):
             raise ApiError(
@@ -88,12 +108,17 @@ class EmsDesk:
                 "this twin does not speak with the utility now",
                 "ask the active twin, see `kubectl get meters`; after a takeover in two minutes",
             )
-        return json_response({"until": format_time(until_s)})
+        return {"until": format_time(until_s)}
 
     def describe(self) -> dict[str, Any]:
         """Return plan and last word, for people."""
         heard = format_time(self._heard_s)
-        return {"plan": self._build_plan(), "state": self._state, "heard": heard}
+        return {
+            "plan": self._build_plan(),
+            "state": self._state,
+            "heard": heard,
+            "refused": dict(self.refused),
+        }
 
 
 def _parse_until(text: str, now_s: int) -> int:

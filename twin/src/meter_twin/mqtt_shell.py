@@ -29,7 +29,7 @@ __all__ = [
     "tls_context",
 ]
 
-INBOX_MESSAGES = 64
+INBOX_MESSAGES, INBOX_OF_QOS_0 = 64, 32
 RENEWAL_GRACE_S = 1.0
 LOSSES = (OSError, TimeoutError, RemoteProtocolError, NotConnectedError)
 
@@ -96,14 +96,15 @@ class MqttShell:
                 pause_s = back_off_s(failures, urandom(1)[0] / 256)
                 await asyncio.wait_for(self._closing.wait(), pause_s)
 
-    async def subscribe(self, name: str, qos: int = 1) -> None:
-        """Subscribe now, if connected, and after each reconnection.
+    async def subscribe(self, name: str, qos: int = 1, *, is_lasting: bool = True) -> None:
+        """Subscribe now, if connected, and, what `is_lasting`, after each reconnection.
 
         Raises:
-            NotConnectedError: the session ended before the answer; it is subscribed at the next.
+            NotConnectedError: the session ended before the answer.
             PermissionError: the broker refuses.
         """
-        self._filters[name] = qos
+        if is_lasting:
+            self._filters[name] = qos
         if self.connected.is_set():
             await self._subscribe({name: qos})
 
@@ -218,7 +219,8 @@ class MqttShell:
 
     def _take(self, message: Message) -> None:
         # Never wait here: the callback may itself wait for a PUBACK that only the reader sees.
-        if not self._inbox.full():
+        # Of QoS 1 the broker sends few at a time; a flood without it leaves them their room.
+        if self._inbox.qsize() < (INBOX_MESSAGES if message.qos else INBOX_OF_QOS_0):
             self._inbox.put_nowait(message)
         elif message.qos:
             raise NotConnectedError("more messages than the callback handles")

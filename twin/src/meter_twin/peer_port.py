@@ -25,7 +25,6 @@ from meter_wire.portable.tlv import RemoteProtocolError
 
 from .application import QueryError
 from .configuration import Configuration
-from .ems_desk import EmsDesk
 from .handover import PREFIX, Handover
 from .http_server import ApiError, Request, Response, json_response
 from .listing import list_entries
@@ -54,8 +53,8 @@ class PeerPort:
         """`identity`: what the twin says about itself; `units`: as the meter described them."""
         self._handover = handover
         self._ems = f"{READER_URI}{configuration.ems_name}" if configuration.ems_name else ""
-        self.desk: EmsDesk | None = None
-        """What the home's energy management asks; set when there is a utility."""
+        self.desk: Any = None
+        """An `EmsDesk`, what the home's energy management asks; set when there is a utility."""
         self._device = configuration.device
         self._shown = configuration.registers
         self._step_s = configuration.resolution_s

@@ -7,7 +7,6 @@ threads; whatever is long is done in bounded pieces.
 
 import asyncio
 import contextlib
-import os
 import time
 from functools import partial
 from typing import Any
@@ -25,7 +24,6 @@ from .configuration import Configuration
 from .control_reading import ControlReading
 from .credentials import Credentials
 from .description import Description
-from .ems_desk import EmsDesk
 from .export import Exporter
 from .gate_memory import load_gate_memory, save_gate_memory
 from .handover import Handover, Parties
@@ -40,9 +38,9 @@ from .registry import build_applications, build_engines
 from .status import Status, now_ms
 from .store import Store
 from .store_keeper import StoreKeeper
-from .store_schema import StoreError
+from .store_schema import StoreError, make_folder
 from .twin_state import encode_state
-from .utility import build_utility
+from .utility import build_ems, build_utility
 
 KEEP_ALIVE_S = 30
 FEED_PAUSE_S = 0.2
@@ -69,7 +67,7 @@ class Twin:
                 configuration.capture_period_s,
             ),
         )
-        _make_folder(os.path.dirname(configuration.store_path))  # noqa: PTH120 - pathlib costs 0.3 MiB
+        make_folder(configuration.store_path)
         self._store = Store(configuration.store_path)
         self._keeper = StoreKeeper(
             self._store,
@@ -113,15 +111,16 @@ class Twin:
         self._broker = self._status.broker = self._build_broker()
         self._ports = self._build_ports()
         self._speaking: Any = None
+        self._ems: Any = None
         if self._utility is not None:
             self._speaking = self._status.speaking = self._utility.build_loop(
                 *(self._host, self._loop, self._may_speak),
                 self._status.is_meter_connected,
                 self._changed.set,
             )
-            desk = EmsDesk(self._speaking.build_plan, self._speaking.override)
-            self._api.serve_ems(desk)
-            self._peers.desk = desk
+            self._ems = build_ems(
+                configuration, self._speaking, self._broker, self._api, self._peers
+            )
         self._published: dict[str, Any] | None = None
         self._is_durable = True
         ask = partial(self._broker.subscribe, self._topics["ctl"])
@@ -196,8 +195,9 @@ class Twin:
                 tasks.create_task(self._publish_state())
                 tasks.create_task(self._renew_certificate())
                 tasks.create_task(self._handover.run())
-                if self._speaking is not None:
-                    tasks.create_task(self._speaking.run())
+                for one in (self._speaking, self._ems):
+                    if one is not None:
+                        tasks.create_task(one.run())
         finally:
             await self._close()
 
@@ -220,6 +220,8 @@ class Twin:
             )
         elif message.topic == self._topics["ctl"]:
             self._control(message.payload)
+        elif self._ems is not None:
+            self._ems.receive(message)
 
     def _control(self, payload: bytes) -> None:
         verdict = self._reading.receive(payload)
@@ -242,6 +244,8 @@ class Twin:
         self._published = None
         log.log("info", "broker session up", host=self._configuration.broker_host)
         self._loop.connected()
+        if self._ems is not None:
+            self._ems.connected()
         self._changed.set()
 
     def _lost(self, error: Exception) -> None:
@@ -310,11 +314,3 @@ class Twin:
             except NotConnectedError:
                 continue
             self._published = document
-
-
-def _make_folder(path: str) -> None:
-    try:
-        os.makedirs(path, exist_ok=True)  # noqa: PTH103 - as above
-    except OSError as error:
-        text = f"its folder cannot be made ({error.strerror})"
-        raise StoreError(text, "give the twin a volume that it may write to") from error

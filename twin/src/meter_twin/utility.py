@@ -1,15 +1,18 @@
 """Builds what a twin needs to speak with its utility; nothing of it is loaded without one.
 
-Neighbours: `shell` (asks for it), `utility_loop`, `utility_memory`, `openadr2.agent`.
+Neighbours: `shell` (asks for it), `utility_loop`, `utility_memory`, `openadr2.agent`, `ems_line`.
 """
 
 from collections.abc import Callable
 from typing import Any
 
+from .api import Api
 from .application import Application, ApplicationType
 from .application_host import ApplicationHost
 from .configuration import Configuration, UtilitySettings
 from .link_loop import LinkLoop
+from .mqtt_shell import MqttShell
+from .peer_port import PeerPort
 
 
 class Utility:
@@ -69,3 +72,23 @@ def build_utility(
     acting = {name: one for name, one in found.items() if hasattr(one, "limits_loads")}
     applications[NAME] = (kind, memory)
     return Utility(configuration.device, settings, memory, acting)
+
+
+def build_ems(
+    configuration: Configuration, speaking: Any, broker: MqttShell, api: Api, peers: PeerPort
+) -> Any:
+    """Serve the home's energy management by what the `UtilityLoop` knows.
+
+    Returns:
+        The `EmsLine`, whose type would load it; None if the resource names no energy management.
+    """
+    from .ems_desk import EmsDesk  # noqa: PLC0415 - only with a utility
+
+    desk = EmsDesk(speaking.build_plan, speaking.override)
+    api.serve_ems(desk)
+    peers.desk = desk
+    if not configuration.ems_name:
+        return None
+    from .ems_line import EmsLine  # noqa: PLC0415 - only with an energy management
+
+    return EmsLine(configuration, broker, desk, speaking.find_plan)

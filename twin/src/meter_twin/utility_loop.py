@@ -105,9 +105,13 @@ class UtilityLoop:
 
     def build_plan(self) -> dict[str, Any]:
         """Return what the home's energy management is told now."""
+        return self.find_plan() or build_plan(None, (), (), int(time.time()))
+
+    def find_plan(self) -> dict[str, Any] | None:
+        """Return what holds now, None while this twin must not say it, or does not know it yet."""
         book, now_s = self._talk.book, int(time.time())
         if book is None or not self._may_act():
-            return build_plan(None, (), (), now_s)
+            return None
         kept = list(book)
         acting, pricing = self._demand_response, self._pricing
         limit = acting.find_limit(kept, now_s) if acting is not None else None

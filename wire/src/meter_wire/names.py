@@ -4,6 +4,7 @@ The contract is docs/reference/contracts.md; nothing else spells these strings.
 """
 
 import re
+from hashlib import sha256
 from typing import NamedTuple
 
 GROUP = "metertwin.io"
@@ -33,11 +34,16 @@ OPERATOR_URI = "urn:metertwin:operator"
 DEVICE = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 READER = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 READER_URI = "urn:metertwin:reader:"
+READER_CN = "Reader."
+MOST_PLAIN_READER, MOST_OF_READER = 56, 40
+"""Characters of a reader's name that its common name has whole, and beside a digest."""
 TWIN_URI = "urn:metertwin:twin:"
 MAX_EPOCH = 0xFFFFFFFF
 MAX_SEQ = 0xFFFFFFFF
 CHANNELS = ("up", "down", "ctl", "state")
 DEVICE_CHANNELS = ("owner", "hello")
+TO_EMS, FROM_EMS = ("plan", "answer"), ("state", "override")
+"""What a twin and the home's energy management (EMS) say to each other."""
 
 
 class Topic(NamedTuple):
@@ -104,6 +110,24 @@ def parse_topic(topic: str) -> Topic:
     return found
 
 
+def build_ems_topic(device: str, epoch: int, name: str, channel: str) -> str:
+    """Return the topic of a channel between a twin and its home's energy management.
+
+    `ems/to/<device>/<epoch>/<reader's common name>/<channel>`, which the twin writes, or
+    `ems/from/<reader's common name>/<device>/<epoch>/<channel>`, which it reads. The first level of
+    each writer is where the access rules have its user name.
+
+    Raises:
+        ValueError: unknown channel, or a bad name.
+    """
+    twin, reader = build_twin_cn(device, epoch), build_reader_cn(name)
+    if channel in TO_EMS:
+        return f"ems/to/{twin}/{reader}/{channel}"
+    if channel in FROM_EMS:
+        return f"ems/from/{reader}/{twin}/{channel}"
+    raise ValueError(f"channel: {channel!r} of an energy management")
+
+
 def build_twin_name(device: str, epoch: int) -> str:
     """Return the name of the twin's pod and of its Secret."""
     return f"{check_device(device)}-e{check_epoch(epoch)}"
@@ -127,6 +151,21 @@ def build_twin_cn(device: str, epoch: int) -> str:
 def build_twin_uri(device: str, epoch: int) -> str:
     """Return the URI SAN of a twin's certificate."""
     return f"{TWIN_URI}{check_device(device)}:{check_epoch(epoch)}"
+
+
+def build_reader_cn(name: str) -> str:
+    """Return the common name of a reader's certificate, outside the device alphabet.
+
+    It is unique: a long name is cut, as 64 characters are the most (RFC 5280, appendix A.1), and
+    ends with its digest.
+
+    Raises:
+        ValueError: the name is not 1 to 63 of a-z, 0-9 and -, or begins or ends with -.
+    """
+    build_reader_uri(name)
+    if len(name) <= MOST_PLAIN_READER:
+        return f"{READER_CN}{name}"
+    return f"{READER_CN}{name[:MOST_OF_READER]}.{sha256(name.encode()).hexdigest()[:16]}"
 
 
 def build_reader_uri(name: str) -> str:

@@ -61,7 +61,7 @@ pattern write mt/%u/hello
 
 {{/*
 Access rules. User names: meter "device", twin "device/epoch", so that the two never overlap: their
-topics differ in depth. Whatever is not named is denied, $SYS and # too.
+topics differ in depth. Reader "Reader.name" lies outside the device alphabet. Whatever is not named is denied, $SYS and # too.
 */}}
 {{- define "metertwin.mosquitto.acl" -}}
 # The operator, at exact depth. It reads back what it wrote (ctl, owner) before it relies on it, and
@@ -81,9 +81,17 @@ pattern write mt/%u/down
 pattern read mt/%u/ctl
 pattern write mt/%u/state
 
-# Reserved for energy management systems at the broker; the meter's local port serves them today.
-# pattern read mt/%u/ems/out
-# pattern write mt/%u/ems/in
+# Homes' energy management (user name: Reader.name), without the epoch in what it subscribes to, and
+# their twins. Each writes below its own name alone; a twin subscribes to the one that its meter
+# names. A meter has the right to write where nobody listens, `ems/from/device`.
+pattern write ems/to/%u/+/plan
+pattern write ems/to/%u/+/answer
+pattern read ems/to/+/+/%u/plan
+pattern read ems/to/+/+/%u/answer
+pattern write ems/from/%u/+/+/state
+pattern write ems/from/%u/+/+/override
+pattern read ems/from/+/%u/state
+pattern read ems/from/+/%u/override
 {{- end }}
 
 {{- define "metertwin.mosquitto.aclConstrained" -}}

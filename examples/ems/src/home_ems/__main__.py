@@ -1,5 +1,7 @@
-"""Run a simulated home: ask its twin once a minute, do what that means, say so.
+"""Run a simulated home: hear its twin, do what that means, say so.
 
+python -m home_ems --device house-1 --mqtt metertwin-mosquitto.street.svc --user Reader.home-1 \
+    --certificates DIR
 python -m home_ems --device house-1 --host house-1.metertwin-twins.street.svc --certificates DIR
 """
 
@@ -7,14 +9,25 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from .control import Doing, decide
 from .devices import Battery, Car, HeatPump, Home
 from .plan import Plan
-from .twin_client import TwinClient, TwinError
+from .twin_client import TwinClient
 
 PERIOD_S = 60
+BROKER_PORT = 8883
+
+
+class Twin(Protocol):
+    """What speaks for the meter, whichever way it is reached."""
+
+    def exchange(self, state: dict[str, Any], seconds: float) -> Plan:
+        """Tell what the home has and does; return the plan some seconds later."""
+
+    def close(self) -> None:
+        """End it."""
 
 
 def describe(home: Home, doing: Doing) -> dict[str, Any]:
@@ -50,32 +63,60 @@ def step(home: Home, plan: Plan, now_s: float, seconds: float) -> Doing:
     return doing
 
 
-def main() -> int:
-    """Run until interrupted; 0 then."""
+def build_twin(given: argparse.Namespace) -> Twin:
+    """Return the way to the twin; the client of the broker is loaded only for that way."""
+    if not given.mqtt:
+        return TwinClient(given.device, given.host, given.port, given.certificates)
+    from .twin_line import TwinLine  # noqa: PLC0415
+
+    host, _, port = given.mqtt.partition(":")
+    place = host, int(port or BROKER_PORT)
+    return TwinLine(given.device, given.user, *place, given.certificates)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command's parser."""
     parser = argparse.ArgumentParser(
         prog="home-ems", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--device", required=True, help="the meter's device id")
-    parser.add_argument("--host", required=True, help="where its twin is")
-    parser.add_argument("--port", type=int, default=8443)
+    way = parser.add_mutually_exclusive_group(required=True)
+    way.add_argument("--mqtt", metavar="HOST:PORT", help="the broker")
+    way.add_argument("--host", help="where its twin is, for HTTPS")
+    parser.add_argument("--port", type=int, default=8443, help="of the twin")
+    parser.add_argument("--user", help="for the broker: the common name of the certificate")
     parser.add_argument("--certificates", type=Path, required=True, help="ca.crt, tls.crt, tls.key")
     parser.add_argument("--period", type=float, default=PERIOD_S, help="seconds between two looks")
+    return parser
+
+
+def run(home: Home, twin: Twin, period_s: float) -> None:
+    """Live until interrupted."""
+    plan, before_s = Plan(), time.time() - period_s
+    while True:
+        now_s = time.time()
+        doing = step(home, plan, now_s, max(now_s - before_s, 1.0))
+        before_s = now_s
+        sys.stdout.write(f"{home.watts:6.0f} W: {doing.reason}\n")
+        sys.stdout.flush()
+        plan = twin.exchange(describe(home, doing), period_s)
+
+
+def main() -> int:
+    """Run until interrupted; 0 then."""
+    parser = build_parser()
     given = parser.parse_args()
-    client = TwinClient(given.device, given.host, given.port, given.certificates)
+    if given.mqtt and not given.user:
+        parser.error("--mqtt needs --user")
+    twin = build_twin(given)
     home = Home(Battery(), Car(leaves_s=time.time() + 8 * 3600), HeatPump())
-    plan = Plan()
     try:
-        while True:
-            doing = step(home, plan, time.time(), given.period)
-            sys.stdout.write(f"{home.watts:6.0f} W: {doing.reason}\n")
-            sys.stdout.flush()
-            try:
-                plan = client.tell(describe(home, doing))
-            except TwinError as error:
-                sys.stderr.write(f"the twin says nothing, the last plan holds: {error}\n")
-            time.sleep(given.period)
+        run(home, twin, given.period)
     except KeyboardInterrupt:
         return 0
+    finally:
+        twin.close()
+    return 0
 
 
 if __name__ == "__main__":

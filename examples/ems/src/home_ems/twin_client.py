@@ -6,6 +6,8 @@ Source: docs/reference/ems-api.md.
 import http.client
 import json
 import ssl
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,19 @@ class TwinClient:
         self._device = device
         self._place = host, port
         self._folder = folder
+        self._plan = Plan()
+
+    def exchange(self, state: dict[str, Any], seconds: float) -> Plan:
+        """Tell what the home has and does, wait; return the plan, the last one if none comes."""
+        try:
+            self._plan = self.tell(state)
+        except TwinError as error:
+            sys.stderr.write(f"the twin says nothing, the last plan holds: {error}\n")
+        time.sleep(seconds)
+        return self._plan
+
+    def close(self) -> None:
+        """Nothing is open between two questions."""
 
     def tell(self, state: dict[str, Any]) -> Plan:
         """Tell what the home has and does; return the plan.
