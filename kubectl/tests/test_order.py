@@ -190,6 +190,23 @@ def test_of_a_folder_every_order_is_tried_and_what_was_not_done_ends_with_1(orde
     assert "3 of 3 orders were not carried out" in done.stderr
 
 
+def test_one_folder_serves_many_meters_each_by_its_own_twin(orders):
+    orders.answer({"POST /v1/order": [200, {"code": "ok"}]})
+    meter = json.loads((orders.folder / "smartmeters.house-1.json").read_text())
+    change(orders, meters={f"house-{number}": "single" for number in range(10, 30)})
+    sign(orders, out="many")
+    for number in range(10, 30):
+        meter["metadata"]["name"] = f"meter-{number}"
+        meter["spec"]["device"] = f"house-{number}"
+        meter["status"]["twin"]["pod"] = f"house-{number}-e3"
+        orders.put("smartmeters", f"meter-{number}", meter)
+    done = orders.run("order", "many", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    assert [row["device"] for row in json.loads(done.stdout)] == [f"house-{n}" for n in range(10, 30)]  # fmt: skip
+    forwarded = [line for line in orders.lines("calls") if line.startswith("port-forward")]
+    assert sorted(line.split()[1] for line in forwarded) == [f"pod/house-{n}-e3" for n in range(10, 30)]  # fmt: skip
+
+
 def test_an_order_for_nobody_here_is_said_and_with_labels_left_out(orders):
     sign(orders, "house-9", "--calendar", "single", out="other")
     done = orders.run("order", "other")

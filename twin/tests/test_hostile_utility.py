@@ -391,7 +391,7 @@ def test_whatever_a_compromised_twin_sends_the_supply_stays_closed_and_the_rate_
     meter.check()
 
 
-def test_the_supply_is_no_target_of_a_write():
+def test_supply_and_calendar_are_no_targets_of_a_write():
     meter = Meter()
     for target in (0, *range(len(TARGETS) + 1, 256)):
         meter.send(number_of(FRAME_TYPES, "write"), raw_write(1000 + target, target, 0, 0, 60))

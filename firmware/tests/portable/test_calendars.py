@@ -3,10 +3,11 @@
 import registers as obis
 from calendars import Calendars
 from event_codes import CALENDAR, ORDER
-from flash_with_cuts import PowerCutError
+from flash_with_cuts import CutFlash, Medium, PowerCutError
 from meter_rig import NOW_S, Rig, encode_order
 from meter_wire.portable.order import ACTION_DISCONNECT, ACTION_SET_CALENDAR
 from meter_wire.portable.tlv import field, number
+from metering import Meter
 from state import State
 from tariff import Calendar
 
@@ -250,6 +251,38 @@ def test_a_cut_at_any_operation_leaves_the_old_or_the_new_calendar_and_never_a_r
     raise AssertionError("no run without a cut")
 
 
+SPRING, AUTUMN = 1806195600, 1824944400  # 2027-03-28T01:00:00Z, 2027-10-31T01:00:00Z
+BRUSSELS = b"".join(
+    [
+        (start_s // 900).to_bytes(3, "big") + bytes([hours * 4])
+        for start_s, hours in ((0, 1), (SPRING, 2), (AUTUMN, 1))
+    ]
+)
+DAY_NIGHT = (
+    b"\x01\x09day-night\x02"
+    + (28 << 9 | EVERY_DAY << 2).to_bytes(2, "big")
+    + (88 << 9 | EVERY_DAY << 2 | 1).to_bytes(2, "big")
+    + b"\x03"
+    + BRUSSELS
+)
+"""Rate 1 from 07:00, rate 2 from 22:00, local time."""
+
+
+def test_a_day_of_92_or_100_quarter_hours_has_its_night_shortened_or_longer():
+    days = ((SPRING - 7200, 92), (AUTUMN - 10800, 100), (SPRING - 7200 - 86400, 96))
+    for midnight, quarters in days:
+        calendars = Calendars(State(CutFlash(Medium())), Calendar([], []))
+        calendars.take(DAY_NIGHT, 1, midnight - 900, None)
+        meter = Meter(b"1", 1, calendars, 900)
+        sample = (50000, [(4000, 0, 230000, 0)])
+        meter.tick(sample, 1, midnight, 0)
+        before = [rate.units for rate in meter.rates]
+        for quarter in range(quarters):
+            meter.tick(sample, 900000, midnight + (quarter + 1) * 900, 0)
+        counted = [meter.rates[rate].units - before[rate] for rate in range(4)]
+        assert counted == [60 * 1000, (quarters - 60) * 1000, 0, 0], (quarters, counted)
+
+
 def test_calendars_that_cannot_be_read_count_as_none():
     world = World()
     world.order(NIGHT, B, 1)
@@ -258,8 +291,7 @@ def test_calendars_that_cannot_be_read_count_as_none():
     state.set(10, kept[:14] + b"\x02" + kept[15:])
     calendars = Calendars(state, Calendar([], []))
     assert calendars.rate(B) == 1
-    assert State  # the item stays in the flash for firmware that knows it
-    assert len(state.get(10)) == len(kept)
+    assert len(state.get(10)) == len(kept), "it stays for firmware that knows it"
 
 
 def test_no_command_of_a_twin_and_no_price_switches_a_register():

@@ -6,6 +6,7 @@ Neighbours: `calendar_file`, `signed_orders`.
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ from kubectl_meter.twin import SMART_METERS, forward_twin, open_twin
 _SPAN_S = {"m": 60, "h": 3600, "d": 86400}
 _TTL_S = 35
 """Less than a client waits for its twin."""
+_AT_ONCE = 8
+"""Meters that orders are handed to at the same time; each is a port-forward of kubectl."""
 
 
 @click.command(
@@ -147,15 +150,15 @@ def order(cluster: Cluster, *, paths: tuple[str, ...], selector: str | None, out
     labels = [f"--selector={selector}"] if selector else []
     found = cluster.get(SMART_METERS, *labels)["items"]
     meters = {one["spec"].get("device") or one["metadata"]["name"]: one for one in found}
+    wanted = [one for one in orders if not selector or one.content.device in meters]
     rows = []
-    for one in orders:
-        meter = meters.get(one.content.device)
-        if meter is None and selector:
-            continue
-        row = _hand_over(cluster, one, meter)
-        rows.append(row)
-        if output == "table":
-            click.echo(f"{row['device']}: {row['order']}: {row['code']}: {row['message']}")
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for row in pool.map(
+            lambda one: _hand_over(cluster, one, meters.get(one.content.device)), wanted
+        ):
+            rows.append(row)
+            if output == "table":
+                click.echo(f"{row['device']}: {row['order']}: {row['code']}: {row['message']}")
     if output == "json":
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
     failed = [row for row in rows if row["code"] != "ok"]
