@@ -171,6 +171,15 @@ class Commands:
         self._state.set(items.SUPPLY, self.supply.save())
         self._state.save()
 
+    def take_calendar(self, order, utc_s) -> None:
+        """Take the calendar of an order; `keep_supply` makes it durable, with the counter.
+
+        Raises:
+            RemoteProtocolError: its bytes are none.
+        """
+        calendars = self._measuring.calendars
+        calendars.take(order.calendar, order.counter, order.activates_s, utc_s)
+
     def record_order(self, order) -> None:
         """Record that an order of the utility is carried out."""
         self._recorder.event_now(ORDER, order.action, order.counter, order.reason)

@@ -1,7 +1,7 @@
 """Names and arguments of the event codes. Source of docs/reference/events.md.
 
 Used by the EMS port (readable text) and the generator; a board without an EMS port does not load
-it. All arguments are integers, their units are in their names.
+it. Arguments are integers, their units are in their names; only the calendar's name is text.
 """
 
 import event_codes as code
@@ -41,6 +41,8 @@ TABLE = (
     (code.CLOCK_REFUSED, "clock_refused", ("offset_ms",),
      "a time without the utility's signature was over 60 s off; once an hour at most"),
     (code.ORDER, "order", ("action", "counter", "reason"),
-     "an order signed by the utility is carried out; action 1 disconnect, 2 arm, 3 set_clock"),
+     "an order of the utility is carried out; 1 disconnect, 2 arm, 3 set_clock, 4 set_calendar"),
+    (code.CALENDAR, "calendar", ("counter", "calendar"),
+     "a time-of-use calendar came into force at this time: counter of its order and its name"),
 )  # fmt: skip
 """(code, name, argument names, meaning)"""

@@ -8,6 +8,8 @@ Neighbours: `metering`, `quality`, `electricity` (what is measured), `recorder` 
 import asyncio
 
 import state as items
+from calendars import Calendars
+from event_codes import CALENDAR
 from metering import Meter
 from periods import Periods
 from registers import READY_FOR_RECONNECTION
@@ -54,8 +56,9 @@ class Measuring:
         self._save_ms = config.save_period_s * 1000
         phases = len(front_end.tick(0)[1]) or getattr(front_end, "phases", 1)
         calendar = Calendar(config.tariff.get("switches", []), config.tariff.get("offsets", []))
+        self.calendars = Calendars(state, calendar)
         self.periods = Periods(state, config.capture_period_s, config.report_spread_s)
-        self.meter = Meter(config.serial.encode(), phases, calendar, self.periods.capture_s)
+        self.meter = Meter(config.serial.encode(), phases, self.calendars, self.periods.capture_s)
         self.quality = None
         if config.quality and front_end.waveform is not None:
             from quality import Quality  # noqa: PLC0415
@@ -94,7 +97,7 @@ class Measuring:
         utc_s, _ms = self._timekeeper.utc()
         rows = self.meter.snapshot(utc_s)
         if codes is not None:
-            rows = [row for row in rows if row[0] in codes]
+            rows = [row for row in rows + self.calendars.rows() if row[0] in codes]
             if len(rows) < len(codes):
                 return utc_s, None
         return utc_s, rows
@@ -133,6 +136,16 @@ class Measuring:
                 self._recorder.reading(boundary, rows)
         elif now_ms - self._saved_ms >= self._save_ms:
             self.save()
+        self._tell_calendar()
+
+    def _tell_calendar(self) -> None:
+        """Record which calendar came into force; a power cut in it may have it recorded twice."""
+        plan = self.calendars.news()
+        if plan is not None:
+            at_s = plan.from_s or self._timekeeper.utc()[0]
+            self._recorder.event(CALENDAR, at_s, plan.counter, plan.name)
+            self.calendars.tell(plan)
+            self._state.save()
 
     def _count(self, passed_ms: int, utc_s, utc_ms: int) -> list:
         """Count one stretch that ends at the given time; return the captures that are due."""

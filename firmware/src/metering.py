@@ -13,6 +13,10 @@ from meter_state import CUMULATIVE, StateError, encode_state, load_state
 from tariff import RATES, Calendar
 from utc_ticks import UtcTicks
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from calendars import Calendars
+
 
 class Meter:
     """Registers of one meter; `tick` with every sample, `snapshot` at any time."""
@@ -21,7 +25,7 @@ class Meter:
         self,
         serial: bytes,
         phases: int = 1,
-        calendar: Calendar | None = None,
+        calendar: "Calendar | Calendars | None" = None,
         capture_s: int = 900,
         demand_s: int = 900,
     ) -> None:

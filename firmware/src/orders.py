@@ -1,4 +1,4 @@
-"""Carries out orders that the utility signed: supply relay and large clock steps.
+"""Carries out orders that the utility signed: supply relay, calendar and large clock steps.
 
 The link has checked the signature; format and judgement are `meter_wire.portable.order`. The
 counter is on the flash before anything moves, so no power cut makes an order valid again.
@@ -8,6 +8,7 @@ Neighbour: `commands`, whose parts these are.
 from meter_wire.portable.order import (
     ACTION_ARM,
     ACTION_DISCONNECT,
+    ACTION_SET_CALENDAR,
     ACTION_SET_CLOCK,
     Order,
     judge,
@@ -75,6 +76,11 @@ def _carry_out(order, parts) -> str:
         parts.keep_supply()
         parts.record_order(order)
         parts.set_clock(order.utc_ms, True)
+    elif order.action == ACTION_SET_CALENDAR:
+        parts.take_calendar(order, utc_s)
+        parts.supply.counter = order.counter
+        parts.keep_supply()
+        parts.record_order(order)
     elif order.action not in (ACTION_DISCONNECT, ACTION_ARM):
         return "order"
     elif not parts.supply.order(order.action == ACTION_ARM, order.counter):

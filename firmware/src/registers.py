@@ -20,6 +20,10 @@ SERIAL = abstract(96, 1, 0)
 DISCONNECT_STATE = abstract(96, 3, 10)
 ACTIVE_TARIFF = abstract(96, 14, 0)
 
+ACTIVE_CALENDAR = abstract(13, 0, 0)
+PASSIVE_CALENDAR = abstract(13, 0, 1)
+"""Names of the calendars; only on request, no reading has them."""
+
 IMPORT_ENERGY = electricity(1, 8)
 EXPORT_ENERGY = electricity(2, 8)
 REACTIVE_IMPORT = electricity(3, 8)

@@ -23,6 +23,7 @@ BOOT = 6
 LOADS = 7
 PERIODS = 8
 SUPPLY = 9
+CALENDARS = 10
 
 
 def encode_items(items: dict) -> bytes:

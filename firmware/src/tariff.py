@@ -1,9 +1,9 @@
 """Time-of-use calendar: which of the rates 1-4 is active, and in which month we bill.
 
-Local time is used here and nowhere else in the meter. The zone is a table of UTC offsets written
-into the configuration (a board has no time zone database). Switches lie on quarter hours, so no
-interval is ever divided between two rates. In the manner of the activity calendar of IEC 62056-6-2
-(class 20), without seasons.
+Local time is used here and nowhere else in the meter. The zone is a table of UTC offsets in the
+configuration or the utility's order (a board has no time zone database). Switches lie on quarter
+hours, so no interval is ever divided between two rates. In the manner of the activity calendar of
+IEC 62056-6-2 (class 20), without seasons. Neighbour: `calendars`, which knows the one in force.
 """
 
 RATES = 4

@@ -31,14 +31,18 @@ remainder for each rate, so a rate is at most 1 Wh and the total at most 4 Wh be
 and neither drifts. 1.8.0 is the sum of 1.8.1 to 1.8.4 at every moment, 2.8.0 that of 2.8.1 to
 2.8.4. Older firmware has no rates of export: what was exported under it is in rate 1.
 
+On request only, in no reading: 0-0:13.0.0*255 and 0-0:13.0.1*255 are the names of the time-of-use
+calendar in force and of the passive one, each with the time from which it is in force. An empty
+name is the calendar of the configuration, or none to come.
+
 The small profile for boards with 38 KB of heap counts pulses: it has 1-0:1.8.0*255 only.
 """
 EVENTS_HEAD = """\
 # Events of the meter
 
 Generated from `firmware/src/event_table.py`; do not edit. An event has a code, the UTC time at
-which it began (whole seconds, as a reading's) and integer arguments in the order given. Codes never
-change their meaning; 128 and above belong to drivers.
+which it began (whole seconds, as a reading's) and arguments in the order given, all integers but
+the calendar's name. Codes never change their meaning; 128 and above belong to drivers.
 
 | code | name | arguments | meaning |
 | --- | --- | --- | --- |

@@ -46,7 +46,7 @@ def test_every_path_of_the_twin_is_documented_and_no_other():
     configuration = SimpleNamespace(
         device="d", registers=frozenset(), resolution_s=900, recipients=(), ems_name=""
     )
-    commands = SimpleNamespace(forward=None, load=None)
+    commands = SimpleNamespace(forward=None, load=None, order=None, calendar=None)
     rest = [None] * 4
     api = Api(configuration, None, None, None, commands, None, *rest[:2])
     api.serve_ems(None)
@@ -106,6 +106,7 @@ def compare(world, twin):
     bodies = {
         "/v1/forward": {"data": base64.b64encode(b"hello").decode()},
         "/v1/load": {"limit_w": 0, "seconds": 60},
+        "/v1/order": {"order": "AQ==", "signature": base64.b64encode(bytes(64)).decode()},
     }
     for path, body in bodies.items():
         tables = ROUTES["8081", "POST", path]

@@ -1,4 +1,4 @@
-"""A hostile VTN, or a compromised twin, opens no `supply` and passes no cap.
+"""A hostile VTN, or a compromised twin, opens no `supply`, switches no rate, passes no cap.
 
 The chain is the real one: agent, application and loop of the twin, the link's two cores, and the
 meter's parts from `firmware/` (its rig). What a meter refuses of its own is also in
@@ -7,6 +7,7 @@ meter's parts from `firmware/` (its rig). What a meter refuses of its own is als
 """
 
 import asyncio
+import dataclasses
 import itertools
 import random
 import sys
@@ -21,6 +22,8 @@ from hypothesis import strategies as st
 from meter_twin import utility_loop
 from meter_twin.application import Context
 from meter_twin.applications.demand_response import DemandResponse
+from meter_twin.applications.pricing import Pricing
+from meter_twin.deciders import Deciders
 from meter_twin.demand_response.load_keeper import HOLD_S
 from meter_twin.http_answer import HttpAnswer
 from meter_twin.openadr2.agent import Agency, Agent
@@ -37,6 +40,7 @@ from meter_wire.portable.keys import derive_key
 from meter_wire.portable.order import verifier
 from meter_wire.portable.tlv import field, number
 from meter_wire.tables import ANSWERS, FRAME_TYPES, TAGS, TARGETS, number_of
+from meter_wire.utility_calendar import UtilityCalendar, encode_calendar
 from meter_wire.utility_order import (
     UtilityOrder,
     build_signed_message,
@@ -46,16 +50,23 @@ from meter_wire.utility_order import (
 
 sys.path.append(str(Path(__file__).parents[2] / "firmware/tests/portable"))
 from actuators import MAX_LIMIT_S
-from event_codes import ORDER, RELAY_SUPPLY
+from event_codes import CALENDAR, ORDER, RELAY_SUPPLY
 from meter_rig import NOW_S, Rig
 from orders import Gate
-from registers import CONNECTED
+from registers import ACTIVE_TARIFF, CONNECTED
+from state import CALENDARS
 
 RATED_W, LOAD_INDEX, RELEASE_S = 3000, 2, 60
 LOADS = tuple((None, 300, RELEASE_S) for _ in range(3))
 UTILITY_KEY = ec.derive_private_key(1 << 200, ec.SECP256R1())
 OPTIONS = {"load": LOAD_INDEX, "ratedWatts": RATED_W, "mostEventsADay": 48, "mostMinutesADay": 1440}
 TAG = {row.name: row.number for row in TAGS}
+
+
+ALWAYS_2 = encode_calendar(UtilityCalendar("night", [["1234567", "00:00", 2]], []))
+NIGHT = UtilityOrder(
+    "house-1", "set_calendar", 7, "dso.example", NOW_S + 600, 1, activates=0, calendar=ALWAYS_2
+)
 
 
 class Meter:
@@ -103,7 +114,8 @@ class Meter:
         """The supply is closed and nothing was done to it; each limit ends by itself."""
         assert self.rig.supply.state == CONNECTED
         assert self.rig.supply.counter == 0
-        assert not {RELAY_SUPPLY, ORDER} & set(self.rig.events())
+        assert not {RELAY_SUPPLY, ORDER, CALENDAR} & set(self.rig.events())
+        assert self.rig.state.get(CALENDARS) == b""
         now_ms = self.rig.timekeeper.uptime_ms()
         for load in self.rig.commands._loads.loads:
             if load.limit_w is not None:
@@ -257,19 +269,23 @@ class Commands:
 
 
 async def live(visits):
-    """Let a hostile VTN visit a house; return the meter and what it was told."""
+    """Let a hostile VTN visit a house; return the meter, what it was told, and the last plan."""
     meter = Meter()
+    pricing = Pricing(
+        apply_schema(Pricing.option_schema, {}, ""), Context("house-1", "", "UTC", 900)
+    )
     application = DemandResponse(
         apply_schema(DemandResponse.option_schema, OPTIONS, ""), Context("house-1", "", "UTC", 900)
     )
     ids, client, link = itertools.count(1), Visits(), Commands(meter)
+    deciders = Deciders([application, pricing])
     agent = Agent(
-        Agency("house-1", "house-1", application.signals, group_ids=frozenset({"*"})),
-        lambda event, others, _now_s: application.decide(event, others, is_overridden=False),
+        Agency("house-1", "house-1", deciders.signals, group_ids=frozenset({"*"})),
+        lambda event, others, _now_s: deciders.decide(event, others, is_overridden=False),
         lambda: f"q{next(ids)}",
     )
     talk = SimpleNamespace(book=agent.book, ven_id="ven-1")
-    acting = {"demand-response": application}
+    acting = {"demand-response": application, "pricing": pricing}
     loop = utility_loop.UtilityLoop(talk, lambda: True, link, acting, lambda: None)
     for events, seconds in visits:
         clock = utility_loop.time
@@ -282,7 +298,7 @@ async def live(visits):
             agent.take(200, answer.body, clock.now_s, 0.0)
         clock.now_s += seconds
         await loop._hold_load()
-    return meter, link.told
+    return meter, link.told, loop.build_plan()
 
 
 def test_whatever_a_vtn_says_the_meter_is_told_limits_of_its_load_only(monkeypatch):
@@ -292,7 +308,7 @@ def test_whatever_a_vtn_says_the_meter_is_told_limits_of_its_load_only(monkeypat
     @given(st.lists(VISIT, min_size=3, max_size=8))
     def check(visits):
         monkeypatch.setattr(utility_loop, "time", Clock())
-        meter, told = asyncio.run(live(visits))
+        meter, told, _ = asyncio.run(live(visits))
         for one in told:
             assert isinstance(one, Write)
             assert (one.target, one.index) == ("load", LOAD_INDEX)
@@ -306,22 +322,37 @@ def test_whatever_a_vtn_says_the_meter_is_told_limits_of_its_load_only(monkeypat
     check()
     event = (0, 0, -60, "PT1H", "", "", "", [("SIMPLE", "level", [("PT1H", "3")], True)], [("venID", "ven-1")], "active")  # fmt: skip
     monkeypatch.setattr(utility_loop, "time", Clock())
-    _, told = asyncio.run(live([([], 1), ([event], 1), ([event], 1)]))
+    _, told, _ = asyncio.run(live([([], 1), ([event], 1), ([event], 1)]))
     assert told == [Write("load", 0, LOAD_INDEX, HOLD_S)], "such events do act"
     assert len(limited) > 20, "and some of the generated ones did"
+
+
+def test_dynamic_prices_never_switch_registers(monkeypatch):
+    """They reach the home's energy management; the meter hears nothing and counts as before."""
+    monkeypatch.setattr(utility_loop, "time", Clock())
+    intervals = [("PT15M", value) for value in ("0.1", "0.9", "-0.2", "5")]
+    signal = ("ELECTRICITY_PRICE", "price", intervals, False)
+    event = (0, 0, -60, "PT1H", "", "", "", [signal], [("venID", "ven-1")], "active")
+    meter, told, plan = asyncio.run(live([([], 1), *[([event], 450)] * 6]))
+    assert plan["prices"], "they were taken"
+    assert told == []
+    assert meter.done == []
+    meter.check()
+    assert {meter.rig.measuring.calendars.rate(NOW_S + s) for s in range(0, 86400, 900)} == {1}
+    assert meter.rig.register(ACTIVE_TARIFF) == 1
 
 
 # A compromised twin: it has its own keys, and says with them whatever it wants.
 
 
 def forge(data):
-    """Return an order to disconnect, signed by whoever has no key of the utility."""
-    order = encode_utility_order(UtilityOrder("house-1", "disconnect", 7, "dso.example", NOW_S + 600, 1))  # fmt: skip
+    """Return an order to disconnect or a calendar, signed by whoever has no key of the utility."""
+    disconnect = UtilityOrder("house-1", "disconnect", 7, "dso.example", NOW_S + 600, 1)
+    order = encode_utility_order(data.draw(st.sampled_from([disconnect, NIGHT])))
     own = ec.derive_private_key(data.draw(st.integers(1, 1 << 128)), ec.SECP256R1())
     signature = pack_signature(own.sign(build_signed_message(order), ec.ECDSA(hashes.SHA256())))
-    genuine = UTILITY_KEY.sign(
-        build_signed_message(order[:-1] + b"\x02"), ec.ECDSA(hashes.SHA256())
-    )
+    other = build_signed_message(order[:-1] + b"\x02")
+    genuine = UTILITY_KEY.sign(other, ec.ECDSA(hashes.SHA256()))
     return order, data.draw(st.sampled_from([signature, pack_signature(genuine), bytes(64), b""]))
 
 
@@ -340,7 +371,7 @@ def raw_write(identity, target, index, value, seconds):
 
 @settings(max_examples=40, deadline=None)
 @given(st.data())
-def test_whatever_a_compromised_twin_sends_the_supply_stays_closed(data):
+def test_whatever_a_compromised_twin_sends_the_supply_stays_closed_and_the_rate_as_it_is(data):
     meter, identities = Meter(), itertools.count(1000)
     for _ in range(data.draw(st.integers(1, 6))):
         kind = data.draw(st.sampled_from(["write", "write", "order", "frame"]))
@@ -360,7 +391,7 @@ def test_whatever_a_compromised_twin_sends_the_supply_stays_closed(data):
     meter.check()
 
 
-def test_the_supply_is_no_target_of_a_write():
+def test_supply_and_calendar_are_no_targets_of_a_write():
     meter = Meter()
     for target in (0, *range(len(TARGETS) + 1, 256)):
         meter.send(number_of(FRAME_TYPES, "write"), raw_write(1000 + target, target, 0, 0, 60))
@@ -394,3 +425,7 @@ def test_the_same_chain_does_what_the_utility_has_signed():
     signature = pack_signature(UTILITY_KEY.sign(build_signed_message(order), ec.ECDSA(hashes.SHA256())))  # fmt: skip
     assert meter.command(Order(order, signature)) == "ok"
     assert meter.rig.supply.state != CONNECTED
+    order = encode_utility_order(dataclasses.replace(NIGHT, counter=2))
+    signature = pack_signature(UTILITY_KEY.sign(build_signed_message(order), ec.ECDSA(hashes.SHA256())))  # fmt: skip
+    assert meter.command(Order(order, signature)) == "ok"
+    assert meter.rig.measuring.calendars.rate(NOW_S + 900) == 2

@@ -9,7 +9,8 @@ from meter_wire.portable.entry import chain, chain_hole
 from meter_wire.portable.keys import derive_key, hkdf_sha256, hmac_sha256
 from meter_wire.portable.meter_link import MeterInfo, MeterLink
 from meter_wire.portable.order import Order, judge, verifier
-from meter_wire.portable.tlv import encode_int, parse_int
+from meter_wire.portable.tariff_calendar import parse_calendar
+from meter_wire.portable.tlv import RemoteProtocolError, encode_int, parse_int
 
 
 class Ring:
@@ -92,12 +93,27 @@ def check_orders(vectors):
     for name, data, signature, verdict in orders["rows"]:
         found = "unsigned"
         if genuine(unhex(data), unhex(signature)):
-            found = judge(
-                Order(unhex(data)), vectors["device"], meter["last_counter"],
-                unhex(meter["incarnation"]), meter["utc_s"], meter["boot"], meter["uptime_s"],
-            )  # fmt: skip
+            try:
+                found = judge(
+                    Order(unhex(data)), vectors["device"], meter["last_counter"],
+                    unhex(meter["incarnation"]), meter["utc_s"], meter["boot"], meter["uptime_s"],
+                )  # fmt: skip
+            except RemoteProtocolError as error:
+                found = error.args[0]
         if found != verdict:
             yield "order " + name
+
+
+def check_calendars(vectors):
+    for name, data, expected in vectors["calendars"]:
+        try:
+            calendar, switches, offsets = parse_calendar(unhex(data))
+            found = [calendar, [list(row) for row in switches], [list(row) for row in offsets]]
+            wanted = [unhex(expected[0]), expected[1], expected[2]]
+        except RemoteProtocolError as error:
+            found, wanted = error.args[0], expected
+        if found != wanted:
+            yield "calendar " + name
 
 
 def check_transcript(vectors):  # noqa: C901 - one line a kind of step
@@ -138,5 +154,5 @@ def check_transcript(vectors):  # noqa: C901 - one line a kind of step
 
 
 def run(vectors):
-    steps = (check_functions, check_orders, check_transcript)
+    steps = (check_functions, check_orders, check_calendars, check_transcript)
     return [failure for check in steps for failure in check(vectors)]

@@ -37,6 +37,8 @@ TABLES = {
 FROZEN_TRANSCRIPT = "56b4aa1da56f466f"
 FROZEN_BYTES = "77aaae6afecbc80d"
 FROZEN_NUMBERS = "498d75716f92f3df"
+FROZEN_CALENDARS = "e0a9b28491a7eb8c"
+"""Of what was added with the calendars: 4 orders, 3 steps, 15 calendars, 3 numbers."""
 PROGRAM = """
 import sys, json
 sys.path[:0] = [{tests!r}, {source!r}]
@@ -69,8 +71,8 @@ def test_the_transcript_has_every_frame_type_segments_both_ways_and_orders():
     assert {kind for _, kind in frames} == {row.number for row in tables.FRAME_TYPES}
     assert frames.count(("up", 0x07)) == 2
     assert frames.count(("down", 0x8B)) == 2
-    assert frames.count(("down", 0x8A)) == 2
-    assert [step[3] for step in steps if step[0] == "down"].count("order") == 1
+    assert frames.count(("down", 0x8A)) == 3
+    assert [step[3] for step in steps if step[0] == "down"].count("order") == 2
 
 
 def digest(document):
@@ -87,6 +89,10 @@ def test_link_version_1_is_frozen():
         [row.number, row.name] for name in TABLES for row in getattr(tables, name)[: TABLES[name]]
     ]
     assert digest(numbers) == FROZEN_NUMBERS
+    added = (*tables.ORDER_TAGS[10:12], *tables.ORDER_ACTIONS[3:4])
+    rows = [vectors["orders"]["rows"][ORDERS:19], vectors["transcript"][STEPS:90]]
+    rows += [vectors["calendars"][:15], [[row.number, row.name] for row in added]]
+    assert digest(rows) == FROZEN_CALENDARS
 
 
 @pytest.mark.parametrize("arch", ["amd64", "i386"])

@@ -64,7 +64,14 @@ clock = st.builds(
 timed = st.builds(
     UtilityOrder, action=st.just("disconnect"), boot=u16, uptime_s=u32, **base
 )  # fmt: skip
-orders = supply | clock | timed
+calendared = st.builds(
+    UtilityOrder,
+    action=st.just("set_calendar"),
+    activates=u32,
+    calendar=st.sampled_from([b"\x01\x01x\x00\x00", b"\x01\x01y\x01\x02\x04\x00"]),
+    **base,
+)
+orders = supply | clock | timed | calendared
 
 
 @pytest.fixture
@@ -130,6 +137,7 @@ def test_arbitrary_bytes_end_in_a_refusal_of_the_table(data):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
+        ("activates", 5),
         ("device", "House"),
         ("action", "reconnect"),
         ("reason", 1 << 16),

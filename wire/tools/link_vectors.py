@@ -31,7 +31,14 @@ from meter_wire.portable.keys import derive_key, hkdf_sha256, hmac_sha256  # noq
 from meter_wire.portable.order import verifier  # noqa: E402
 from meter_wire.portable.segments import split  # noqa: E402
 from meter_wire.portable.tlv import encode_int, number  # noqa: E402
-from order_vectors import PUBLIC_KEY, build_order_vectors  # noqa: E402
+from meter_wire.utility_order import encode_utility_order  # noqa: E402
+from order_vectors import (  # noqa: E402
+    PUBLIC_KEY,
+    build_calendar_vectors,
+    build_order_vectors,
+    calendar_order,
+    sign,
+)
 
 FILE = ROOT / "wire/vectors/link-v1.json"
 DEVICE = "house-1"
@@ -185,6 +192,18 @@ def add_the_rest(world: Transcript) -> None:
     world.tick(6000)
 
 
+def add_calendar(world: Transcript) -> None:
+    """Pass an order with a calendar on."""
+    twin = world.meter.twin(2)
+    order = encode_utility_order(calendar_order(DEVICE))
+    identity, effects = twin.link.command(Order(order, sign(order)), 5000, world.meter.now_ms)
+    twin.act(effects)
+    world.down(2)
+    world.meter.link.answer(2, identity, 0)
+    world.step("answer", 2, identity, 0, b"", b"")
+    world.pump()
+
+
 def build_transcript() -> list[list[Any]]:
     """Return the steps of a session with everything in it."""
     world = Transcript()
@@ -224,6 +243,7 @@ def build_transcript() -> list[list[Any]]:
     world.meter.broker = ""
     world.owner(5, 2)
     add_the_rest(world)
+    add_calendar(world)
     return world.steps
 
 
@@ -251,6 +271,7 @@ def build_vectors() -> dict[str, Any]:
         "capacity": 12,
         "orders": build_order_vectors(DEVICE),
         "transcript": build_transcript(),
+        "calendars": build_calendar_vectors(),
     }  # fmt: skip
 
 

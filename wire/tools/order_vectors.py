@@ -4,12 +4,15 @@ The signatures are deterministic (RFC 6979), so that the file is the same each t
 key is published here on purpose: it signs nothing but these vectors. Neighbour: `link_vectors`.
 """
 
+import dataclasses
 from typing import Any
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from meter_wire.portable.order import Order, judge, verifier
-from meter_wire.portable.tlv import number
+from meter_wire.portable.tariff_calendar import parse_calendar
+from meter_wire.portable.tlv import RemoteProtocolError, field, number
+from meter_wire.utility_calendar import UtilityCalendar, encode_calendar
 from meter_wire.utility_order import (
     UtilityOrder,
     build_signed_message,
@@ -36,6 +39,56 @@ def sign(order: bytes) -> bytes:
     """Return r and s of a deterministic signature."""
     algorithm = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
     return pack_signature(_PRIVATE.sign(build_signed_message(order), algorithm))
+
+
+DAY_NIGHT = encode_calendar(
+    UtilityCalendar(
+        "day-night",
+        [["12345", "07:00", 1], ["12345", "22:00", 2], ["67", "00:00", 2]],
+        [[0, 3600], [1806195600, 7200], [1824944400, 3600]],
+    )
+)
+
+
+def calendar_order(device: str) -> UtilityOrder:
+    """Return an order with a calendar that activates at a quarter hour."""
+    return UtilityOrder(
+        device, "set_calendar", 7, "dso.example", NOW_S + 600, 42,
+        activates=NOW_S + 86400, calendar=DAY_NIGHT,
+    )  # fmt: skip
+
+
+def build_calendar_vectors() -> list[list[Any]]:
+    """Return rows of name, bytes, and what a meter makes of them or its refusal."""
+    widest = UtilityCalendar(
+        "~" * 16, [["1234567", "23:45", 4]], [[0, -50400], [900 * ((1 << 24) - 1), 50400]]
+    )
+    rows = {
+        "day and night": DAY_NIGHT,
+        "no switch, no offset": encode_calendar(UtilityCalendar("x", [], [])),
+        "the ends of every field": encode_calendar(widest),
+        "two switches at one moment": b"\x01\x01x\x02\x00\x04\x00\x05\x00",
+        "descending switches": b"\x01\x01x\x02\x02\x04\x00\x05\x00",
+        "a switch on no weekday": b"\x01\x01x\x01\x00\x00\x00",
+        "a switch at 24:00": b"\x01\x01x\x01\xc0\x04\x00",
+        "an offset beyond 14 h": b"\x01\x01x\x00\x01\x00\x00\x00\x39",
+        "equal offsets": b"\x01\x01x\x00\x02\x00\x00\x01\x00\x00\x00\x01\x04",
+        "a name with a space": b"\x01\x02x \x00\x00",
+        "no name": b"\x01\x00\x00\x00",
+        "a name of 17": b"\x01\x11" + b"x" * 17 + b"\x00\x00",
+        "a byte too many": b"\x01\x01x\x00\x00\x00",
+        "a byte too few": b"\x01\x01x\x00",
+        "version 2": b"\x02\x01x\x00\x00",
+    }
+    return [[name, data.hex(), _parsed(data)] for name, data in rows.items()]
+
+
+def _parsed(data: bytes) -> Any:
+    try:
+        name, switches, offsets = parse_calendar(data)
+    except RemoteProtocolError as error:
+        return str(error)
+    return [name.hex(), [list(row) for row in switches], [list(row) for row in offsets]]
 
 
 def _orders(device: str) -> list[tuple[str, UtilityOrder]]:
@@ -86,4 +139,24 @@ def build_order_vectors(device: str) -> dict[str, Any]:
                  judge(Order(unlimited), device, 41, INCARNATION, NOW_S, 7, 5000)])  # fmt: skip
     swapped = signature[32:] + signature[:32]
     rows.append(["s before r", data.hex(), swapped.hex(), "unsigned"])
+    return _with_calendars(device, rows)
+
+
+def _with_calendars(device: str, rows: list[list[str]]) -> dict[str, Any]:
+    """Append orders that bring a calendar, which older meters refuse as `order`."""
+    order = calendar_order(device)
+    encoded = {
+        "set a calendar": encode_utility_order(order),
+        "set a calendar at once": encode_utility_order(dataclasses.replace(order, activates=0)),
+    }
+    data = encoded["set a calendar"]
+    encoded["set a calendar without one"] = data[: data.index(field(12, DAY_NIGHT))]
+    action = number(2, 4)
+    encoded["a calendar for another action"] = data.replace(action, number(2, 2), 1)
+    for name, bytes_ in encoded.items():
+        try:
+            verdict = judge(Order(bytes_), device, 41, INCARNATION, NOW_S, 7, 5000)
+        except RemoteProtocolError as error:
+            verdict = str(error)
+        rows.append([name, bytes_.hex(), sign(bytes_).hex(), verdict])
     return {"public_key": PUBLIC_KEY.hex(), "meter": METER, "rows": rows}

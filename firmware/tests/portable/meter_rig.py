@@ -73,7 +73,8 @@ def parse_event(entry):
     found = (int.from_bytes(fields[2], "big"), int.from_bytes(entry[3:7], "big"))
     while octets:
         end = 1 + (octets[0] & 31)
-        found += (parse_int(octets[1:end]),)
+        value = octets[1:end]
+        found += (value if octets[0] & 64 else parse_int(value),)
         octets = octets[end:]
     return found
 
@@ -116,11 +117,14 @@ class Rig:
         assert command == self._command
         return code
 
+    def timed(self):
+        """Return (code, UTC second, arguments…) of the recorded events that the ring still has."""
+        rows = [self.ring.read(seq) for seq in range(1, self.ring.head + 1)]
+        return [parse_event(row[0]) for row in rows if row and row[0][0] == 2]
+
     def told(self):
-        """Return (code, arguments…) of the recorded events."""
-        contents = [self.ring.read(seq)[0] for seq in range(1, self.ring.head + 1)]
-        events = [parse_event(content) for content in contents if content[0] == 2]
-        return [event[:1] + event[2:] for event in events]
+        """Return (code, arguments…) of the same."""
+        return [event[:1] + event[2:] for event in self.timed()]
 
     def events(self):
         """Return the codes of the recorded events."""

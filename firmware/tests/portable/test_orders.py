@@ -119,7 +119,7 @@ def test_an_order_past_its_uptime_is_refused():
 
 def test_an_action_that_is_not_known_is_refused():
     rig = Rig()
-    for action in (0, 4, 255):
+    for action in (0, 5, 255):
         assert order(rig, action) == REFUSED
     assert rig.link.refused == {"order": 3}
     assert (rig.supply.state, rig.supply.counter) == (CONNECTED, 0)

@@ -12,6 +12,7 @@ from kubectl_meter import __version__
 from kubectl_meter.cli_dr import dr, override
 from kubectl_meter.cli_exchange import exchange
 from kubectl_meter.cli_export import export
+from kubectl_meter.cli_order import calendar, order, sign_calendar
 from kubectl_meter.cli_provision import provision
 from kubectl_meter.cli_rollout import pause, resume, rollback, upgrade
 from kubectl_meter.cluster import Cluster
@@ -221,6 +222,8 @@ def handovers(cluster: Cluster, *, name: str, output: str) -> None:
 
 
 for command in (provision, upgrade, rollback, pause, resume, exchange, export, dr, override):
+    program.add_command(command)
+for command in (sign_calendar, order, calendar):
     program.add_command(command)
 
 

@@ -156,8 +156,10 @@ def assign(settings: dict[str, Any], assignment: str) -> dict[str, Any]:
     return merge(settings, value)
 
 
-def zone_offsets(name: str, now: datetime) -> list[list[int]]:
+def zone_offsets(name: str, now: datetime, field: str = "tariff.zone") -> list[list[int]]:
     """Return rows [UTC second, offset in seconds] of a zone: now, and its changes in ten years.
+
+    `field` names the zone in the error.
 
     Raises:
         MeterError: unknown zone.
@@ -167,7 +169,7 @@ def zone_offsets(name: str, now: datetime) -> list[list[int]]:
     except (ZoneInfoNotFoundError, ValueError):
         raise MeterError(
             f"{name!r} is no time zone",
-            field="tariff.zone",
+            field=field,
             remedy="use one such as Europe/Brussels",
         ) from None
     second = int(now.timestamp()) // 900 * 900

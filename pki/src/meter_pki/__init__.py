@@ -1,6 +1,6 @@
 """The private certificate authority of a fleet and the keys that are derived for it.
 
 `authority` signs, `identities` says what a certificate of each party contains, `init` makes the
-Secrets that an installation lacks. May import `meter_wire` and cryptography; the operator and
-`kubectl meter provision` import it, twins never do.
+Secrets that an installation lacks, `order_key` signs orders of the utility. May import
+`meter_wire` and cryptography; the operator and `kubectl meter` import it, twins never do.
 """

@@ -1,7 +1,8 @@
 """The local JSON API on 127.0.0.1:8081: reads and commands (docs/reference/contracts.md).
 
 Reached by `kubectl port-forward`, so who may is decided by Kubernetes. Neighbours: `listing`,
-`queries`, `application_host` (queries of applications), `api_commands` (live read, forward, load).
+`queries`, `application_host` (queries of applications), `api_commands` (live read, forward, load,
+orders).
 """
 
 import time
@@ -63,6 +64,8 @@ class Api:
             ("GET", "/v1/registers"): self._registers,
             ("POST", "/v1/forward"): commands.forward,
             ("POST", "/v1/load"): commands.load,
+            ("POST", "/v1/order"): commands.order,
+            ("GET", "/v1/calendar"): commands.calendar,
         }
 
     def serve_ems(self, desk: Any) -> None:

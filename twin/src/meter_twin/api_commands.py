@@ -1,7 +1,8 @@
-"""Requests that reach the meter: live read, forward to the EMS port, load limit.
+"""Requests that reach the meter: live read, forward to the EMS port, load limit, signed orders.
 
-The supply relay is not here and never will be: only the utility's signed order moves it.
-Neighbours: `api` routes here, `link_loop` carries the command, `owner_gate` gives the authority.
+Supply relay and calendar are not here and never will be: only an order that the utility signed
+moves them, and here it only passes by. Neighbours: `api` routes here, `link_loop` carries the
+command, `owner_gate` gives the authority.
 """
 
 import base64
@@ -10,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from meter_wire.commands import Forward, Read, Write
+from meter_wire.commands import Forward, Order, Read, Write
 from meter_wire.entries import status_names
 from meter_wire.obis import parse_code
 
@@ -19,6 +20,7 @@ from .http_server import ApiError, Request, Response, json_response
 from .link_loop import LinkLoop
 from .option_schema import Schema
 from .presentation import format_registers, format_time
+from .queries import check_names, parse_integer
 from .register_units import Units
 from .request_body import parse_body
 
@@ -111,7 +113,25 @@ class Commands:
         answered = await self._command(command, 10_000)
         return json_response({"code": answered.code}, 200 if answered.code == "ok" else 409)
 
-    async def _command(self, command: Forward | Write, ttl_ms: int) -> Any:
+    async def order(self, request: Request) -> Response:
+        """POST /v1/order: an order that the utility signed, to the meter, unchanged."""
+        from .api_orders import parse_order  # noqa: PLC0415 - few twins are ever asked for it
+
+        self._check_epoch()
+        command, ttl_ms = parse_order(request.body)
+        answered = await self._command(command, ttl_ms)
+        return json_response({"code": answered.code})
+
+    async def calendar(self, request: Request) -> Response:
+        """GET /v1/calendar: the names of the meter's calendars, asked now."""
+        from .api_orders import CALENDARS, describe_calendars  # noqa: PLC0415
+
+        check_names(request.query, "timeout")
+        timeout_s = parse_integer(request.query, "timeout", 5, 1, 30)
+        answered = await self._loop.command(Read(CALENDARS), timeout_s * 1000)
+        return json_response(describe_calendars(answered))
+
+    async def _command(self, command: Forward | Write | Order, ttl_ms: int) -> Any:
         try:
             return await self._loop.command(command, ttl_ms)
         except ValueError as error:

@@ -56,6 +56,7 @@ EVENTS = tuple(
         (19, "task_restart", "task restarts"),
         (20, "clock_refused", "offset_ms"),
         (21, "order", "action counter reason"),
+        (22, "calendar", "counter calendar"),
     )
 )
 """Known events."""

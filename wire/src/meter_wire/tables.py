@@ -177,12 +177,15 @@ ORDER_TAGS = (
     Row(8, "incarnation", "8 bytes", "may be absent: valid in this incarnation only"),
     Row(9, "boot", "u16 as uint", "valid in this boot only: its low 16 bits, as in entries"),
     Row(10, "uptime_s", "uint", "with boot: expiry, the meter's uptime in seconds"),
+    Row(11, "activates", "uint", "set_calendar: UTC seconds, 0 for at once; absent otherwise"),
+    Row(12, "calendar", "bytes", "set_calendar: see calendars; absent otherwise"),
 )
 
 ORDER_ACTIONS = (
     Row(1, "disconnect", "", "open the supply relay"),
     Row(2, "arm", "", "allow reconnection: somebody at the meter closes the relay"),
     Row(3, "set_clock", "", "set the clock to utc_ms, however far the step"),
+    Row(4, "set_calendar", "", "keep calendar, and switch rates by it from activates on"),
 )
 
 OWNER_TAGS = (

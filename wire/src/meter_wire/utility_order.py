@@ -11,13 +11,19 @@ from dataclasses import dataclass
 from meter_wire.names import check_device
 from meter_wire.portable.order import LABEL
 from meter_wire.portable.order import Order as ParsedOrder
-from meter_wire.portable.tlv import encode_uint, field
+from meter_wire.portable.tariff_calendar import parse_calendar
+from meter_wire.portable.tlv import RemoteProtocolError, encode_uint, field
 from meter_wire.tables import ORDER_ACTIONS, ORDER_TAGS, name_of, number_of
 
 _HALF = 32
 _MOST_OPERATOR = 64
+MOST_ORDER = 512
+"""Bytes that an order may have."""
 
-_OCTETS = {"reason": 2, "not_after": 4, "counter": 4, "utc_ms": 8, "boot": 2, "uptime_s": 4}
+_OCTETS = {
+    "reason": 2, "not_after": 4, "counter": 4, "utc_ms": 8, "boot": 2, "uptime_s": 4,
+    "activates": 4,
+}  # fmt: skip
 _DER_SEQUENCE = 0x30
 _DER_INTEGER = 0x02
 
@@ -39,6 +45,10 @@ class UtilityOrder:
     boot: int | None = None
     """Low 16 bits of the boot number, as in entries; with it `uptime_s`. Needed by set_clock."""
     uptime_s: int | None = None
+    activates: int | None = None
+    """UTC seconds from which the calendar is to be in force, 0 for at once; with set_calendar."""
+    calendar: bytes | None = None
+    """Of `utility_calendar.encode_calendar`; with set_calendar."""
 
 
 def _check(order: UtilityOrder) -> None:
@@ -61,6 +71,18 @@ def _check(order: UtilityOrder) -> None:
         raise ValueError("uptime_s: goes with boot, and boot with uptime_s")
     if order.action == "set_clock" and order.boot is None:
         raise ValueError("boot: set_clock needs boot and uptime_s, the newest entry has both")
+    _check_calendar(order)
+
+
+def _check_calendar(order: UtilityOrder) -> None:
+    for name in ("activates", "calendar"):
+        if (order.action == "set_calendar") != (getattr(order, name) is not None):
+            raise ValueError(f"{name}: goes with the action set_calendar, and with no other")
+    if order.calendar is not None:
+        try:
+            parse_calendar(order.calendar)
+        except RemoteProtocolError as error:
+            raise ValueError(f"calendar: is {error}; encode it with encode_calendar") from None
 
 
 def encode_utility_order(order: UtilityOrder) -> bytes:
@@ -80,6 +102,11 @@ def encode_utility_order(order: UtilityOrder) -> bytes:
         if isinstance(value, int):
             value = encode_uint(value)
         encoded += field(row.number, value.encode() if isinstance(value, str) else value)
+    if len(encoded) > MOST_ORDER:
+        raise ValueError(
+            f"calendar: makes an order of {len(encoded)} bytes, more than {MOST_ORDER}; "
+            "leave out switches, years of offsets, or letters of the operator"
+        )
     return encoded
 
 
@@ -102,6 +129,8 @@ def parse_utility_order(data: bytes) -> UtilityOrder:
         parsed.incarnation or None,
         parsed.boot,
         parsed.uptime_s if timed else None,
+        parsed.activates_s if parsed.calendar else None,
+        parsed.calendar or None,
     )
 
 

@@ -1,8 +1,9 @@
-"""Orders that the utility signed: the only way to the supply relay and to large clock steps.
+"""Orders that the utility signed: the only way to supply relay, tariff and large clock steps.
 
 An order is version 1 and fields with tags of their own; the signature is ECDSA P-256 with SHA-256
 over `LABEL` and the order. Parsed and judged here, on the meter; the utility's tooling encodes
-with `meter_wire.utility_order`, and the twin only passes on. Neighbour: `p256`.
+with `meter_wire.utility_order`, and the twin only passes on. Neighbours: `p256`,
+`tariff_calendar` (what an order brings).
 """
 
 from .constant import const
@@ -20,6 +21,7 @@ LABEL = b"metertwin/v1 order"
 ACTION_DISCONNECT = const(1)
 ACTION_ARM = const(2)
 ACTION_SET_CLOCK = const(3)
+ACTION_SET_CALENDAR = const(4)
 
 _VERSION = const(1)
 _ORDER_DEVICE = const(1)
@@ -32,6 +34,8 @@ _ORDER_UTC_MS = const(7)
 _ORDER_INCARNATION = const(8)
 _ORDER_BOOT = const(9)
 _ORDER_UPTIME_S = const(10)
+_ORDER_ACTIVATES = const(11)
+_ORDER_CALENDAR = const(12)
 _MOST_OPERATOR = const(64)
 
 
@@ -46,7 +50,7 @@ class Order:
         """
         if data[:1] != bytes([_VERSION]):
             raise RemoteProtocolError("version")
-        fields = parse_fields(data, 1, _ORDER_UPTIME_S)
+        fields = parse_fields(data, 1, _ORDER_CALENDAR)
         operator = need(fields, _ORDER_OPERATOR)
         try:
             self.device = need(fields, _ORDER_DEVICE).decode()
@@ -61,12 +65,16 @@ class Order:
         self.incarnation = fields.get(_ORDER_INCARNATION, b"")
         self.boot = need_uint(fields, _ORDER_BOOT, 2) if _ORDER_BOOT in fields else None
         self.uptime_s = need_uint(fields, _ORDER_UPTIME_S) if self.boot is not None else 0
+        self.calendar = fields.get(_ORDER_CALENDAR, b"")
+        self.activates_s = need_uint(fields, _ORDER_ACTIVATES) if self.calendar else 0
         if (
             not 0 < len(operator) <= _MOST_OPERATOR
             or self.counter == 0
             or (self.action == ACTION_SET_CLOCK) != (self.utc_ms > 0)
             or len(self.incarnation) not in (0, 8)
             or (self.boot is None and _ORDER_UPTIME_S in fields)
+            or (self.action == ACTION_SET_CALENDAR) != (self.calendar != b"")
+            or (not self.calendar and _ORDER_ACTIVATES in fields)
         ):
             raise RemoteProtocolError("malformed")
 
