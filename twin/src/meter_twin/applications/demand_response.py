@@ -6,7 +6,7 @@ Neighbours: `demand_response.opt_rules`, `demand_response.load_limit`.
 """
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,6 +19,7 @@ from meter_twin.demand_response.load_limit import (
     LoadRule,
     find_load_limit,
 )
+from meter_twin.demand_response.local_calendar import BaselineRules, LocalCalendar
 from meter_twin.demand_response.opt_rules import LocalTime, OptRules, decide_opt
 from meter_twin.option_schema import OptionError, Schema, Violation
 
@@ -113,6 +114,25 @@ class DemandResponse:
                 "default": 0,
                 "description": "limit of the load at level 3 (SIMPLE)",
             },
+            "baseline": {
+                "type": "string",
+                "enum": ["none", "10-of-10", "high-4-of-5"],
+                "default": "none",
+                "description": "what an event's delivery is reckoned from: the mean of the last ten like days, or of the four with the most energy of the last five",  # noqa: E501
+            },
+            "adjustmentCapPercent": {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": 100,
+                "default": 20,
+                "description": "how much the hours before an event may raise or lower its baseline; 0: they do not",  # noqa: E501
+            },
+            "holidays": {
+                "type": "string",
+                "pattern": "([0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{4}-[0-9]{2}-[0-9]{2})*)?",
+                "default": "",
+                "description": "local days that are like those of a weekend: dates with a space between",  # noqa: E501
+            },
         },
     }
     state_versions: tuple[int, ...] = (1,)
@@ -123,7 +143,13 @@ class DemandResponse:
 
     def __init__(self, options: dict[str, Any], context: Context) -> None:
         """Read the rules."""
-        self._to_local = _build_local_time(context.timezone)
+        zone = _find_zone(context.timezone)
+        self._to_local = _build_local_time(zone)
+        self.baseline_rules = BaselineRules(
+            options["baseline"],
+            options["adjustmentCapPercent"],
+            LocalCalendar(zone, _parse_holidays(options["holidays"])),
+        )
         self.load_index: int = options["load"]
         self.commands_meter: bool = options["through"] == "meter"
         self._rule = LoadRule(
@@ -140,7 +166,7 @@ class DemandResponse:
         )
 
     def handle(self, event: Event, now_s: int) -> list[Effect]:
-        """Derive nothing from readings yet."""
+        """Derive nothing from readings: `metering-data` keeps the profile of a baseline too."""
         del event, now_s
         return []
 
@@ -170,18 +196,34 @@ def _parse_minute(text: str) -> int:
     return int(hours) * 60 + int(minutes)
 
 
-def _build_local_time(timezone: str) -> Callable[[int], LocalTime]:
-    """Return what turns UTC into the local time of an IANA zone.
+def _parse_holidays(text: str) -> list[int]:
+    """Return days by number.
 
     Raises:
-        OptionError: no database here has the zone.
+        OptionError: a date that no calendar has.
     """
     try:
-        zone = ZoneInfo(timezone)
+        return [date.fromisoformat(one).toordinal() for one in text.split()]
+    except ValueError as error:
+        field = "METERTWIN_CONFIG.applications.demand-response.holidays"
+        what, remedy = "has a date that no calendar has", "write dates such as 2026-12-25"
+        raise OptionError(Violation(field, what, remedy)) from error
+
+
+def _find_zone(timezone: str) -> ZoneInfo:
+    """Return an IANA zone.
+
+    Raises:
+        OptionError: no database here has it.
+    """
+    try:
+        return ZoneInfo(timezone)
     except (LookupError, ValueError, OSError) as error:
         text, remedy = "is in no time zone database of this image", "choose one such as UTC"
         raise OptionError(Violation("METERTWIN_CONFIG.timezone", text, remedy)) from error
 
+
+def _build_local_time(zone: ZoneInfo) -> Callable[[int], LocalTime]:
     def to_local(time_s: int) -> LocalTime:
         local = datetime.fromtimestamp(time_s, zone)
         return LocalTime(local.toordinal(), local.hour * 60 + local.minute)
