@@ -44,6 +44,25 @@ TOLD = {
     },
     "reports": [{"id": "rr-1", "name": "TELEMETRY_USAGE", "sent_until": "2026-06-14T17:00:00Z"}],
 }  # fmt: skip
+PERFORMANCE = {
+    "event": "peak-0",
+    "start": "2026-06-13T17:00:00Z",
+    "end": "2026-06-13T18:00:00Z",
+    "test": False,
+    "opt": "optIn",
+    "result": "delivered",
+    "source": "estimated",
+    "method": "10-of-10",
+    "days": ["2026-06-12"],
+    "days_found": 10,
+    "days_needed": 10,
+    "adjustment_percent": 103.4,
+    "baseline_wh": 2104,
+    "metered_wh": 902,
+    "delivered_wh": 1202,
+    "quarter_hours": {},
+}
+NOTHING = dict.fromkeys(("baseline_wh", "metered_wh", "delivered_wh", "adjustment_percent"))
 GOLDEN = Path(__file__).parent / "golden/dr.txt"
 
 
@@ -60,6 +79,23 @@ def test_registration_events_and_reports_are_printed(world):
     world.answer({"/v1/dr": [200, TOLD]})
     done = world.run("dr", "house-1")
     assert (done.returncode, done.stdout) == (0, GOLDEN.read_text()), done.stderr
+
+
+@pytest.mark.usefixtures("house")
+def test_what_events_have_brought_is_printed_with_what_it_is_of(world):
+    rows = [
+        PERFORMANCE,
+        PERFORMANCE | {"event": "peak-1", "result": "insufficient", "days_found": 7} | NOTHING,
+        PERFORMANCE | {"event": "peak-2", "result": "running", "opt": "optOut"},
+        PERFORMANCE | {"event": "try", "result": "test", "test": True, "method": "none"} | NOTHING,
+        PERFORMANCE | {"event": "new", "result": "a word of a newer twin"},
+    ]
+    world.answer({"/v1/dr": [200, TOLD | {"performance": rows}]})
+    done = world.run("dr", "house-1")
+    table = done.stdout.split("\n\n")[2]
+    assert table + "\n" == (GOLDEN.parent / "dr_delivered.txt").read_text(), done.stderr
+    found = json.loads(world.run("dr", "house-1", "-o", "json").stdout)
+    assert found["performance"] == rows
 
 
 def test_json_has_what_the_twin_says_and_the_condition(world, house):

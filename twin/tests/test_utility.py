@@ -18,7 +18,12 @@ pytestmark = pytest.mark.timeout(300)
 VEN_ID = "ven-of-house-1"
 APPLICATIONS = {
     "metering-data": {},
-    "demand-response": {"load": 1, "ratedWatts": 3000, "highWatts": 900},
+    "demand-response": {
+        "load": 1,
+        "ratedWatts": 3000,
+        "highWatts": 900,
+        "baseline": "high-4-of-5",
+    },
     "pricing": {"edgeSpreadSeconds": 0},
 }
 
@@ -82,6 +87,41 @@ async def test_a_peak_event_limits_the_load_and_its_end_releases_it(street, tool
     assert seconds <= 20
     (shown,) = (await ask(twin))["events"]
     assert (shown["id"], shown["status"], shown["opt"]) == ("peak-1", "active", "optIn")
+
+
+async def test_what_an_event_has_brought_is_reckoned_from_the_meters_quarter_hours(
+    street, world, tools
+):
+    """45 days of the same hours before; the twin is killed while the event goes on."""
+    vtn, twin, meter, configuration = street
+    await vtn.until("registered")
+    event = peak(seconds=30)
+    first_s = event["start_s"] // 900 * 900
+    last_s = first_s + 900 * (1 + (event["start_s"] + 29 - first_s) // 900)
+    energy_wh = 0
+    for day in range(45, -1, -1):
+        for time_s in range(first_s - 4 * 3600, last_s + 1, 900):
+            energy_wh += 100
+            if day or time_s <= first_s:
+                meter.append(tools.reading(time_s - day * 86_400, energy_wh))
+    vtn.say(**event)
+
+    def row():
+        return next(iter(twin.get("/v1/dr")[1]["performance"]), None)
+
+    await tools.eventually(lambda: meter.ring.stored == len(meter.log), "all is stored")
+    await tools.eventually(lambda: row() and row()["days_found"] == 5, "it is reckoned")
+    assert row()["result"] == "running"
+    twin.kill()
+    twin = world.start_twin(configuration)
+    await asyncio.to_thread(twin.wait_serving)
+    await tools.eventually(lambda: row()["result"] == "waiting", "it is over")
+    for number, time_s in enumerate(range(first_s + 900, last_s + 1, 900), 1):
+        meter.append(tools.reading(time_s, energy_wh - (last_s - first_s) // 9 + 40 * number))
+    await tools.eventually(lambda: row()["result"] == "delivered", "it is finished")
+    quarters = (last_s - first_s) // 900
+    figures = [row()[f"{name}_wh"] for name in ("baseline", "metered", "delivered")]
+    assert figures == [100 * quarters, 40 * quarters, 60 * quarters]
 
 
 async def test_an_event_that_is_cancelled_lifts_the_limit(street, tools):

@@ -38,10 +38,11 @@ def _utility_meter(cluster: Cluster, name: str) -> dict[str, Any]:
 )  # fmt: skip
 @cluster_options
 def dr(cluster: Cluster, *, name: str, output: str) -> None:
-    """Show a meter's demand response: its registration, events and reports.
+    """Show a meter's demand response: its registration, events, what they brought, and reports.
 
     Times are UTC and those of this house: the random offset that its utility allows is in them.
-    A row that `acts now` limits a load of the meter.
+    A row that `acts now` limits a load of the meter. What was delivered is an estimate: a baseline
+    of like days less what was metered.
     """
     meter = _utility_meter(cluster, name)
     with forward_twin(cluster, meter) as twin:

@@ -8,7 +8,17 @@ from kubectl_meter.twin import find_condition
 
 _EVENTS = ("EVENT", "STATUS", "SIGNAL", "VALUE", "START", "END", "OPT", "NOTE")
 _CAPACITY = ("CAPACITY", "EVENT", "START", "END", "WATTS", "PER KW")
+_PERFORMANCES = ("EVENT", "START", "BASELINE", "METERED", "DELIVERED", "METHOD", "NOTE")
 _REPORTS = ("REPORT", "REQUEST", "SENT UNTIL")
+_RESULTS = {
+    "running": "so far",
+    "waiting": "waits for the meter",
+    "incomplete": "quarter hours are missing",
+    "too-long": "longer than a day",
+    "no-profile": "metering-data keeps no profile",
+    "none": "no baseline is agreed",
+    "test": "test",
+}
 
 
 def dr_view(meter: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
@@ -23,7 +33,7 @@ def dr_view(meter: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
 
 
 def dr_text(view: dict[str, Any]) -> str:
-    """Return a sentence, then tables of events, of capacity and of reports."""
+    """Return a sentence, then tables of events, what they have brought, capacity and reports."""
     parts = [_sentence(view)]
     events = view["events"]
     if events:
@@ -33,6 +43,12 @@ def dr_text(view: dict[str, Any]) -> str:
     capacity = _capacity_rows(view.get("capacity") or {})  # twins before 3.1's bids say none
     if capacity:
         parts.append(format_table(_CAPACITY, capacity))
+    performances = view.get("performance")  # a twin of before has none
+    if performances:
+        parts.append(
+            "Delivered, estimated from the meter's quarter hours:\n"
+            + format_table(_PERFORMANCES, [_performance_row(one) for one in performances])
+        )
     if view["reports"]:
         rows = [[one["name"], one["id"], one["sent_until"]] for one in view["reports"]]
         parts.append(format_table(_REPORTS, rows))
@@ -84,6 +100,29 @@ def _capacity_rows(capacity: dict[str, Any]) -> list[list[str]]:
         ]
         for what, one, price in rows
     ]
+
+
+def _performance_row(one: dict[str, Any]) -> list[str]:
+    values = (one[f"{name}_wh"] for name in ("baseline", "metered", "delivered"))
+    return [
+        one["event"],
+        _short(one["start"]),
+        *("" if value is None else f"{value / 1000:.3f} kWh" for value in values),
+        one["method"],
+        _performance_note(one),
+    ]
+
+
+def _performance_note(one: dict[str, Any]) -> str:
+    notes = [_RESULTS.get(one["result"], one["result"])] if one["result"] != "delivered" else []
+    is_short = one["days_found"] is not None and one["days_found"] < one["days_needed"]
+    if is_short:
+        notes.append(f"{one['days_found']} of {one['days_needed']} like days")
+    if one["adjustment_percent"] is not None:
+        notes.append(f"adjusted to {one['adjustment_percent']:g} %")
+    if one["opt"] == "optOut" and not one["test"]:
+        notes.append("left early")
+    return ", ".join(notes)
 
 
 def _short(moment: str) -> str:

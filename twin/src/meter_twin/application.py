@@ -81,12 +81,14 @@ class Forget(NamedTuple):
 
 
 class RecordRange(NamedTuple):
-    """Records of a series with `since_s` <= time < `until_s`, at most `limit`."""
+    """Records of a series with `since_s` <= time < `until_s` in order of time, at most `limit`."""
 
     series: str
     since_s: int
     until_s: int
     limit: int = 3000
+    newest: bool = False
+    """Of more than `limit` the last ones, else the first."""
 
 
 class Answer(NamedTuple):

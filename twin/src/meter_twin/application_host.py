@@ -24,6 +24,7 @@ from .application import (
     HoleSeen,
     Query,
     ReadingStored,
+    RecordRange,
     RegistersDescribed,
 )
 from .register_units import Units
@@ -198,7 +199,7 @@ class ApplicationHost:
             raise running.stop(error) from error
         running.position = saved.position
 
-    def keep(self, name: str) -> None:
+    def keep(self, name: str, effects: Iterable[Effect] = ()) -> None:
         """Write the state of an application that changed by itself, not by an entry.
 
         Raises:
@@ -208,7 +209,11 @@ class ApplicationHost:
         running = self._find(name)
         version = running.versions[0]
         saved = SavedState(version, running.export_state(version), running.position)
-        save_progress(self._store, name, saved, ())
+        save_progress(self._store, name, saved, effects)
+
+    def load(self, name: str, wanted: RecordRange) -> list[dict[str, Any]]:
+        """Return records of an application in order of time."""
+        return load_records(self._store, name, wanted)
 
     def _find(self, name: str) -> _Running:
         for running in self._running:

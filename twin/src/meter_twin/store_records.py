@@ -72,12 +72,15 @@ def forget_application(store: Store, application: str) -> None:
 
 def load_records(store: Store, application: str, wanted: RecordRange) -> list[dict[str, Any]]:
     """Return the documents of a range in order of time."""
-    rows = store.connection.execute(
+    query = (
         "SELECT body FROM record WHERE application = ? AND series = ? AND time_s >= ?"
-        " AND time_s < ? ORDER BY time_s LIMIT ?",
+        " AND time_s < ? ORDER BY time_s"
+    )
+    rows = store.connection.execute(
+        f"{query}{' DESC' if wanted.newest else ''} LIMIT ?",
         (application, wanted.series, wanted.since_s, wanted.until_s, wanted.limit),
     ).fetchall()
-    return [json.loads(row[0]) for row in rows]
+    return [json.loads(row[0]) for row in (reversed(rows) if wanted.newest else rows)]
 
 
 def load_record_page(

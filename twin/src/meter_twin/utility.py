@@ -3,7 +3,7 @@
 Neighbours: `shell` (asks for it), `utility_loop`, `utility_memory`, `openadr2.agent`, `ems_line`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .api import Api
@@ -50,7 +50,33 @@ class Utility:
 
         deciders = Deciders(self._acting.values())
         talk = UtilityTalk(self._device, self._settings, self._memory, deciders, host, is_online)
-        return UtilityLoop(talk, may_act, loop, self._acting, changed)
+        account = _Account(host, self._acting).step
+        return UtilityLoop(talk, may_act, loop, self._acting, changed, account)
+
+
+class _Account:
+    """What events have brought; whoever keeps it is loaded with the first event."""
+
+    def __init__(self, host: ApplicationHost, acting: dict[str, Any]) -> None:
+        self._host = host
+        self._acting = acting
+        self._keeper: Any = None
+
+    def step(self, book: Iterable[Any], now_s: int) -> None:
+        """Look at the events once, and at those that are kept already.
+
+        Raises:
+            StoreError: not written; the next step does it.
+        """
+        if self._keeper is None:
+            from .utility_memory import ANY_PERFORMANCE, NAME  # noqa: PLC0415
+
+            if not (any(True for _ in book) or self._host.load(NAME, ANY_PERFORMANCE)):
+                return
+            from .performance_keeper import build_performance_keeper  # noqa: PLC0415
+
+            self._keeper = build_performance_keeper(self._host, self._acting)
+        self._keeper.step(book, now_s)
 
 
 def build_utility(

@@ -3,12 +3,13 @@
 One process speaks at any time: this one only while it has the authority (owner gate), and not
 before its applications have begun, so that it goes on from what the twin before has left. Whatever
 happens here, metering goes on. Neighbours: `utility_talk` (speaks),
-`applications.demand_response` (decides), `demand_response.load_keeper` (what the meter is told).
+`applications.demand_response` (decides), `demand_response.load_keeper` (what the meter is told),
+`performance_keeper` (what it was good for).
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from meter_wire.commands import Write
@@ -17,12 +18,15 @@ from . import log
 from .applications.demand_response import DemandResponse
 from .applications.pricing import Pricing
 from .demand_response.ems_plan import build_plan
+from .demand_response.event_book import Kept
 from .demand_response.load_keeper import LoadCommand, LoadKeeper
 from .link_loop import LinkLoop
 from .utility_standing import Standing
 from .utility_talk import UtilityTalk
 
 STEP_S, AFTER_ERROR_S = 1.0, 30.0
+ACCOUNT_S = 5.0
+"""Between two looks at what events have brought."""
 LOOK_S = 10
 """Between two looks at the file with the utility's address."""
 COMMAND_TTL_MS = 10_000
@@ -38,11 +42,12 @@ class UtilityLoop:
         loop: LinkLoop,
         acting: Mapping[str, Any],
         changed: Callable[[], None],
+        account: Callable[[Iterable[Kept], int], None],
     ) -> None:
         """Wait for `run`.
 
         `may_act`: this twin has the authority, and has begun; `acting`: the applications that act
-        on events; `changed`: told of another standing.
+        on events; `changed`: told of another standing; `account`: keeps what events have brought.
         """
         self._talk = talk
         self._may_act = may_act
@@ -50,6 +55,7 @@ class UtilityLoop:
         self._demand_response: DemandResponse | None = acting.get(DemandResponse.name)
         self._pricing: Pricing | None = acting.get(Pricing.name)
         self._changed = changed
+        self._account_for = account
         self._load = LoadKeeper()
         self._look_s = 0.0
 
@@ -63,8 +69,9 @@ class UtilityLoop:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._repeat(self._speak))
             tasks.create_task(self._repeat(self._hold_load))
+            tasks.create_task(self._repeat(self._account, ACCOUNT_S))
 
-    async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:
+    async def _repeat(self, step: Callable[[], Awaitable[None]], pause_s: float = STEP_S) -> None:
         try:
             while True:
                 try:
@@ -72,7 +79,7 @@ class UtilityLoop:
                 except Exception as error:  # noqa: BLE001 - whatever it is, the meter is served
                     log.log_exception("utility", error)
                     await asyncio.sleep(AFTER_ERROR_S)
-                await asyncio.sleep(STEP_S)
+                await asyncio.sleep(pause_s)
         finally:
             await self._talk.close()
 
@@ -102,6 +109,11 @@ class UtilityLoop:
         command = self._load.find_command(wanted, now_s)
         if command is not None:
             await self._command(command, acting.load_index)
+
+    async def _account(self) -> None:
+        """Keep which events there were, and what they brought."""
+        if self._may_act():
+            self._account_for(self._talk.book or (), int(time.time()))
 
     def build_plan(self) -> dict[str, Any]:
         """Return what the home's energy management is told now."""

@@ -10,12 +10,20 @@ speaks), `application_host` (keeps).
 import json
 from typing import Any
 
-from .application import Answer, Effect, Event, Query
+from .application import Answer, Effect, Event, Query, RecordRange
 from .option_schema import Schema
 from .queries import check_names
 from .utility_agent import UtilityAgent, check_memory
 
 NAME = "utility"
+PERFORMANCE = "performance"
+"""The series of what the house did in events; `performance_keeper` keeps it."""
+END_OF_TIME_S = 1 << 53
+_SHOWN_PERFORMANCES = 20
+ANY_PERFORMANCE = RecordRange(PERFORMANCE, 0, END_OF_TIME_S, 1)
+_RANGES = {
+    PERFORMANCE: RecordRange(PERFORMANCE, 0, END_OF_TIME_S, _SHOWN_PERFORMANCES, newest=True)
+}
 
 
 class UtilityMemory:
@@ -54,7 +62,7 @@ class UtilityMemory:
             return []
         check_names(dict(event.parameters), "")
         if self._agent is not None:
-            return [Answer(self._agent.describe(now_s))]
+            return [Answer(self._agent.describe(now_s), _RANGES)]
         reason, message = self.standing
         document = {"registered": False, "reason": reason, "message": message, "protocol": ""}
         nothing: dict[str, Any] = {
@@ -66,7 +74,7 @@ class UtilityMemory:
             "notifications": None,
             "capacity": None,
         }
-        return [Answer(document | nothing)]
+        return [Answer(document | nothing, _RANGES)]
 
     def export_state(self, version: int) -> bytes:
         """Return the memory."""

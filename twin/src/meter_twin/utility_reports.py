@@ -1,19 +1,12 @@
 """What the twin reports to its utility: quarter hours from the profile of `metering-data`.
 
-Neighbours: both `reporting`s (which reports are due, and what is in them), `utility_talk`.
+Neighbours: both `reporting`s (which reports are due, and what is in them), `profile_samples`,
+`utility_talk`.
 """
 
-from collections.abc import Callable, Iterator
-from datetime import datetime
-from typing import Any
-
 from .demand_response.quarter_hour import QUARTER_S, REGISTERS, MeterStatus, Sample
-from .presentation import format_time
+from .profile_samples import Ask, read_samples
 from .utility_agent import DueReport, UtilityAgent
-
-_DAY_S = 86_400
-_WH = "Wh"
-Ask = Callable[[str, dict[str, str], int], dict[str, Any] | None]
 
 
 def make_reports(agent: UtilityAgent, ask: Ask, status: MeterStatus, now_s: int) -> int:
@@ -21,14 +14,15 @@ def make_reports(agent: UtilityAgent, ask: Ask, status: MeterStatus, now_s: int)
 
     Args:
         agent: knows what was asked for.
-        ask: a query of the applications (name, parameters, now), None if nobody answers it.
+        ask: for the profile.
         status: of the meter now.
         now_s: UTC.
     """
     read: dict[str, list[Sample]] = {}
 
     def find_until(one: DueReport) -> int:
-        rows = list(_read(ask, one.sent_until_s, one.sent_until_s + one.span_s, now_s))
+        until_s = one.sent_until_s + one.span_s
+        rows = list(read_samples(ask, REGISTERS.values(), one.sent_until_s, until_s, now_s))
         read[one.key] = rows
         return rows[-1].start_s + QUARTER_S if rows else 0
 
@@ -43,31 +37,3 @@ def make_reports(agent: UtilityAgent, ask: Ask, status: MeterStatus, now_s: int)
         read.pop(due.key, None)
         made += 1
     return made
-
-
-def _read(ask: Ask, since_s: int, until_s: int, now_s: int) -> Iterator[Sample]:
-    """Return the quarter hours of the profile, a day at a time: a document of a day is small."""
-    for day_s in range(since_s, until_s, _DAY_S):
-        yield from _read_day(ask, day_s, min(day_s + _DAY_S, until_s), now_s)
-
-
-def _read_day(ask: Ask, since_s: int, until_s: int, now_s: int) -> list[Sample]:
-    rows: dict[int, dict[str, int]] = {}
-    doubtful: set[int] = set()
-    for code in REGISTERS.values():
-        wanted = {
-            "register": code,
-            "from": format_time(since_s) or "",
-            "to": format_time(until_s) or "",
-        }
-        document = ask("profile", wanted, now_s)
-        if document is None or document["unit"] != _WH:
-            continue
-        for row in document["intervals"]:
-            start_s = int(datetime.fromisoformat(row["start"]).timestamp())
-            moved = row["registers"].get(code)
-            if moved is not None:
-                rows.setdefault(start_s, {})[code] = int(moved * 10 ** document["scaler"])
-            if row["status"]:
-                doubtful.add(start_s)
-    return [Sample(at_s, rows[at_s], at_s not in doubtful) for at_s in sorted(rows)]

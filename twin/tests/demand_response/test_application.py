@@ -1,8 +1,11 @@
 """Options of the application demand-response, as the rules that they are."""
 
+import datetime as dt
+
 import pytest
 from meter_twin.application import Context
 from meter_twin.applications.demand_response import DemandResponse
+from meter_twin.demand_response.baseline import METHODS
 from meter_twin.demand_response.dr_event import MICRO, DrEvent, Interval, Signal
 from meter_twin.demand_response.event_book import Kept, Opt
 from meter_twin.option_schema import OptionError, apply_schema
@@ -61,3 +64,22 @@ def test_the_customer_is_above_the_rules():
 def test_a_zone_that_nobody_knows_is_named():
     with pytest.raises(OptionError, match="timezone"):
         build("Europe/Nowhere")
+
+
+def test_methods_of_a_baseline_are_those_that_can_be_computed():
+    offered = DemandResponse.option_schema["properties"]["baseline"]["enum"]
+    assert offered == ["none", *METHODS]
+
+
+@pytest.mark.parametrize("text", ["2026-02-30", "2026-12-25,2026-12-26", "tomorrow", "2026-12-25 "])
+def test_holidays_are_dates_that_a_calendar_has(text):
+    with pytest.raises(OptionError, match="holidays"):
+        build(holidays=text)
+
+
+def test_holidays_are_days_like_those_of_a_weekend():
+    calendar = build(holidays="2026-12-25 2027-01-01").baseline_rules.calendar
+    days = {"2026-12-24": "weekday", "2026-12-25": "rest day", "2026-12-26": "rest day"}
+    days["2027-01-01"] = "rest day"
+    for day, kind in days.items():
+        assert calendar.find_kind(dt.date.fromisoformat(day).toordinal()) == kind

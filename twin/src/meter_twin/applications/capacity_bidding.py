@@ -23,7 +23,7 @@ from meter_twin.demand_response.event_book import Kept, Opt
 from meter_twin.demand_response.opt_rules import NEVER, OVERRIDDEN, TAKES_PART
 from meter_twin.option_schema import Schema
 
-from .local_time import TIME_PATTERN, build_local_time, parse_minute
+from .local_time import TIME_PATTERN, build_local_time, find_zone, parse_minute
 
 _MICRO_OF_MILLI = 1_000
 
@@ -84,7 +84,7 @@ class CapacityBidding:
             next(one for one in DIRECTIONS if one.lower() == options["direction"]),
             parse_minute(options["wantedFrom"]),
             parse_minute(options["wantedTo"]),
-            build_local_time(context.timezone),
+            build_local_time(find_zone(context.timezone)),
         )
 
     def handle(self, event: Event, now_s: int) -> list[Effect]:

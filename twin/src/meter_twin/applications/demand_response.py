@@ -19,12 +19,14 @@ from meter_twin.demand_response.load_limit import (
     LoadRule,
     find_load_limit,
 )
+from meter_twin.demand_response.local_calendar import BaselineRules, LocalCalendar
 from meter_twin.demand_response.opt_rules import OptRules, decide_opt
 from meter_twin.option_schema import Schema
 
-from .local_time import TIME_PATTERN, build_local_time, parse_minute
+from .local_time import TIME_PATTERN, build_local_time, find_zone, parse_days, parse_minute
 
 _MICRO_OF_MILLI = 1_000
+_HOLIDAYS = "METERTWIN_CONFIG.applications.demand-response.holidays"
 
 
 class DemandResponse:
@@ -119,6 +121,25 @@ class DemandResponse:
                 "default": 0,
                 "description": "limit of the load at level 3 (SIMPLE)",
             },
+            "baseline": {
+                "type": "string",
+                "enum": ["none", "10-of-10", "high-4-of-5"],
+                "default": "none",
+                "description": "what an event's delivery is reckoned from: the mean of the last ten like days, or of the four with the most energy of the last five",  # noqa: E501
+            },
+            "adjustmentCapPercent": {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": 100,
+                "default": 20,
+                "description": "how much the hours before an event may raise or lower its baseline; 0: they do not",  # noqa: E501
+            },
+            "holidays": {
+                "type": "string",
+                "pattern": "([0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{4}-[0-9]{2}-[0-9]{2})*)?",
+                "default": "",
+                "description": "local days that are like those of a weekend: dates with a space between",  # noqa: E501
+            },
         },
     }
     state_versions: tuple[int, ...] = (1,)
@@ -129,7 +150,13 @@ class DemandResponse:
 
     def __init__(self, options: dict[str, Any], context: Context) -> None:
         """Read the rules."""
-        self._to_local = build_local_time(context.timezone)
+        zone = find_zone(context.timezone)
+        self._to_local = build_local_time(zone)
+        self.baseline_rules = BaselineRules(
+            options["baseline"],
+            options["adjustmentCapPercent"],
+            LocalCalendar(zone, parse_days(options["holidays"], _HOLIDAYS)),
+        )
         self.load_index: int = options["load"]
         self.commands_meter: bool = options["through"] == "meter"
         self._keeps_import_limit: bool = options["keepImportLimit"]
@@ -147,7 +174,7 @@ class DemandResponse:
         )
 
     def handle(self, event: Event, now_s: int) -> list[Effect]:
-        """Derive nothing from readings yet."""
+        """Derive nothing from readings: `metering-data` keeps the profile of a baseline too."""
         del event, now_s
         return []
 

@@ -2,11 +2,11 @@
 
 `10-of-10`: the last ten like days (CAISO Day-Ahead Baseline, "10 in 10"); `high-4-of-5`: of the
 last five the four with the most energy in the event's hours (PJM economic CBL). Like days are of
-the same kind (weekday, weekend, holiday). Left out are days with an event or test event and days
+the same kind (weekday; weekend or holiday). Left out are days with an event or test event and days
 of which a quarter hour is missing or bad. The adjustment is the day's own use in three hours that
 end one hour before the event, against the same hours of those days, within a cap (CAISO: 20 %).
 Too few days are *insufficient*, never a guess. Integers in Wh, rounded once, half up.
-Neighbour: the demand response application, which keeps the days.
+Neighbour: `delivery`, which brings the days.
 """
 
 from collections.abc import Mapping, Sequence
