@@ -12,9 +12,12 @@ import shutil
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
-from meter_twin.ems_topics import MOST_MESSAGES, MOST_OCTETS
+from meter_twin.ems_desk import EmsDesk
+from meter_twin.ems_line import EmsLine
+from meter_twin.ems_topics import MOST_MESSAGES, MOST_OCTETS, PERIOD_MS
 from meter_wire.control import sign_record
 from meter_wire.portable.keys import derive_key
 from vtn_process import VtnProcess
@@ -101,7 +104,7 @@ class Home:
 
     def stop(self):
         self.process.terminate()
-        self.process.wait(60)
+        assert self.process.wait(60) == 0
 
 
 @pytest.fixture
@@ -271,6 +274,63 @@ async def say_without_end(shell):
     while True:
         await shell.publish(SAY + "state", b"{", qos=0)
         await asyncio.sleep(0)
+
+
+class MemoryBroker:
+    """What a line does with its session."""
+
+    def __init__(self, *, refuses=False):
+        self.connected = asyncio.Event()
+        self.connected.set()
+        self.topics, self.said, self.tries = set(), [], 0
+        self._refuses = refuses
+
+    async def subscribe(self, topic, *, is_lasting):
+        assert not is_lasting, "else a broker that refuses it ends every session to come"
+        self.tries += 1
+        if self._refuses:
+            raise PermissionError(topic)
+        self.topics.add(topic)
+
+    async def unsubscribe(self, topic):
+        self.topics.remove(topic)
+
+    async def publish(self, topic, payload):
+        self.said.append((topic, json.loads(payload)))
+
+
+def build_line(broker):
+    plan = {"issued": "i", "valid_until": "v", "limit": None, "events": [], "prices": []}
+    configuration = SimpleNamespace(device="house-1", epoch=1, ems_name="home-1")
+    return EmsLine(configuration, broker, EmsDesk(lambda: plan, lambda _: False), lambda: plan)
+
+
+async def test_a_broker_that_refuses_the_topics_is_asked_once_a_session_and_plans_go_on():
+    broker = MemoryBroker(refuses=True)
+    line = build_line(broker)
+    await line._step()
+    await line._step()
+    assert (broker.tries, [topic for topic, _ in broker.said]) == (1, [PLAN])
+    line.connected()
+    await line._step()
+    assert broker.tries == 2
+
+
+async def test_who_says_too_much_is_listened_to_again_after_a_while(monkeypatch):
+    now = [1_000_000]
+    monkeypatch.setattr("meter_twin.ems_line.now_ms", lambda: now[0])
+    broker = MemoryBroker()
+    line = build_line(broker)
+    await line._step()
+    topics = {SAY + "state", SAY + "override"}
+    assert broker.topics == topics
+    for _ in range(MOST_MESSAGES + 1):
+        line.receive(SimpleNamespace(topic=SAY + "state", payload=b"{}", retain=0))
+    await line._step()
+    assert broker.topics == set()
+    now[0] += PERIOD_MS
+    await line._step()
+    assert broker.topics == topics
 
 
 def test_a_twin_without_an_energy_management_has_nothing_of_it():

@@ -1,7 +1,7 @@
 """A home really reacts: to a limit, to prices, to a car that has to leave, and to silence."""
 
 import pytest
-from home_ems.__main__ import describe, step
+from home_ems.__main__ import describe, narrate, step
 from home_ems.control import decide, find_tendency
 from home_ems.devices import Battery, Car, HeatPump, Home
 from home_ems.plan import Charge, Limit, Plan, PlanError, Price, parse_plan
@@ -176,6 +176,16 @@ def test_what_the_home_has_is_told():
     assert [one["kind"] for one in told["devices"]] == ["battery", "ev", "heatPump"]
     assert told["devices"][0]["watts"] == -300
     assert told["reaction"] == "a peak: no more than 300 W"
+
+
+def test_the_log_says_what_is_done_and_why_and_no_figures():
+    home = make_home()
+    doing = step(home, plan(limit_w=300), NOW, 60)
+    line = narrate(home, doing)
+    assert line == "a peak: the battery gives, the car waits, the heat pump does less"
+    doing = step(home, Plan(), NOW, 60)
+    line = narrate(home, doing)
+    assert line == "nothing is asked: the battery rests, the car charges, the heat pump heats"
 
 
 WATTS = st.integers(-9000, 9000)

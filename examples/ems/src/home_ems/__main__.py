@@ -6,6 +6,7 @@ python -m home_ems --device house-1 --host house-1.metertwin-twins.street.svc --
 """
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -54,6 +55,16 @@ def describe(home: Home, doing: Doing) -> dict[str, Any]:
     }
 
 
+def narrate(home: Home, doing: Doing) -> str:
+    """Return a line for the log: what is done and why, without the home's figures."""
+    battery_w, car, heat_pump = home.battery.watts, home.car, home.heat_pump
+    battery = "gives" if battery_w < 0 else "takes" if battery_w > 0 else "rests"
+    heats = "does less" if heat_pump.watts < heat_pump.power_w else "heats"
+    car_does = "charges" if car.watts else "waits"
+    why = doing.reason.partition(":")[0]
+    return f"{why}: the battery {battery}, the car {car_does}, the heat pump {heats}"
+
+
 def step(home: Home, plan: Plan, now_s: float, seconds: float) -> Doing:
     """Decide, and let time pass."""
     doing = decide(home, plan, now_s)
@@ -97,7 +108,7 @@ def run(home: Home, twin: Twin, period_s: float) -> None:
         now_s = time.time()
         doing = step(home, plan, now_s, max(now_s - before_s, 1.0))
         before_s = now_s
-        sys.stdout.write(f"{home.watts:6.0f} W: {doing.reason}\n")
+        sys.stdout.write(f"{narrate(home, doing)}\n")
         sys.stdout.flush()
         plan = twin.exchange(describe(home, doing), period_s)
 
@@ -108,6 +119,7 @@ def main() -> int:
     given = parser.parse_args()
     if given.mqtt and not given.user:
         parser.error("--mqtt needs --user")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     twin = build_twin(given)
     home = Home(Battery(), Car(leaves_s=time.time() + 8 * 3600), HeatPump())
     try:
