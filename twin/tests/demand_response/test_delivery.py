@@ -80,8 +80,9 @@ def replay(house, first, until_s, chance, lost=0.0):
         ("2026-05-25T00:00", "2026-06-18T23:00", 2 * HOUR),
         ("2026-10-05T00:00", "2026-10-29T18:00", HOUR),  # four days after an hour came twice
         ("2026-03-09T00:00", "2026-04-02T03:15", HOUR),  # after an hour was left out
+        ("2026-09-21T00:00", "2026-10-31T01:00", 3 * HOUR),  # an hour of it came twice
     ],
-    ids=["evening", "touched quarter hours", "over midnight", "autumn", "spring"],
+    ids=["evening", "touched quarter hours", "over midnight", "autumn", "spring", "twice"],
 )
 def test_what_is_delivered_is_what_pandas_computes(build, method, first, start, span_s):
     start_s, end_s = at(start), at(start) + span_s
