@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LAUNCHER = ROOT / "tools/micropython/micropython"
 TESTS = Path(__file__).with_name("portable")
 METER = ["test_metering", "test_tariff", "test_quality"]
-LINK = ["test_orders", "test_calendars", "test_clock_and_periods", "test_small", "test_state"]
+LINK = ["test_orders", "test_clock_and_periods", "test_small", "test_state"]
 SOURCES = f"{ROOT}/firmware/src:{ROOT}/wire/src"
 
 
