@@ -7,7 +7,6 @@ threads; whatever is long is done in bounded pieces.
 
 import asyncio
 import contextlib
-import os
 import time
 from functools import partial
 from typing import Any
@@ -40,7 +39,7 @@ from .registry import build_applications, build_engines
 from .status import Status, now_ms
 from .store import Store
 from .store_keeper import StoreKeeper
-from .store_schema import StoreError
+from .store_schema import StoreError, make_folder
 from .twin_state import encode_state
 from .utility import build_utility
 
@@ -69,7 +68,7 @@ class Twin:
                 configuration.capture_period_s,
             ),
         )
-        _make_folder(os.path.dirname(configuration.store_path))  # noqa: PTH120 - pathlib costs 0.3 MiB
+        make_folder(configuration.store_path)
         self._store = Store(configuration.store_path)
         self._keeper = StoreKeeper(
             self._store,
@@ -115,7 +114,7 @@ class Twin:
         self._speaking: Any = None
         if self._utility is not None:
             self._speaking = self._status.speaking = self._utility.build_loop(
-                *(self._host, self._loop, self._may_speak),
+                *(self._host, self._status.loads, self._may_speak),
                 self._status.is_meter_connected,
                 self._changed.set,
             )
@@ -158,7 +157,7 @@ class Twin:
     def _build_ports(self) -> Ports:
         configuration, units = self._configuration, self._description.units
         rights = self._status.may_command, self._status.has_authority
-        commands = Commands(self._loop, *rights, units)
+        commands = Commands(self._status.loads, *rights, units)
         api = self._api = Api(
             *(configuration, self._store, self._host, self._loop, commands, self._exporter),
             self._status.describe,
@@ -193,6 +192,7 @@ class Twin:
                 tasks.create_task(self._housekeeping())
                 tasks.create_task(self._keeper.run())
                 tasks.create_task(self._status.settings.run())
+                tasks.create_task(self._status.loads.run())
                 tasks.create_task(self._publish_state())
                 tasks.create_task(self._renew_certificate())
                 tasks.create_task(self._handover.run())
@@ -230,6 +230,7 @@ class Twin:
         if verdict.changed:
             memory = self._gate.memory
             log.log("info", "control record", state=memory.state, term=memory.term)
+        self._status.loads.look()
         if verdict.changed or not self._is_durable:
             self._is_durable = save_gate_memory(self._store, self._gate.memory)
         if self._is_durable and self._gate.record is not None:
@@ -310,11 +311,3 @@ class Twin:
             except NotConnectedError:
                 continue
             self._published = document
-
-
-def _make_folder(path: str) -> None:
-    try:
-        os.makedirs(path, exist_ok=True)  # noqa: PTH103 - as above
-    except OSError as error:
-        text = f"its folder cannot be made ({error.strerror})"
-        raise StoreError(text, "give the twin a volume that it may write to") from error

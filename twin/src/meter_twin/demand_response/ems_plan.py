@@ -19,14 +19,23 @@ MOST_EVENTS = 8
 
 
 def build_plan(
-    limit: LoadLimit | None, prices: Iterable[Price], kept: Iterable[Kept], now_s: int
+    limit: LoadLimit | None,
+    prices: Iterable[Price],
+    kept: Iterable[Kept],
+    now_s: int,
+    *,
+    stopped: bool = False,
 ) -> dict[str, Any]:
-    """Return a plan as JSON values: times in RFC 3339, W, and price a kWh in `currency`."""
+    """Return a plan as JSON values: times in RFC 3339, W, and price a kWh in `currency`.
+
+    `stopped`: load control is, so there is no limit whatever the events say.
+    """
     coming = [one for one in kept if _is_shown(one, now_s)]
     return {
         "issued": _format(now_s),
         "valid_until": _format(now_s + VALID_S),
-        "limit": None if limit is None else _describe_limit(limit),
+        "stopped": stopped,
+        "limit": None if limit is None or stopped else _describe_limit(limit),
         "prices": [_describe_price(one) for one in prices],
         "events": [
             _describe_event(one, now_s) for one in sorted(coming, key=_begins)[:MOST_EVENTS]
