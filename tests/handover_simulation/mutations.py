@@ -28,6 +28,8 @@ FOUND = (
     of_operator.epochs_are_used_again,
     of_operator.abort_without_a_new_counter,
     of_operator.a_restored_status_is_believed,
+    of_operator.a_stop_ends_in_its_own_term,
+    of_twin.a_twin_forgets_a_stop,
     of_applications.applications_begin_without_those_before,
     of_applications.an_application_is_not_handed_some_entries,
     of_applications.an_application_goes_back_an_entry,

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from meter_operator import cluster, decisions, handover, hellos, lease, plan, reconciler
+from meter_operator import announcements, cluster, decisions, handover, hellos, lease, plan
 from meter_operator import owner as operator_owner
 from meter_operator.handover import COMMIT, FREEZE, WAIT, Decision
 
@@ -12,7 +12,7 @@ from .replacing import Replace
 
 def donors_are_not_named(replace: Replace) -> None:
     """Nobody is told where older twins can be asked."""
-    replace(reconciler, "find_addresses", lambda _pods: {})
+    replace(announcements, "find_addresses", lambda _pods: {})
 
 
 def commit_without_proof(replace: Replace) -> None:
@@ -104,6 +104,17 @@ def abort_without_a_new_counter(replace: Replace) -> None:
         return right(meter, *why, **more) | {"ownerCounter": meter.owner_counter}
 
     replace(decisions, "build_abort", build)
+
+
+def a_stop_ends_in_its_own_term(replace: Replace) -> None:
+    """Load control is permitted again in the order in which it was stopped."""
+    right = announcements.Announcements.messages_of
+
+    def messages_of(self: Any, *arguments: Any) -> Any:
+        self._raise_term = lambda _: None
+        return right(self, *arguments)
+
+    replace(announcements.Announcements, "messages_of", messages_of)
 
 
 def a_lost_lease_is_taken_again(replace: Replace) -> None:

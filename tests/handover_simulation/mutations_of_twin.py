@@ -87,6 +87,16 @@ def a_twin_forgets_its_orders(replace: Replace) -> None:
     replace(played_twin, "load_gate_memory", lambda _store: owner_gate.GateMemory())
 
 
+def a_twin_forgets_a_stop(replace: Replace) -> None:
+    """A record that says nothing new leaves load control as it likes."""
+    right = owner_gate.GateMemory.take
+
+    def take(self: Any, record: Any) -> Any:
+        return right(self, record)._replace(stopped=self.stopped)
+
+    replace(owner_gate.GateMemory, "take", take)
+
+
 def authority_without_the_meters_word(replace: Replace) -> None:
     """Nobody waits for the one who knows, where everybody else has forgotten what was before."""
     right = owner_gate.OwnerGate.__init__

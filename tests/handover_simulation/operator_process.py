@@ -25,7 +25,7 @@ from .api_server import NAMESPACE, SlowCluster
 from .broker import Broker, Session
 from .clocks import wall_of
 from .operator_voice import Voice
-from .scheduler import Actor, Scheduler, Wake, pause
+from .scheduler import Actor, Scheduler, Wake, drive, pause
 
 SWEEP_MS = 60_000
 BROKER_WAIT_MS = 5_000
@@ -121,7 +121,7 @@ class OperatorProcess(Actor):
         self.reconciler = Reconciler(
             self.cache, self.cluster, around.fleet, self.voice, around.settings,
             Events(self.cluster), clock=self._clock_s, random=self.scheduler.octets,
-            patience=around.patience,
+            patience=around.patience, raise_term=self.lease.raise_above,
         )  # fmt: skip
         self._spawn(self._keep_lease())
         self._spawn(self._keep_connected())
@@ -182,6 +182,8 @@ class OperatorProcess(Actor):
             key = self.cache.store_meter(body).key
         elif kind == "pods":
             key = self.cache.store_pod(body, deleted=gone)
+        elif kind == "twinprofiles" and self.cache.profiles.store(body):
+            drive(self.reconciler.announcements.follow(list(self.cache.meters.values())))
         if key is not None:
             self._look(key)
 

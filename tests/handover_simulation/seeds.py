@@ -11,7 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from random import Random
 
 from .faults import CELLS, NAMES, Faults
 from .oracle import Broken
@@ -23,6 +25,7 @@ FAULTS_S = 150
 CALM_S = 20
 MOST_CALM_S = 2400
 CHUNK = 10
+STOPS_IN = 3
 
 
 @dataclass
@@ -129,6 +132,7 @@ def _play(world: World, faults: Faults, seed: int) -> int:
     faults.plan(NAMES, chance.randint(0, 7), 0, FAULTS_S)
     for begin_s in (0, chance.randint(20, 110)):
         world.scheduler.after(begin_s * 1000 + chance.randint(0, 15_000), lambda: world.want(1))
+    _plan_stops(world, Random(seed))
     world.run(FAULTS_S + 20)
     faults.disarm()
     calm_ms = world.scheduler.now_ms
@@ -146,6 +150,18 @@ def _play(world: World, faults: Faults, seed: int) -> int:
         raise Broken(problem)
     verify_store(world)
     return rest_s
+
+
+def _plan_stops(world: World, chance: Random) -> None:
+    """Let a user stop load control, and permit it again, in some seeds.
+
+    Its chance is its own, so that all other seeds stay what they are.
+    """
+    if chance.randrange(STOPS_IN):
+        return
+    for number in range(chance.randint(1, 4)):
+        moment = chance.randint(0, FAULTS_S * 1000)
+        world.scheduler.after(moment, partial(world.stop_loads, stopped=number % 2 == 0))
 
 
 def run_quietly(seeds: list[int]) -> Report:

@@ -152,6 +152,44 @@ def test_a_twin_serves_through_six_tries_given_up_and_hears_of_its_end(world: Wo
     assert twin.gate.is_retired
 
 
+def test_a_broker_that_has_forgotten_a_stop_does_not_end_it(world: World) -> None:
+    (twin,) = world.nodes.twins.values()
+    before = dict(world.broker.retained)
+    world.stop_loads(stopped=True)
+    world.run(5)
+    assert twin.gate.memory.stopped
+    for operator in world.operators:
+        operator.exit(200_000)
+    world.broker.kill(1_000, retained=before)
+    world.run(100)
+    assert twin.has_authority, "it has read the older record, and believes that it is active"
+    assert twin.gate.memory.stopped
+    twin.kill()
+    twin.start()
+    world.run(60)
+    assert twin.has_authority
+    assert twin.gate.memory.stopped, "its store remembers it"
+
+
+def test_a_stop_is_known_within_seconds_to_old_and_new_twin_and_ends_as_soon(world: World) -> None:
+    (old,) = world.nodes.twins.values()
+    world.want(1)
+    while len(world.nodes.twins) == 1 or any(not twin.ready for twin in (old,)):
+        world.run(1)
+    world.stop_loads(stopped=True)
+    while world.status["epoch"] == 1:
+        world.run(1)
+    world.run(3)
+    new = world.active
+    assert new is not None
+    assert [twin.gate.memory.stopped for twin in (old, new)] == [True, True]
+    world.stop_loads(stopped=False)
+    world.run(8)
+    assert not new.gate.memory.stopped
+    world.run(60)
+    assert world.problems() == ""
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_fault_alone_is_survived(world: World, name: str) -> None:
     faults = Faults(world)

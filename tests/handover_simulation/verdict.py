@@ -55,6 +55,8 @@ def _find_disagreement(world: "World", twin: Twin) -> str:
     made_for = pod["metadata"]["annotations"]["metertwin.io/spec-hash"]
     if made_for != hash_spec(world.resource["spec"]):
         return "the twin is not the one that the user wants"
+    if twin.gate.memory.stopped != world.stops_loads:
+        return f"load control is stopped: {world.stops_loads}, its twin knows otherwise"
     return ""
 
 

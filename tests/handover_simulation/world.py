@@ -122,7 +122,8 @@ class World:
         return [derive_key(self.meter_key, label, DEVICE) for label in ("owner", "hello")]
 
     def _declare(self) -> None:
-        self.cluster.store("twinprofiles", "household", _manifest("household", PROFILE))
+        profile = _manifest("household", copy.deepcopy(PROFILE))
+        self.cluster.store("twinprofiles", "household", profile)
         self.cluster.store("smartmeters", DEVICE, _manifest(DEVICE, copy.deepcopy(SPEC)))
 
     # ---- watching
@@ -185,6 +186,23 @@ class World:
             twin["version"] = str(max(1, int(twin["version"]) + step))
             self.cluster.touch(self.resource)
 
+        self.cluster.change(change)
+
+    @property
+    def stops_loads(self) -> bool:
+        """Whether the profile has load control stopped."""
+        profile = self.cluster.objects["twinprofiles", NAMESPACE, "household"]
+        return bool(profile["spec"].get("loadControl") == "Stopped")
+
+    def stop_loads(self, *, stopped: bool) -> None:
+        """A user stops load control, or permits it again."""
+        profile = self.cluster.objects["twinprofiles", NAMESPACE, "household"]
+
+        def change() -> None:
+            profile["spec"]["loadControl"] = "Stopped" if stopped else "Allowed"
+            self.cluster.touch(profile)
+
+        self.scheduler.tell(f"load control is {'stopped' if stopped else 'allowed'}")
         self.cluster.change(change)
 
     def pause(self, *, paused: bool) -> None:

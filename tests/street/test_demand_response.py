@@ -182,3 +182,49 @@ def test_a_customer_who_calls_is_taken_out_at_once_and_the_utility_hears_of_it()
     finally:
         meter("override", OVERRIDDEN, "--end")
         utility("cancel", peak)
+
+
+STOPPED = "house-5"
+LIMIT_A_LOAD = """
+import http.client, json
+twin = http.client.HTTPConnection("127.0.0.1", 8081, timeout=60)
+twin.request("POST", "/v1/load", json.dumps({"load": 0, "limit_w": 100000, "seconds": 1}))
+answer = twin.getresponse()
+print(json.dumps([answer.status, json.loads(answer.read())]))
+"""
+
+
+def limit_a_load(house):
+    """Return status and body of a write to a house's twin, as an application beside it does."""
+    pod = get("smartmeter", house)["status"]["twin"]["pod"]
+    return json.loads(kubectl("exec", pod, "--", "python3", "-c", LIMIT_A_LOAD).stdout)
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_fleet_stop_lifts_the_limits_of_a_peak_that_goes_on_and_refuses_every_write():
+    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    epochs = {house: get("smartmeter", house)["status"]["epoch"] for house in HOUSES}
+    peak = utility("peak", "--level", "2", "--in", "2", "--for", "1800").strip()
+    try:
+        until(lambda: moves(STOPPED, since) == [0], "its contactor opens")
+        meter("stop", "--profile", "household", "--reason", "a test")
+        # The meter itself spreads releases over a minute at most.
+        until(lambda: moves(STOPPED, since) == [0, 1], "its contactor closes", 90)
+        status, body = limit_a_load(STOPPED)
+        assert (status, body["error"]["field"]) == (409, "spec.loadControl")
+        until(lambda: find_event(peak)["opts"][STOPPED]["opt"] == "optOut", "the utility is told")
+        until(
+            lambda: (
+                (count := get("twinprofile", "household")["status"]["loadControl"])["stopped"]
+                == count["of"]
+            ),
+            "all twins say so",
+        )
+        meter("allow", "--profile", "household")
+        until(lambda: moves(STOPPED, since) == [0, 1, 0], "it follows the peak again")
+        assert limit_a_load(STOPPED)[0] == 200
+    finally:
+        meter("allow", "--profile", "household")
+        utility("cancel", peak)
+    found = {house: get("smartmeter", house)["status"]["epoch"] for house in HOUSES}
+    assert found == epochs, "no twin was replaced for it"

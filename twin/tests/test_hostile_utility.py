@@ -259,6 +259,8 @@ class Clock:
 class Commands:
     """The link as `utility_loop` sees it; keeps what it was told."""
 
+    is_stopped = False
+
     def __init__(self, meter):
         self.meter = meter
         self.told = []

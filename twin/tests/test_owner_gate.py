@@ -272,3 +272,37 @@ async def test_what_comes_counts_from_before_it_was_asked_for(broker):
 @given(st.binary(max_size=1100))
 def test_no_payload_raises(payload):
     assert not OwnerGate(1, ID, KEY, GateMemory()).receive(payload, 0).accepted
+
+
+def test_a_stop_is_remembered_over_a_restart_and_ends_only_in_a_higher_order(gate):
+    assert gate.receive(record(stop=True, term=2, counter=5), 0).changed
+    for later in (record(stop=False, term=2, counter=5), record(term=2, counter=6)):
+        gate = OwnerGate(1, ID, KEY, gate.memory)
+        assert gate.receive(later, 0).accepted, "it says who owns the meter all the same"
+        assert gate.memory.stopped
+    gate.receive(record(stop=False, term=2, counter=6), 0)
+    assert not gate.memory.stopped
+
+
+def test_a_stop_needs_no_higher_order(gate):
+    gate.receive(record(stop=False), 0)
+    assert gate.receive(record(stop=True), 0).changed
+    assert gate.memory.stopped
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 2), st.integers(1, 2), st.sampled_from((True, False, None))),
+        max_size=8,
+    )
+)
+def test_no_record_of_before_a_stop_was_heard_ends_it(said):
+    """Orders only grow; whoever holds the broker brings any older record again."""
+    gate, heard = OwnerGate(1, ID, KEY, GateMemory()), []
+    for term, counter, stop in sorted(said, key=lambda one: one[:2]):
+        changes = {} if stop is None else {"stop": stop}
+        heard.append(record(term=term, counter=counter, **changes))
+        gate.receive(heard[-1], 0)
+        for older in heard if gate.memory.stopped else ():
+            gate.receive(older, 0)
+            assert gate.memory.stopped

@@ -308,3 +308,31 @@ async def test_a_home_of_another_hand_reacts_to_what_the_twin_tells_it(street, w
     another = TwinClient("house-2", "127.0.0.1", world.peer, folder)
     with pytest.raises(TwinError, match="not the twin of house-2"):
         await asyncio.to_thread(another.get_plan)
+
+
+@pytest.mark.usefixtures("readers")
+async def test_a_stop_of_load_control_takes_the_house_out_until_it_is_allowed(street, world, tools):
+    vtn, twin, meter, _ = street
+    await vtn.until("registered")
+    vtn.say(**peak())
+    await tools.eventually(lambda: meter.loads, "the load is limited")
+    await world.operate(stop=True)
+    await tools.eventually(lambda: meter.loads[-1][1:] == (1, 900, 1), "the limit is lifted", 10)
+    await tools.eventually(
+        lambda: [one["opt"] for one in twin.get("/v1/dr")[1]["events"]] == ["optOut"],
+        "it is out of what it had accepted",
+    )
+    status, plan = await asyncio.to_thread(ask_ems, world, "home", "GET", "/v1/ems/plan")
+    assert (status, plan["stopped"], plan["limit"]) == (200, True, None)
+    vtn.say(**peak(event_id="peak-2"))
+    await tools.eventually(
+        lambda: [one["opt"] for one in vtn.find("opt") if one["event"] == "peak-2"] == ["optOut"],
+        "the utility does not count on the house",
+    )
+    assert [one for one in meter.loads if one[3] > 1] == meter.loads[:1]
+    meter.loads.clear()
+    await world.operate(stop=False, term=2)
+    await tools.eventually(
+        lambda: any(one[1:3] == (1, 900) and one[3] > 1 for one in meter.loads),
+        "the load is limited again",
+    )

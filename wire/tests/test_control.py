@@ -25,6 +25,7 @@ peers = st.lists(
 records = st.builds(
     ControlRecord, numbers, ids, st.sampled_from(STATES), numbers, numbers,
     ids.map(bytes.hex) | st.just(""), peers, peers, numbers, st.booleans(),
+    st.none() | st.booleans(),
 )  # fmt: skip
 
 
@@ -67,7 +68,7 @@ def test_a_field_of_a_newer_operator_is_skipped():
         {"attempt": "0" * 33}, {"donors": [[1, "00" * 16, "a"]] * 9}, {"donors": [[1, "00", "a"]]},
         {"takers": [[1, "00" * 16, "a" * 65]]}, {"takers": 5}, {"epochId": "zz"}, {"epochId": ""},
         {"takers": {}}, {"donors": ""}, {"donors": [[1, "00" * 16, []]]}, {"donors": [[1]]},
-        {"wait": -1}, {"unmet": 1}, {"unmet": None},
+        {"wait": -1}, {"unmet": 1}, {"unmet": None}, {"stop": 1}, {"stop": None}, {"stop": "no"},
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_malformed_even_with_a_mac(change):

@@ -15,6 +15,7 @@ from kubectl_meter.cli_export import export
 from kubectl_meter.cli_order import calendar, order, sign_calendar
 from kubectl_meter.cli_provision import provision
 from kubectl_meter.cli_rollout import pause, resume, rollback, upgrade
+from kubectl_meter.cli_stop import allow, stop
 from kubectl_meter.cluster import Cluster
 from kubectl_meter.errors import WrongUsage
 from kubectl_meter.handovers import handovers_table, handovers_view
@@ -221,7 +222,9 @@ def handovers(cluster: Cluster, *, name: str, output: str) -> None:
         click.echo(handovers_table(rows))
 
 
-for command in (provision, upgrade, rollback, pause, resume, exchange, export, dr, override):
+for command in (
+    provision, upgrade, rollback, pause, resume, exchange, export, dr, override, stop, allow,
+):  # fmt: skip
     program.add_command(command)
 for command in (sign_calendar, order, calendar):
     program.add_command(command)

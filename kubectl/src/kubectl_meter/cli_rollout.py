@@ -11,37 +11,12 @@ from kubectl_meter import progress, rollout
 from kubectl_meter.cluster import Cluster
 from kubectl_meter.errors import WrongUsage
 from kubectl_meter.going_back import target_of_meter, target_of_profile
-from kubectl_meter.options import cluster_options, examples
+from kubectl_meter.options import cluster_options, dry_run_options, examples, find_form
 from kubectl_meter.rollout import Json
 from kubectl_meter.subject import Subject, find_subject
 from kubectl_meter.watching import Watch
 
 INTERVAL_S = 2.0
-
-
-def _dry_run(command: Callable[..., Any]) -> Callable[..., Any]:
-    command = click.option(
-        "-o", "--output", type=click.Choice(["yaml", "json"]),
-        help="How --dry-run prints; yaml if you say nothing.",
-    )(command)  # fmt: skip
-    return click.option(
-        "--dry-run", is_flag=True,
-        help="Change nothing; print the part of the manifest that would change, for a repository.",
-    )(command)  # fmt: skip
-
-
-def _output(output: str | None, *, dry_run: bool) -> str | None:
-    """Return how a dry run prints; None if there is none.
-
-    Raises:
-        WrongUsage: a form without a dry run, as if nothing were to be changed.
-    """
-    if output is not None and not dry_run:
-        raise WrongUsage(
-            "nothing is printed where something is changed", field="-o, --output",
-            remedy="add --dry-run to print and change nothing, or leave out -o",
-        )  # fmt: skip
-    return (output or "yaml") if dry_run else None
 
 
 def _watching(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -74,7 +49,7 @@ def _check(
             "nothing is waited for", field="--timeout",
             remedy="add --watch to wait until it is done, or leave out --timeout",
         )  # fmt: skip
-    _output(output, dry_run=dry_run)
+    find_form(output, dry_run=dry_run)
 
 
 def _profile(help_text: str, *, required: bool = False) -> Callable[..., Any]:
@@ -95,7 +70,7 @@ def _profile(help_text: str, *, required: bool = False) -> Callable[..., Any]:
     "--to", "version", metavar="VERSION", required=True, help="The image tag of the twin."
 )
 @_watching
-@_dry_run
+@dry_run_options
 @cluster_options
 def upgrade(cluster: Cluster, *, name: str | None, profile: str | None, version: str,
             **options: Any) -> None:  # fmt: skip
@@ -120,7 +95,7 @@ def upgrade(cluster: Cluster, *, name: str | None, profile: str | None, version:
 @click.argument("name", required=False)
 @_profile("Bring this TwinProfile back to the last version that its whole fleet has run.")
 @_watching
-@_dry_run
+@dry_run_options
 @cluster_options
 def rollback(cluster: Cluster, *, name: str | None, profile: str | None, **options: Any) -> None:
     """Go back to the version before, of a meter or of all meters of a profile.
@@ -144,7 +119,7 @@ def _set_version(
     subject: Subject, body: Json, version: str, *, watch: bool, dry_run: bool,
     output: str | None, timeout: int | None, interval: float,
 ) -> None:  # fmt: skip
-    form, patch = _output(output, dry_run=dry_run), rollout.version_patch(version)
+    form, patch = find_form(output, dry_run=dry_run), rollout.version_patch(version)
     own = rollout.NO_OWN if dry_run else subject.find_own(version)
     if not subject.change(body, patch, form):
         return
@@ -213,14 +188,14 @@ def _find_profile(cluster: Cluster, name: str | None, profile: str | None, verb:
 @click.command(epilog=examples("pause --profile household"))
 @click.argument("name", required=False, metavar="")
 @_profile("The TwinProfile.")
-@_dry_run
+@dry_run_options
 @cluster_options
 def pause(
     cluster: Cluster, *, name: str | None, profile: str | None, dry_run: bool, output: str | None
 ) -> None:
     """Let no further meter of a profile begin; what is under way goes on."""
     subject = _find_profile(cluster, name, profile, "pause")
-    form = _output(output, dry_run=dry_run)
+    form = find_form(output, dry_run=dry_run)
     if subject.change(subject.read(), rollout.pause_patch(), form):
         click.echo(f"TwinProfile {profile} is paused: kubectl meter resume --profile {profile}")
 
@@ -228,14 +203,14 @@ def pause(
 @click.command(epilog=examples("resume --profile household"))
 @click.argument("name", required=False, metavar="")
 @_profile("The TwinProfile.")
-@_dry_run
+@dry_run_options
 @cluster_options
 def resume(
     cluster: Cluster, *, name: str | None, profile: str | None, dry_run: bool, output: str | None
 ) -> None:
     """Go on with a profile that is paused; failures up to now are forgiven."""
     subject = _find_profile(cluster, name, profile, "resume")
-    form, body = _output(output, dry_run=dry_run), subject.read()
+    form, body = find_form(output, dry_run=dry_run), subject.read()
     now = cluster.find_time(subject.resource, subject.name, rollout.PROBE) or datetime.now(UTC)
     if subject.change(body, rollout.resume_patch(body, now), form):
         click.echo(f"TwinProfile {profile} goes on")

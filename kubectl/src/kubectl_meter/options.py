@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from kubectl_meter.cluster import Cluster
-from kubectl_meter.errors import MeterError
+from kubectl_meter.errors import MeterError, WrongUsage
 
 
 class Program(click.Group):
@@ -70,3 +70,29 @@ def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(Cluster(context_name, namespace), *arguments, **options)
 
     return with_cluster
+
+
+def dry_run_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --dry-run and -o; `find_form` reads them."""
+    command = click.option(
+        "-o", "--output", type=click.Choice(["yaml", "json"]),
+        help="How --dry-run prints; yaml if you say nothing.",
+    )(command)  # fmt: skip
+    return click.option(
+        "--dry-run", is_flag=True,
+        help="Change nothing; print the part of the manifest that would change, for a repository.",
+    )(command)  # fmt: skip
+
+
+def find_form(output: str | None, *, dry_run: bool) -> str | None:
+    """Return how a dry run prints; None if there is none.
+
+    Raises:
+        WrongUsage: a form without a dry run, as if nothing were to be changed.
+    """
+    if output is not None and not dry_run:
+        raise WrongUsage(
+            "nothing is printed where something is changed", field="-o, --output",
+            remedy="add --dry-run to print and change nothing, or leave out -o",
+        )  # fmt: skip
+    return (output or "yaml") if dry_run else None

@@ -1,7 +1,7 @@
-"""What upgrade, rollback, pause and resume change. Pure.
+"""What upgrade, rollback, pause, resume, stop and allow change. Pure.
 
-Neighbours: `cli_rollout` (the commands), `going_back` (to which version), `progress` (how far it
-is).
+Neighbours: `cli_rollout`, `cli_stop` (the commands), `going_back` (to which version), `progress`
+(how far it is).
 """
 
 import json
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from meter_wire.names import ANNOTATION_PAUSED, API_VERSION
+from meter_wire.names import ANNOTATION_PAUSED, ANNOTATION_STOP_REASON, API_VERSION
 
 from kubectl_meter.errors import MeterError, WrongUsage
 from kubectl_meter.twin import find_condition
@@ -53,6 +53,20 @@ def resume_patch(profile: Json, now: datetime) -> Json:
     return {"spec": {"rollout": {"paused": False, "resumedAt": resumed}}}
 
 
+def stop_patch(reason: str) -> Json:
+    """Return the change of a TwinProfile that stops load control, and says why."""
+    return {"metadata": _note_reason(reason), "spec": {"loadControl": "Stopped"}}
+
+
+def allow_patch() -> Json:
+    """Return the change of a TwinProfile that permits load control again."""
+    return {"metadata": _note_reason(""), "spec": {"loadControl": "Allowed"}}
+
+
+def _note_reason(reason: str) -> Json:
+    return {"annotations": {ANNOTATION_STOP_REASON: reason or None}}
+
+
 def find_pause(body: Json) -> str:
     """Return what ends the pause in which nothing begins for a resource; empty without one."""
     name, notes = body["metadata"]["name"], body["metadata"].get("annotations") or {}
@@ -66,7 +80,12 @@ def find_pause(body: Json) -> str:
 def manifest(kind: str, body: Json, patch: Json) -> Json:
     """Return the part of a manifest that a patch changes, for a repository."""
     metadata = {name: body["metadata"][name] for name in ("name", "namespace")}
-    return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, **patch}
+    notes = (patch.get("metadata") or {}).get("annotations") or {}
+    kept = {name: text for name, text in notes.items() if text is not None}
+    if kept:
+        metadata["annotations"] = kept
+    rest = {name: value for name, value in patch.items() if name != "metadata"}
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, **rest}
 
 
 def format_yaml(document: Json) -> str:

@@ -111,12 +111,13 @@ class Process:
             self.settings,
             events,
             rollouts=self.rollouts,
+            raise_term=lease.raise_above,
         )
         self.directory = Directory(self.cache, cluster)
         self.utilities = Utilities(self.cache, cluster)
         self.watches = Watches(
             *(self.cache, self.queue, self.messenger, self._forget),
-            *(self.directory, self.utilities),
+            *(self.directory, self.utilities, self.reconciler.announcements.follow),
         )
         self.acting = True
         stop = asyncio.Event()

@@ -75,6 +75,8 @@ class TwinState:
     counter: int = 0
     standing: Json | None = None
     """How the meter stands with its utility: reason and message."""
+    stopped: bool = False
+    """It moves no load, because it was told so."""
 
     @property
     def order(self) -> tuple[int, int]:
@@ -261,4 +263,5 @@ def parse_state(epoch: int, payload: bytes) -> TwinState:
         term=_number(found.get("term")),
         counter=_number(found.get("counter")),
         standing=found["utility"] if isinstance(found.get("utility"), dict) else None,
+        stopped=found.get("stopped") is True,
     )

@@ -104,12 +104,15 @@ def build_messages(
     term: int,
     nonce: bytes,
     live: Mapping[int, str] = MappingProxyType({}),
+    *,
+    stop: bool | None = None,
 ) -> list[Message]:
     """Return all that the broker has to hold for a meter, the *retired* `ctl` first.
 
     `meter_key` has K_meter of each key version. A twin keeps the keys that it was given, so its
     `ctl` is under those; the owner record is under the version that the meter is to have. `live`
-    has the address of each epoch's twin that other twins may ask for what it has stored.
+    has the address of each epoch's twin that other twins may ask for what it has stored; `stop`:
+    whether load control is stopped, None to say nothing of it.
     An epoch right below that status has no id of (burned unseen, or of a cluster before its
     restore) cannot be told that it is retired; its `ctl` is removed.
     """
@@ -117,7 +120,7 @@ def build_messages(
     lowest = max(1, meter.epoch - EPOCHS_KEPT)
     unknown = set(range(lowest, meter.epoch)) - known
     controls = [
-        build_ctl_message(meter.device, record, meter_key(version))
+        build_ctl_message(meter.device, record._replace(stop=stop), meter_key(version))
         for record, version in _build_controls(meter, term, live)
     ]
     removals = build_ctl_removal(meter.device, sorted(unknown))

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Protocol
 
 from meter_wire.names import build_twin_name
 
 from meter_operator import builders, plan
+from meter_operator.announcements import Announcements, Publisher
 from meter_operator.cache import Cache
 from meter_operator.cluster import Cluster, ConflictError
 from meter_operator.decisions import build_allocation
@@ -29,7 +29,6 @@ from meter_operator.observed import Observed
 from meter_operator.observer import Observer, find_newest
 from meter_operator.owner import (
     Message,
-    build_messages,
     build_overdue_removal,
     build_state_removal,
 )
@@ -39,7 +38,7 @@ from meter_operator.reporter import Reporter
 from meter_operator.rollout_metrics import count_end
 from meter_operator.settings import Settings
 from meter_operator.status import build_decision_status
-from meter_operator.succession import Succession, find_addresses
+from meter_operator.succession import Succession
 from meter_operator.twins import Twins
 from meter_operator.under_way import Clock, decide_left_alone
 from meter_operator.wishes import Permits, Wishes
@@ -47,15 +46,6 @@ from meter_operator.wishes import Permits, Wishes
 log = logging.getLogger(__name__)
 LOOK_S = 1.0
 _USUAL = Patience()
-
-
-class Publisher(Protocol):
-    """Where retained messages go."""
-
-    term: int
-
-    async def publish(self, messages: list[Message]) -> None:
-        """Keep these retained messages on the broker, now or when it is back."""
 
 
 class Reconciler:
@@ -74,11 +64,15 @@ class Reconciler:
         random: Callable[[int], bytes] = secrets.token_bytes,
         patience: Patience = _USUAL,
         rollouts: Permits | None = None,
+        raise_term: Callable[[int], None] = lambda _: None,
     ) -> None:
         """Keep the parts; nothing is read yet. `clock` in seconds, `random` n → n bytes.
 
-        Without `rollouts` a changed profile replaces no twin.
+        Without `rollouts` a changed profile replaces no twin. `raise_term`: as in `Announcements`.
         """
+        self.announcements = Announcements(
+            cache, fleet, publisher, raise_term, handover=settings.handover
+        )
         self._rollouts = rollouts
         self._observer = Observer(cache, cluster, fleet)
         self._time_s = clock
@@ -86,7 +80,6 @@ class Reconciler:
         self._events = events
         self._cache = cache
         self._cluster = cluster
-        self._fleet = fleet
         self._publisher = publisher
         self._settings = settings
         self._wishes = Wishes(settings, rollouts)
@@ -94,7 +87,8 @@ class Reconciler:
         self._reporter = Reporter(cache, cluster, events)
         self._twins = Twins(cache, cluster, fleet, settings, events)
         self._allocated: set[tuple[str, int]] = set()
-        self._succession = Succession(self._decide, self._publish, events, random, patience)
+        publish = self._publish = self.announcements.publish
+        self._succession = Succession(self._decide, publish, events, random, patience)
 
     async def reconcile(self, key: Key) -> bool:
         """Bring one meter closer to what it should be; True when there is more to do at once.
@@ -114,6 +108,7 @@ class Reconciler:
     def forget(self, gone: Meter) -> None:
         """Forget a SmartMeter that was deleted."""
         self._succession.forget(gone.uid)
+        self.announcements.forget(gone)
         self._allocated = {row for row in self._allocated if row[0] != gone.uid}
 
     def pause_s(self, key: Key) -> float | None:
@@ -128,6 +123,7 @@ class Reconciler:
         meter = self._cache.meters.get(key)
         if meter is None:
             return False
+        await self.announcements.follow([meter])
         finalizers = find_finalizers(meter)
         if finalizers is not None:  # before anything is made that it is to keep
             return await self._hold.write(meter, finalizers)
@@ -237,9 +233,6 @@ class Reconciler:
         permit = self._rollouts.permit(observed.meter) if self._rollouts else ""
         return self._succession.clock(observed, self._time_s(), permit)
 
-    async def _publish(self, meter: Meter) -> None:
-        await self._publisher.publish(self.messages_of(meter))
-
     async def _find_unseen(self, meter: Meter) -> bool:
         """Ask the API itself before a takeover: the watch may be behind, or have just begun."""
         name = build_twin_name(meter.device, meter.epoch)
@@ -290,11 +283,5 @@ class Reconciler:
         return decided
 
     def messages_of(self, meter: Meter, nonce: bytes = b"") -> list[Message]:
-        """Return what the broker has to hold for a meter: owner record and `ctl` of its epochs.
-
-        `nonce` is that of the meter's hello; a meter without a record believes nothing else.
-        """
-        nonce = nonce or self._cache.nonces.get(meter.device, b"")
-        keys = partial(self._fleet.meter_key, meter.device)
-        live = find_addresses(self._cache.pods_of(meter)) if self._settings.handover else {}
-        return build_messages(meter, keys, self._publisher.term, nonce, live)
+        """Return what the broker has to hold for a meter; `nonce` is that of its hello."""
+        return self.announcements.messages_of(meter, nonce)

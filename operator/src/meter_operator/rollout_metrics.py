@@ -37,6 +37,12 @@ PROFILE_PAUSED = Gauge(
     "metertwin_profile_paused", "1 while no handover begins for a profile, else 0.", PROFILE
 )
 
+LOADS_STOPPED = Gauge(
+    "metertwin_profile_loads_stopped",
+    "Twins of a profile that move no load, because its load control is stopped.",
+    PROFILE,
+)
+
 
 def count_end(decision: Json) -> None:
     """Count the end of a handover if this decision, which has just been written, is one."""
@@ -63,6 +69,7 @@ class RolloutGauges:
         self._show_open(cache, now_s)
         PROFILE_METERS.clear()
         PROFILE_PAUSED.clear()
+        LOADS_STOPPED.clear()
         for key, body in cache.profiles.bodies.items():
             _show_profile(key, body.get("status") or {})
 
@@ -91,3 +98,4 @@ def _show_profile(key: Key, status: Json) -> None:
     conditions = status.get("conditions") or []
     paused = any(row["type"] == "Paused" and row["status"] == "True" for row in conditions)
     PROFILE_PAUSED.labels(*key).set(paused)
+    LOADS_STOPPED.labels(*key).set((status.get("loadControl") or {}).get("stopped", 0))

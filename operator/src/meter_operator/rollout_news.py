@@ -7,10 +7,12 @@ Neighbours: `rollout_status` (what status says), `rollouts` (which writes it, th
 from typing import NamedTuple
 
 from meter_operator.desired import Json
+from meter_operator.load_control import was_stopped
 from meter_operator.rollout import CANARY, DONE, TOO_MANY_FAILURES
 
 BEGUN, WAVE, COMPLETE = "RolloutBegun", "RolloutWave", "RolloutComplete"
 PAUSED, RESUMED = "RolloutPaused", "RolloutResumed"
+LOADS_STOPPED, LOADS_ALLOWED = "LoadControlStopped", "LoadControlAllowed"
 LONGEST_WHY = 700
 """Characters; the remedy after them has to fit into an event too."""
 
@@ -36,7 +38,16 @@ def find_news(name: str, before: Json, after: Json) -> list[News]:
     return [
         *_find_steps(before, after, changed=changed),
         *_find_pauses(name, before, after, changed=changed),
+        *_find_stops(name, before, after),
     ]
+
+
+def _find_stops(name: str, before: Json, after: Json) -> list[News]:
+    was, now = was_stopped(before), was_stopped(after)
+    if now and not was:
+        text = f"no twin limits a load or passes on; to go on: kubectl meter allow --profile {name}"
+        return [News(LOADS_STOPPED, text, "Warning")]
+    return [News(LOADS_ALLOWED, "twins may limit loads again")] if was and not now else []
 
 
 def _find_steps(before: Json, after: Json, *, changed: bool) -> list[News]:

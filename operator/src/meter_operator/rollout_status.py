@@ -8,6 +8,7 @@ from collections.abc import Container
 
 from meter_operator.desired import Json
 from meter_operator.hashes import take_content
+from meter_operator.load_control import build_status
 from meter_operator.members import Target
 from meter_operator.moments import format_moment
 from meter_operator.rollout import (
@@ -36,6 +37,7 @@ def build_profile_status(
     started: str,
     now_s: float,
     named: Container[str] = (),
+    stopped: int = 0,
 ) -> Json:
     """Return the status of a profile.
 
@@ -47,6 +49,7 @@ def build_profile_status(
         started: since when it says that, RFC 3339.
         now_s: seconds since 1970.
         named: hashes of the contents that decisions of its meters name.
+        stopped: how many of its twins move no load.
     """
     status = body.get("status") or {}
     generation = int(body["metadata"].get("generation", 1))
@@ -61,6 +64,7 @@ def build_profile_status(
         "startedAt": started,
         "wave": outlook.wave,
         "meters": _build_counts(counts),
+        "loadControl": build_status(target.profile, stopped, counts.total),
         "history": history,
         "contents": _contents(status, target, history, named),
         "conditions": _stamp(_conditions(policy, outlook), status, generation, now_s),

@@ -19,6 +19,7 @@ from meter_operator.content import Offer, list_named
 from meter_operator.desired import Json, Key, Meter
 from meter_operator.events import PROFILE, Events, Subject
 from meter_operator.hashes import hash_content
+from meter_operator.load_control import count_stopped
 from meter_operator.members import Members, Target
 from meter_operator.moments import format_moment, parse_moment
 from meter_operator.rollout import DONE, Outlook, decide_rollout, parse_policy
@@ -199,8 +200,9 @@ class Rollouts:
         )
         named = {one for meter in meters for one in list_named(meter)}
         wanted = build_profile_status(
-            body, target, policy, outlook, started=started, now_s=now_s, named=named
-        )
+            body, target, policy, outlook, started=started, now_s=now_s, named=named,
+            stopped=count_stopped(self._cache, meters),
+        )  # fmt: skip
         course.next_s = now_s + (IDLE_S if outlook.wave == DONE else PERIOD_S)
         course.is_proven = outlook.is_proven and not outlook.stopped
         course.permits = {}  # those of the look before: nobody begins with one meanwhile

@@ -5,7 +5,7 @@ operator restart with nothing to do costs no API write. Retries are the work que
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, cast
 
 import kopf
@@ -35,8 +35,14 @@ class Watches:
         forget: Callable[[Meter], None],
         directory: Directory,
         utilities: Utilities,
+        follow: Callable[[Iterable[Meter]], Awaitable[None]],
     ) -> None:
-        """Keep the parts; `forget` is told of each SmartMeter that is gone."""
+        """Keep the parts.
+
+        `forget` is told of each SmartMeter that is gone, `follow` of those whose profile says
+        something new.
+        """
+        self._follow = follow
         self._forget = forget
         self._directory = directory
         self._utilities = utilities
@@ -100,9 +106,14 @@ class Watches:
             self._cache.profiles.drop(dict(body))
         elif not self._cache.profiles.store(dict(body)):
             return
-        for meter in self._cache.meters.values():
-            if meter.key.namespace == key.namespace and meter.spec.get("profile") == key.name:
-                self._queue.add(meter.key)
+        found = [
+            meter
+            for meter in self._cache.meters.values()
+            if meter.key.namespace == key.namespace and meter.spec.get("profile") == key.name
+        ]
+        for meter in found:
+            self._queue.add(meter.key)
+        await self._follow(found)
 
     async def on_utility(self, event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
         """Note a Utility, and look at its meters when it comes or goes."""

@@ -48,6 +48,7 @@ def _nothing_is_left():
     for gauge in (rollout_metrics.OPEN, rollout_metrics.OLDEST, rollout_metrics.PROFILE_METERS):
         gauge.clear()
     rollout_metrics.PROFILE_PAUSED.clear()
+    rollout_metrics.LOADS_STOPPED.clear()
 
 
 @pytest.fixture
@@ -236,7 +237,7 @@ def names():
 
 def test_the_page_of_the_metrics_has_each_of_them_and_no_other():
     rows = re.findall(r"^\| `(\w+)`", PAGE.read_text(), re.MULTILINE)
-    assert len(names()) == 13
+    assert len(names()) == 14
     assert set(rows) == names()
     assert len(rows) == len(set(rows))
 

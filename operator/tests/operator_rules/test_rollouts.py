@@ -517,7 +517,10 @@ class Body(dict):
 async def test_the_status_of_a_profile_is_no_reason_to_look_at_its_meters(street):
     await street.populate(2)
     queue = WorkQueue()
-    watches = Watches(street.cache, queue, None, street.reconciler.forget, None, None)
+    watches = Watches(
+        street.cache, queue, None, street.reconciler.forget, None, None,
+        street.reconciler.announcements.follow,
+    )  # fmt: skip
     body = copy.deepcopy(street.cluster.objects["twinprofiles", NAMESPACE, "household"])
     body["metadata"]["resourceVersion"] = str(street.cluster._version + 1)
     body["status"] = {"wave": "Done"}

@@ -223,7 +223,7 @@ async def test_meters_are_looked_at_when_their_utility_comes_or_goes_not_when_it
     asked = []
     queue = SimpleNamespace(add=asked.append)
     utilities = Utilities(operator.cache, operator.cluster)
-    watches = Watches(operator.cache, queue, None, None, None, utilities)
+    watches = Watches(operator.cache, queue, None, None, None, utilities, None)
     row = ("utilities", NAMESPACE, "city-grid")
     for url in (URL, URL + "/new"):
         body = {"metadata": {"name": "city-grid"}, "spec": {"url": url}}

@@ -37,6 +37,7 @@ async def again(operator):
         operator.reconciler.forget,
         Directory(operator.cache, operator.cluster),
         Utilities(operator.cache, operator.cluster),
+        operator.reconciler.announcements.follow,
     )
     operator.add_meter()
     await operator.settle()
@@ -148,6 +149,7 @@ async def test_the_next_resource_of_a_device_begins_above_the_one_before(operato
         operator.reconciler.forget,
         Directory(operator.cache, operator.cluster),
         Utilities(operator.cache, operator.cluster),
+        operator.reconciler.announcements.follow,
     )
     operator.add_meter()
     await operator.settle()

@@ -17,7 +17,7 @@ from meter_wire.obis import parse_code
 
 from .application import QueryError
 from .http_server import ApiError, Request, Response, json_response
-from .link_loop import LinkLoop
+from .load_control import STOPPED, LoadControl
 from .option_schema import Schema
 from .presentation import format_registers, format_time
 from .queries import check_names, parse_integer
@@ -50,7 +50,7 @@ class Commands:
 
     def __init__(
         self,
-        loop: LinkLoop,
+        loads: LoadControl,
         may_command: Callable[[], bool],
         has_authority: Callable[[], bool],
         units: Units,
@@ -60,7 +60,7 @@ class Commands:
         `units`: as the meter described them.
         """
         self._may_command = may_command
-        self._loop = loop
+        self._loads = loads
         self._units = units
         self._has_authority = has_authority
 
@@ -76,7 +76,7 @@ class Commands:
             codes = (parse_code(code),) if code is not None else ()
         except ValueError as error:
             raise QueryError("code", "is no full OBIS code", "write 1-0:1.8.0*255") from error
-        answered = await self._loop.command(Read(codes), timeout_s * 1000)
+        answered = await self._loads.command(Read(codes), timeout_s * 1000)
         if answered.code == "unknown":
             raise QueryError("code", "is unknown to this meter", "see /v1/registers for its codes")
         entry = answered.entry
@@ -128,14 +128,22 @@ class Commands:
 
         check_names(request.query, "timeout")
         timeout_s = parse_integer(request.query, "timeout", 5, 1, 30)
-        answered = await self._loop.command(Read(CALENDARS), timeout_s * 1000)
+        answered = await self._loads.command(Read(CALENDARS), timeout_s * 1000)
         return json_response(describe_calendars(answered))
 
     async def _command(self, command: Forward | Write | Order, ttl_ms: int) -> Any:
         try:
-            return await self._loop.command(command, ttl_ms)
+            answered = await self._loads.command(command, ttl_ms)
         except ValueError as error:
             raise ApiError(400, "body", "is out of range", "see the reference") from error
+        if answered.code == STOPPED:
+            raise ApiError(
+                409,
+                "spec.loadControl",
+                "is Stopped in the TwinProfile of this meter: nothing that may move a load passes",
+                "to permit it again: kubectl meter allow --profile NAME",
+            )
+        return answered
 
     def _check_authority(self) -> None:
         """Let only pass what is long enough the only twin: an EMS knows no epochs."""

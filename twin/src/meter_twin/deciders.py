@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from .demand_response.dr_event import DrEvent, is_met
 from .demand_response.event_book import Kept, Opt
-from .demand_response.opt_rules import NEVER
+from .demand_response.opt_rules import NEVER, STOPPED
 
 
 class Decider(Protocol):
@@ -49,9 +49,21 @@ class Deciders:
         found = (getattr(one, "bid", None) for one in self._deciders)
         return next((one for one in found if one is not None), None)
 
-    def decide(self, event: DrEvent, others: Iterable[Kept], *, is_overridden: bool) -> Opt:
-        """Return whether the house takes part in an event."""
+    def decide(
+        self,
+        event: DrEvent,
+        others: Iterable[Kept],
+        *,
+        is_overridden: bool,
+        is_stopped: bool = False,
+    ) -> Opt:
+        """Return whether the house takes part in an event.
+
+        While load control is stopped, in none that limits loads, whatever its rules say.
+        """
         for one in self._deciders:
             if is_met(event, one.signals):
+                if is_stopped and one.limits_loads:
+                    return STOPPED
                 return one.decide(event, others, is_overridden=is_overridden)
         return NEVER

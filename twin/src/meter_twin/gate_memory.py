@@ -17,6 +17,9 @@ def load_gate_memory(store: Store) -> GateMemory:
         find("gate_counter") or 0,
         find("gate_state") or UNKNOWN,
         bool(find("gate_waited")),
+        bool(find("gate_stopped")),
+        find("gate_stop_term") or 0,
+        find("gate_stop_counter") or 0,
     )
 
 
@@ -32,6 +35,9 @@ def save_gate_memory(store: Store, memory: GateMemory) -> bool:
                 "gate_counter": memory.counter,
                 "gate_state": memory.state,
                 "gate_waited": int(memory.waited),
+                "gate_stopped": int(memory.stopped),
+                "gate_stop_term": memory.stop_term,
+                "gate_stop_counter": memory.stop_counter,
             }
         )
     except StoreError as error:

@@ -24,13 +24,29 @@ MOST_MISSED = 2
 class GateMemory(NamedTuple):
     """What outlives a restart: highest term and counter accepted, and frozen or retired.
 
-    `waited`: what a twin that took over has to wait before it acts on others is over.
+    `waited`: what a twin that took over has to wait before it acts on others is over. `stopped`:
+    load control is; `stop_term` and `stop_counter` are those of the last record that said so.
     """
 
     term: int = 0
     counter: int = 0
     state: str = UNKNOWN
     waited: bool = False
+    stopped: bool = False
+    stop_term: int = 0
+    stop_counter: int = 0
+
+    def take(self, record: ControlRecord) -> "GateMemory":
+        """Return what is remembered after a record that is accepted.
+
+        Whoever replays a record of before the stop must not permit loads again: it ends only with
+        a record of a higher order than the last one that said it (ADR 23).
+        """
+        found = self._replace(term=record.term, counter=record.counter, state=record.state)
+        if record.stop:
+            return found._replace(stopped=True, stop_term=record.term, stop_counter=record.counter)
+        is_end = record.stop is not None and record.order > (self.stop_term, self.stop_counter)
+        return found._replace(stopped=False) if is_end else found
 
 
 class Verdict(NamedTuple):
@@ -105,7 +121,7 @@ class OwnerGate:
         self._read_ms = now_ms
         self._begin_wait(now_ms)
         before = self.memory
-        self.memory = before._replace(term=record.term, counter=record.counter, state=self.state)
+        self.memory = before.take(record)
         return Verdict(True, changed=self.memory != before)
 
     def meet(self, now_ms: int) -> None:

@@ -114,7 +114,7 @@ class Twin:
         self._ems: Any = None
         if self._utility is not None:
             self._speaking = self._status.speaking = self._utility.build_loop(
-                *(self._host, self._loop, self._may_speak),
+                *(self._host, self._status.loads, self._may_speak),
                 self._status.is_meter_connected,
                 self._changed.set,
             )
@@ -157,7 +157,7 @@ class Twin:
     def _build_ports(self) -> Ports:
         configuration, units = self._configuration, self._description.units
         rights = self._status.may_command, self._status.has_authority
-        commands = Commands(self._loop, *rights, units)
+        commands = Commands(self._status.loads, *rights, units)
         api = self._api = Api(
             *(configuration, self._store, self._host, self._loop, commands, self._exporter),
             self._status.describe,
@@ -192,6 +192,7 @@ class Twin:
                 tasks.create_task(self._housekeeping())
                 tasks.create_task(self._keeper.run())
                 tasks.create_task(self._status.settings.run())
+                tasks.create_task(self._status.loads.run())
                 tasks.create_task(self._publish_state())
                 tasks.create_task(self._renew_certificate())
                 tasks.create_task(self._handover.run())
@@ -232,6 +233,7 @@ class Twin:
         if verdict.changed:
             memory = self._gate.memory
             log.log("info", "control record", state=memory.state, term=memory.term)
+        self._status.loads.look()
         if verdict.changed or not self._is_durable:
             self._is_durable = save_gate_memory(self._store, self._gate.memory)
         if self._is_durable and self._gate.record is not None:

@@ -16,6 +16,7 @@ from .credentials import Credentials
 from .handover import Handover
 from .health import Series
 from .link_loop import LinkLoop
+from .load_control import LoadControl
 from .meter_settings import MeterSettings
 from .mqtt_shell import MqttShell
 from .owner_gate import OwnerGate
@@ -52,6 +53,7 @@ class Status:
         self.settings = MeterSettings(
             loop, self.may_command, configuration.capture_period_s, configuration.report_spread_s
         )
+        self.loads = LoadControl(loop, store, gate, self.may_command)
         self.broker: MqttShell | None = None
         self.credentials: Credentials | None = None
         self.speaking: Any = None
@@ -77,6 +79,7 @@ class Status:
             online=online,
             handover=self._word() if online else None,
             standing=self.speaking.standing if self.speaking is not None and online else None,
+            stopped=online and self._gate.memory.stopped,
         )
 
     def _word(self) -> Word:
@@ -157,6 +160,7 @@ class Status:
             "term": self._gate.memory.term,
             **self._keeper.describe(),
             "settings": self.settings.describe(),
+            "loadControl": self.loads.describe(),
             "certificate": self.credentials.describe() if self.credentials else None,
             "peerRefused": dict(sum(self.peer_refused, Counter())),
         }

@@ -35,12 +35,12 @@ def silence_after_s(capture_period_s: int, report_spread_s: int) -> int:
 def build_state(
     *, epoch: int, store_id: bytes, version: str, contact: MeterContact, ready: bool,
     order: tuple[int, int], now_s: int, online: bool = True, handover: Word | None = None,
-    standing: tuple[str, str] | None = None,
+    standing: tuple[str, str] | None = None, stopped: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """Return the document of docs/reference/contracts.md.
 
     `order`: term and counter of the control record that was taken last; `handover`: what the twin
-    says of one; `standing`: with the utility, as reason and message.
+    says of one; `standing`: with the utility, as reason and message; `stopped`: load control is.
     """
     last_s = contact.last_s
     document: dict[str, Any] = {
@@ -58,6 +58,8 @@ def build_state(
         document["handover"] = handover
     if standing is not None:
         document["utility"] = {"reason": standing[0], "message": standing[1]}
+    if stopped:
+        document["stopped"] = True
     return document
 
 

@@ -10,7 +10,7 @@ from .api import Api
 from .application import Application, ApplicationType
 from .application_host import ApplicationHost
 from .configuration import Configuration, UtilitySettings
-from .link_loop import LinkLoop
+from .load_control import LoadControl
 from .mqtt_shell import MqttShell
 from .peer_port import PeerPort
 
@@ -30,7 +30,7 @@ class Utility:
     def build_loop(
         self,
         host: ApplicationHost,
-        loop: LinkLoop,
+        loads: LoadControl,
         may_act: Callable[[], bool],
         is_online: Callable[[], bool],
         changed: Callable[[], None],
@@ -39,7 +39,7 @@ class Utility:
 
         Args:
             host: keeps the memory, and answers for the profile.
-            loop: commands the meter.
+            loads: commands the meter, unless load control is stopped.
             may_act: this twin has the authority, and has begun.
             is_online: the meter speaks.
             changed: called when the standing with the utility is another one.
@@ -49,9 +49,13 @@ class Utility:
         from .utility_talk import UtilityTalk  # noqa: PLC0415
 
         deciders = Deciders(self._acting.values())
-        talk = UtilityTalk(self._device, self._settings, self._memory, deciders, host, is_online)
+        memory, settings = self._memory, self._settings
+        talk = UtilityTalk(
+            *(self._device, settings, memory, deciders, host, is_online),
+            lambda: loads.is_stopped,
+        )
         account = _Account(host, self._acting).step
-        return UtilityLoop(talk, may_act, loop, self._acting, changed, account)
+        return UtilityLoop(talk, may_act, loads, self._acting, changed, account)
 
 
 class _Account:

@@ -126,6 +126,9 @@ class UtilityAgent(Protocol):
     def override(self, until_s: int, now_s: int) -> None:
         """Take the house out until a time, or in again (0)."""
 
+    def review(self, now_s: int) -> bool:
+        """Decide again about the events; decisions that differ are told. Whether any does."""
+
     def describe(self, now_s: int) -> dict[str, Any]:
         """Return what `kubectl meter dr` shows."""
 

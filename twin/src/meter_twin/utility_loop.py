@@ -19,8 +19,8 @@ from .applications.demand_response import DemandResponse
 from .applications.pricing import Pricing
 from .demand_response.ems_plan import build_plan
 from .demand_response.event_book import Kept
-from .demand_response.load_keeper import LoadCommand, LoadKeeper
-from .link_loop import LinkLoop
+from .demand_response.load_keeper import HOLD_S, LoadCommand, LoadKeeper
+from .load_control import LoadControl
 from .utility_standing import Standing
 from .utility_talk import UtilityTalk
 
@@ -39,19 +39,20 @@ class UtilityLoop:
         self,
         talk: UtilityTalk,
         may_act: Callable[[], bool],
-        loop: LinkLoop,
+        loads: LoadControl,
         acting: Mapping[str, Any],
         changed: Callable[[], None],
         account: Callable[[Iterable[Kept], int], None],
     ) -> None:
         """Wait for `run`.
 
-        `may_act`: this twin has the authority, and has begun; `acting`: the applications that act
-        on events; `changed`: told of another standing; `account`: keeps what events have brought.
+        `may_act`: this twin has the authority, and has begun; `loads`: commands the meter;
+        `acting`: the applications that act on events; `changed`: told of another standing;
+        `account`: keeps what events have brought.
         """
         self._talk = talk
         self._may_act = may_act
-        self._loop = loop
+        self._loads = loads
         self._demand_response: DemandResponse | None = acting.get(DemandResponse.name)
         self._pricing: Pricing | None = acting.get(Pricing.name)
         self._changed = changed
@@ -92,6 +93,7 @@ class UtilityLoop:
         if time.monotonic() >= self._look_s:
             self._look_s = time.monotonic() + LOOK_S
             await self._talk.look()
+        self._release_inherited()
         while self._may_act() and await self._talk.ask_next():
             pass
         if self._may_act():
@@ -99,10 +101,26 @@ class UtilityLoop:
         if self._talk.standing != before:
             self._changed()
 
+    def _release_inherited(self) -> None:
+        """Release what the twin before limited: what is still accepted, it may have acted on.
+
+        The first question after a stop takes the house out of all that.
+        """
+        acting, book = self._demand_response, self._talk.book
+        if not self._loads.is_stopped or book is None or acting is None:
+            return
+        limit = acting.find_limit(list(book), int(time.time())) if acting.commands_meter else None
+        if limit is not None:
+            told = Write("load", limit.limit_w, index=acting.load_index, seconds=HOLD_S)
+            self._loads.inherit(told)
+
     async def _hold_load(self) -> None:
         book = self._talk.book
         acting = self._demand_response
         if acting is None or book is None or not self._may_act():
+            return
+        if self._loads.is_stopped:
+            self._load = LoadKeeper()  # whatever was said is released
             return
         now_s = int(time.time())
         wanted = acting.find_limit(list(book), now_s) if acting.commands_meter else None
@@ -117,18 +135,21 @@ class UtilityLoop:
 
     def build_plan(self) -> dict[str, Any]:
         """Return what the home's energy management is told now."""
-        return self.find_plan() or build_plan(None, (), (), int(time.time()))
+        stopped = self._loads.is_stopped
+        return self.find_plan() or build_plan(None, (), (), int(time.time()), stopped=stopped)
 
     def find_plan(self) -> dict[str, Any] | None:
         """Return what holds now, None while this twin must not say it, or does not know it yet."""
-        book, now_s = self._talk.book, int(time.time())
+        book, now_s, stopped = self._talk.book, int(time.time()), self._loads.is_stopped
         if book is None or not self._may_act():
             return None
         kept = list(book)
         acting, pricing = self._demand_response, self._pricing
-        limit = acting.find_limit(kept, now_s) if acting is not None else None
+        limit = None
+        if acting is not None and not stopped:
+            limit = acting.find_limit(kept, now_s)
         prices = pricing.find_prices(kept, now_s, self._talk.ven_id) if pricing is not None else ()
-        return build_plan(limit, prices, kept, now_s)
+        return build_plan(limit, prices, kept, now_s, stopped=stopped)
 
     def override(self, until_s: int) -> bool:
         """Take the house out of events until a time, or in again (0); False if that must wait."""
@@ -136,7 +157,7 @@ class UtilityLoop:
 
     async def _command(self, command: LoadCommand, index: int) -> None:
         write = Write("load", command.limit_w, index=index, seconds=command.seconds)
-        answered = await self._loop.command(write, COMMAND_TTL_MS)
+        answered = await self._loads.command(write, COMMAND_TTL_MS)
         now_s = int(time.time())
         if answered.code == "ok":
             self._load.done(command, now_s)

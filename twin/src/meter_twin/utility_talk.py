@@ -43,8 +43,21 @@ class UtilityTalk:
         deciders: Deciders,
         host: ApplicationHost,
         is_online: Callable[[], bool],
+        is_stopped: Callable[[], bool],
     ) -> None:
-        """Nothing is read or asked yet; `deciders`: the applications that act on events."""
+        """Nothing is read or asked yet.
+
+        Args:
+            device: of the meter.
+            settings: who it is to its utility.
+            memory: what is kept of the conversation.
+            deciders: the applications that act on events.
+            host: keeps the memory, and answers for the profile.
+            is_online: the meter speaks.
+            is_stopped: load control is stopped, so the house takes part in no limit.
+        """
+        self._is_stopped = is_stopped
+        self._decided_stopped: bool | None = None
         self._device = device
         self._settings = settings
         self._memory = memory
@@ -105,6 +118,7 @@ class UtilityTalk:
             deciders = self._deciders
             me = Self(self._device, self._settings, deciders.signals, deciders.bidding)
             self._memory.agent = build_agent(me, address, self._decide, self._memory.memory)
+            self._decided_stopped = None
             log.log("info", "utility's address", host=address.url.host)
 
     def _build_client(self, address: UtilityAddress) -> Client:
@@ -123,7 +137,21 @@ class UtilityTalk:
     def _decide(self, event: DrEvent, others: Iterable[Kept], _now_s: int) -> Opt:
         agent = self._memory.agent
         override_s = 0 if agent is None else agent.override_s
-        return self._deciders.decide(event, others, is_overridden=event.start_s < override_s)
+        return self._deciders.decide(
+            event,
+            others,
+            is_overridden=event.start_s < override_s,
+            is_stopped=self._is_stopped(),
+        )
+
+    def _follow_stop(self, agent: UtilityAgent) -> None:
+        """Decide again where load control was stopped, or permitted, since the last decision."""
+        is_stopped = self._is_stopped()
+        if is_stopped == self._decided_stopped:
+            return
+        self._decided_stopped = is_stopped
+        if agent.review(int(time.time())):
+            self._save()
 
     def override(self, until_s: int) -> bool:
         """Take the house out until a time, or in again (0); return False without an agent."""
@@ -154,6 +182,7 @@ class UtilityTalk:
         agent, client = self._memory.agent, self._client
         if agent is None or client is None:
             return False
+        self._follow_stop(agent)
         self._report(agent)
         try:
             question = agent.find_next(int(time.time()))
@@ -179,7 +208,8 @@ class UtilityTalk:
 
     def _report(self, agent: UtilityAgent) -> None:
         now_s = int(time.time())
-        status = MeterStatus(self._is_online(), is_overridden=agent.override_s > now_s)
+        is_overridden = agent.override_s > now_s or self._is_stopped()
+        status = MeterStatus(self._is_online(), is_overridden=is_overridden)
         make_reports(agent, self._host.answer_or_none, status, now_s)
 
     def _save(self) -> None:

@@ -5,7 +5,7 @@ from meter_twin.demand_response.dr_event import MICRO, DrEvent, Interval, Signal
 from meter_twin.demand_response.ems_plan import build_plan
 from meter_twin.demand_response.event_book import Kept, Opt
 from meter_twin.demand_response.load_limit import LoadLimit
-from meter_twin.demand_response.opt_rules import NEVER, TAKES_PART
+from meter_twin.demand_response.opt_rules import NEVER, STOPPED, TAKES_PART
 from meter_twin.demand_response.price_plan import Price
 
 NOW = 1_781_456_400  # 2026-06-14T17:00:00Z
@@ -23,6 +23,7 @@ def test_a_plan_has_the_limit_the_prices_and_the_events_and_ends_by_itself():
     assert plan == {
         "issued": "2026-06-14T17:00:00Z",
         "valid_until": "2026-06-14T17:10:00Z",
+        "stopped": False,
         "limit": {"watts": 900, "until": "2026-06-14T18:00:00Z", "event": "peak-1"},
         "limits": {"import": None, "export": None},
         "charge": None,
@@ -53,6 +54,11 @@ def test_events_in_which_the_house_takes_no_part_and_those_that_are_over_are_not
     assert build_plan(None, [], kept, NOW)["events"] == []
 
 
+def test_while_load_control_is_stopped_a_plan_has_no_limit_and_says_so():
+    plan = build_plan(LoadLimit(900, None, "peak-1"), [], [], NOW, stopped=True)
+    assert (plan["stopped"], plan["limit"]) == (True, None)
+
+
 class Rule:
     def __init__(self, signals, opt, limits_loads):
         self.signals, self.limits_loads, self.opt = signals, limits_loads, opt
@@ -74,3 +80,12 @@ def test_an_event_is_decided_by_who_acts_on_it_and_limits_come_first():
     assert both.decide(mixed, [], is_overridden=True) == NEVER
     assert (prices.was_overridden, loads.was_overridden) == (True, True)
     assert both.decide(event("BID"), [], is_overridden=False) == NEVER
+
+
+def test_while_load_control_is_stopped_a_house_takes_part_in_no_limit_whatever_its_rules_say():
+    loads = Rule(["SIMPLE"], TAKES_PART, limits_loads=True)
+    prices = Rule(["ELECTRICITY_PRICE"], TAKES_PART, limits_loads=False)
+    both = Deciders([prices, loads])
+    stopped = {"is_overridden": False, "is_stopped": True}
+    assert both.decide(event(), [], **stopped) == STOPPED
+    assert both.decide(event("ELECTRICITY_PRICE"), [], **stopped) == TAKES_PART

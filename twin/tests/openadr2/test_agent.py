@@ -7,7 +7,7 @@ import json
 import pytest
 from distributed import START_S, describe, distribute, event
 from meter_twin.demand_response.event_book import Opt
-from meter_twin.demand_response.opt_rules import OVERRIDDEN
+from meter_twin.demand_response.opt_rules import OVERRIDDEN, STOPPED
 from meter_twin.demand_response.quarter_hour import MeterStatus
 from meter_twin.openadr2.agent import Agency, Agent
 from meter_twin.openadr2.message_codec import parse_message
@@ -190,6 +190,20 @@ def test_an_override_opts_out_and_its_end_opts_in_again_as_the_rules_say():
     message, _ = exchange(agent, respond("oadrCreatedOpt"))
     assert message.element.get_text("optType") == "optIn"
     assert agent.describe(NOW)["override_until"] is None
+
+
+def test_a_stop_of_load_control_opts_out_and_its_end_opts_in_again():
+    agent = make_registered(distribute(event(describe())))
+    exchange(agent, respond())
+    assert not agent.review(NOW), "nothing has changed"
+    agent._decide = lambda *_: STOPPED
+    assert agent.review(NOW)
+    message, _ = exchange(agent, respond("oadrCreatedOpt"))
+    told = [message.element.get_text(name) for name in ("optType", "optReason")]
+    assert told == ["optOut", "emergency"]
+    agent = make(agent.export())
+    assert agent.review(NOW), "its memory knows that no rule has refused"
+    assert [one["opt"] for one in agent.describe(NOW)["events"]] == ["optIn"]
 
 
 def test_an_override_leaves_alone_what_the_rules_refused_and_what_is_over():

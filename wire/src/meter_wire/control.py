@@ -36,7 +36,8 @@ class ControlRecord(NamedTuple):
     may fetch what this twin has stored; from `donors` this twin fetches. `wait_s`: so long a twin
     that took over acts on nobody, because the one before may not know yet that it is retired.
     `unmet`: nobody knows of a word of the meter, so the twin acts on nobody before it has one: the
-    meter alone knows of epochs before where a cluster and a broker have forgotten them.
+    meter alone knows of epochs before where a cluster and a broker have forgotten them. `stop`:
+    whether load control is stopped; None says nothing of it, so that stays as it was.
     """
 
     epoch: int
@@ -49,6 +50,7 @@ class ControlRecord(NamedTuple):
     donors: tuple[Peer, ...] = ()
     wait_s: int = 0
     unmet: bool = False
+    stop: bool | None = None
 
     @property
     def order(self) -> tuple[int, int]:
@@ -82,6 +84,8 @@ def encode_control(record: ControlRecord, key: bytes) -> bytes:
         document["wait"] = record.wait_s
     if record.unmet:
         document["unmet"] = True
+    if record.stop is not None:
+        document["stop"] = record.stop
     for name in ("takers", "donors"):
         peers = getattr(record, name)
         if peers:
@@ -127,6 +131,7 @@ def _parse_document(document: dict[str, Any]) -> ControlRecord:
         _parse_peers(document.get("donors", [])),
         _number(document.get("wait", 0)),
         _flag(document.get("unmet", False)),
+        None if "stop" not in document else _flag(document["stop"]),
     )
 
 

@@ -19,6 +19,7 @@ ROLE_TWIN = "twin"
 ROLE_METER = "meter"
 ANNOTATION_TEMPLATE_HASH = f"{GROUP}/template-hash"
 ANNOTATION_PAUSED = f"{GROUP}/paused"
+ANNOTATION_STOP_REASON = f"{GROUP}/stop-reason"
 
 TWINS_SERVICE = "metertwin-twins"
 FLEET_KEY_SECRET = "metertwin-fleet-key"  # noqa: S105 - a name

@@ -20,16 +20,25 @@ MOST_EVENTS = 8
 
 
 def build_plan(
-    limit: LoadLimit | None, prices: Iterable[Price], kept: Iterable[Kept], now_s: int
+    limit: LoadLimit | None,
+    prices: Iterable[Price],
+    kept: Iterable[Kept],
+    now_s: int,
+    *,
+    stopped: bool = False,
 ) -> dict[str, Any]:
-    """Return a plan as JSON values: times in RFC 3339, W, and price a kWh in `currency`."""
+    """Return a plan as JSON values: times in RFC 3339, W, and price a kWh in `currency`.
+
+    `stopped`: load control is, so nothing is limited or asked for, whatever the events say.
+    """
     kept = list(kept)
     coming = [one for one in kept if _is_shown(one, now_s)]
-    house = find_house_limits(kept, now_s)
+    house = find_house_limits(() if stopped else kept, now_s)
     return {
         "issued": _format(now_s),
         "valid_until": _format(now_s + VALID_S),
-        "limit": _describe_limit(limit),
+        "stopped": stopped,
+        "limit": None if stopped else _describe_limit(limit),
         "limits": {
             "import": _describe_limit(house.import_limit),
             "export": _describe_limit(house.export_limit),

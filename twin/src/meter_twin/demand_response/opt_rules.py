@@ -20,6 +20,10 @@ QUIET = Opt(False, "x-schedule")
 ENOUGH = Opt(False, "notParticipating")
 CHEAP = Opt(False, "economic")
 OVERRIDDEN = Opt(False, "overrideStatus")
+STOPPED = Opt(False, "emergency")
+"""Load control is stopped for the whole fleet."""
+OUT_FOR_A_WHILE = (OVERRIDDEN, STOPPED)
+"""Decided by nobody's rules: when it is over, the rules are asked."""
 
 
 class LocalTime(NamedTuple):

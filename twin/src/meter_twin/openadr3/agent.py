@@ -293,8 +293,13 @@ class Agent:
     def override(self, until_s: int, now_s: int) -> None:
         """Take the house out until a time, or in again (0): decisions that differ are told."""
         self.override_s = until_s
-        for event_id, opt in list_changes(self.book, self._decide, now_s):
-            self.decide_again(event_id, opt, now_s)
+        self.review(now_s)
+
+    def review(self, now_s: int) -> bool:
+        """Decide again what may be another decision now; whether any is."""
+        changes = list_changes(self.book, self._decide, now_s)
+        told = [self.decide_again(event_id, opt, now_s) for event_id, opt in changes]
+        return any(told)
 
     def decide_again(self, event_id: str, opt: Opt, now_s: int) -> bool:
         """Change a decision, as a customer does; the utility is told. Return whether it is one."""
