@@ -288,7 +288,7 @@ async def live(visits):
     )
     talk = SimpleNamespace(book=agent.book, ven_id="ven-1")
     acting = {"demand-response": application, "pricing": pricing}
-    loop = utility_loop.UtilityLoop(talk, lambda: True, link, acting, lambda: None)
+    loop = utility_loop.UtilityLoop(talk, lambda: True, link, acting, lambda: None, lambda *_: None)
     for events, seconds in visits:
         clock = utility_loop.time
         client.events = "".join(write_event(one, clock.now_s) for one in events)

@@ -36,10 +36,16 @@ async def take_over(opt, *, is_stopped=True, **options):
         return False
 
     talk = SimpleNamespace(
-        book=EventBook([Kept(event, opt, 0)]), standing=None, look=nothing, ask_next=nothing
+        book=EventBook([Kept(event, opt, 0)]),
+        standing=None,
+        look=nothing,
+        ask_next=nothing,
+        listen=nothing,
     )
     loads = Loads(is_stopped=is_stopped)
-    loop = UtilityLoop(talk, lambda: True, loads, {"demand-response": application}, lambda: None)
+    loop = UtilityLoop(
+        talk, lambda: True, loads, {"demand-response": application}, lambda: None, lambda *_: None
+    )
     await loop._speak()
     await loop._hold_load()
     return loads.inherited

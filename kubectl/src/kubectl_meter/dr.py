@@ -40,15 +40,15 @@ def dr_text(view: dict[str, Any]) -> str:
         parts.append(format_table(_EVENTS, [_event_row(one) for one in events]))
     else:
         parts.append("No events.")
-    capacity = _capacity_rows(view.get("capacity") or {})  # twins before 3.1's bids say none
-    if capacity:
-        parts.append(format_table(_CAPACITY, capacity))
     performances = view.get("performance")  # a twin of before has none
     if performances:
         parts.append(
             "Delivered, estimated from the meter's quarter hours:\n"
             + format_table(_PERFORMANCES, [_performance_row(one) for one in performances])
         )
+    capacity = _capacity_rows(view.get("capacity") or {})  # twins before 3.1's bids say none
+    if capacity:
+        parts.append(format_table(_CAPACITY, capacity))
     if view["reports"]:
         rows = [[one["name"], one["id"], one["sent_until"]] for one in view["reports"]]
         parts.append(format_table(_REPORTS, rows))

@@ -59,11 +59,12 @@ class Deciders:
     ) -> Opt:
         """Return whether the house takes part in an event.
 
-        While load control is stopped, in none that limits loads, whatever its rules say.
+        While load control is stopped, in none that limits loads or bids for what they may draw,
+        whatever its rules say.
         """
         for one in self._deciders:
             if is_met(event, one.signals):
-                if is_stopped and one.limits_loads:
+                if is_stopped and (one.limits_loads or hasattr(one, "bid")):
                     return STOPPED
                 return one.decide(event, others, is_overridden=is_overridden)
         return NEVER

@@ -20,9 +20,9 @@ from . import log
 from .dialing import BrokerSettings
 from .http_client import HttpClientError
 from .mqtt_shell import MqttShell
-from .openadr3.agent import Agent
 from .openadr3.broker_place import Place
 from .openadr3.hearing import MOST_OCTETS, OF_A_SESSION, PAUSE_S
+from .openadr3.notices import Notices
 
 KEEP_ALIVE_S = 60
 ROOM = 512
@@ -33,11 +33,11 @@ AFTER_ERROR_S = 60
 
 
 class NotificationListener:
-    """At the broker of one utility, for one agent."""
+    """At the broker of one utility, for one VEN."""
 
-    def __init__(self, agent: Agent, context: Callable[[], ssl.SSLContext]) -> None:
+    def __init__(self, notices: Notices, context: Callable[[], ssl.SSLContext]) -> None:
         """`context` returns the utility's trust and this meter's certificate as they are now."""
-        self._agent = agent
+        self._notices = notices
         self._context = context
         self._task: asyncio.Task[None] | None = None
         self._shell: MqttShell | None = None
@@ -57,7 +57,7 @@ class NotificationListener:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
-        self._agent.hearing.ended()
+        self._notices.hearing.ended()
 
     async def _run(self) -> None:
         while True:
@@ -66,7 +66,7 @@ class NotificationListener:
                 await self._listen()
             except Exception as error:  # noqa: BLE001 - whatever it is, the meter is served
                 is_ours = isinstance(error, (ValueError, HttpClientError))  # said for people
-                self._agent.hearing.lost(self._host, str(error) if is_ours else "internal error")
+                self._notices.hearing.lost(self._host, str(error) if is_ours else "internal error")
                 self._tell("error", type(error).__name__)
                 pause_s = AFTER_ERROR_S
             self._shell = None
@@ -74,7 +74,7 @@ class NotificationListener:
 
     async def _listen(self) -> None:
         """Return when the broker has said too much."""
-        place, self._dropped = self._agent.find_place(), 0
+        place, self._dropped = self._notices.find_place(), 0
         settings, tls = self._prepare(place)
         shell = MqttShell(settings, self._receive, tls, self._came, self._lost)
         self._shell = shell
@@ -98,7 +98,7 @@ class NotificationListener:
         if await self._is_too_much(news):
             return
         chance = random.random()  # noqa: S311 - spreads a fleet, no secret
-        self._agent.take_notification(
+        self._notices.take(
             message.payload, int(time.time()), chance, is_retained=bool(message.retain)
         )
 
@@ -106,13 +106,13 @@ class NotificationListener:
         """There is a session: what was said before it is read from the VTN."""
         if await self._is_too_much(OF_A_SESSION):
             return
-        self._agent.hearing.came(self._host)
-        self._agent.look_soon(int(time.time()), random.random())  # noqa: S311 - as above
+        self._notices.hearing.came(self._host)
+        self._notices.look_soon(int(time.time()), random.random())  # noqa: S311 - as above
         self._tell("info", "Listening")
 
     async def _is_too_much(self, messages: int) -> bool:
         """Count; end the session, and what follows it, if that is too much for a minute."""
-        hearing = self._agent.hearing
+        hearing = self._notices.hearing
         if not hearing.count(messages, int(time.time())):
             return False
         hearing.lost(self._host, f"too much is said there; again in {PAUSE_S} s")
@@ -124,12 +124,12 @@ class NotificationListener:
     def _lost(self, error: Exception, _: list[int]) -> None:
         if self._is_closed:
             return
-        hearing = self._agent.hearing
+        hearing = self._notices.hearing
         self._tries += not hearing.is_up  # another address only if this one gave no session
         hearing.lost(self._host, str(error) or type(error).__name__)
         self._tell("warning", type(error).__name__)
         try:
-            prepared = self._prepare(self._agent.find_place())
+            prepared = self._prepare(self._notices.find_place())
         except (ValueError, HttpClientError) as reason:  # the next try is as the last one
             hearing.lost(self._host, str(reason))
         else:

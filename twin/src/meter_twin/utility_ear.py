@@ -31,7 +31,7 @@ class UtilityEar:
             from .notification_listener import NotificationListener  # noqa: PLC0415
 
             spoken: Any = agent  # one of 3.1: others have no broker
-            self._listener = NotificationListener(spoken, self._context)
+            self._listener = NotificationListener(spoken.notices, self._context)
             self._listener.start()
 
     async def close(self) -> None:

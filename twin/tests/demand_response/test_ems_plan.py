@@ -89,3 +89,12 @@ def test_while_load_control_is_stopped_a_house_takes_part_in_no_limit_whatever_i
     stopped = {"is_overridden": False, "is_stopped": True}
     assert both.decide(event(), [], **stopped) == STOPPED
     assert both.decide(event("ELECTRICITY_PRICE"), [], **stopped) == TAKES_PART
+
+
+def test_while_load_control_is_stopped_no_capacity_is_bid_for():
+    bids = Rule(["IMPORT_CAPACITY_AVAILABLE"], TAKES_PART, limits_loads=False)
+    bids.bid = lambda offers: offers
+    both = Deciders([bids])
+    offer = event("IMPORT_CAPACITY_AVAILABLE")
+    assert both.decide(offer, [], is_overridden=False) == TAKES_PART
+    assert both.decide(offer, [], is_overridden=False, is_stopped=True) == STOPPED

@@ -100,9 +100,14 @@ def test_a_report_of_the_status_needs_no_profile(tmp_path):
     house.store.close()
 
 
-def test_without_the_application_nothing_is_guessed(tmp_path):
-    house = House(tmp_path / "twin.db")
+def test_without_the_application_nothing_is_guessed_and_nothing_is_sent(house):
+    """openleadr's VTN answers a report without intervals with 500, for ever."""
     made = make_reports(house.agent, lambda *_: None, STATUS, START + 4200)
     assert made == 1
-    assert house.send(START + 4200) == []
-    house.store.close()
+    question = house.agent.find_next(START + 4200)
+    assert question.purpose == "events"
+    house.agent.take(200, respond(), START + 4200, 0.0)
+    for quarter in range(4, 9):
+        house.read(START + 900 * quarter, 1000 + 100 * quarter)
+    assert house.report(START + 7200) == 1
+    assert house.send(START + 7200) == [100, 100, 100, 100]

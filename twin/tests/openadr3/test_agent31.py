@@ -432,17 +432,17 @@ def test_a_notification_is_a_reason_to_look_and_no_more():
         {"objectType": "EVENT", "operation": "CREATE", "object": {"id": "e"}}
     ).encode()
     before = len(vtn.log)
-    assert agent.take_notification(said, NOW + 10, 0.9)
+    assert agent.notices.take(said, NOW + 10, 0.9)
     settle(agent, vtn, NOW + 10)
     assert len(vtn.log) == before
     settle(agent, vtn, NOW + 14)
     assert purposes(vtn)[before:] == ["events"]
     for second in range(15, 20):
-        agent.take_notification(said, NOW + second, 0.0)
+        agent.notices.take(said, NOW + second, 0.0)
         settle(agent, vtn, NOW + second)
     assert purposes(vtn)[before:] == ["events", "events"]
-    assert not agent.take_notification(b"[]", NOW, 0.0)
-    assert not agent.take_notification(b'{"objectType":"REPORT","operation":"CREATE"}', NOW, 0.0)
+    assert not agent.notices.take(b"[]", NOW, 0.0)
+    assert not agent.notices.take(b'{"objectType":"REPORT","operation":"CREATE"}', NOW, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -457,7 +457,7 @@ def test_a_notification_of_an_event_for_others_is_no_reason(targets, is_reason):
         "operation": "CREATE",
         "object": {"id": "e", "targets": targets},
     }
-    assert agent.take_notification(json.dumps(whole).encode(), NOW + 10, 0.0) is is_reason
+    assert agent.notices.take(json.dumps(whole).encode(), NOW + 10, 0.0) is is_reason
     before = len(vtn.log)
     settle(agent, vtn, NOW + 10)
     assert (len(vtn.log) > before) is is_reason

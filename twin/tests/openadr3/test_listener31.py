@@ -40,7 +40,7 @@ async def serving(answer):
 
 @contextlib.asynccontextmanager
 async def listening(agent):
-    listener = NotificationListener(agent, lambda: None)
+    listener = NotificationListener(agent.notices, lambda: None)
     listener.start()
     yield listener
     await listener.close()
@@ -63,12 +63,12 @@ async def test_a_broker_that_ends_each_session_is_left_alone():
     async with serving(accept) as (uri, sessions):
         agent = build(uri)
         async with listening(agent):
-            await until(lambda: agent.hearing.floods)
+            await until(lambda: agent.notices.hearing.floods)
             count = len(sessions)
             await asyncio.sleep(2)
         assert count <= MOST_A_MINUTE // OF_A_SESSION + 2
         assert len(sessions) <= count + 1
-        assert not agent.hearing.is_up
+        assert not agent.notices.hearing.is_up
 
 
 async def test_a_broker_that_refuses_is_asked_later_and_later():
@@ -78,10 +78,10 @@ async def test_a_broker_that_refuses_is_asked_later_and_later():
     async with serving(refuse) as (uri, sessions):
         agent = build(uri)
         async with listening(agent):
-            await until(lambda: "refused: code 5" in agent.hearing.message)
+            await until(lambda: "refused: code 5" in agent.notices.hearing.message)
             await asyncio.sleep(4)
         assert 1 <= len(sessions) <= 9
-        assert agent.hearing.losses == 0
+        assert agent.notices.hearing.losses == 0
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ async def test_a_broker_that_speaks_no_mqtt_is_none(junk):
         agent = build(uri)
         async with listening(agent):
             await until(lambda: len(sessions) >= 2)
-        assert agent.hearing.heard == agent.hearing.losses == 0
+        assert agent.notices.hearing.heard == agent.notices.hearing.losses == 0
 
 
 async def test_the_next_address_is_tried_when_one_gives_no_session():
@@ -107,16 +107,16 @@ async def test_the_next_address_is_tried_when_one_gives_no_session():
     async with serving(stay) as (uri, sessions):
         agent = build([f"mqtt://127.0.0.1:{free_ports(1)[0]}", uri])
         async with listening(agent):
-            await until(lambda: agent.hearing.is_up)
+            await until(lambda: agent.notices.hearing.is_up)
         assert len(sessions) == 1
-        assert not agent.hearing.is_up, "it has been closed"
+        assert not agent.notices.hearing.is_up, "it has been closed"
 
 
 async def test_without_a_token_it_says_why_and_tries_again(monkeypatch):
     monkeypatch.setattr(notification_listener, "AFTER_ERROR_S", 0.05)
     agent = build("mqtt://127.0.0.1:1", "OAUTH2_BEARER_TOKEN")
-    tries, found = [], agent.find_place
-    monkeypatch.setattr(agent, "find_place", lambda: tries.append(1) or found())
+    tries, found = [], agent.notices.find_place
+    monkeypatch.setattr(agent.notices, "find_place", lambda: tries.append(1) or found())
     async with listening(agent):
         await until(lambda: len(tries) >= 3)
-        assert "mqtts" in agent.hearing.message
+        assert "mqtts" in agent.notices.hearing.message

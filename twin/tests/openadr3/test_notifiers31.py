@@ -195,7 +195,7 @@ def test_a_vtn_that_tells_no_topics_is_polled(status):
     settle(agent, vtn)
     assert agent.broker is None
     with pytest.raises(NoPlaceError):
-        make().find_place()
+        make().notices.find_place()
 
 
 def test_a_broker_that_the_vtn_takes_back_is_left():
@@ -213,10 +213,10 @@ def test_the_place_has_the_token_of_this_moment():
     vtn, agent = FakeVtn(), make()
     vtn.broker = MQTT
     settle(agent, vtn)
-    first = agent.find_place().password
+    first = agent.notices.find_place().password
     settle(agent, vtn, NOW + 3590)
-    assert first != agent.find_place().password
-    assert agent.find_place().password.decode() in vtn.tokens
+    assert first != agent.notices.find_place().password
+    assert agent.notices.find_place().password.decode() in vtn.tokens
 
 
 def test_what_is_heard_is_counted_and_a_flood_is_not_read():

@@ -203,15 +203,15 @@ async def test_its_notifications_are_heard_and_are_a_reason_to_look(vtn, house, 
         await vtn.start(broker.uri)
         now_s = int(time.time())
         await one.settle(now_s)
-        listener = NotificationListener(one.agent, lambda: None)
+        listener = NotificationListener(one.agent.notices, lambda: None)
         listener.start()
-        await until(lambda: one.agent.hearing.is_up, broker)
+        await until(lambda: one.agent.notices.hearing.is_up, broker)
         await one.settle(now_s + 10)  # the look that follows the session
         row = await event(vtn, await program(vtn), now_s - 10)
-        await until(lambda: one.agent.hearing.heard >= 1, broker)
+        await until(lambda: one.agent.notices.hearing.heard >= 1, broker)
         await one.settle(int(time.time()) + 14)  # no poll is due so soon
         assert [kept.event.event_id for kept in one.agent.book] == [row["id"]]
-        assert one.agent.hearing.junk == 0
+        assert one.agent.notices.hearing.junk == 0
     finally:
         if listener is not None:
             await listener.close()

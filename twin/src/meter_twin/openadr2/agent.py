@@ -185,8 +185,14 @@ class Agent:
     def send_report(
         self, due: Running, samples: Iterable[Sample], status: MeterStatus, now_s: int
     ) -> bool:
-        """Make a report and send it; return False if too much waits, and it is made again."""
+        """Make a report and send it; return False if too much waits, and it is made again.
+
+        A time of which the meter has nothing is passed over.
+        """
         report = self.reporting.make(due, samples, status, now_s)
+        if not report.values:  # openleadr's VTN answers a report without intervals with 500
+            self.reporting.delivered(report.report_id)
+            return True
         is_sent = self._ven.outbox.send_report(report)
         if not is_sent:
             self.reporting.lost(report.report_id)

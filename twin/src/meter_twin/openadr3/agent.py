@@ -3,7 +3,7 @@
 The shell asks `find_next`, posts that, and gives the answer to `take`; what has to outlive the
 process is `export`ed when `take` says that it changed. The same as `openadr2.agent` to whoever
 holds it. Tokens and secrets are neither shown nor exported. Neighbours: `ven`, `reporting`,
-`announcements`, `memory`, `hearing`, `demand_response.event_book`.
+`announcements`, `notices`, `memory`, `demand_response.event_book`.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,13 +18,12 @@ from meter_twin.openadr2.times import format_moment
 
 from .announcements import Announcements
 from .authorization import Authorization, Credentials
-from .broker_place import Bearer, NoPlaceError, Place, find_place
 from .capacity_description import describe_capacity
 from .dialogue import Question, Trouble
 from .enrolment import Resource
 from .event_mapping import map_event
-from .hearing import Hearing
 from .memory import Memory, export_memory, restore_memory
+from .notices import Notices
 from .report_codec import Author, Letter
 from .reporting import CLOCKS_S, MeterStatus, Reporting, Sample
 from .running import Running
@@ -33,8 +32,6 @@ from .ven import Look, Ven
 PROTOCOL = "openadr-3"
 REGISTERING = "Registering"
 POLL_S = 30
-SPREAD_S = 2
-"""Who is notified looks at random within so long: a broker tells a whole fleet at once."""
 
 
 class Agency(NamedTuple):
@@ -76,7 +73,7 @@ class Agent:
         self._credentials = credentials
         self._bidding = bidding
         self._author = Author(agency.ven_name, agency.resource_id)
-        self.hearing = Hearing()
+        self.notices = Notices(credentials, is_secure=agency.url.startswith("https:"))
         self.trouble: Trouble | None = None
         """The last one since all events were read."""
         self._troubles: dict[str, int] = {}
@@ -99,14 +96,15 @@ class Agent:
         )
         self._missed: set[str] = set()
         meter = Resource(agency.resource_id)
-        self._authorization = Authorization(agency.url, self._credentials, agency.token_url)
+        authorization = Authorization(agency.url, self._credentials, agency.token_url)
         self._ven = Ven(
             agency.ven_name,
-            self._authorization,
+            authorization,
             (meter, *agency.resources),
             agency.poll_s,
             kept.registration,
         )
+        self.notices.follow(self._ven, authorization)
 
     @property
     def ven_id(self) -> str:
@@ -117,9 +115,8 @@ class Agent:
     @property
     def reason(self) -> str:
         """One word for the condition UtilityRegistered."""
-        if self.trouble is not None:
-            return self.trouble.reason
-        return "Registered" if self.ven_id else REGISTERING
+        found = "Registered" if self.ven_id else REGISTERING
+        return self.trouble.reason if self.trouble is not None else found
 
     @property
     def ven(self) -> Ven:
@@ -149,46 +146,7 @@ class Agent:
     @property
     def broker(self) -> tuple[Any, ...] | None:
         """Where the VTN publishes for this VEN, None if it does not; another one is another."""
-        ven = self._ven
-        found = ven.notifiers.broker, ven.topics, self.ven_id
-        return found if found[0] is not None and ven.topics and self.ven_id else None
-
-    def find_place(self) -> Place:
-        """Return where and as whom to listen, with the present token.
-
-        Raises:
-            NoPlaceError: nowhere; the message says why.
-            ValueError: the files of the credentials are wrong.
-        """
-        broker = self._ven.notifiers.broker
-        if broker is None:
-            raise NoPlaceError("the VTN publishes nothing")
-        bearer = Bearer(
-            self._authorization.token, self._credentials, self._agency.url.startswith("https:")
-        )
-        return find_place(broker, self._ven.topics, self.ven_id, bearer)
-
-    def take_notification(
-        self, octets: bytes, now_s: int, chance: float, *, is_retained: bool = False
-    ) -> bool:
-        """Take what a VTN has published; return whether it is a reason to look at the events."""
-        found = self.hearing.take(octets, is_retained=is_retained)
-        if found is None:
-            return False
-        if found.object_type in ("VEN", "RESOURCE"):
-            self._ven.enrolment.doubt()
-        is_reason = found.object_type in ("EVENT", "PROGRAM", "VEN", "RESOURCE")
-        registration = self._ven.registration
-        if found.object_type == "EVENT" and found.targets and registration is not None:
-            # On topics of all events: it is read by who was granted one of its targets only.
-            is_reason = bool(set(found.targets) & set(registration.targets))
-        if is_reason:
-            self.look_soon(now_s, chance)
-        return is_reason
-
-    def look_soon(self, now_s: int, chance: float) -> None:
-        """Look at the events soon, whatever the poll period is."""
-        self._ven.expect_events(now_s + int(SPREAD_S * chance))
+        return self.notices.broker
 
     def _note(self, trouble: Trouble | None, now_s: int) -> bool:
         """Take what has come of an answer; return whether there is something to keep."""
@@ -328,7 +286,7 @@ class Agent:
                 }
                 for one in self.reporting
             ],
-            "notifications": self.hearing.describe(),
+            "notifications": self.notices.hearing.describe(),
             "capacity": describe_capacity(self.book, told.answered, told.bids, now_s),
         }
 
