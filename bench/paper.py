@@ -30,7 +30,6 @@ PLACES = ("edge", "cloud", "peers")
 Results = dict[str, dict[str, Any]]
 
 ABSENT = {
-    "pricing": "the way of a price to the home's energy management is not in the run yet",
     "100 negotiation iterations": "nothing negotiates between twins yet",
     "G2V and V2G of a vehicle": "no application speaks with a charger: measured are the commands "
     "that one would send, a limit of the meter's load and 512 octets to the home's EMS",
@@ -87,6 +86,8 @@ _WHAT = {
     "event": "from the VTN's event until the meter has acknowledged the limit of its load; the "
     "twin polls once a second, which is half a second of it, and looks once a second what its "
     "load may draw",
+    "price": "from the VTN's event until the home's energy management has its price over the "
+    "meters' broker; the twin polls once a second and looks every three seconds what is new",
     "load": "a limit of the meter's load, acknowledged by the meter",
     "forward": _ECHO,
 }
@@ -100,6 +101,10 @@ SERVICES = (
     Service(table_two.MULTI_INTERVAL, "multi-interval reading, from the twin", "peers", "day"),
     *(
         Service(table_two.DEMAND_RESPONSE, f"demand response, {place}", place, "event")
+        for place in ("edge", "cloud")
+    ),
+    *(
+        Service(table_two.PRICING, f"pricing, {place}", place, "price")
         for place in ("edge", "cloud")
     ),
     *(Service(table_two.G2V, f"G2V, {place}", place, "load") for place in ("edge", "cloud")),

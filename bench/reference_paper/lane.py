@@ -20,8 +20,9 @@ from network import Place
 from processes import Process, connects, wait_for
 from utility_side import UtilitySide
 
-READER, OTHER_DEVICE = "bench", "house-2"
+READER, HOME, OTHER_DEVICE = "bench", "home", "house-2"
 ECHO = Path(__file__).parent / "ems_echo.py"
+PRICE_EAR = Path(__file__).parent / "price_ear.py"
 KEEP_ALIVE_S = 60
 MOST_EVENTS_A_DAY = 48
 
@@ -47,6 +48,11 @@ class Lane(World):
         self.echo = Process(
             "ems", place.command([sys.executable, str(ECHO), str(self.ems_port)]), folder
         )
+        home = reader_identity(HOME)
+        hears = [sys.executable, str(PRICE_EAR), DEVICE, f"{place.here}:{self.port}"]
+        hears += [home.common_name, str(folder / "home")]
+        self.price_ear = Process("price-ear", place.command(hears), folder)
+        self._issue_reader("home", home)
         self._issue_reader("reader", reader_identity(READER))
         self._issue_reader("peer", twin_identity(OTHER_DEVICE, 1, NAMESPACE))
         self.twin_settings = {
@@ -54,7 +60,9 @@ class Lane(World):
             "applications": {
                 "metering-data": {},
                 "demand-response": {"mostEventsADay": MOST_EVENTS_A_DAY, "mostMinutesADay": 1440},
+                "pricing": {"edgeSpreadSeconds": 0},
             },
+            "ems": {"name": HOME},
             "dataPolicy": {
                 "resolutionSeconds": period_s,
                 "recipients": [{"name": READER, "publicKey": "00" * 32}],
@@ -106,10 +114,13 @@ class Lane(World):
         wait_for(
             lambda: self._utility.find("registered", self.ven_name), "the VEN is registered", 120
         )
+        self.price_ear.start()
+        wait_for(lambda: '"listens"' in self.price_ear.log, "the home hears the broker")
 
     def close(self) -> None:
         """End every process."""
         self.echo.kill()
+        self.price_ear.kill()
         super().close()
 
 

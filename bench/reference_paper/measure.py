@@ -71,6 +71,8 @@ def from_meters(lanes: list[Lane], sizes: Sizes, where: str, utility: UtilitySid
     events = services.Events(utility)
     found["event"] = services.in_lanes(lanes, sizes.events, events.send, at_once=True)
     found["conversation"] = events.conversations
+    prices = services.Prices(utility)
+    found["price"] = services.in_lanes(lanes, sizes.events, prices.send, at_once=True)
     with ThreadPoolExecutor(len(lanes)) as pool:
         ended = pool.map(lambda one: one.end(PATIENCE_S), readings)
         found["reading"] = [delay for delays in ended for delay in delays]

@@ -3,6 +3,7 @@
 Neighbours: `lane` (a meter and its twin), `utility_side` (the VTN), `measure` (the order).
 """
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -160,6 +161,36 @@ class Events:
             limits = find_limits(lane)[before:]
             return self._utility.find("opt", answered), limits[0] if limits else None
         return self._utility.find("opt", answered), find_limits(lane)[before]
+
+
+class Prices:
+    """Prices of the utility, one after the other; each is cancelled when the home has it."""
+
+    def __init__(self, utility: UtilitySide) -> None:
+        """Say nothing yet."""
+        self._utility = utility
+
+    def send(self, lane: Lane, count: int) -> Delays:
+        """From the VTN's event until the home's energy management has its price."""
+        return [self._send(lane, number) for number in range(count)]
+
+    def _send(self, lane: Lane, number: int) -> float | None:
+        ven, name = f"ven-of-{lane.ven_name}", f"price-{lane.number}-{number}"
+        price, begun_s = round(0.1 + number / 1000, 3), time.time()
+        said = {"signal": "ELECTRICITY_PRICE", "type": "price", "value": price}
+        start = {"start_s": int(begun_s) - 1, "duration_s": EVENT_S}
+        self._utility.say(do="event", ven_id=ven, event_id=name, **start, **said)
+        with contextlib.suppress(AssertionError):
+            wait_for(lambda: price in find_prices(lane), "the home has it", MOST_WAIT_S, LOOK_S)
+        self._utility.say(do="cancel", ven_id=ven, event_id=name)
+        heard_s = find_prices(lane).get(price)
+        return None if heard_s is None else heard_s - begun_s
+
+
+def find_prices(lane: Lane) -> dict[float, float]:
+    """Return when the home's energy management heard each price first."""
+    rows = [json.loads(one) for one in lane.price_ear.log.splitlines() if one.startswith('{"at"')]
+    return {round(one["price"], 3): one["at"] for one in rows}
 
 
 def find_limits(lane: Lane) -> list[float]:

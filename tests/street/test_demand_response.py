@@ -126,6 +126,7 @@ def test_a_peak_lowers_the_feeders_load_and_an_upgrade_in_its_middle_changes_not
         utility("cancel", peak)
     until(lambda: abs(measure(expected)[0]) < 0.1, "the feeder's load is as usual", 180)
     for house in TAKE_PART:
+        until(lambda house=house: len(moves(house, since)) > 1, f"{house} closes again")
         assert moves(house, since) == [0, 1], f"{house} opens and closes once"
     assert moves(REFUSES, since) == []
 
