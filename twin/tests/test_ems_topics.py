@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from meter_twin.demand_response.ems_plan import build_plan
 from meter_twin.ems_topics import (
     MOST_MESSAGES,
     MOST_OCTETS,
@@ -25,11 +26,14 @@ PRICE = {
     "price": 0.31,
     "unit": "EUR/kWh",
 }
+FIELDS = '"stopped":false,"limit":null,"limits":{"import":null,"export":null},"charge":null,"dispatch":null,'
 NOW = 1_000_000
 
 
-def make_plan(limit=None, events=(), prices=()):
-    return HEAD | {"limit": limit, "events": list(events), "prices": list(prices)}
+def make_plan(limit=None, events=(), prices=(), **changes):
+    """Return a plan as the twin builds it, with other contents."""
+    plan = build_plan(None, (), (), 0) | HEAD
+    return plan | {"limit": limit, "events": list(events), "prices": list(prices)} | changes
 
 
 def test_a_short_plan_is_one_message():
@@ -49,17 +53,49 @@ def test_the_largest_plan_comes_in_a_few_parts():
     assert join(messages) == plan
 
 
+def test_what_is_said_of_the_whole_house_and_a_stop_are_part_of_it():
+    limits = {"import": LIMIT, "export": None}
+    charge = {"value": 80, "unit": "%", "relative": False, "until": None, "event": "storm"}
+    plan = make_plan(limits=limits, charge=charge, stopped=True)
+    assert join(divide(plan)) == plan
+
+
+@pytest.mark.parametrize("change", [{"stopped": True}, {"limits": {"import": LIMIT, "export": None}},
+                                    {"charge": {"value": 80}}, {"dispatch": {"value": 1}}])  # fmt: skip
+def test_whatever_changes_in_a_plan_is_told_at_once(change):
+    course = PlanCourse()
+    assert course.find_due(make_plan(), NOW)
+    assert course.find_due(make_plan(**change), NOW + REST_MS)
+
+
+def test_fields_that_do_not_fit_together_come_in_parts_and_one_that_fits_none_is_left_out():
+    long = {"event": "x" * 900}
+    plan = make_plan(long, limits=long, charge=long, dispatch={"event": "x" * MOST_OCTETS})
+    messages = divide(plan)
+    assert max(map(len, messages)) <= MOST_OCTETS
+    assert join(messages) == {name: plan[name] for name in plan if name != "dispatch"}
+
+
 def join(messages):
     parts = [json.loads(one) for one in messages]
     assert [one["part"] for one in parts] == list(range(1, len(parts) + 1))
     assert {one["parts"] for one in parts} == {len(parts)}
     assert {(one["issued"], one["valid_until"]) for one in parts} == {tuple(HEAD.values())}
-    assert [number for number, one in enumerate(parts) if "limit" in one] == [0]
     rows = {name: [row for one in parts for row in one[name]] for name in ("events", "prices")}
-    return HEAD | {"limit": parts[0]["limit"]} | rows
+    fields = [
+        (name, value)
+        for one in parts
+        for name, value in one.items()
+        if name not in (*HEAD, *rows, "part", "parts")
+    ]
+    assert len(dict(fields)) == len(fields), "each is said once"
+    return HEAD | dict(fields) | rows
 
 
-TEXT = st.text(max_size=256)
+TEXT = st.text(
+    st.characters(min_codepoint=32, exclude_characters='"\\', exclude_categories=["Cs"]),
+    max_size=256,
+)
 ROWS = st.lists(st.fixed_dictionaries({"id": TEXT}), max_size=12)
 
 
@@ -72,9 +108,9 @@ def test_every_part_fits_and_nothing_is_lost(limit, events, prices):
 
 @pytest.mark.parametrize("over", [0, 1])
 def test_a_row_that_fills_more_than_a_message_is_left_out(over):
-    room = MOST_OCTETS - len(divide(make_plan())[0])  # with "limit":null, as this row comes first
+    room = MOST_OCTETS - len(divide(make_plan())[0])  # which has all fields; this row comes alone
     most = room - len('{"id":""}') - len("0") * 2 - 1
-    row = {"id": "x" * (most + len('"limit":null,') + over)}
+    row = {"id": "x" * (most + len(FIELDS) + over)}
     assert len(join(divide(make_plan(events=[row, {"id": "next"}])))["events"]) == 2 - over
 
 

@@ -33,6 +33,25 @@ def test_a_limit_in_force_is_lifted_by_its_own_value_and_one_that_has_ended_is_l
     assert release.left == 0
 
 
+def test_a_limit_that_may_be_in_force_counts_until_the_meter_has_answered_to_the_next(release):
+    day = limit(0, 500, seconds=86_400)
+    release.note(day, 0)
+    release.confirm(day, 0)
+    release.note(limit(0, 900, seconds=60), 3_600_000)  # the meter is away
+    release.begin(7_200_000)
+    assert [one for one, _ in lift_all(release, 7_200_000)] == [0]
+
+
+def test_a_limit_that_the_meter_has_replaced_counts_no_more(release):
+    day, minute = limit(0, 500, seconds=86_400), limit(0, 900, seconds=60)
+    release.note(day, 0)
+    release.note(minute, 1_000)
+    release.confirm(day, 1_500)  # answered late, and replaced already
+    release.confirm(minute, 2_000)
+    release.begin(62_000)
+    assert release.left == 0
+
+
 def test_a_load_that_nobody_has_limited_is_not_moved(release):
     release.begin(0)
     assert release.find_next(0) is None

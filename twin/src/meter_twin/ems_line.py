@@ -67,7 +67,12 @@ class EmsLine:
             self._desk.refused["rate"] += 1
             self._awake.set()
             return
-        answer = self._take(channel, message)
+        try:
+            answer = self._take(channel, message)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the link goes on
+            self._desk.refused["error"] += 1
+            log.log_exception("energy management", error)
+            return
         if answer is not None and len(self._answers) < MOST_ANSWERS:
             self._answers.append({"to": channel, **answer})
             self._awake.set()
@@ -127,6 +132,8 @@ class EmsLine:
                     await self._broker.unsubscribe(topic)
         except PermissionError:
             self._is_refused = True
+            for topic in self._inbox:
+                await self._broker.unsubscribe(topic)
             log.log("warning", "the broker refuses the energy management's topics")
             return
         self._listens = wanted

@@ -17,16 +17,16 @@ REST_MS = 3_000
 """At least so long from one plan to the next."""
 MOST_MESSAGES, PERIOD_MS = 30, 60_000
 """An EMS that says more in such a time is not heard for the rest of it."""
-_CONTENT = ("limit", "events", "prices")
-_ROWS = ("events", "prices")
+_HEAD, _ROWS = ("issued", "valid_until"), ("events", "prices")
 _NUMBERS = {"part": 99, "parts": 99}
 
 
 def divide(plan: dict[str, Any]) -> list[bytes]:
     """Return the messages of a plan, none larger than MOST_OCTETS.
 
-    The first has the limit; rows of events and prices go on in the next. A row that would fill more
-    than a message is left out.
+    Each has when the plan was issued and how long it holds. What else it says is in the first, if
+    there is room, then rows of events and prices; the rest goes on in the next. A field or row that
+    would fill more than a message is left out.
     """
     parts = list(_fill(plan))
     for number, one in enumerate(parts, 1):
@@ -35,22 +35,29 @@ def divide(plan: dict[str, Any]) -> list[bytes]:
 
 
 def _fill(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    head = {name: plan[name] for name in ("issued", "valid_until")}
-    part = _begin({**head, "limit": plan["limit"]})
-    room = _find_room(part)
-    for name in _ROWS:
-        for row in plan[name]:
-            size = len(encode(row)) + 1
-            if size > room:
-                another = _begin(head)
-                most = _find_room(another)
-                if size > most:
-                    continue
-                yield part
-                part, room = another, most
-            part[name].append(row)
-            room -= size
+    head = {name: plan[name] for name in _HEAD}
+    empty = _begin(head)
+    most = _find_room(empty)
+    part, room = empty, most
+    for name, value in _list_pieces(plan):
+        is_row = name in _ROWS
+        size = len(encode(value if is_row else {name: value})) + 1
+        if size > room:
+            if size > most:
+                continue
+            yield part
+            part, room = _begin(head), most
+        if is_row:
+            part[name].append(value)
+        else:
+            part[name] = value
+        room -= size
     yield part
+
+
+def _list_pieces(plan: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    yield from ((name, plan[name]) for name in plan if name not in (*_HEAD, *_ROWS))
+    yield from ((name, row) for name in _ROWS for row in plan[name])
 
 
 def _begin(head: dict[str, Any]) -> dict[str, Any]:
@@ -77,7 +84,7 @@ class PlanCourse:
 
     def find_due(self, plan: dict[str, Any], now_ms: int) -> list[bytes]:
         """Return the messages that are due; they count as told from now on."""
-        content = {name: plan[name] for name in _CONTENT}
+        content = {name: value for name, value in plan.items() if name not in _HEAD}
         patience_ms = REST_MS if content != self._told else RENEW_MS
         if now_ms - self._told_ms < patience_ms:
             return []

@@ -73,10 +73,15 @@ class LoadControl:
         """
         if self.is_stopped and isinstance(command, Write | Forward):
             return Answered(0, STOPPED)
-        if isinstance(command, Write):
-            self._release.note(command, _now_ms())
+        if not isinstance(command, Write):
+            return await self._loop.command(command, ttl_ms)
+        self._release.note(command, _now_ms())
+        self._keep()
+        answered = await self._loop.command(command, ttl_ms)
+        if answered.code == "ok" and not self.is_stopped:
+            self._release.confirm(command, _now_ms())
             self._keep()
-        return await self._loop.command(command, ttl_ms)
+        return answered
 
     def inherit(self, limit: Write) -> None:
         """Release, while load control is stopped, what the twin before may have limited."""

@@ -25,6 +25,7 @@ class LoadRelease:
     def __init__(self) -> None:
         """Begin with nothing told and nothing to lift."""
         self._told: dict[int, tuple[int, int]] = {}
+        self._newest: dict[int, Write] = {}
         self._own: set[int] = set()
         self._due: dict[int, int] = {}
 
@@ -34,9 +35,20 @@ class LoadRelease:
         return len(self._due)
 
     def note(self, limit: Write, now_ms: int) -> None:
-        """Note that the meter is told of a limit: it may do so, whatever is heard of it."""
-        self._told[limit.index] = limit.value, now_ms + limit.seconds * 1000
+        """Note that the meter is told of a limit: it may do so, whatever is heard of it.
+
+        Until it has answered, the limit before may be in force, too: the later end counts.
+        """
+        _, before_ms = self._told.get(limit.index, (0, 0))
+        ends_ms = max(before_ms, now_ms + limit.seconds * 1000)
+        self._told[limit.index] = limit.value, ends_ms
+        self._newest[limit.index] = limit
         self._own.add(limit.index)
+
+    def confirm(self, limit: Write, now_ms: int) -> None:
+        """Note that this limit is in force by the meter's answer, and no earlier one."""
+        if self._newest.get(limit.index) is limit:
+            self._told[limit.index] = limit.value, now_ms + limit.seconds * 1000
 
     def inherit(self, limit: Write, now_ms: int) -> None:
         """Lift what the twin before may have told, unless this one knows the load better."""

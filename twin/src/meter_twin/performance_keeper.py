@@ -9,10 +9,12 @@ Neighbours: `demand_response.performance`, `demand_response.delivery` (the rules
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from . import log
 from .application import Effect, Forget, Record, RecordRange
 from .application_host import ApplicationHost
 from .applications.demand_response import DemandResponse
 from .demand_response.delivery import (
+    INCOMPLETE,
     Delivery,
     Window,
     compute_delivery,
@@ -34,6 +36,7 @@ from .demand_response.performance import (
 from .demand_response.quarter_hour import QUARTER_S, REGISTERS
 from .profile_samples import read_samples
 from .queries import parse_time
+from .store_schema import StoreError
 from .utility_memory import END_OF_TIME_S, NAME, PERFORMANCE
 
 KEPT_S = 60 * 86_400
@@ -134,7 +137,13 @@ class PerformanceKeeper:
         is_final = is_given_up or (is_over and is_known)
         if is_given_up and until_s is not None:
             until_s = max(until_s, window.measured_until_s)  # what has not come is missing
-        result, figures = self._compute(one, window, until_s, now_s)
+        try:
+            result, figures = self._compute(one, window, until_s, now_s)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - that there was this event is kept all the same
+            log.log_exception("performance", error)
+            result, figures = INCOMPLETE, list_figures(NONE)
         if not (is_final or one.is_test):
             result = WAITING if is_over else RUNNING
         body = {"at": row.time_s, **describe(one, result, figures)}

@@ -149,8 +149,9 @@ class UtilityTalk:
         is_stopped = self._is_stopped()
         if is_stopped == self._decided_stopped:
             return
+        is_changed = agent.review(int(time.time()))
         self._decided_stopped = is_stopped
-        if agent.review(int(time.time())):
+        if is_changed:
             self._save()
 
     def override(self, until_s: int) -> bool:

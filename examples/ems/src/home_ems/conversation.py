@@ -59,5 +59,8 @@ class Conversation:
         self._parts[number] = document
         if len(self._parts) < count:
             return None
-        prices = [row for _, one in sorted(self._parts.items()) for row in one["prices"]]
-        return parse_plan(self._parts[1] | {"prices": prices})
+        whole: dict[str, Any] = {}
+        for _, one in sorted(self._parts.items()):
+            whole |= one
+        whole["prices"] = [row for _, one in sorted(self._parts.items()) for row in one["prices"]]
+        return parse_plan(whole)

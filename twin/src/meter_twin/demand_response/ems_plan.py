@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from .dr_event import MICRO
+from .dr_event import LATEST_S, MICRO
 from .event_book import Kept, Status
 from .house_limit import Target, find_house_limits
 from .load_limit import LoadLimit
@@ -101,4 +101,4 @@ def _describe_event(one: Kept, now_s: int) -> dict[str, Any]:
 
 
 def _format(time_s: int) -> str:
-    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(min(time_s, LATEST_S), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
