@@ -279,7 +279,7 @@ async def say_without_end(shell):
 class MemoryBroker:
     """What a line does with its session."""
 
-    def __init__(self, *, refuses=False):
+    def __init__(self, *, refuses=""):
         self.connected = asyncio.Event()
         self.connected.set()
         self.topics, self.said, self.tries = set(), [], 0
@@ -288,12 +288,12 @@ class MemoryBroker:
     async def subscribe(self, topic, *, is_lasting):
         assert not is_lasting, "else a broker that refuses it ends every session to come"
         self.tries += 1
-        if self._refuses:
+        if self._refuses and topic.endswith(self._refuses):
             raise PermissionError(topic)
         self.topics.add(topic)
 
     async def unsubscribe(self, topic):
-        self.topics.remove(topic)
+        self.topics.discard(topic)
 
     async def publish(self, topic, payload):
         self.said.append((topic, json.loads(payload)))
@@ -306,14 +306,27 @@ def build_line(broker):
 
 
 async def test_a_broker_that_refuses_the_topics_is_asked_once_a_session_and_plans_go_on():
-    broker = MemoryBroker(refuses=True)
+    broker = MemoryBroker(refuses="override")
     line = build_line(broker)
     await line._step()
     await line._step()
-    assert (broker.tries, [topic for topic, _ in broker.said]) == (1, [PLAN])
+    assert (broker.tries, [topic for topic, _ in broker.said]) == (2, [PLAN])
+    assert broker.topics == set(), "half of them is of no use, and nothing would limit it"
     line.connected()
     await line._step()
-    assert broker.tries == 2
+    assert broker.tries == 4
+
+
+def test_whatever_goes_wrong_in_a_word_is_counted_and_the_link_goes_on(capsys):
+    line = build_line(MemoryBroker())
+
+    def fail(_):
+        raise OverflowError("a date that no calendar has")
+
+    line._desk.take_override = fail
+    line.receive(SimpleNamespace(topic=SAY + "override", payload=b"{}", retain=0))
+    assert line._desk.refused == {"error": 1}
+    assert "OverflowError" in capsys.readouterr().err
 
 
 async def test_who_says_too_much_is_listened_to_again_after_a_while(monkeypatch):

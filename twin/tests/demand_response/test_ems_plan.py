@@ -1,7 +1,8 @@
 """What the home's energy management is told."""
 
+from meter_twin.applications.local_time import build_local_time, find_zone
 from meter_twin.deciders import Deciders
-from meter_twin.demand_response.dr_event import MICRO, DrEvent, Interval, Signal
+from meter_twin.demand_response.dr_event import LATEST_S, MICRO, DrEvent, Interval, Signal
 from meter_twin.demand_response.ems_plan import build_plan
 from meter_twin.demand_response.event_book import Kept, Opt
 from meter_twin.demand_response.load_limit import LoadLimit
@@ -98,3 +99,11 @@ def test_while_load_control_is_stopped_no_capacity_is_bid_for():
     offer = event("IMPORT_CAPACITY_AVAILABLE")
     assert both.decide(offer, [], is_overridden=False) == TAKES_PART
     assert both.decide(offer, [], is_overridden=False, is_stopped=True) == STOPPED
+
+
+def test_an_event_without_a_sensible_end_keeps_no_plan_away():
+    endless = event(duration_s=10_000 * 366 * 86_400)
+    plan = build_plan(None, [], [Kept(endless, Opt(True), 0)], 0)
+    assert plan["events"][0]["end"].startswith("9999-12-30")
+    to_local = build_local_time(find_zone("Europe/Brussels"))
+    assert to_local(253_402_300_799) == to_local(LATEST_S)
