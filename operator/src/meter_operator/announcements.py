@@ -48,7 +48,7 @@ class Announcements:
         self._publisher = publisher
         self._raise_term = raise_term
         self._handover = handover
-        self._told: dict[str, bool] = {}
+        self._told: dict[str, bool | None] = {}
 
     def forget(self, gone: Meter) -> None:
         """Forget a SmartMeter that was deleted."""
@@ -73,8 +73,7 @@ class Announcements:
         stop, term = self.find_stop(meter), self._publisher.term
         if stop is False and self._told.get(meter.uid):
             self._raise_term(term)
-        if stop is not None:
-            self._told[meter.uid] = stop
+        self._told[meter.uid] = stop
         return build_messages(meter, keys, term, nonce, live, stop=stop)
 
     async def publish(self, meter: Meter) -> None:
@@ -84,11 +83,14 @@ class Announcements:
     async def follow(self, meters: Iterable[Meter]) -> None:
         """Say all of those whose profile says otherwise now than their twins were told last.
 
+        Twins that were told nothing of it, for want of a profile, are told once there is one.
+
         Raises:
             ValueError: the status of one cannot be said; its own reconcile tells why.
         """
         for meter in meters:
-            told, owner = self._told.get(meter.uid), self._cache.owner_of(meter.device)
+            owner = self._cache.owner_of(meter.device)
             is_own = meter.epoch and owner is not None and owner.uid == meter.uid
-            if is_own and told is not None and told != self.find_stop(meter):
+            is_told = meter.uid in self._told
+            if is_own and is_told and self._told[meter.uid] != self.find_stop(meter):
                 await self.publish(meter)

@@ -30,19 +30,39 @@ class SwitchedStreet(Street):
             rollouts=self.rollouts, raise_term=self.raised.append,
         )  # fmt: skip
 
+    def lose_profile(self):
+        self.cache.profiles.drop(self.cluster.objects["twinprofiles", NAMESPACE, "household"])
+
+    async def restart_without_profile(self):
+        """Another process finds no profile; the cluster has none either."""
+        gone = self.cluster.objects.pop(("twinprofiles", NAMESPACE, "household"))
+        self.restart()
+        await self.reconnect()
+        return gone
+
+    async def bring_back(self, gone, **changes):
+        """The profile is declared again, with another uid."""
+        body = copy.deepcopy(gone)
+        body["spec"] |= changes
+        body["metadata"]["uid"] = "another"
+        await self._declare("ADDED", body)
+
     async def switch(self, **changes):
         before = copy.deepcopy(self.cluster.objects["twinprofiles", NAMESPACE, "household"])
         self.cache.profiles.store(before)
         body = copy.deepcopy(before)
         body["spec"] |= changes
         body["metadata"]["generation"] += 1
+        await self._declare("MODIFIED", body)
+
+    async def _declare(self, kind, body):
         self.cluster._version += 1
         stored = self.cluster._store(("twinprofiles", NAMESPACE, "household"), body)
         watches = Watches(
             *(self.cache, WorkQueue(), None, None, None, None),
             self.reconciler.announcements.follow,
         )
-        await watches.on_profile({"type": "MODIFIED"}, Body(copy.deepcopy(stored)))
+        await watches.on_profile({"type": kind}, Body(copy.deepcopy(stored)))
 
     def stops(self, name="house-0"):
         """Return by epoch what the retained control records say."""
@@ -121,13 +141,75 @@ async def test_a_restarted_operator_says_the_stop_with_its_first_word(street):
 async def test_a_profile_that_is_gone_ends_no_stop(street):
     await street.populate(1)
     await street.switch(**STOPPED)
-    street.cache.profiles.drop(street.cluster.objects["twinprofiles", NAMESPACE, "household"])
+    street.lose_profile()
     await street.reconnect()
     assert street.stops() == {1: True}
     street.restart()
-    street.cache.profiles.drop(street.cluster.objects["twinprofiles", NAMESPACE, "household"])
+    street.lose_profile()
     await street.reconnect()
     assert street.stops() == {1: None}, "a twin stays as it was"
+
+
+@pytest.mark.parametrize("before", [STOPPED, ALLOWED])
+async def test_a_profile_that_comes_back_stopped_after_a_restart_without_it_is_told_at_once(
+    street, before
+):
+    await street.populate(2)
+    await street.switch(**before)
+    gone = await street.restart_without_profile()
+    assert street.stops() == {1: None}
+    await street.bring_back(gone, **STOPPED)
+    assert (street.stops("house-0"), street.stops("house-1")) == ({1: True}, {1: True})
+    assert street.raised == []
+    await street.switch(**ALLOWED)
+    assert (street.stops(), set(street.raised)) == ({1: False}, {7})
+
+
+async def test_a_profile_that_comes_back_allowed_after_a_restart_without_it_is_told_at_once(street):
+    await street.populate(1)
+    await street.switch(**STOPPED)
+    gone = await street.restart_without_profile()
+    await street.bring_back(gone, **ALLOWED)
+    assert street.stops() == {1: False}
+    assert street.raised == [], "the term of a process that started is above that of the stop"
+
+
+async def test_twins_that_were_told_nothing_are_told_nothing_again_while_there_is_no_profile(
+    street,
+):
+    await street.populate(1)
+    await street.restart_without_profile()
+    street.publisher.retained.clear()
+    await street.reconciler.announcements.follow(street.cache.meters.values())
+    assert street.publisher.retained == {}
+
+
+async def test_both_twins_of_a_handover_are_told_by_a_profile_that_comes_back_stopped(street):
+    await street.populate(1)
+    street.change_profile(twin=version("0.2.0"))
+    await street.step(1)
+    gone = await street.restart_without_profile()
+    assert street.stops() == {1: None, 2: None}
+    await street.bring_back(gone, **STOPPED)
+    assert street.stops() == {1: True, 2: True}
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_without_a_profile_no_epoch_begins_that_would_not_know_of_a_stop(street, restarts):
+    await street.populate(1)
+    await street.switch(**STOPPED)
+    if restarts:
+        await street.restart_without_profile()
+    else:
+        street.lose_profile()
+        del street.cluster.objects["twinprofiles", NAMESPACE, "household"]
+    street.add_meter("house-1")
+    del street.cluster.objects["pods", NAMESPACE, "house-0-e1"]
+    street.sync()
+    for name in street.names():
+        await street.settle(name)
+    assert (street.status("house-0")["epoch"], street.status("house-1").get("epoch", 0)) == (1, 0)
+    assert street.pods() == []
 
 
 async def test_a_meter_that_changes_to_a_stopped_profile_is_told_before_its_twin_is_replaced(
