@@ -83,11 +83,22 @@ class DueReport(Protocol):
         """How much it holds."""
 
 
+class Reports(Protocol):
+    """The reports that are asked for."""
+
+    def give_up(self, due: Any) -> None:
+        """Leave a `DueReport` that cannot be made."""
+
+
 class UtilityAgent(Protocol):
     """What both agents can."""
 
     book: EventBook
     override_s: int
+
+    @property
+    def reporting(self) -> Reports:
+        """The reports that are asked for."""
 
     @property
     def ven_id(self) -> str:
@@ -120,8 +131,11 @@ class UtilityAgent(Protocol):
     def find_due_report(self, now_s: int, find_until: Callable[[Any], int]) -> Any | None:
         """Return a `DueReport`, None without one."""
 
-    def send_report(self, due: Any, samples: Iterable[Any], status: Any, now_s: int) -> bool:
-        """Make a report and send it; return False if too much waits."""
+    def send_report(self, due: Any, samples: Iterable[Any], status: Any, now_s: int) -> bool | None:
+        """Make a report and send it; return False if too much waits.
+
+        None: the request has ended with a report of nothing, which is not sent.
+        """
 
     def override(self, until_s: int, now_s: int) -> None:
         """Take the house out until a time, or in again (0)."""

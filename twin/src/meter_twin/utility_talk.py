@@ -211,7 +211,8 @@ class UtilityTalk:
         now_s = int(time.time())
         is_overridden = agent.override_s > now_s or self._is_stopped()
         status = MeterStatus(self._is_online(), is_overridden=is_overridden)
-        make_reports(agent, self._host.answer_or_none, status, now_s)
+        if make_reports(agent, self._host.answer_or_none, status, now_s):
+            self._save()  # what is passed over, or given up, no answer of the utility will tell
 
     def _save(self) -> None:
         try:

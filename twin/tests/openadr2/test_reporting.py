@@ -7,6 +7,7 @@ from meter_twin.openadr2 import reporting
 from meter_twin.openadr2.report_codec import MeterStatus, ReportRequest, build_update_report
 from meter_twin.openadr2.reporting import (
     GOOD,
+    HISTORY_S,
     OK,
     REPORT_NOT_SUPPORTED,
     UNCERTAIN,
@@ -112,6 +113,57 @@ def test_history_is_sent_at_once_and_once():
     assert found.pending == []
 
 
+def test_history_that_the_profile_does_not_have_yet_is_waited_for_from_when_it_was_asked():
+    asked = ask(specifier="history-usage", back_s=0, start_s=NOW - 7200, duration_s=3600)
+    found = make(asked, now_s=NOW + 100)
+    assert send(found, NOW + 100, profile_until_s=0) is None
+    found = Reporting(list_offers("house-1"), Reporting.restore(found.export()))
+    assert send(found, NOW + 699, profile_until_s=0) is None, "a successor waits on"
+    assert send(found, NOW + 700, profile_until_s=0).values == ()
+
+
+def test_history_that_a_twin_before_was_asked_for_goes_on_as_it_did_there():
+    asked = ask(specifier="history-usage", back_s=0, start_s=NOW - 7200, duration_s=3600)
+    (row,) = make(asked).export()
+    del row["asked"]
+    found = Reporting(list_offers("house-1"), Reporting.restore([row]))
+    assert send(found, NOW, profile_until_s=0) is not None
+
+
+@pytest.mark.parametrize("start_s", [0, 86_400, NOW - HISTORY_S - 1000])
+def test_a_request_begins_no_earlier_than_the_meter_remembers_and_keeps_its_rhythm(start_s):
+    found = make(ask(start_s=start_s))
+    (row,) = found.export()
+    oldest_s = NOW - HISTORY_S
+    assert oldest_s - 3600 < row["sentUntil"] <= oldest_s
+    assert (row["sentUntil"] - -(-start_s // 900) * 900) % 3600 == 0
+
+
+def test_a_request_of_a_time_that_the_meter_has_forgotten_is_refused():
+    asked = ask(back_s=0, start_s=NOW - HISTORY_S - 3600, duration_s=3600)
+    assert make(asked, code=REPORT_NOT_SUPPORTED).pending == []
+
+
+def test_what_a_memory_says_of_a_time_that_the_meter_has_forgotten_is_skipped():
+    rows = make(ask("once", back_s=0, start_s=NOW, duration_s=900), ask("on")).export()
+    for row in rows:
+        row["sentUntil"] = 900
+        row["ends"] = row["ends"] and 1800
+    found = Reporting(list_offers("house-1"), Reporting.restore(rows))
+    report = send(found, NOW)
+    assert (report.request_id, found.pending) == ("on", ["on"])
+    assert NOW - HISTORY_S - 3600 < report.start_s <= NOW - HISTORY_S
+
+
+def test_who_is_behind_with_one_report_sends_the_others_between():
+    found, sent = make(ask("a"), ask("b")), []
+    for _ in range(4):
+        report = send(found, NOW + 7200)
+        sent.append(report.request_id)
+        found.delivered(report.report_id)
+    assert sent == ["a", "b", "a", "b"]
+
+
 def test_what_is_asked_for_once_without_times_is_the_last_step():
     found = make(ask(granularity_s=1800, back_s=0))
     report = send(found, NOW + 100, samples(NOW - 1800, 2))
@@ -146,6 +198,8 @@ def test_a_status_report_tells_the_present():
         {"back_s": 1000},
         {"duration_s": 1000},
         {"back_s": 900 * 3001},
+        {"back_s": HISTORY_S + 900, "granularity_s": 86_400},
+        {"back_s": 0, "granularity_s": HISTORY_S + 900},
         {"specifier_id": "telemetry-status"},
     ],
 )

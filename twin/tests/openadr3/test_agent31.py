@@ -17,7 +17,9 @@ from fake_vtn import (
     settle,
 )
 from meter_twin.demand_response.event_book import Opt, Status
+from meter_twin.openadr2.times import format_moment
 from meter_twin.openadr3.enrolment import Resource
+from meter_twin.utility_reports import OLDEST_S, make_reports
 
 
 class Status31:
@@ -461,3 +463,34 @@ def test_a_notification_of_an_event_for_others_is_no_reason(targets, is_reason):
     before = len(vtn.log)
     settle(agent, vtn, NOW + 10)
     assert (len(vtn.log) > before) is is_reason
+
+
+def usage_since(start_s, span):
+    vtn = FakeVtn()
+    asked = [{"payloadType": "USAGE"}]
+    vtn.add("events", describe_event(start_s, span=span, reportDescriptors=asked))
+    return vtn, registered(vtn)
+
+
+def test_of_an_event_since_the_beginning_of_time_no_more_is_read_than_a_meter_may_have():
+    _, agent = usage_since(0, f"P{NOW // 86_400}D")
+    asked = []
+
+    def ask(_, parameters, __):
+        asked.append(parameters["from"])
+
+    assert make_reports(agent, ask, Status31, NOW + 600) == 1
+    assert min(asked) == format_moment(NOW + 600 - OLDEST_S)
+
+
+def test_a_report_that_cannot_be_made_is_told_once_and_keeps_nothing_back(capsys):
+    vtn, agent = usage_since(NOW, "PT1H")
+
+    def ask(*_):
+        raise ArithmeticError("of this one")
+
+    for after_s in range(0, 300, 30):
+        make_reports(agent, ask, Status31, NOW + 3600 + after_s)
+        settle(agent, vtn, NOW + 3600 + after_s)
+    assert capsys.readouterr().err.count("ArithmeticError") == 1
+    assert vtn.reports("USAGE") == []

@@ -184,15 +184,17 @@ class Agent:
 
     def send_report(
         self, due: Running, samples: Iterable[Sample], status: MeterStatus, now_s: int
-    ) -> bool:
+    ) -> bool | None:
         """Make a report and send it; return False if too much waits, and it is made again.
 
-        A time of which the meter has nothing is passed over.
+        A time of which the meter has nothing is passed over: openleadr's VTN answers a report
+        without intervals with 500, and takes a value of bad quality for a measured one. None: so
+        was the last report of a request.
         """
         report = self.reporting.make(due, samples, status, now_s)
-        if not report.values:  # openleadr's VTN answers a report without intervals with 500
+        if not report.values:
             self.reporting.delivered(report.report_id)
-            return True
+            return None if due.is_last else True
         is_sent = self._ven.outbox.send_report(report)
         if not is_sent:
             self.reporting.lost(report.report_id)

@@ -2,8 +2,10 @@
 
 Values come from the quarter-hour profile of the meter. A report is made once, when the profile
 reaches its end; a quarter hour that has not come ten minutes later is left out of it, and can be
-asked for as history. Source: OpenADR 2.0b, 8.3 (EiReport): granularity, reportBackDuration,
-reportInterval. Neighbours: `report_codec` (the words), `ven` (brings requests, carries reports).
+asked for as history. For history the ten minutes are those after the question. What was before
+`HISTORY_S` is not reported, whatever a VTN asks for. Source: OpenADR 2.0b, 8.3 (EiReport):
+granularity, reportBackDuration, reportInterval. Neighbours: `report_codec` (the words), `ven`
+(brings requests, carries reports).
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -38,6 +40,8 @@ class Running(NamedTuple):
     name: str
     sent_until_s: int
     ends_s: int | None
+    asked_s: int = 0
+    """When; 0: a twin that did not keep it was asked."""
 
     @property
     def key(self) -> str:
@@ -54,6 +58,22 @@ class Running(NamedTuple):
         """How much the next report holds."""
         back_s = self.request.back_s or (self.ends_s or 0) - self.sent_until_s
         return back_s if self.ends_s is None else min(back_s, self.ends_s - self.sent_until_s)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all was sent."""
+        return self.ends_s is not None and self.sent_until_s >= self.ends_s
+
+    @property
+    def is_last(self) -> bool:
+        """Whether none follows the next report."""
+        return self.ends_s is not None and self.sent_until_s + self.span_s >= self.ends_s
+
+    @property
+    def is_late_after_s(self) -> int:
+        """When the next report waits for nothing any more."""
+        asked_s = 0 if self.ends_s is None else self.asked_s
+        return max(self.sent_until_s + self.span_s, asked_s) + PATIENCE_S
 
 
 def list_offers(resource_id: str) -> tuple[ReportOffer, ...]:
@@ -98,8 +118,11 @@ class Reporting:
             if not self._is_possible(request) or len(self._running) >= MOST_REQUESTS:
                 code = REPORT_NOT_SUPPORTED
                 continue
-            name = self._offers[request.specifier_id].name
-            self._running[request.request_id] = _begin(request, name, now_s)
+            begun = _begin(request, self._offers[request.specifier_id].name, now_s)
+            if begun.is_over:
+                code = REPORT_NOT_SUPPORTED
+            else:
+                self._running[request.request_id] = begun
         return code
 
     def _is_possible(self, request: ReportRequest) -> bool:
@@ -112,6 +135,7 @@ class Reporting:
             bool(request.r_ids)
             and known >= set(request.r_ids)
             and request.duration_s % QUARTER_S == 0
+            and max(request.back_s, request.granularity_s) <= HISTORY_S
             and count * len(request.r_ids) <= MOST_VALUES
         )
 
@@ -139,11 +163,17 @@ class Reporting:
             find_until: returns the end of the newest quarter hour that is known of a report.
         """
         underway = {request_id for request_id, _ in self._underway.values()}
-        for request_id, one in self._running.items():
-            end_s = one.sent_until_s + one.span_s
-            if now_s < end_s or request_id in underway:
+        for request_id, kept in list(self._running.items()):
+            if request_id in underway:
                 continue
-            needs_none = not one.needs_profile or now_s >= end_s + PATIENCE_S
+            one = self._running[request_id] = _skip_forgotten(kept, now_s)
+            if one.is_over:
+                del self._running[request_id]
+                continue
+            end_s = one.sent_until_s + one.span_s
+            if now_s < end_s:
+                continue
+            needs_none = not one.needs_profile or now_s >= one.is_late_after_s
             if needs_none or find_until(one) >= end_s:
                 return one
         return None
@@ -166,19 +196,23 @@ class Reporting:
         )
 
     def delivered(self, report_id: str) -> None:
-        """Note that the VTN has a report; the last one of a request ends it."""
+        """Note that the VTN has a report; the last one of a request ends it.
+
+        The others are looked at before it is its turn again.
+        """
         request_id, end_s = self._underway.pop(report_id, ("", 0))
-        one = self._running.get(request_id)
-        if one is None:
-            return
-        if one.ends_s is not None and end_s >= one.ends_s:
-            del self._running[request_id]
-        else:
+        one = self._running.pop(request_id, None)
+        if one is not None and (one.ends_s is None or end_s < one.ends_s):
             self._running[request_id] = one._replace(sent_until_s=end_s)
 
     def lost(self, report_id: str) -> None:
         """Note that a report did not arrive; it is made again."""
         self._underway.pop(report_id, None)
+
+    def give_up(self, due: Running) -> None:
+        """Drop a request whose report cannot be made."""
+        self._running.pop(due.key, None)
+        self._underway = {one: at for one, at in self._underway.items() if at[0] != due.key}
 
     def export(self) -> list[dict[str, Any]]:
         """Return what goes on, as JSON values."""
@@ -188,6 +222,7 @@ class Reporting:
                 "name": one.name,
                 "sentUntil": one.sent_until_s,
                 "ends": one.ends_s,
+                "asked": one.asked_s,
             }
             for one in self._running.values()
         ]
@@ -204,6 +239,7 @@ class Reporting:
                 ReportRequest(**{**row["request"], "r_ids": tuple(row["request"]["r_ids"])}),
                 *(str(row["name"]), int(row["sentUntil"])),
                 None if row["ends"] is None else int(row["ends"]),
+                int(row.get("asked", 0)),
             )
             for row in rows
         ]
@@ -211,7 +247,7 @@ class Reporting:
 
 def _begin(request: ReportRequest, name: str, now_s: int) -> Running:
     """Return a request with its beginning: a quarter hour, that asked for or the present one."""
-    now_s = now_s // QUARTER_S * QUARTER_S
+    asked_s, now_s = now_s, now_s // QUARTER_S * QUARTER_S
     duration_s = request.duration_s
     if request.start_s is not None:
         start_s = -(-request.start_s // QUARTER_S) * QUARTER_S
@@ -222,7 +258,16 @@ def _begin(request: ReportRequest, name: str, now_s: int) -> Running:
         start_s = now_s - duration_s
     if not request.back_s and not duration_s:
         duration_s = request.granularity_s or QUARTER_S
-    return Running(request, name, start_s, start_s + duration_s if duration_s else None)
+    ends_s = start_s + duration_s if duration_s else None
+    return _skip_forgotten(Running(request, name, start_s, ends_s, asked_s), asked_s)
+
+
+def _skip_forgotten(one: Running, now_s: int) -> Running:
+    """Return a request without the whole reports of what was before `HISTORY_S`."""
+    oldest_s = now_s // QUARTER_S * QUARTER_S - HISTORY_S
+    step_s = one.request.back_s or one.request.granularity_s or QUARTER_S
+    steps = max(oldest_s - one.sent_until_s, 0) // step_s
+    return one._replace(sent_until_s=one.sent_until_s + steps * step_s) if steps else one
 
 
 def _sum_up(

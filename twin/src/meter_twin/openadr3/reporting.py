@@ -159,6 +159,10 @@ class Reporting:
         """Note that a report did not leave; it is made again."""
         self._underway.discard((letter.event_id, letter.name.partition("-")[0]))
 
+    def give_up(self, due: Running) -> None:
+        """Leave a report that cannot be made: it is as underway until its event changes."""
+        self._underway.add((due.event_id, due.name))
+
     def forget(self) -> None:
         """Make again what was underway: nothing of it waits any more."""
         self._underway.clear()
