@@ -16,6 +16,7 @@ from registers import ACTIVE_CALENDAR, PASSIVE_CALENDAR
 from tariff import Calendar
 
 QUARTER_S = 900
+_LAST_S = 0xFFFFFFFF
 _PLAN = ">IIH"
 _PLAN_BYTES = 10
 
@@ -41,8 +42,10 @@ def load_plan(data: bytes, from_s: int, counter: int) -> Plan:
     """Return the plan of a calendar's bytes.
 
     Raises:
-        RemoteProtocolError: `malformed` or `version`.
+        RemoteProtocolError: `malformed`, also for a time that no entry can hold, or `version`.
     """
+    if from_s > _LAST_S:
+        raise RemoteProtocolError("malformed")
     calendar = Calendar([], [])
     _name, calendar.switches, calendar.offsets = parse_calendar(data)
     return Plan(calendar, from_s, counter, data)
@@ -52,7 +55,10 @@ class Calendars:
     """What `metering` takes for its calendar: `rate` and `month` of the one in force."""
 
     def __init__(self, state, configured: Calendar) -> None:
-        """Take what is kept; what cannot be read counts as none (firmware that went back)."""
+        """Take what is kept; what cannot be read counts as none (firmware that went back).
+
+        It stays in the flash until the next order, and nothing is told of it.
+        """
         self._state = state
         self._before = Plan(configured)
         self._newest = self._before
@@ -61,12 +67,15 @@ class Calendars:
         self._told = int.from_bytes(kept[:4], "big")
         try:
             self._load(kept)
-        except RemoteProtocolError:
+        except (RemoteProtocolError, MemoryError):
             self._newest = self._before = Plan(configured)
+            self._told = 0
 
     def _load(self, kept: bytes) -> None:
         at = 4
         while at < len(kept):
+            if at + _PLAN_BYTES > len(kept):
+                raise RemoteProtocolError("malformed")
             quarter, counter, length = struct.unpack_from(_PLAN, kept, at)
             at += _PLAN_BYTES + length
             plan = load_plan(kept[at - length : at], quarter * QUARTER_S, counter)
@@ -91,8 +100,8 @@ class Calendars:
     def take(self, data: bytes, counter: int, activates_s: int, utc_s) -> None:
         """Keep a calendar that the utility has ordered; the caller saves the state.
 
-        It is in force from the first quarter hour at or after `activates_s` that has not begun,
-        so no interval is divided. What waited instead of it is gone.
+        It is in force from the first quarter hour at or after `activates_s` that has not begun.
+        What waited instead of it is gone.
 
         Args:
             data: the calendar's bytes.

@@ -97,9 +97,14 @@ class Meter:
         return captures
 
     def _follow_clock(self, utc_s: int, tick_s: int) -> None:
-        """Settle tariff and demand interval at the first valid time and after a clock step."""
+        """Settle tariff and demand interval at the first valid time and after a clock step.
+
+        A step back takes the month along, or a clock that was years ahead would end no billing
+        period until then.
+        """
         if self._ticks.stepped:
             self.demand.interval = utc_s // self.demand.period_s
+            self.month = min(self.month, self.calendar.month(utc_s))
             self._apply_calendar(utc_s)
         elif not self._aligned:
             self.demand.align(utc_s - tick_s)
@@ -107,9 +112,13 @@ class Meter:
             self._aligned = True
 
     def _apply_calendar(self, utc_s: int) -> None:
+        """Take the rate of a moment; a later month ends the billing period, an earlier one none.
+
+        Other offsets may set the month back for some hours.
+        """
         self.rate = self.calendar.rate(utc_s)
         month = self.calendar.month(utc_s)
-        if month != self.month:
+        if month > self.month:
             if self.month:
                 self.demand.reset()
             self.month = month

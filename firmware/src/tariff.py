@@ -2,8 +2,9 @@
 
 Local time is used here and nowhere else in the meter. The zone is a table of UTC offsets in the
 configuration or the utility's order (a board has no time zone database). Switches lie on quarter
-hours, so no interval is ever divided between two rates. In the manner of the activity calendar of
-IEC 62056-6-2 (class 20), without seasons. Neighbour: `calendars`, which knows the one in force.
+hours, so no interval of a capture period that divides one is divided between two rates; in a longer
+one each rate register has its share. In the manner of the activity calendar of IEC 62056-6-2
+(class 20), without seasons. Neighbour: `calendars`, which knows the one in force.
 """
 
 RATES = 4

@@ -26,7 +26,7 @@ TARIFFS = {
 }
 LONG = [[day, f"{hour:02}:{minute:02}", 1]
         for day in "1234567" for hour in range(8) for minute in (0, 15, 30, 45)]  # fmt: skip
-"""More switches than an order has room for."""
+"""More switches than a meter takes."""
 NEW_YEAR_S = int(dt.datetime(2027, 1, 1, tzinfo=ZoneInfo("Europe/Brussels")).timestamp())
 
 
@@ -120,7 +120,7 @@ def change(world, **changes):
         ("calendars.single[0]", {"calendars": {"single": [["1", "07:10", 1]], "day-night": WEEK}}),
         ("calendars.single", {"calendars": {"single": 5, "day-night": WEEK}}),
         ("calendars.two words", {"meters": {"house-1": "two words"}, "calendars": {"two words": []}}),
-        ("calendar", {"calendars": {"single": LONG, "day-night": WEEK}}),
+        ("calendars.single", {"calendars": {"single": LONG, "day-night": WEEK}}),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_the_file_is_named_and_nothing_is_signed(utility, field, changes):
@@ -137,12 +137,14 @@ def test_what_is_wrong_with_the_file_is_named_and_nothing_is_signed(utility, fie
     [
         ("--activates", {"activates": "tomorrow"}),
         ("--activates", {"activates": "1900-01-01"}),
+        ("--activates", {"activates": "2106-02-07T06:15:01Z"}),
     ],
 )
 def test_a_time_that_is_none_is_refused(utility, field, arguments):
     done = sign(utility, **arguments)
     assert done.returncode == 1
     assert field in done.stderr
+    assert not (utility.folder / "orders").exists()
 
 
 def test_a_key_that_cannot_sign_orders_is_refused_with_a_remedy_and_never_shown(utility):

@@ -15,10 +15,12 @@ from meter_wire.portable.order import Order
 from meter_wire.portable.tariff_calendar import parse_calendar
 from meter_wire.portable.tlv import RemoteProtocolError
 from meter_wire.utility_calendar import UtilityCalendar, decode_calendar, encode_calendar
-from meter_wire.utility_order import MOST_ORDER, UtilityOrder, encode_utility_order
+from meter_wire.utility_order import LAST_ACTIVATION_S, UtilityOrder, encode_utility_order
 
 VECTORS = pathlib.Path(__file__).parents[1] / "vectors/link-v1.json"
 NOW_S = 1_800_000_000
+MOST_ORDER = 512
+"""Bytes of an order that the link takes."""
 QUARTERS = [f"{hour:02}:{minute:02}" for hour in range(24) for minute in (0, 15, 30, 45)]
 DAY_NIGHT = UtilityCalendar("day-night", [["12345", "07:00", 1], ["1234567", "22:00", 2]], [])
 
@@ -110,6 +112,8 @@ def test_arbitrary_bytes_are_a_calendar_of_one_encoding_or_refused(data):
         (r"switches\[0\]: weekday 1", {"switches": [["11", "07:00", 1]]}),
         (r"switches\[1\]: weekday 3 .* switches\[0\]",
          {"switches": [["123", "07:00", 1], ["34", "07:00", 2]]}),
+        ("switches: has 49 rows, more than the 48", {"switches": [["1", at, 1] for at in QUARTERS[:49]]}),
+        ("offsets: has 41 rows, more than the 40", {"offsets": [[900 * n, 0] for n in range(41)]}),
         (r"offsets\[0\]", {"offsets": [[5, 3600]]}),
         (r"offsets\[0\]", {"offsets": [[0, 100]]}),
         (r"offsets\[0\]", {"offsets": [[0, 57 * 900]]}),
@@ -128,6 +132,7 @@ def test_what_is_wrong_with_a_calendar_is_named(field, changes):
         ("calendar", {"calendar": None}),
         ("calendar", {"calendar": b"\x01\x01x"}),
         ("activates", {"activates": 1 << 32}),
+        ("activates: 4294966501 is not 0 to 4294966500", {"activates": 4294966501}),
         ("activates", {"action": "disconnect"}),
         ("calendar", {"action": "disconnect", "activates": None}),
     ],
@@ -139,20 +144,12 @@ def test_an_order_has_calendar_and_activation_with_set_calendar_and_with_nothing
         encode_utility_order(order(**changes))
 
 
-def test_an_order_longer_than_the_link_takes_is_not_built():
-    rows = [["1234567", at, 1] for at in QUARTERS]
-    offsets = [[900 * place, 0] for place in range(80)]
-    calendar = encode_calendar(UtilityCalendar("big", rows, offsets))
-    with pytest.raises(ValueError, match=f"bytes, more than {MOST_ORDER}"):
-        encode_utility_order(order(calendar=calendar))
-
-
-def test_ten_years_of_daylight_saving_and_48_switches_fit_into_the_longest_names():
+def test_the_largest_calendar_fits_into_an_order_with_the_longest_names():
     rows = [["12345", at, 1] for at in QUARTERS[::4]] + [["67", at, 2] for at in QUARTERS[::4]]
-    offsets = [[900 * place, 3600] for place in range(22)]
+    offsets = [[900 * place, 3600] for place in range(40)]
     long = order(
         device="d" * 32, operator="o" * 64, incarnation=bytes(8), boot=65535, uptime_s=0xFFFFFFFF,
-        activates=0xFFFFFFFF, counter=0xFFFFFFFF, not_after=0xFFFFFFFF, reason=0xFFFF,
+        activates=LAST_ACTIVATION_S, counter=0xFFFFFFFF, not_after=0xFFFFFFFF, reason=0xFFFF,
         calendar=encode_calendar(UtilityCalendar("n" * 16, rows, offsets)),
     )  # fmt: skip
     assert len(encode_utility_order(long)) <= MOST_ORDER

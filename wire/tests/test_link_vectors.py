@@ -39,6 +39,8 @@ FROZEN_BYTES = "77aaae6afecbc80d"
 FROZEN_NUMBERS = "498d75716f92f3df"
 FROZEN_CALENDARS = "e0a9b28491a7eb8c"
 """Of what was added with the calendars: 4 orders, 3 steps, 15 calendars, 3 numbers."""
+FROZEN_BOUNDS = "79e4a10ddc45c261"
+"""Of the calendars that have the most rows, or one more."""
 PROGRAM = """
 import sys, json
 sys.path[:0] = [{tests!r}, {source!r}]
@@ -93,6 +95,7 @@ def test_link_version_1_is_frozen():
     rows = [vectors["orders"]["rows"][ORDERS:19], vectors["transcript"][STEPS:90]]
     rows += [vectors["calendars"][:15], [[row.number, row.name] for row in added]]
     assert digest(rows) == FROZEN_CALENDARS
+    assert digest(vectors["calendars"][15:18]) == FROZEN_BOUNDS
 
 
 @pytest.mark.parametrize("arch", ["amd64", "i386"])

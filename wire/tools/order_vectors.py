@@ -79,8 +79,18 @@ def build_calendar_vectors() -> list[list[Any]]:
         "a byte too many": b"\x01\x01x\x00\x00\x00",
         "a byte too few": b"\x01\x01x\x00",
         "version 2": b"\x02\x01x\x00\x00",
+        "49 switches": _rows(49, 0),
+        "41 offsets": _rows(0, 41),
+        "48 switches, 40 offsets": _rows(48, 40),
     }
     return [[name, data.hex(), _parsed(data)] for name, data in rows.items()]
+
+
+def _rows(switches: int, offsets: int) -> bytes:
+    rows = [(quarter << 9 | 1 << 2).to_bytes(2, "big") for quarter in range(switches)]
+    changes = [(start + 1).to_bytes(3, "big") + b"\x04" for start in range(offsets)]
+    counted = (bytes([len(found)]) + b"".join(found) for found in (rows, changes))
+    return b"\x01\x01x" + b"".join(counted)
 
 
 def _parsed(data: bytes) -> Any:

@@ -1,5 +1,6 @@
 """Calendars of the utility: passive until their quarter hour, kept over any cut. Both Pythons."""
 
+import calendars as calendars_module
 import registers as obis
 from calendars import Calendars
 from event_codes import CALENDAR, ORDER
@@ -19,6 +20,10 @@ PEAK = b"\x01\x04peak\x01" + (EVERY_DAY << 2 | 2).to_bytes(2, "big") + b"\x00"
 """Rate 3 always."""
 B = NOW_S // 900 * 900 + 900
 """The next quarter hour of the rig."""
+
+
+LAST_QUARTER_S = 4294966500
+"""2106-02-07T06:15:00Z."""
 
 
 class World:
@@ -288,10 +293,80 @@ def test_calendars_that_cannot_be_read_count_as_none():
     world.order(NIGHT, B, 1)
     state = world.rig.state
     kept = state.get(10)
-    state.set(10, kept[:14] + b"\x02" + kept[15:])
-    calendars = Calendars(state, Calendar([], []))
-    assert calendars.rate(B) == 1
-    assert len(state.get(10)) == len(kept), "it stays for firmware that knows it"
+    told = b"\x00\x00\x00\x01"
+    version_2 = told + kept[4:14] + b"\x02" + kept[15:]
+    late = told + b"\x00\x48\xd1\x5a" + kept[8:]
+    for unreadable in (version_2, late, told + kept[4:-3], told + kept[4:12], told + kept[4:14]):
+        state.set(10, unreadable)
+        calendars = Calendars(state, Calendar([], []))
+        assert calendars.rate(B) == 1
+        assert calendars.news() is None
+        assert calendars.rows() == [
+            (obis.ACTIVE_CALENDAR, b"", None),
+            (obis.PASSIVE_CALENDAR, b"", None),
+        ]
+        assert state.get(10) == unreadable, "it stays for firmware that knows it"
+    calendars.take(PEAK, 2, 0, B)
+    assert (calendars.rate(B), calendars.news()) == (1, None)
+    assert (calendars.rate(B + 900), calendars.news().counter) == (3, 2)
+    assert Calendars(state, Calendar([], [])).rate(B + 900) == 3
+
+
+def test_a_meter_without_memory_for_its_calendars_starts_and_keeps_them():
+    world = World()
+    world.order(NIGHT, B, 1)
+    kept = world.rig.state.get(10)
+    load_plan = calendars_module.load_plan
+
+    def exhaust(*_arguments):
+        raise MemoryError
+
+    calendars_module.load_plan = exhaust
+    try:
+        calendars = Calendars(world.rig.state, Calendar([], []))
+    finally:
+        calendars_module.load_plan = load_plan
+    assert (calendars.rate(B), calendars.news()) == (1, None)
+    assert world.rig.state.get(10) == kept
+
+
+def test_an_activation_beyond_the_last_quarter_hour_of_the_clock_is_refused():
+    world = World()
+    for activates in (LAST_QUARTER_S + 1, 0xFFFFFFFF):
+        assert world.order(activates=activates) == REFUSED
+    assert world.rig.link.refused == {"malformed": 2}
+    assert world.shown() == [(b"", None), (b"", None)]
+    assert world.order(activates=LAST_QUARTER_S) == OK
+    assert world.shown()[1] == (b"night", LAST_QUARTER_S)
+    assert world.rig.commands._entry([obis.PASSIVE_CALENDAR]) is not None
+
+
+def test_the_largest_calendar_is_taken_and_one_row_more_is_refused():
+    def largest(switches, offsets):
+        rows = [(place << 9 | 1 << 2).to_bytes(2, "big") for place in range(switches)]
+        changes = [(place + 1).to_bytes(3, "big") + b"\x04" for place in range(offsets)]
+        head = b"\x01\x01x" + bytes([switches])
+        return head + b"".join(rows) + bytes([offsets]) + b"".join(changes)
+
+    world = World()
+    assert world.order(largest(49, 40), B, 1) == REFUSED
+    assert world.order(largest(48, 41), B, 1) == REFUSED
+    assert world.rig.link.refused == {"malformed": 2}
+    assert world.order(largest(48, 40), B, 1) == OK
+
+
+def test_offsets_that_set_the_month_back_do_not_reset_the_demand_maximum_again():
+    start_s = 1801436400  # 2027-01-31T23:00:00Z, midnight in Brussels
+    calendars = Calendars(State(CutFlash(Medium())), Calendar([], [(0, 3600)]))
+    calendars.take(NIGHT, 1, start_s + 900, start_s - 3600)
+    meter = Meter(b"1", 1, calendars, 900)
+    maxima = []
+    meter.tick((50000, [(1000, 0, 230000, 0)]), 1, start_s - 3600, 0)
+    for quarter, power_w in enumerate((3000, 3000, 3000, 3000, 2000, 1000, 1000, 1000, 1000)):
+        end_s = start_s - 3600 + (quarter + 1) * 900
+        meter.tick((50000, [(power_w, 0, 230000, 0)]), 900000, end_s, 0)
+        maxima.append(meter.demand.maximum_w)
+    assert maxima == [3000, 3000, 3000, 0, 2000, 2000, 2000, 2000, 2000]
 
 
 def test_no_command_of_a_twin_and_no_price_switches_a_register():

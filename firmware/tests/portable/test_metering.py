@@ -165,6 +165,17 @@ def test_the_maximum_is_captured_and_then_reset_when_the_local_month_ends():
     assert (meter.demand.maximum_w, meter.demand.maximum_at) == (0, None)
 
 
+def test_a_clock_that_was_years_ahead_ends_the_billing_periods_after_it_is_right_again():
+    month_end = 1796083200
+    meter = Meter(b"1")
+    meter.tick(sample(3000), 1000, month_end + 3 * 365 * 86400)
+    meter.tick(sample(3000), 1000, month_end - 1800)
+    meter.tick(sample(3000), 1799000, month_end - 1)
+    assert meter.demand.maximum_w == 3000
+    meter.tick(sample(0), 2000, month_end + 1)
+    assert meter.demand.maximum_w == 0
+
+
 def test_rates_add_up_and_change_at_the_switch():
     meter = Meter(b"1", calendar=Calendar([("1234567", "00:00", 2), ("1234567", "11:15", 1)], []))
     meter.tick(sample(3600), 1000, T0 - 9)

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from meter_wire.names import check_device
 from meter_wire.utility_calendar import UtilityCalendar, encode_calendar
+from meter_wire.utility_order import LAST_ACTIVATION_S
 
 from kubectl_meter.errors import MeterError
 from kubectl_meter.settings import zone_offsets
@@ -119,8 +120,14 @@ def parse_activation(text: str, zone: str) -> int:
         seconds = int(moment.timestamp())
     except (ValueError, OverflowError):
         seconds = 0
-    if 0 < seconds < 1 << 32:
+    if 0 < seconds <= LAST_ACTIVATION_S:
         return seconds
+    if seconds > 0:
+        raise MeterError(
+            f"{text!r} is after the last quarter hour of a meter's clock",
+            field="--activates",
+            remedy="name a time until 2106-02-07T06:15:00Z",
+        )
     raise MeterError(
         f"{text!r} is no time",
         field="--activates",

@@ -8,13 +8,12 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from meter_wire.portable.tariff_calendar import parse_calendar
+from meter_wire.portable.tariff_calendar import MOST_OFFSETS, MOST_SWITCHES, parse_calendar
 
 MOST_NAME = 16
 _TIME = re.compile(r"([01]\d|2[0-3]):(00|15|30|45)")
 _QUARTER_S = 900
 _MOST_OFFSET = 56
-_MOST_ROWS = 255
 _RATES = 4
 
 
@@ -40,9 +39,12 @@ def encode_calendar(calendar: UtilityCalendar) -> bytes:
         raise ValueError(f"name: {calendar.name!r} is not {letters}")
     switches = sorted(_pack_switches(calendar.switches))
     offsets = [_pack_offset(place, calendar.offsets) for place in range(len(calendar.offsets))]
-    for name, rows in (("switches", switches), ("offsets", offsets)):
-        if len(rows) > _MOST_ROWS:
-            raise ValueError(f"{name}: are more than {_MOST_ROWS}")
+    for name, count, most in (
+        ("switches", len(switches), MOST_SWITCHES),
+        ("offsets", len(offsets), MOST_OFFSETS),
+    ):
+        if count > most:
+            raise ValueError(f"{name}: has {count} rows, more than the {most} that a meter takes")
     return b"".join(
         [
             bytes([1, len(calendar.name)]) + calendar.name.encode(),

@@ -15,11 +15,10 @@ from meter_wire.portable.tariff_calendar import parse_calendar
 from meter_wire.portable.tlv import RemoteProtocolError, encode_uint, field
 from meter_wire.tables import ORDER_ACTIONS, ORDER_TAGS, name_of, number_of
 
+LAST_ACTIVATION_S = 0xFFFFFFFF // 900 * 900
+"""The last quarter hour of a meter's clock, 2106-02-07T06:15:00Z."""
 _HALF = 32
 _MOST_OPERATOR = 64
-MOST_ORDER = 512
-"""Bytes that an order may have."""
-
 _OCTETS = {
     "reason": 2, "not_after": 4, "counter": 4, "utc_ms": 8, "boot": 2, "uptime_s": 4,
     "activates": 4,
@@ -61,8 +60,9 @@ def _check(order: UtilityOrder) -> None:
     for name, octets in _OCTETS.items():
         value = getattr(order, name)
         least = int(name in ("counter", "utc_ms"))
-        if value is not None and not least <= value < 1 << 8 * octets:
-            raise ValueError(f"{name}: {value} is not {least} to {(1 << 8 * octets) - 1}")
+        most = LAST_ACTIVATION_S if name == "activates" else (1 << 8 * octets) - 1
+        if value is not None and not least <= value <= most:
+            raise ValueError(f"{name}: {value} is not {least} to {most}")
     if (order.action == "set_clock") != (order.utc_ms is not None):
         raise ValueError("utc_ms: goes with the action set_clock, and with no other")
     if order.incarnation is not None and len(order.incarnation) != 8:  # noqa: PLR2004
@@ -102,11 +102,6 @@ def encode_utility_order(order: UtilityOrder) -> bytes:
         if isinstance(value, int):
             value = encode_uint(value)
         encoded += field(row.number, value.encode() if isinstance(value, str) else value)
-    if len(encoded) > MOST_ORDER:
-        raise ValueError(
-            f"calendar: makes an order of {len(encoded)} bytes, more than {MOST_ORDER}; "
-            "leave out switches, years of offsets, or letters of the operator"
-        )
     return encoded
 
 

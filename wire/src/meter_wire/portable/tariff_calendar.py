@@ -13,6 +13,9 @@ _MOST_NAME = const(16)
 _QUARTERS_A_DAY = const(96)
 _MOST_OFFSET = const(56)
 _QUARTER_S = const(900)
+MOST_SWITCHES = const(48)
+MOST_OFFSETS = const(40)
+"""Rows that a calendar may have: they bound the heap that a board needs for it."""
 
 
 class _Octets:
@@ -30,6 +33,12 @@ class _Octets:
 
     def uint(self, octets: int) -> int:
         return int.from_bytes(self.take(octets), "big")
+
+    def count(self, most: int) -> int:
+        found = self.uint(1)
+        if found > most:
+            raise RemoteProtocolError("malformed")
+        return found
 
 
 def parse_calendar(
@@ -50,7 +59,7 @@ def parse_calendar(
     good = 0 < len(name) <= _MOST_NAME and 32 < min(name) and max(name) < 127
     switches = []
     last = taken = 0
-    for _ in range(octets.uint(1)):
+    for _ in range(octets.count(MOST_SWITCHES)):
         number = octets.uint(2)
         quarter, days = number >> 9, number >> 2 & 0x7F
         if quarter != last >> 9:
@@ -61,7 +70,7 @@ def parse_calendar(
         weekdays = "".join([str(day + 1) for day in range(7) if days >> day & 1])
         switches.append((quarter * 15, weekdays, (number & 3) + 1))
     offsets: list[tuple[int, int]] = []
-    for _ in range(octets.uint(1)):
+    for _ in range(octets.count(MOST_OFFSETS)):
         start_s, offset = octets.uint(3) * _QUARTER_S, octets.uint(1)
         if offset > 127:
             offset -= 256
