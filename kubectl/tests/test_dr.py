@@ -82,6 +82,21 @@ def test_registration_events_and_reports_are_printed(world):
 
 
 @pytest.mark.usefixtures("house")
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ({"arrived": True}, "import bid  "),
+        ({"arrived": False, "refused": False}, "import bid, on its way  "),
+        ({"arrived": False, "refused": True}, "import bid, refused  "),
+    ],
+)
+def test_it_is_shown_what_became_of_a_bid(world, told, shown):
+    (bid,) = TOLD["capacity"]["bids"]
+    world.answer({"/v1/dr": [200, TOLD | {"capacity": {"bids": [bid | told]}}]})
+    assert shown in world.run("dr", "house-1").stdout
+
+
+@pytest.mark.usefixtures("house")
 def test_what_events_have_brought_is_printed_with_what_it_is_of(world):
     rows = [
         PERFORMANCE,

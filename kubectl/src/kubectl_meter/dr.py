@@ -82,12 +82,15 @@ def _event_row(one: dict[str, Any]) -> list[str]:
     ]
 
 
+def _name_bid(one: dict[str, Any]) -> str:
+    if one.get("refused"):  # a twin of the version before does not tell
+        return "bid, refused"
+    return "bid" if one["arrived"] else "bid, on its way"
+
+
 def _capacity_rows(capacity: dict[str, Any]) -> list[list[str]]:
     rows = [("offered", one, one["price"]) for one in capacity.get("offers", [])]
-    rows += [
-        ("bid" if one["arrived"] else "bid, on its way", one, one["fee"])
-        for one in capacity.get("bids", [])
-    ]
+    rows += [(_name_bid(one), one, one["fee"]) for one in capacity.get("bids", [])]
     rows += [(one["kind"], one, None) for one in capacity.get("granted", [])]
     return [
         [

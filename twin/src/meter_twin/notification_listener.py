@@ -9,6 +9,7 @@ nonsense costs a try now and then; one that floods is left for five minutes. Nei
 """
 
 import asyncio
+import contextlib
 import random
 import ssl
 import time
@@ -43,6 +44,7 @@ class NotificationListener:
         self._shell: MqttShell | None = None
         self._tries = 0
         self._dropped = 0
+        self._aliases: tuple[str, ...] = ()
         self._host = ""
         self._is_closed = False
         self._told = ""
@@ -75,6 +77,7 @@ class NotificationListener:
     async def _listen(self) -> None:
         """Return when the broker has said too much."""
         place, self._dropped = self._notices.find_place(), 0
+        self._aliases = place.aliases
         settings, tls = self._prepare(place)
         shell = MqttShell(settings, self._receive, tls, self._came, self._lost)
         self._shell = shell
@@ -109,6 +112,11 @@ class NotificationListener:
         self._notices.hearing.came(self._host)
         self._notices.look_soon(int(time.time()), random.random())  # noqa: S311 - as above
         self._tell("info", "Listening")
+        shell = self._shell
+        if shell is not None:
+            for topic in self._aliases:
+                with contextlib.suppress(PermissionError):
+                    await shell.subscribe(topic, 0, is_lasting=False)
 
     async def _is_too_much(self, messages: int) -> bool:
         """Count; end the session, and what follows it, if that is too much for a minute."""

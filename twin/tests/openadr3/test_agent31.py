@@ -494,3 +494,45 @@ def test_a_report_that_cannot_be_made_is_told_once_and_keeps_nothing_back(capsys
         settle(agent, vtn, NOW + 3600 + after_s)
     assert capsys.readouterr().err.count("ArithmeticError") == 1
     assert vtn.reports("USAGE") == []
+
+
+def say_own(object_type, object_id):
+    said = {"objectType": object_type, "operation": "UPDATE", "object": {"id": object_id}}
+    return json.dumps(said).encode()
+
+
+@pytest.mark.parametrize(("object_type", "most"), [("VEN", 2), ("RESOURCE", 2)])
+def test_who_tells_of_the_ven_every_second_has_it_read_once_a_minute(object_type, most):
+    vtn = FakeVtn()
+    agent = registered(vtn)
+    before = len(vtn.log)
+    for now_s in range(NOW + 30, NOW + 150):
+        agent.notices.take(say_own(object_type, agent.ven_id), now_s, 0.5)
+        settle(agent, vtn, now_s)
+    assert purposes(vtn)[before:].count("refresh") == most
+
+
+def test_a_notification_of_another_ven_is_no_reason():
+    vtn = FakeVtn()
+    agent = registered(vtn)
+    before = len(vtn.log)
+    assert not agent.notices.take(say_own("VEN", "ven-of-another"), NOW + 100, 0.0)
+    settle(agent, vtn, NOW + 29)
+    assert len(vtn.log) == before
+
+
+def test_who_is_told_of_its_ven_reads_it_at_random_and_its_new_events_at_once():
+    vtn = FakeVtn()
+    agent = registered(vtn)
+    settle(agent, vtn, NOW + 89)
+    vtn.granted = ("street-7",)
+    vtn.add("events", describe_event(targets=["street-7"]))
+    vtn.objects["vens"][0]["targets"] = ["street-7"]
+    assert agent.notices.take(say_own("VEN", agent.ven_id), NOW + 90, 0.9)
+    agent.notices.look_soon(NOW + 90, 0.0)
+    settle(agent, vtn, NOW + 90)
+    assert purposes(vtn).count("refresh") == 0
+    for now_s in range(NOW + 91, NOW + 96):
+        settle(agent, vtn, now_s)
+    assert purposes(vtn).count("refresh") == 1
+    assert len(list(agent.book)) == 1

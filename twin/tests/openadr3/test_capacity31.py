@@ -170,3 +170,57 @@ def test_a_memory_of_the_version_before_has_no_bids_to_show_and_makes_none_anew(
 def test_a_damaged_memory_of_bids_is_refused(damaged):
     with pytest.raises(ValueError, match="damaged memory"):
         make(make().export() | {"answered": damaged})
+
+
+def count_bids(vtn, agent, *moments):
+    for now_s in moments:
+        settle(agent, vtn, now_s)
+    return len(vtn.reports("bid-"))
+
+
+def test_an_offer_that_pages_have_missed_is_not_answered_again():
+    vtn = FakeVtn()
+    row = vtn.add("events", offer())
+    for _ in range(60):
+        vtn.add("events", describe_event(payload=("X", [1])))
+    agent = run(vtn)
+    rows = vtn.objects["events"]
+    vtn.objects["events"] = [one for one in rows if one is not row]
+    settle(agent, vtn, NOW + 60)
+    shown = agent.describe(NOW + 60)["capacity"]["bids"]
+    vtn.objects["events"] = rows
+    assert [one["arrived"] for one in shown] == [True, True]
+    asked = len([one for one in vtn.log if one.purpose == "reports"])
+    assert count_bids(vtn, agent, NOW + 90, NOW + 120) == 1
+    assert len([one for one in vtn.log if one.purpose == "reports"]) == asked
+
+
+def test_an_offer_that_was_away_for_a_look_is_looked_up_before_it_is_answered_again():
+    vtn = FakeVtn()
+    vtn.add("events", offer())
+    agent = run(vtn)
+    rows = vtn.objects["events"]
+    vtn.objects["events"] = []
+    settle(agent, vtn, NOW + 60)
+    vtn.objects["events"] = rows
+    assert count_bids(vtn, agent, NOW + 90, NOW + 120) == 1
+    assert all(one["arrived"] for one in agent.describe(NOW + 120)["capacity"]["bids"])
+
+
+def test_a_bid_that_is_refused_is_shown_so_and_not_sent_again_also_by_a_successor():
+    vtn = FakeVtn()
+    row = vtn.add("events", offer())
+    vtn.troubles = [("report", (400, b""))] * 3
+    agent = make(bidding=RULE.bid)
+    for at in range(8):
+        settle(agent, vtn, NOW + 450 * at)
+    assert vtn.troubles == []
+    successor = make(json.loads(json.dumps(agent.export())), bidding=RULE.bid)
+    assert count_bids(vtn, successor, NOW + 3630, NOW + 4000) == 0
+    for one in (agent, successor):
+        shown = one.describe(NOW + 60)["capacity"]["bids"]
+        assert [(bid["arrived"], bid["refused"]) for bid in shown] == [(False, True)] * 2
+    vtn.change(row, **offer(capacities=(3, 3)))
+    assert count_bids(vtn, successor, NOW + 4030, NOW + 4060) == 1
+    shown = successor.describe(NOW + 60)["capacity"]["bids"]
+    assert [(bid["arrived"], bid["refused"]) for bid in shown] == [(True, False)]

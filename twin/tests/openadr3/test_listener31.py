@@ -120,3 +120,38 @@ async def test_without_a_token_it_says_why_and_tries_again(monkeypatch):
     async with listening(agent):
         await until(lambda: len(tries) >= 3)
         assert "mqtts" in agent.notices.hearing.message
+
+
+@pytest.mark.parametrize("answer", [b"\x00", b"\x80"])
+async def test_a_topic_that_nobody_has_told_may_be_refused(answer):
+    async def stay(reader, writer):
+        await accept(reader, writer)
+        asked = await reader.read(4096)
+        asked_for.append(asked[6:-1].decode())
+        writer.write(b"\x90\x03" + asked[2:4] + answer)
+        await reader.read()
+
+    asked_for = []
+    async with serving(stay) as (uri, sessions):
+        agent = build(uri)
+        agent.ven.topics = (f"events/vens/{agent.ven_id}/create",)
+        async with listening(agent):
+            await until(lambda: asked_for and agent.notices.hearing.is_up)
+            await asyncio.sleep(2)
+            assert agent.notices.hearing.is_up
+        assert asked_for == [f"vens/{agent.ven_id}/events/create"]
+        assert len(sessions) == 1
+
+
+async def test_a_topic_that_was_told_may_not_be_refused():
+    async def refuse(reader, writer):
+        writer.write(CONNACK)
+        asked = await reader.read(4096)
+        writer.write(b"\x90\x03" + asked[2:4] + b"\x80")
+        await reader.read()
+
+    async with serving(refuse) as (uri, _):
+        agent = build(uri)
+        async with listening(agent):
+            await until(lambda: "refuses the subscription" in agent.notices.hearing.message)
+        assert agent.notices.hearing.losses == 0

@@ -18,7 +18,7 @@ from meter_twin.openadr3.notifier_codec import (
     Broker,
     Notification,
     Notifiers,
-    list_published,
+    list_aliases,
     parse_notification,
     parse_notifiers,
     parse_topics,
@@ -81,7 +81,7 @@ def test_the_key_that_a_vtn_sends_is_not_kept():
 
 def test_topics_that_a_vtn_tells_and_does_not_publish_on_are_not_the_only_ones():
     told = ("x/events/vens/v-1/+", "events/vens/v-2/+")
-    assert list_published(told, "v-1") == (*told, "x/vens/v-1/events/+")
+    assert list_aliases(told, "v-1") == ("x/vens/v-1/events/+",)
 
 
 def test_without_a_topic_of_all_operations_each_has_its_own():

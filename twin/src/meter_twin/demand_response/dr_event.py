@@ -81,6 +81,8 @@ class DrEvent(NamedTuple):
     targets: Targets = Targets()
     fault: Fault | None = None
     """What is wrong with it: it is answered and shown, and never done."""
+    resources: tuple[str, ...] = ()
+    """The devices behind the meter that alone it is for; none: it is for the house."""
 
     @property
     def end_s(self) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from .dr_event import LATEST_S, MICRO
 from .event_book import Kept, Status
-from .house_limit import Target, find_house_limits
+from .house_limit import Target, find_house_limits, find_in_force
 from .load_limit import LoadLimit
 from .price_plan import Price
 
@@ -47,7 +47,8 @@ def build_plan(
         "dispatch": _describe_target(house.dispatch),
         "prices": [_describe_price(one) for one in prices],
         "events": [
-            _describe_event(one, now_s) for one in sorted(coming, key=_begins)[:MOST_EVENTS]
+            _describe_event(one, now_s) | _describe_ask(one, now_s, stopped=stopped)
+            for one in sorted(coming, key=_begins)[:MOST_EVENTS]
         ],
     }
 
@@ -97,6 +98,19 @@ def _describe_event(one: Kept, now_s: int) -> dict[str, Any]:
         "start": _format(one.begins_s),
         "end": None if one.ends_s is None else _format(one.ends_s),
         "test": one.event.is_test,
+    }
+
+
+def _describe_ask(one: Kept, now_s: int, *, stopped: bool) -> dict[str, Any]:
+    """Return what an event asks of single devices now: nobody but the EMS can do it."""
+    if not one.event.resources:
+        return {}
+    said = None if stopped else find_in_force(one, now_s)
+    return {
+        "resources": list(one.event.resources),
+        "value": None if said is None else said.value_micro / MICRO,
+        "unit": None if said is None else said.unit,
+        "relative": said is not None and (said.type == "delta" or said.type.endswith("Offset")),
     }
 
 

@@ -96,6 +96,8 @@ class Offer(NamedTuple):
     resource_ids: Collection[str] = ()
     group_ids: Collection[str] = ()
     party_ids: Collection[str] = ()
+    device_names: Collection[str] = ()
+    """Those among the groups that are devices behind the meter, not the house."""
 
 
 Decide = Callable[[DrEvent, int], Opt]
@@ -136,6 +138,7 @@ class EventBook:
 
     def _take_one(self, event: DrEvent, offer: Offer, decide: Decide, now_s: int) -> Answer:
         before = self._kept.get(event.event_id)
+        event = event._replace(resources=_find_devices(event, offer, before))
         if before is not None and event.modification < before.event.modification:
             words = f"modification {before.event.modification} is known"
             return _answer(event, Fault(OUT_OF_SEQUENCE, words), before.opt)
@@ -226,6 +229,7 @@ def _answer(event: DrEvent, fault: Fault | None, opt: Opt) -> Answer:
 
 def _confirm(before: Kept, event: DrEvent, ven_id: str, now_s: int) -> Kept:
     """Return an event that is named again: cancelled, or in force although it was left out once."""
+    before = before._replace(event=before.event._replace(resources=event.resources))
     if event.is_cancelled:
         cancelled = _cancel(before, ven_id, now_s)
         return cancelled._replace(event=before.event._replace(is_cancelled=True))
@@ -255,6 +259,16 @@ def _is_meant(event: DrEvent, offer: Offer) -> bool:
         or set(targets.group_ids) & set(offer.group_ids)
         or set(targets.party_ids) & set(offer.party_ids)
     )
+
+
+def _find_devices(event: DrEvent, offer: Offer, before: Kept | None) -> tuple[str, ...]:
+    """Return the devices that alone an event is for; one that is gone becomes nobody else.
+
+    Whoever may see an event was granted its target, so a device's name is none of the house.
+    """
+    known = () if before is None else before.event.resources
+    own = tuple(name for name in event.targets.group_ids if name in offer.group_ids) or known
+    return own if all(name in offer.device_names or name in known for name in own) else ()
 
 
 def rank(kept: Kept) -> tuple[float, int, str]:

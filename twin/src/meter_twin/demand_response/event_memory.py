@@ -3,6 +3,7 @@
 Neighbours: `event_book`, `dr_event`.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from .dr_event import DrEvent, Fault, Interval, Signal, Targets
@@ -15,14 +16,14 @@ def export_events(kept: "list[Kept]") -> list[dict[str, Any]]:
     for one in kept:
         event = one.event._asdict()
         event["signals"] = [signal._asdict() for signal in one.event.signals]
-        rows.append(
-            {
-                "event": event,
-                "opt": list(one.opt),
-                "offset": one.offset_s,
-                "cancelledFrom": one.cancelled_from_s,
-            }
-        )
+        resources = event.pop("resources")
+        row = {
+            "event": event,
+            "opt": list(one.opt),
+            "offset": one.offset_s,
+            "cancelledFrom": one.cancelled_from_s,
+        }
+        rows.append(row | {"resources": list(resources)} if resources else row)
     return rows
 
 
@@ -34,7 +35,7 @@ def restore_events(rows: list[dict[str, Any]]) -> list[Kept]:
     """
     return [
         Kept(
-            _restore_event(dict(row["event"])),
+            _restore_event(dict(row["event"]), row.get("resources", ())),
             Opt(*row["opt"]),
             int(row["offset"]),
             None if row["cancelledFrom"] is None else int(row["cancelledFrom"]),
@@ -43,11 +44,11 @@ def restore_events(rows: list[dict[str, Any]]) -> list[Kept]:
     ]
 
 
-def _restore_event(row: dict[str, Any]) -> DrEvent:
+def _restore_event(row: dict[str, Any], resources: Iterable[str]) -> DrEvent:
     row["signals"] = tuple(_restore_signal(dict(one)) for one in row["signals"])
     row["targets"] = Targets(*(tuple(names) for names in row["targets"]))
     row["fault"] = None if row["fault"] is None else Fault(*row["fault"])
-    return DrEvent(**row)
+    return DrEvent(**row, resources=tuple(str(one) for one in resources))
 
 
 def _restore_signal(row: dict[str, Any]) -> Signal:

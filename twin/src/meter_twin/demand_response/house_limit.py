@@ -6,7 +6,8 @@ equipment draws too. Nothing here is ever about `supply`. Of events that say the
 of the highest priority decides alone, as in `load_limit`. What a house has by contract
 (subscription) together with what it was granted (reservation) is told as a limit too; a reservation
 without a subscription adds to a number that nobody knows, and is none. Who draws more than its
-contract pays for it, so that alone limits no load of the meter. Source: OpenADR 3.1.0, Definitions,
+contract pays for it, so that alone limits no load of the meter. An event for single devices behind
+the meter is not about the house: only `find_in_force` reads it. Source: OpenADR 3.1.0, Definitions,
 Table 1. Neighbours: `ems_plan` (hands it on), `applications.demand_response`.
 """
 
@@ -78,7 +79,17 @@ def find_import_limit(kept: Iterable[Kept], now_s: int) -> LoadLimit | None:
     return _find_said(acting, IMPORT, now_s)
 
 
+def find_in_force(one: Kept, now_s: int) -> InForce | None:
+    """Return what the first signal of an event says now that says something, whomever it is for."""
+    found = (_read(one, signal, now_s) for signal in one.event.signals if _is_done(one, now_s))
+    return next((said for said in found if said is not None), None)
+
+
 def _acts(one: Kept, now_s: int) -> bool:
+    return _is_done(one, now_s) and not one.event.resources
+
+
+def _is_done(one: Kept, now_s: int) -> bool:
     is_begun = one.begins_s <= now_s and (one.ends_s is None or now_s < one.ends_s)
     return is_begun and one.opt.is_in and not one.event.is_test and one.event.fault is None
 

@@ -2,7 +2,8 @@
 
 Pure. A limit is never a promise about `supply`: it is for `load[n]`, and for the EMS. The event of
 the highest priority that says something about loads decides alone; during its ramp-up the limit
-comes down from the rated power minute by minute, during its recovery it goes up again. Source:
+comes down from the rated power minute by minute, during its recovery it goes up again. An event for
+other devices than the meter's load limits nothing here. Source:
 OpenADR 2.0b, x-eiRampUp, x-eiRecovery, signal types of LOAD_DISPATCH and LOAD_CONTROL.
 Neighbour: `event_book`.
 """
@@ -37,7 +38,7 @@ class LoadLimit(NamedTuple):
 def find_load_limit(kept: Iterable[Kept], rule: LoadRule, now_s: int) -> LoadLimit | None:
     """Return the limit in force, None without one: the load draws what it wants."""
     for one in sorted(kept, key=lambda one: (not _is_active(one, now_s), *rank(one))):
-        share = _find_share(one, now_s)
+        share = _find_share(one, now_s) if not one.event.resources else None
         if share is None or not one.opt.is_in or one.event.is_test or one.event.fault is not None:
             continue
         for signal in one.event.signals:

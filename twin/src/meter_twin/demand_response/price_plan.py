@@ -43,6 +43,8 @@ def find_prices(kept: Iterable[Kept], now_s: int, spread_s: int, ven_id: str) ->
     for one in sorted(kept, key=rank):
         if not one.opt.is_in or one.event.is_test or one.event.fault is not None:
             continue
+        if one.event.resources:
+            continue  # what one device is charged with is no price of the house
         for signal in one.event.signals:
             if signal.name in PRICES:
                 for price in _list_prices(one, signal, _find_shift(one, spread_s, ven_id)):

@@ -23,6 +23,7 @@ def describe_event(one: Kept, now_s: int) -> dict[str, Any]:
         "opt": "optIn" if one.opt.is_in else "optOut",
         "opt_reason": one.opt.reason,
         "test": event.is_test,
+        "resources": list(event.resources),
         "fault": event.fault.description if event.fault else None,
         "active": status is Status.ACTIVE and one.opt.is_in and not event.is_test,
     }

@@ -155,8 +155,8 @@ class Agent:
             ven.enrolment.has_changed = False
             ven.outbox.clear()
             self.reporting.forget()
-        # What the VTN refuses is not sent again either.
-        settled = [*ven.outbox.arrived, *ven.outbox.dropped]
+        refused = ven.outbox.dropped  # is not sent again either
+        settled = [*ven.outbox.arrived, *refused]
         ven.outbox.arrived, ven.outbox.dropped, ven.look = [], [], None
         before = self.export() if settled or look is not None else None
         if look is not None:
@@ -166,7 +166,7 @@ class Agent:
         if trouble is not None:
             self._troubles[trouble.reason] = self._troubles.get(trouble.reason, 0) + 1
         for letter in settled:
-            if not self.announcements.arrived(letter):
+            if not self.announcements.settle(letter, is_refused=letter in refused):
                 self.reporting.delivered(letter)
         return before is not None and self.export() != before
 
@@ -194,7 +194,10 @@ class Agent:
             self._ven.outbox.doubt(event_id)
         self._send(self.announcements.tell(self.book, now_s))
         if now_s >= self.override_s:  # who is out bids for nothing
-            self._send(self.announcements.bid(look.said, self._list_open(), now_s))
+            bids = self.announcements.bid(look.said, present, self._list_open(), now_s)
+            for letter in bids:  # an offer that was away for a look may have had one
+                self._ven.outbox.doubt(letter.event_id)
+            self._send(bids)
 
     def _list_open(self) -> dict[str, DrEvent]:
         """Return the events that may be answered with a bid."""
@@ -225,13 +228,10 @@ class Agent:
     def _describe_self(self) -> Offer:
         agency, registration = self._agency, self._ven.registration
         granted = registration.targets if registration else ()
-        names = {agency.ven_name, agency.resource_id, *(one.name for one in agency.resources)}
-        groups = {*agency.group_ids, *granted, *names, self.ven_id}
-        return Offer(
-            *(self.ven_id, agency.signal_names, agency.market_contexts),
-            {agency.resource_id},
-            groups,
-        )
+        house = {*agency.group_ids, agency.ven_name, agency.resource_id, self.ven_id}
+        devices = {one.name for one in agency.resources} - house
+        about = self.ven_id, agency.signal_names, agency.market_contexts, {agency.resource_id}
+        return Offer(*about, house | devices | {*granted}, device_names=devices)
 
     def find_due_report(self, now_s: int, find_until: Callable[[Running], int]) -> Running | None:
         """Return a report to be made now, None without one or without a registration."""

@@ -6,7 +6,7 @@ name of a report says what it tells. Neighbours: `agent`, `outbox` (sends), `rep
 `capacity`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from meter_twin.demand_response.capacity_bid import Bidding, list_offers
 from meter_twin.demand_response.dr_event import DrEvent
@@ -60,16 +60,21 @@ class Announcements:
         return letters
 
     def bid(
-        self, said: Sequence[Occasion], events: Mapping[str, DrEvent], now_s: int
+        self,
+        said: Sequence[Occasion],
+        assumed: Collection[str],
+        events: Mapping[str, DrEvent],
+        now_s: int,
     ) -> list[Letter]:
         """Return a bid for each offer that was not answered in its modification.
 
         Args:
             said: all events.
+            assumed: further ones, by id, of which nothing new is known.
             events: those that the house takes part in, by id.
             now_s: UTC.
         """
-        present = {one.event_id for one in said}
+        present = {*(one.event_id for one in said), *assumed}
         self.bids = {one: at for one, at in self.bids.items() if one in present}
         self.answered = {one: at for one, at in self.answered.items() if one in present}
         self._offers = {name: one for name, one in self._offers.items() if one in present}
@@ -78,6 +83,8 @@ class Announcements:
             asking, event = find_asking(said, one), events.get(one.event_id)
             if asking is None or event is None or self.bids.get(one.event_id) == one.modified_us:
                 continue
+            if event.resources:
+                continue  # who bids is the house
             offers = list_offers(event, now_s)
             wanted = list(self._bidding(offers)) if offers and self._bidding else []
             name = f"bid-{one.modified_us}-{one.event_id}"[:MOST_TEXT]
@@ -88,11 +95,14 @@ class Announcements:
                 letters.append(letter._replace(mark=one.modified_us))
         return letters
 
-    def arrived(self, letter: Letter) -> bool:
+    def settle(self, letter: Letter, *, is_refused: bool) -> bool:
         """Note that the VTN has a report, or wants none; return whether it is one of these."""
         kind, _, rest = letter.name.partition("-")
         if kind == "opt":
             self.told[letter.event_id] = (letter.mark, rest.endswith("-in"))
         elif kind == "bid":
-            self.bids[self._offers.pop(letter.name, letter.event_id)] = letter.mark
+            offer = self._offers.pop(letter.name, letter.event_id)
+            self.bids[offer] = letter.mark
+            if is_refused and offer in self.answered:
+                self.answered[offer] = self.answered[offer]._replace(is_refused=True)
         return kind in ("opt", "bid")

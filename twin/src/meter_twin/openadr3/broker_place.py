@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from .authorization import Credentials
-from .notifier_codec import ANONYMOUS, BEARER, CERTIFICATE, CLIENT_ID, Broker
+from .notifier_codec import ANONYMOUS, BEARER, CERTIFICATE, CLIENT_ID, Broker, list_aliases
 
 PLAIN_PORT, TLS_PORT = 1883, 8883
 MOST_PORT = 65_535
@@ -38,6 +38,8 @@ class Place(NamedTuple):
     client_id: str
     username: str | None = None
     password: bytes | None = None
+    aliases: tuple[str, ...] = ()
+    """Further topics, that nobody has told: a broker may refuse them."""
 
     def __repr__(self) -> str:
         """Show where, and no secret."""
@@ -91,7 +93,8 @@ def find_place(broker: Broker, topics: Sequence[str], ven_id: str, bearer: Beare
     if not addresses:
         raise NoPlaceError("no address of the broker is one of mqtts, or can be read")
     digest = hashlib.sha256(ven_id.encode()).hexdigest()
-    plain = Place(addresses, tuple(topics), f"mt{digest[:_ID_DIGITS]}")
+    aliases = list_aliases(topics, ven_id)
+    plain = Place(addresses, tuple(topics), f"mt{digest[:_ID_DIGITS]}", aliases=aliases)
     if broker.method == BEARER:
         return _add_token(plain, broker.username, bearer)
     assert broker.method in (ANONYMOUS, CERTIFICATE)

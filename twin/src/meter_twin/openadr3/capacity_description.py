@@ -3,7 +3,7 @@
 Neighbours: `agent` (shows it), `announcements` (the bids), `demand_response.capacity_bid`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from meter_twin.demand_response.capacity_bid import DIRECTIONS, GRANTS, CapacityBid, list_offers
@@ -21,6 +21,8 @@ class Answered(NamedTuple):
 
     modified_us: int
     lines: tuple[Line, ...]
+    is_refused: bool = False
+    """The utility did not take it."""
 
 
 def note_bid(modified_us: int, bids: Iterable[CapacityBid]) -> Answered:
@@ -40,8 +42,8 @@ def export_answered(answered: Mapping[str, Answered]) -> dict[str, Any]:
     }
 
 
-def restore_answered(rows: Mapping[str, Any]) -> dict[str, Answered]:
-    """Return what `export_answered` described.
+def restore_answered(rows: Mapping[str, Any], refused: Collection[str]) -> dict[str, Answered]:
+    """Return what `export_answered` described; the offers whose bids were refused are beside it.
 
     Raises:
         AttributeError, TypeError, ValueError: damaged.
@@ -52,7 +54,7 @@ def restore_answered(rows: Mapping[str, Any]) -> dict[str, Answered]:
             (str(direction), int(start), int(duration), int(watts), int(fee))
             for direction, start, duration, watts, fee in lines
         )
-        found[str(event_id)] = Answered(int(modified_us), kept)
+        found[str(event_id)] = Answered(int(modified_us), kept, event_id in refused)
     return found
 
 
@@ -67,10 +69,14 @@ def describe_capacity(
     Args:
         kept: all events.
         answered: by offer, what was bid.
-        arrived: by offer, the modification whose bid the utility has.
+        arrived: by offer, the modification whose bid the utility has, or has refused.
         now_s: UTC.
     """
-    known = [one for one in kept if one.event.fault is None and one.cancelled_from_s is None]
+    known = [
+        one
+        for one in kept
+        if one.event.fault is None and one.cancelled_from_s is None and not one.event.resources
+    ]
     offers = [
         _describe(one.event.event_id, offer.direction, offer.start_s, offer.duration_s)
         | {"watts": offer.available_w, "price": offer.price_micro / MICRO}
@@ -80,7 +86,10 @@ def describe_capacity(
     bids = [
         _describe(event_id, direction, start_s, duration_s)
         | {"watts": watts, "fee": fee_micro / MICRO}
-        | {"arrived": arrived.get(event_id) == found.modified_us}
+        | {
+            "arrived": arrived.get(event_id) == found.modified_us and not found.is_refused,
+            "refused": found.is_refused,
+        }
         for event_id, found in answered.items()
         for direction, start_s, duration_s, watts, fee_micro in found.lines
         if start_s + duration_s > now_s

@@ -38,6 +38,8 @@ from .json_codec import (
 )
 
 REFRESH_S = 900
+LEAST_APART_S = 60
+"""However often a VTN notifies, the ven is not read sooner again."""
 CONFLICT, NOT_FOUND = 409, 404
 METER = "meter"
 
@@ -66,6 +68,7 @@ class Enrolment:
         self._targets: tuple[str, ...] = ()
         """What has been read since the refresh began."""
         self._refresh_s = 0
+        self._last_s = -LEAST_APART_S
         self.has_changed = False
         """A ven was found or created since this was last set to False."""
 
@@ -144,6 +147,11 @@ class Enrolment:
         """Read the ven again at the next occasion: perhaps it is gone."""
         self._refresh_s = 0
 
+    def expect(self, at_s: int) -> int:
+        """Read the ven again then, not too soon after the last time; return when it is read."""
+        self._refresh_s = min(self._refresh_s, max(at_s, self._last_s + LEAST_APART_S))
+        return self._refresh_s
+
     def _take_ven(self, row: Row) -> None:
         before = self.registration
         self._targets = find_names(row, "targets")
@@ -181,6 +189,7 @@ class Enrolment:
 
     def _finish(self, now_s: int) -> None:
         self._step, self._refresh_s, self._missing = REFRESH, now_s + REFRESH_S, []
+        self._last_s = now_s
 
 
 def _describe(wanted: Resource, ven_id: str) -> Row:

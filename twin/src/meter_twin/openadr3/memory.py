@@ -46,6 +46,7 @@ def export_memory(kept: Memory) -> dict[str, Any]:
         "bids": dict(kept.bids),
         "override": kept.override_s,
         "answered": export_answered(kept.answered),
+        "refused": [one for one, bid in kept.answered.items() if bid.is_refused],
     }
 
 
@@ -66,7 +67,7 @@ def restore_memory(memory: dict[str, Any] | None) -> Memory:
             {str(one): (int(count), bool(last)) for one, (count, last) in memory["told"].items()},
             {str(one): int(at) for one, at in memory["bids"].items()},
             int(memory.get("override", 0)),
-            restore_answered(memory.get("answered", {})),
+            restore_answered(memory.get("answered", {}), memory.get("refused", ())),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError("damaged memory of the utility's agent") from error

@@ -11,11 +11,13 @@ from typing import Any
 from .authorization import Authorization, Credentials
 from .broker_place import Bearer, NoPlaceError, Place, find_place
 from .hearing import Hearing
+from .notifier_codec import Notification
 from .ven import Ven
 
 SPREAD_S = 2
 """Who is notified looks at random within so long: a broker tells a whole fleet at once."""
-_EVENT, _PROGRAM, _OWN = "EVENT", "PROGRAM", ("VEN", "RESOURCE")
+_EVENT, _PROGRAM, _VEN = "EVENT", "PROGRAM", "VEN"
+_OWN = (_VEN, "RESOURCE")
 
 
 class Notices:
@@ -62,8 +64,8 @@ class Notices:
         if found is None:
             return False
         if found.object_type in _OWN:
-            self._ven.enrolment.doubt()
-        is_reason = found.object_type in (_EVENT, _PROGRAM, *_OWN)
+            return self._take_own(found, now_s, chance)
+        is_reason = found.object_type in (_EVENT, _PROGRAM)
         registration = self._ven.registration
         if found.object_type == _EVENT and found.targets and registration is not None:
             # On topics of all events: it is read by who was granted one of its targets only.
@@ -71,6 +73,14 @@ class Notices:
         if is_reason:
             self.look_soon(now_s, chance)
         return is_reason
+
+    def _take_own(self, found: Notification, now_s: int, chance: float) -> bool:
+        """Read the ven again, then its events: targets may have been granted."""
+        if found.object_type == _VEN and found.object_id not in ("", self._ven_id):
+            return False
+        at_s = self._ven.enrolment.expect(now_s + int(SPREAD_S * chance))
+        self._ven.expect_events(at_s)
+        return True
 
     def look_soon(self, now_s: int, chance: float) -> None:
         """Look at the events soon, whatever the poll period is."""

@@ -86,14 +86,13 @@ def parse_topics(octets: bytes) -> tuple[str, ...]:
     return tuple(found)
 
 
-def list_published(topics: Iterable[str], ven_id: str) -> tuple[str, ...]:
-    """Return the topics of a ven's events with those on which openleadr-rs really publishes.
+def list_aliases(topics: Iterable[str], ven_id: str) -> tuple[str, ...]:
+    """Return the topics on which openleadr-rs really publishes a ven's events.
 
     It (0.2.8) tells `events/vens/<id>/…` and publishes on `vens/<id>/events/…`.
     """
     told, meant = f"events/vens/{ven_id}/", f"vens/{ven_id}/events/"
-    found = tuple(topics)
-    return found + tuple(one.replace(told, meant) for one in found if told in one)
+    return tuple(one.replace(told, meant) for one in topics if told in one)
 
 
 def _check_topic(topic: Any) -> None:

@@ -32,7 +32,7 @@ from .dialogue import (
 from .enrolment import Enrolment, Resource
 from .event_codec import Occasion
 from .json_codec import JsonError
-from .notifier_codec import Notifiers, list_published, parse_notifiers, parse_topics
+from .notifier_codec import Notifiers, parse_notifiers, parse_topics
 from .outbox import Outbox
 from .program_codec import Program, Programs, parse_program
 from .sweep import PAGE, Sweep, find_smaller
@@ -250,7 +250,11 @@ class Ven:
         if asked.purpose == PROGRAM:
             return self._take_program(asked, status, octets, now_s)
         if asked.purpose != EVENTS:
-            return self.enrolment.take(asked, status, octets, now_s)
+            before = self.registration
+            trouble = self.enrolment.take(asked, status, octets, now_s)
+            if self.registration != before:
+                self.expect_events(now_s)  # other targets, other events
+            return trouble
         if not is_success(status):
             self._sweep = None
             return Trouble(find_reason(status), f"/events was answered with status {status}")
@@ -283,4 +287,4 @@ class Ven:
             self.notifiers = parse_notifiers(octets)
         else:
             self._topics_asked = asked.subject
-            self.topics = list_published(parse_topics(octets), asked.subject)
+            self.topics = parse_topics(octets)
