@@ -6,7 +6,6 @@ command, `owner_gate` gives the authority.
 """
 
 import base64
-import binascii
 import time
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +21,7 @@ from .option_schema import Schema
 from .presentation import format_registers, format_time
 from .queries import check_names, parse_integer
 from .register_units import Units
-from .request_body import parse_body
+from .request_body import decode_base64, parse_body
 
 _FORWARD: Schema = {
     "type": "object",
@@ -96,10 +95,7 @@ class Commands:
         """POST /v1/forward: opaque bytes to the EMS port, at most once."""
         self._check_authority()
         body = parse_body(request.body, _FORWARD)
-        try:
-            data = base64.b64decode(body["data"], validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise ApiError(400, "body.data", "is not base64", "encode the bytes") from error
+        data = decode_base64(body["data"], "body.data")
         answered = await self._command(Forward(data), body["ttl_seconds"] * 1000)
         code = _FORWARD_CODES.get(answered.code, answered.code)
         reply = base64.b64encode(answered.data).decode() if answered.data else None

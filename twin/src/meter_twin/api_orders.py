@@ -4,8 +4,6 @@ The twin can neither make nor change an order, and keeps none. Neighbour: `api_c
 loads this when it is asked.
 """
 
-import base64
-import binascii
 from typing import Any
 
 from meter_wire.commands import Order
@@ -15,7 +13,7 @@ from meter_wire.obis import parse_code
 from .http_server import ApiError
 from .option_schema import Schema
 from .presentation import format_time
-from .request_body import parse_body
+from .request_body import decode_base64, parse_body
 
 CALENDARS = (parse_code("0-0:13.0.0*255"), parse_code("0-0:13.0.1*255"))
 """The calendar in force, and the passive one."""
@@ -38,8 +36,8 @@ def parse_order(body: bytes) -> tuple[Order, int]:
         ApiError: naming the field.
     """
     found = parse_body(body, _ORDER)
-    order = _decode(found["order"], "body.order")
-    signature = _decode(found["signature"], "body.signature")
+    order = decode_base64(found["order"], "body.order")
+    signature = decode_base64(found["signature"], "body.signature")
     if not 0 < len(order) <= _MOST_ORDER:
         raise ApiError(
             400, "body.order", "has no or too many bytes", f"give 1 to {_MOST_ORDER} in base64"
@@ -49,13 +47,6 @@ def parse_order(body: bytes) -> tuple[Order, int]:
             400, "body.signature", "is not r and s of P-256", f"give {_SIGNATURE} bytes in base64"
         )
     return Order(order, signature), found["ttl_seconds"] * 1000
-
-
-def _decode(text: str, field: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ApiError(400, field, "is not base64", "encode the bytes") from error
 
 
 def describe_calendars(answered: Answered) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Bodies of requests: JSON that its schema has checked, or an error that names the field.
 
-Neighbours: `api_commands`, `ems_desk`.
+Neighbours: `api_commands`, `api_orders`, `ems_desk`.
 """
 
+import base64
 import json
 from typing import Any
 
@@ -23,3 +24,15 @@ def parse_body(body: bytes, schema: Schema) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ApiError(400, "body", "is not JSON", "send a JSON object") from error
     return document
+
+
+def decode_base64(text: str, field: str) -> bytes:
+    """Return the bytes of a field.
+
+    Raises:
+        ApiError: it is no base64.
+    """
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise ApiError(400, field, "is not base64", "encode the bytes") from error

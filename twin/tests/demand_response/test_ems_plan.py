@@ -2,7 +2,7 @@
 
 from meter_twin.applications.local_time import build_local_time, find_zone
 from meter_twin.deciders import Deciders
-from meter_twin.demand_response.dr_event import LATEST_S, MICRO, DrEvent, Interval, Signal
+from meter_twin.demand_response.dr_event import LATEST_LOCAL_S, MICRO, DrEvent, Interval, Signal
 from meter_twin.demand_response.ems_plan import build_plan
 from meter_twin.demand_response.event_book import Kept, Opt
 from meter_twin.demand_response.load_limit import LoadLimit
@@ -106,4 +106,4 @@ def test_an_event_without_a_sensible_end_keeps_no_plan_away():
     plan = build_plan(None, [], [Kept(endless, Opt(True), 0)], 0)
     assert plan["events"][0]["end"].startswith("9999-12-30")
     to_local = build_local_time(find_zone("Europe/Brussels"))
-    assert to_local(253_402_300_799) == to_local(LATEST_S)
+    assert to_local(253_402_300_799) == to_local(LATEST_LOCAL_S)

@@ -60,7 +60,8 @@ class Conversation:
         if len(self._parts) < count:
             return None
         whole: dict[str, Any] = {}
+        prices: list[Any] = []
         for _, one in sorted(self._parts.items()):
             whole |= one
-        whole["prices"] = [row for _, one in sorted(self._parts.items()) for row in one["prices"]]
-        return parse_plan(whole)
+            prices += one["prices"]
+        return parse_plan(whole | {"prices": prices})

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from meter_twin.demand_response.dr_event import LATEST_S
+from meter_twin.demand_response.dr_event import LATEST_LOCAL_S
 from meter_twin.demand_response.opt_rules import LocalTime
 from meter_twin.option_schema import OptionError, Violation
 
@@ -50,7 +50,7 @@ def build_local_time(zone: ZoneInfo) -> Callable[[int], LocalTime]:
     """Return what turns UTC into the local time of a zone."""
 
     def to_local(time_s: int) -> LocalTime:
-        local = datetime.fromtimestamp(min(time_s, LATEST_S), zone)
+        local = datetime.fromtimestamp(min(time_s, LATEST_LOCAL_S), zone)
         return LocalTime(local.toordinal(), local.hour * 60 + local.minute)
 
     return to_local

@@ -8,7 +8,7 @@ events, `event_book` keeps them.
 from collections.abc import Collection
 from typing import NamedTuple
 
-LATEST_S = 253_402_128_000
+LATEST_LOCAL_S = 253_402_128_000
 """30 December 9999: what is later, no clock of any zone can be relied on to show."""
 MICRO = 1_000_000
 """A value is held in millionths of its unit."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from .dr_event import LATEST_S, MICRO
+from .dr_event import LATEST_LOCAL_S, MICRO
 from .event_book import Kept, Status
 from .house_limit import Target, find_house_limits, find_in_force
 from .load_limit import LoadLimit
@@ -115,4 +115,4 @@ def _describe_ask(one: Kept, now_s: int, *, stopped: bool) -> dict[str, Any]:
 
 
 def _format(time_s: int) -> str:
-    return datetime.fromtimestamp(min(time_s, LATEST_S), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(min(time_s, LATEST_LOCAL_S), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

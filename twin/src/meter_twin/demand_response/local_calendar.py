@@ -9,7 +9,7 @@ from collections.abc import Collection
 from datetime import date, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
-from .dr_event import LATEST_S
+from .dr_event import LATEST_LOCAL_S
 
 DAY_S = 86_400
 NONE = "none"
@@ -34,7 +34,7 @@ class LocalCalendar:
 
     def find_place(self, time_s: int) -> Place:
         """Return where a UTC second is."""
-        local = datetime.fromtimestamp(min(time_s, LATEST_S), self._zone)
+        local = datetime.fromtimestamp(min(time_s, LATEST_LOCAL_S), self._zone)
         return Place(local.toordinal(), local.hour * 3600 + local.minute * 60 + local.second)
 
     def find_time(self, place: Place) -> int:
