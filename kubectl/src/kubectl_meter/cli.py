@@ -20,7 +20,7 @@ from kubectl_meter.cluster import Cluster
 from kubectl_meter.errors import WrongUsage
 from kubectl_meter.handovers import handovers_table, handovers_view
 from kubectl_meter.judgement import check_window, find_fault, has_reading
-from kubectl_meter.options import EPILOG, Program, cluster_options, examples
+from kubectl_meter.options import EPILOG, Program, cluster_options, examples, output_option
 from kubectl_meter.status import fleet_table, fleet_view, meter_view, meter_view_text
 from kubectl_meter.tables import (
     check_codes,
@@ -51,13 +51,6 @@ def program(context: click.Context, no_color: bool) -> None:
         context.color = False
 
 
-def _output(*formats: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    return click.option(
-        "-o", "--output", type=click.Choice(formats), default="table", show_default=True,
-        help="How to print.",
-    )  # fmt: skip
-
-
 def _since(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         command = click.option(
@@ -84,7 +77,7 @@ def _print_json(document: Any) -> None:
     help="Seconds to wait for the meter with --live.",
 )  # fmt: skip
 @click.option("--code", help="Only this register, a full OBIS code such as 1-0:1.8.0*255.")
-@_output("table", "json")
+@output_option("table", "json")
 @cluster_options
 def read(
     cluster: Cluster, *, name: str, live: bool, timeout: int, code: str | None, output: str
@@ -117,7 +110,7 @@ def read(
     "--code", "codes", metavar="CODE", multiple=True,
     help="Only this register, a full OBIS code; may be given several times.",
 )  # fmt: skip
-@_output("table", "wide", "json", "csv")
+@output_option("table", "wide", "json", "csv")
 @cluster_options
 def readings(
     cluster: Cluster,
@@ -148,7 +141,7 @@ def readings(
 @program.command(epilog=examples("events house-1 --since 7d", "events house-1 -o json"))
 @click.argument("name")
 @_since("24h")
-@_output("table", "json")
+@output_option("table", "json")
 @cluster_options
 def events(cluster: Cluster, *, name: str, since: str, until: str | None, output: str) -> None:
     """List the events of a meter: power, clock, tamper, voltage dips, relay, firmware."""
@@ -180,7 +173,7 @@ def _collect(
 @program.command(epilog=examples("status", "status -A", "status house-1", "status house-1 -o json"))
 @click.argument("name", required=False)
 @click.option("-A", "--all-namespaces", is_flag=True, help="The meters of every namespace.")
-@_output("table", "json")
+@output_option("table", "json")
 @cluster_options
 def status(cluster: Cluster, *, name: str | None, all_namespaces: bool, output: str) -> None:
     """Say how all meters are, or how one meter and its link are."""
@@ -207,7 +200,7 @@ def status(cluster: Cluster, *, name: str | None, all_namespaces: bool, output: 
 
 @program.command(epilog=examples("handovers house-1", "handovers house-1 -o json"))
 @click.argument("name")
-@_output("table", "json")
+@output_option("table", "json")
 @cluster_options
 def handovers(cluster: Cluster, *, name: str, output: str) -> None:
     """List how a meter's twin was replaced: the last five times, and the one under way.

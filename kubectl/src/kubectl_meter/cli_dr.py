@@ -10,7 +10,7 @@ import click
 from kubectl_meter.cluster import Cluster
 from kubectl_meter.dr import dr_text, dr_view
 from kubectl_meter.errors import MeterError, WrongUsage
-from kubectl_meter.options import cluster_options, examples
+from kubectl_meter.options import cluster_options, examples, output_option
 from kubectl_meter.twin import SMART_METERS, forward_twin
 
 
@@ -32,10 +32,7 @@ def _utility_meter(cluster: Cluster, name: str) -> dict[str, Any]:
 
 @click.command(epilog=examples("dr house-1", "dr house-1 -o json"))
 @click.argument("name")
-@click.option(
-    "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True,
-    help="How to print.",
-)  # fmt: skip
+@output_option("table", "json")
 @cluster_options
 def dr(cluster: Cluster, *, name: str, output: str) -> None:
     """Show a meter's demand response: its registration, events, what they brought, and reports.

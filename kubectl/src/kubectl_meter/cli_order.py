@@ -24,7 +24,7 @@ from kubectl_meter.calendar_file import (
 )
 from kubectl_meter.cluster import Cluster
 from kubectl_meter.errors import MeterError, WrongUsage
-from kubectl_meter.options import cluster_options, examples
+from kubectl_meter.options import cluster_options, examples, output_option
 from kubectl_meter.signed_orders import (
     MEANINGS,
     SignedOrder,
@@ -134,10 +134,7 @@ def _load_key(path: Path) -> OrderKey:
 )
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("-l", "--selector", help="Only to meters with these labels.")
-@click.option(
-    "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True,
-    help="How to print.",
-)  # fmt: skip
+@output_option("table", "json")
 @cluster_options
 def order(cluster: Cluster, *, paths: tuple[str, ...], selector: str | None, output: str) -> None:
     """Hand orders that the utility has signed to the meters that they name, and print each answer.
@@ -186,10 +183,7 @@ def _hand_over(cluster: Cluster, one: SignedOrder, meter: dict[str, Any] | None)
 
 @click.command(epilog=examples("calendar house-1", "calendar house-1 -o json"))
 @click.argument("name")
-@click.option(
-    "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True,
-    help="How to print.",
-)  # fmt: skip
+@output_option("table", "json")
 @cluster_options
 def calendar(cluster: Cluster, *, name: str, output: str) -> None:
     """Ask a meter which time-of-use calendar is in force, and which one waits for its time.

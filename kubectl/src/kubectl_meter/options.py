@@ -49,6 +49,14 @@ def examples(*commands: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  kubectl meter {command}" for command in commands)
 
 
+def output_option(*formats: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the option `--output` of a command that prints in these forms, a table by default."""
+    return click.option(
+        "-o", "--output", type=click.Choice(formats), default="table", show_default=True,
+        help="How to print.",
+    )  # fmt: skip
+
+
 EPILOG = examples(
     "status",
     "read house-1 --live",
