@@ -83,24 +83,12 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def describe_machine() -> dict[str, Any]:
-    """Return CPU, cores, memory, kernel, load and date of this machine."""
+    """Return date, commit and load of this moment, and this machine's CPU, memory and versions."""
     model = "unknown"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             model = line.split(":", 1)[1].strip()
             break
-    return {
-        "cpu": model,
-        "cores": os.cpu_count(),
-        "memory_gib": round(memory_info()["MemTotal"] / (1 << 30), 1),
-        "kernel": platform.release().split("-")[0],
-        "python": platform.python_version(),
-        **circumstances(),
-    }
-
-
-def circumstances() -> dict[str, Any]:
-    """Return date and load of this moment."""
     date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"],
@@ -113,6 +101,11 @@ def circumstances() -> dict[str, Any]:
         "date": date,
         "commit": commit.stdout.strip() or "unknown",
         "load_1m_before": round(os.getloadavg()[0], 2),
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory_info()["MemTotal"] / (1 << 30), 1),
+        "kernel": platform.release().split("-")[0],
+        "python": platform.python_version(),
     }
 
 

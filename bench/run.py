@@ -26,7 +26,7 @@ import start
 import startup
 import upgrade
 import utility
-from figure import Figure, circumstances, describe_machine, table
+from figure import Figure, describe_machine, table
 
 RESULTS = Path(__file__).parent / "results.json"
 ALONE = {
@@ -54,7 +54,7 @@ class Report:
         """Run one group; keep its figures, or the reason why there are none."""
         begun = time.monotonic()
         print(f"==> {group}", flush=True)
-        state = circumstances()
+        state = describe_machine()
         try:
             found = work()
         except Exception as error:  # noqa: BLE001 - one group's fault is not the others'
@@ -124,20 +124,18 @@ def expected(wanted: set[str], *, scale: bool) -> set[str]:
     return found | ({"reconnect", "twins after work"} if "fleet" in wanted else set())
 
 
-def write(report: Report, machine: dict[str, object], path: Path) -> None:
-    """Write results.json: each group with the date and the machine's load at its beginning.
+def write(report: Report, path: Path) -> None:
+    """Write results.json: each group with its machine, the date and the load at its beginning.
 
-    Groups that were not measured this time stay as they were, with their own date.
+    Groups that were not measured this time stay as they were, with their own machine and date.
     """
     old: dict[str, dict[str, object]] = {}
     if path.exists():
-        before = json.loads(path.read_text())
-        same = all(before["machine"].get(key) == machine[key] for key in ("cpu", "cores", "kernel"))
-        old = before["groups"] if same else {}
+        old = json.loads(path.read_text())["groups"]
     for name in report.expected - report.groups.keys():  # an older figure would pass for this one
         old.pop(name, None)
         report.missing.setdefault(name, "not reached, because another group failed")
-    document = {"machine": machine, "groups": old | report.groups, "not_measured": report.missing}
+    document = {"groups": old | report.groups, "not_measured": report.missing}
     path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -157,7 +155,7 @@ def main() -> int:
     """Return 0 when everything asked for was measured; goals do not matter."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # clean up then, too
     options = arguments()
-    wanted, report, machine = set(options.only), Report(), describe_machine()
+    wanted, report = set(options.only), Report()
     report.expected = expected(wanted, scale=bool(options.scale))
     try:
         for group, work in ALONE.items():
@@ -178,7 +176,7 @@ def main() -> int:
                 if "scale" in wanted and options.scale:
                     report.measure("scale", lambda: scale.measure(options.scale))
     finally:
-        write(report, machine, options.results)
+        write(report, options.results)
         print("\n" + table(report.figures))
         for group, reason in report.missing.items():
             print(f"not measured: {group}: {reason}")

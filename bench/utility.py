@@ -26,6 +26,7 @@ def measure(runs: int = 3) -> list[Figure]:
     """
     if os.geteuid():
         raise PermissionError("chroot into the unpacked image needs root")
+    cluster.run(str(cluster.ROOT / "tools/images/build"), "twin", "twin-signed")
     said = cluster.run(sys.executable, str(PROGRAM), "--runs", str(runs))
     found = json.loads(said.splitlines()[-1])
     how = (

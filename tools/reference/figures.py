@@ -106,18 +106,22 @@ def line_of(row: Row, figure: dict[str, Any]) -> str:
     return f"| {row.title} | {value} | {goal} | {row.paper} |"
 
 
-def describe_runs(results: dict[str, Any]) -> list[str]:
-    """Return on which day and of which commit the groups were measured, the oldest first."""
-    runs = {(group["date"][:10], group["commit"]) for group in results["groups"].values()}
-    return [f"{day} of `{commit}`" for day, commit in sorted(runs)]
+def describe_runs(results: dict[str, Any]) -> str:
+    """Return on which machines, which days and of which commits the groups were measured."""
+    runs: dict[str, set[tuple[str, str]]] = {}
+    for group in results["groups"].values():
+        machine = f"{group['cpu']}, {group['cores']} shared cores, {group['memory_gib']} GiB"
+        runs.setdefault(machine, set()).add((group["date"][:10], group["commit"]))
+    said = []
+    for machine, times in sorted(runs.items(), key=lambda one: min(one[1])):
+        taken = " and ".join(f"{day} of `{commit}`" for day, commit in sorted(times))
+        said.append(f"{machine}; taken {taken}")
+    return ". ".join(said)
 
 
 def render(results: dict[str, Any]) -> str:
     """Return the block between the marks."""
-    machine = results["machine"]
-    taken = " and ".join(describe_runs(results))
-    where = f"{machine['cpu']}, {machine['cores']} shared cores, {machine['memory_gib']} GiB"
-    lines = [f"{where}; taken {taken}:", ""]
+    lines = [f"{describe_runs(results)}:", ""]
     lines += ["| figure | measured | goal | paper (Python; C) |", "| --- | --- | --- | --- |"]
     for row in ROWS:
         figure = find_figure(results, row)
