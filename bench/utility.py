@@ -27,7 +27,7 @@ def measure(runs: int = 3) -> list[Figure]:
     if os.geteuid():
         raise PermissionError("chroot into the unpacked image needs root")
     cluster.run(str(cluster.ROOT / "tools/images/build"), "twin", "twin-signed")
-    said = cluster.run(sys.executable, str(PROGRAM), "--runs", str(runs))
+    said = cluster.run(sys.executable, str(PROGRAM), "--runs", str(runs), timeout_s=60 * 5 * runs)
     found = json.loads(said.splitlines()[-1])
     how = (
         "in smaps_rollup of a twin of the image in its unpacked files, a second one beside it, "

@@ -4,7 +4,7 @@ import pytest
 from home_ems.__main__ import describe, narrate, step
 from home_ems.control import decide, find_tendency
 from home_ems.devices import Battery, Car, HeatPump, Home
-from home_ems.plan import Charge, Limit, Plan, PlanError, Price, parse_plan
+from home_ems.plan import Charge, Limit, Plan, PlanError, Power, Price, parse_plan
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -115,6 +115,58 @@ def test_the_house_gives_no_more_than_it_may():
 def test_a_battery_is_filled_to_the_charge_that_is_asked_for_and_keeps_it(percent, battery_w):
     home = run(make_home(), plan()._replace(charge=Charge(percent, None)))
     assert home.battery.watts == battery_w
+
+
+@pytest.mark.parametrize(
+    ("watts", "is_relative", "battery_w"),
+    [(8000, False, -1400), (10_000, False, 600), (0, False, -4000), (500, True, 500)],
+)
+def test_the_battery_brings_the_house_to_the_power_that_is_asked_for(watts, is_relative, battery_w):
+    home = run(make_home(), plan()._replace(dispatch=Power(watts, None, is_relative)))
+    assert (home.car.watts, home.heat_pump.watts) == (7400, 2000)
+    assert home.battery.watts == battery_w
+
+
+def test_a_power_that_the_twin_tells_as_a_limit_too_keeps_no_car_from_charging():
+    told = plan(limit_w=8000)._replace(dispatch=Power(8000, None))
+    home = run(make_home(), told)
+    assert (home.car.watts, home.battery.watts) == (7400, -1400)
+
+
+@pytest.mark.parametrize(("watts", "battery_w"), [(3000, -300), (-2000, -2000)])
+def test_what_is_asked_of_the_battery_breaks_no_peak(watts, battery_w):
+    told = plan(limit_w=300)._replace(devices=(("battery", Power(watts, None)),))
+    assert run(make_home(), told).battery.watts == battery_w
+
+
+def test_what_is_asked_of_the_battery_is_above_what_is_asked_of_the_house_and_below_a_limit():
+    asked = plan()._replace(
+        dispatch=Power(0, None), devices=(("battery", Power(3000, NOW + HOUR)),)
+    )
+    assert run(make_home(is_connected=False), asked).battery.watts == 3000
+    assert (
+        decide(make_home(), asked._replace(valid_until_s=NOW + 9 * HOUR), NOW + HOUR).battery_w < 0
+    )
+    bounded = asked._replace(most_import=Limit(4000, None))
+    assert run(make_home(is_connected=False), bounded).battery.watts == 2000
+
+
+def test_a_power_of_the_house_and_of_single_devices_is_read():
+    event = {"id": "e", "start": "2026-06-14T17:00:00Z", "end": "2026-06-14T18:00:00Z"}
+    one = event | {"resources": ["battery"], "value": -3000.0, "unit": "W", "relative": False}
+    events = [
+        one,
+        one | {"resources": ["battery", "car"], "value": 1.0, "relative": True},
+        one | {"resources": ["heat"], "value": None},
+        one | {"resources": ["heat"], "unit": "%"},
+        event,
+    ]
+    dispatch = {"value": -200, "unit": "W", "relative": True, "until": None, "event": "d"}
+    found = parse_plan(DOCUMENT | {"dispatch": dispatch, "events": events})
+    assert found.dispatch == Power(-200, None, is_relative=True)
+    assert found.find_device("battery") == Power(-3000, 1_781_460_000.0)
+    assert found.find_device("car") == Power(1, 1_781_460_000.0, is_relative=True)
+    assert found.find_device("heat") is None
 
 
 def test_a_peak_that_is_over_or_a_plan_whose_time_is_over_binds_nobody():

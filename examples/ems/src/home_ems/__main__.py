@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, Protocol
 
-from .control import Doing, decide
+from .control import BATTERY, Doing, decide
 from .devices import Battery, Car, HeatPump, Home
 from .plan import Plan
 from .twin_client import TwinClient
@@ -37,7 +37,7 @@ def describe(home: Home, doing: Doing) -> dict[str, Any]:
     return {
         "devices": [
             {
-                "id": "battery",
+                "id": BATTERY,
                 "kind": "battery",
                 "watts": round(battery.watts),
                 "chargePercent": round(100 * battery.charge_wh / battery.capacity_wh),

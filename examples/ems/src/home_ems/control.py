@@ -6,6 +6,7 @@
 - Without a limit the battery follows the price: the cheapest third of what is known charges it, the
   dearest third takes from it.
 - A charge that is asked for fills the battery up to it, and keeps it there.
+- A power that is asked for, of all devices together or of the battery, the battery brings about.
 - What the whole house may draw or give is above all of that: the battery makes up for it, then the
   car and the heat pump do less, unless the car has to go or the room is cold.
 - Without a plan, or with one whose time is over, the home does what it did before there was any.
@@ -17,6 +18,8 @@ from typing import NamedTuple
 from .devices import Home
 from .plan import Plan, Price
 
+BATTERY = "battery"
+"""The battery's name in `spec.utility.resources` and in the state."""
 SLOT_S = 900
 MARGIN_S = 900
 """A car that has no more time to spare than this charges, whatever it costs."""
@@ -41,10 +44,16 @@ def decide(home: Home, plan: Plan, now_s: float) -> Doing:
     """
     plan = plan.at(now_s)
     is_urgent = _is_urgent(home, now_s)
-    if plan.limit is not None:
-        doing = _keep_limit(home, plan.limit.watts, is_urgent=is_urgent)
+    limit, dispatch = plan.limit, plan.dispatch
+    if dispatch and not dispatch.is_relative and limit and dispatch.watts <= limit.watts:
+        limit = None  # who comes to that power keeps the limit: a twin tells it as both
+    if limit is not None:
+        kept = _keep_limit(home, limit.watts, is_urgent=is_urgent)
+        asked = _follow_power(home, plan, kept)
+        doing = asked if asked.battery_w < kept.battery_w else kept
     else:
         doing = _keep_charge(home, plan, _follow_price(home, plan, now_s, is_urgent=is_urgent))
+        doing = _follow_power(home, plan, doing)
     return _keep_house(home, plan, doing, is_urgent=is_urgent)
 
 
@@ -65,6 +74,21 @@ def _keep_charge(home: Home, plan: Plan, doing: Doing) -> Doing:
     if 100 * battery.charge_wh < plan.charge.percent * battery.capacity_wh:
         return doing._replace(battery_w=battery.power_w, reason=words)
     return doing._replace(battery_w=max(doing.battery_w, 0.0), reason=words)
+
+
+def _follow_power(home: Home, plan: Plan, doing: Doing) -> Doing:
+    """Let the battery bring the devices, or itself, to a power; its own is the stronger word."""
+    dispatch, asked = plan.dispatch, plan.find_device(BATTERY)
+    if dispatch is not None:
+        others_w = 0.0 if dispatch.is_relative else _find_watts(home, doing)
+        words = "a power is asked of the house"
+        doing = doing._replace(battery_w=doing.battery_w + dispatch.watts - others_w, reason=words)
+    if asked is not None:
+        before_w = doing.battery_w if asked.is_relative else 0.0
+        words = "a power is asked of the battery"
+        doing = doing._replace(battery_w=before_w + asked.watts, reason=words)
+    most_w = home.battery.power_w
+    return doing._replace(battery_w=max(min(doing.battery_w, most_w), -most_w))
 
 
 def _keep_house(home: Home, plan: Plan, doing: Doing, *, is_urgent: bool) -> Doing:

@@ -1,8 +1,9 @@
-"""What the meter's twin tells: limits, a charge, prices, until when it holds. Pure.
+"""What the meter's twin tells: limits, a charge, a power, prices, until when it holds. Pure.
 
 Source: docs/reference/ems-api.md.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -25,6 +26,14 @@ class Charge(NamedTuple):
     until_s: float | None
 
 
+class Power(NamedTuple):
+    """What is to be drawn in W, or by how much more; until a moment, if it has one."""
+
+    watts: int
+    until_s: float | None
+    is_relative: bool = False
+
+
 class Price(NamedTuple):
     """What a kWh costs from a moment until another."""
 
@@ -44,6 +53,14 @@ class Plan(NamedTuple):
     most_export: Limit | None = None
     """What it may give to it."""
     charge: Charge | None = None
+    dispatch: Power | None = None
+    """What all devices are to draw together."""
+    devices: tuple[tuple[str, Power], ...] = ()
+    """What is asked of single ones, by their names."""
+
+    def find_device(self, name: str) -> Power | None:
+        """Return what is asked of one device."""
+        return dict(self.devices).get(name)
 
     def at(self, now_s: float) -> "Plan":
         """Return what of it holds now: nothing of a plan whose time is over."""
@@ -54,6 +71,8 @@ class Plan(NamedTuple):
             most_import=None if _is_over(self.most_import, now_s) else self.most_import,
             most_export=None if _is_over(self.most_export, now_s) else self.most_export,
             charge=None if _is_over(self.charge, now_s) else self.charge,
+            dispatch=None if _is_over(self.dispatch, now_s) else self.dispatch,
+            devices=tuple(one for one in self.devices if not _is_over(one[1], now_s)),
         )
 
     def find_price(self, now_s: float) -> float | None:
@@ -62,7 +81,7 @@ class Plan(NamedTuple):
         return next(rows, None)
 
 
-def _is_over(one: Limit | Charge | None, now_s: float) -> bool:
+def _is_over(one: Limit | Charge | Power | None, now_s: float) -> bool:
     return one is not None and one.until_s is not None and now_s >= one.until_s
 
 
@@ -85,6 +104,8 @@ def parse_plan(document: Any) -> Plan:
             _parse_limit(limits.get("import")),
             _parse_limit(limits.get("export")),
             _parse_charge(document.get("charge")),
+            _parse_power(document.get("dispatch")),
+            tuple(_parse_devices(document["events"])),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise PlanError(f"the twin's answer is no plan: {type(error).__name__} {error}") from error
@@ -99,6 +120,19 @@ def _parse_charge(row: Any) -> Charge | None:
     if row is None or row["unit"] != "%":
         return None
     return Charge(int(row["value"]), _parse_end(row))
+
+
+def _parse_power(row: Any) -> Power | None:
+    return None if row is None else Power(int(row["value"]), _parse_end(row), bool(row["relative"]))
+
+
+def _parse_devices(events: Any) -> Iterator[tuple[str, Power]]:
+    """Find what is asked of each device in W; of two events the first one's."""
+    for event in reversed(events):
+        if event.get("value") is not None and event["unit"] == "W":
+            end_s = _parse(event["end"]) if event["end"] else None
+            asked = Power(int(event["value"]), end_s, bool(event["relative"]))
+            yield from ((name, asked) for name in event["resources"])
 
 
 def _parse_end(row: Any) -> float | None:
