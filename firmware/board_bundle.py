@@ -15,7 +15,7 @@ from config import Config, ConfigError  # noqa: E402
 
 FOLDERS = {"whole": "/meter", "small": ""}
 """Where a profile of the firmware has its configuration, certificates and state."""
-WATCHDOG_S = 60
+WATCHDOG_S = 120
 SSID_BYTES = 32
 """IEEE 802.11, 9.4.2.2."""
 PASSWORD_BYTES = range(8, 64)

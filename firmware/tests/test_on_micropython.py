@@ -11,7 +11,15 @@ ROOT = Path(__file__).resolve().parents[2]
 LAUNCHER = ROOT / "tools/micropython/micropython"
 TESTS = Path(__file__).with_name("portable")
 METER = ["test_metering", "test_tariff", "test_quality"]
-LINK = ["test_orders", "test_clock_and_periods", "test_small", "test_state", "test_hal", "test_crc"]
+LINK = [
+    "test_orders",
+    "test_clock_and_periods",
+    "test_small",
+    "test_state",
+    "test_hal",
+    "test_crc",
+    "test_sntp",
+]
 SOURCES = f"{ROOT}/firmware/src:{ROOT}/wire/src"
 
 

@@ -216,7 +216,7 @@ def test_the_board_says_what_the_bundle_does_not():
     board = {"port": "esp32", "ring_bytes": 524288, "pins": {"load0": {"gpio": 26}}}
     found = board_bundle.complete({"ring_bytes": 8192}, board, board_bundle.Wifi("street", ""))
     assert found["ring_bytes"] == 8192
-    assert (found["rtc"], found["supply_relay"], found["watchdog_s"]) == (False, False, 60)
+    assert (found["rtc"], found["supply_relay"], found["watchdog_s"]) == (False, False, 120)
     assert found["wifi"] == {"ssid": "street", "password": ""}
     with pytest.raises(board_bundle.BundleError, match="8 to 63"):
         board_bundle.complete({}, board, board_bundle.Wifi("street", "short"))
