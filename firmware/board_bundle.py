@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "firmware/src"))
-from config import Config, ConfigError  # noqa: E402
+from config import Config, ConfigError
 
 FOLDERS = {"whole": "/meter", "small": ""}
 """Where a profile of the firmware has its configuration, certificates and state."""

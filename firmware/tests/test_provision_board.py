@@ -14,12 +14,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "firmware"))
-import board_bundle  # noqa: E402
-import board_file  # noqa: E402
-import provision_board  # noqa: E402
-from board_line import BoardLine, LineError  # noqa: E402
+import board_bundle
+import board_file
+import provision_board
+from board_line import BoardLine, LineError
 
-import build  # noqa: E402
+import build
 
 MICROPYTHON = ROOT / "tools/micropython/micropython"
 KEY = "5a" * 32
