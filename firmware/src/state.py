@@ -25,6 +25,7 @@ LOADS = 7
 PERIODS = 8
 SUPPLY = 9
 CALENDARS = 10
+FRONT_END = 11
 
 
 def encode_items(items: dict) -> bytes:
