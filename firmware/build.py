@@ -66,7 +66,7 @@ SIMULATED = ("simulation", "electricity.py")
 STARTS = {
     "whole": """import sys
 
-sys.path[:] = ["/lib", ".frozen"]
+sys.path[:] = ["/rom", "/lib", ".frozen"]
 import main
 
 main.main(["--config", "/meter/meter.json"])
@@ -139,7 +139,7 @@ def build_small(target: Path, march: str = "none") -> dict[str, str]:
 
 
 def build_whole(board: dict[str, Any], target: Path) -> dict[str, int]:
-    """Make lib/, main.py and package.json of a board; return {file: octets}."""
+    """Make lib/, the same as firmware.romfs, and package.json; return {file of lib/: octets}."""
     sizes = {}
     library = target / "lib"
     for name, source in sources(board).items():
@@ -149,6 +149,8 @@ def build_whole(board: dict[str, Any], target: Path) -> dict[str, int]:
     declared.write_text(f"BOARD = {board!r}\n")
     sizes["lib/board.mpy"] = compile_to(library / "board.mpy", declared, "board.py")
     declared.unlink()
+    image = {name.removeprefix("lib/"): (target / name).read_bytes() for name in sizes}
+    (target / "firmware.romfs").write_bytes(pack(image))
     urls = [[name.removeprefix("lib/"), name] for name in sorted(sizes)]
     package = {"version": _version(), "urls": urls, "deps": []}
     (target / "package.json").write_text(json.dumps(package, indent=1) + "\n")
@@ -187,8 +189,8 @@ def build(boards: list[dict[str, Any]], target: Path = TARGET) -> dict[str, dict
     for name, sizes in found.items():
         before, digest = document.get(name, {}), _digest(target / name, sizes)
         document[name] = {"digest": digest, "files": sizes, "total": sum(sizes.values())}
-        if before.get("digest") == digest and "smallest_heap" in before:
-            document[name]["smallest_heap"] = before["smallest_heap"]
+        if before.get("digest") == digest:
+            document[name] = before | document[name]
     path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
     return found
 

@@ -5,9 +5,9 @@
 
 The work: a real broker and real twins; a reading a second; two epochs open; the broker is killed
 and comes back; what the meter recorded is stored by both. It runs on the 32-bit port with that much
-heap, from bytecode: in place from a ROMFS image for the small profile, loaded into the heap for the
-whole firmware (with simulated electricity in the place of a chip). Where TLS takes its memory from
-the same heap a board needs more (ESP32: about 40 KB a session); no board was at hand.
+heap, from bytecode: in place from a ROMFS image and, of the whole firmware, from files too, which
+are loaded into the heap (with simulated electricity in the place of a chip). Where TLS takes its
+memory from the same heap a board needs more (ESP32: about 40 KB a session); no board was at hand.
 Neighbours: `build`, which writes size.json; tests/process, whose world this is.
 """
 
@@ -39,7 +39,8 @@ from processes import Process, wait_for
 import build
 
 STEP = 1024
-RANGES = {"small": (16 * 1024, 48 * 1024), "whole": (48 * 1024, 256 * 1024)}
+RANGES = {"small": (24 * 1024, 48 * 1024), "whole": (56 * 1024, 128 * 1024)}
+FROM_FILES = (96 * 1024, 192 * 1024)
 PASSWORD = "0123456789abcdef0123456789abcdef"  # noqa: S105 - of a broker that lives for a minute
 AHEAD = 8
 """Readings that have to be stored after each change."""
@@ -74,18 +75,29 @@ def start_small(world: World, port: int, heap: int) -> Process:
     return Process("firmware", command, world.folder, dict(os.environ))
 
 
-def start_whole(world: World, library: Path, heap: int) -> Process:
-    """Start the whole firmware from the bytecode of a folder."""
+def start_whole(world: World, built: Path, heap: int, *, in_place: bool) -> Process:
+    """Start the whole firmware from the image or the files of a built board."""
     world.make_firmware("i386", tick_ms=1000)
-    main = f"import main; main.main(['--config', {str(world.folder / 'meter/meter.json')!r}])"
+    start = f"import main; main.main(['--config', {str(world.folder / 'meter/meter.json')!r}])"
+    path = f"{built}/lib:.frozen"
+    if in_place:
+        loader = small_image.LOADER.partition("import small_meter")[0]
+        loader = loader.replace("IMAGE", str(built / "firmware.romfs"))
+        start = loader.replace("FOLDER", str(world.folder)) + start
     launcher = str(ROOT / "tools/micropython/micropython")
-    command = [launcher, "--arch", "i386", "-X", f"heapsize={heap}", "-c", main]
-    environment = {**os.environ, "MICROPYPATH": f"{library}:.frozen"}
-    return Process("firmware", command, world.folder, environment)
+    command = [launcher, "--arch", "i386", "-X", f"heapsize={heap}", "-c", start]
+    return Process("firmware", command, world.folder, {**os.environ, "MICROPYPATH": path})
 
 
-def does_its_work(board: dict[str, Any], library: Path, heap: int) -> bool:
-    """Return whether a meter with that much heap stores its readings in two twins."""
+def does_its_work(board: dict[str, Any], built: Path, heap: int, *, in_place: bool = True) -> bool:
+    """Return whether a meter with that much heap stores its readings in two twins.
+
+    Args:
+        board: its declaration.
+        built: of the whole firmware what was built for the unix port.
+        heap: octets.
+        in_place: whether its bytecode is in ROM or, of the whole firmware, in files.
+    """
     with open_world() as world:
         port = free_port()
         if board["profile"] == "small":
@@ -98,7 +110,7 @@ def does_its_work(board: dict[str, Any], library: Path, heap: int) -> bool:
         if board["profile"] == "small":
             world.firmware = start_small(world, port, heap)
         else:
-            world.firmware = start_whole(world, library, heap)
+            world.firmware = start_whole(world, built, heap, in_place=in_place)
         world.firmware.start()
         try:
             live(world)
@@ -149,20 +161,20 @@ def open_world() -> Iterator[World]:
         shutil.rmtree(folder)
 
 
-def measure(board: dict[str, Any]) -> int | None:
-    """Return the smallest heap of a board in octets, None if none of the range is enough."""
+def measure(board: dict[str, Any], span: tuple[int, int], *, in_place: bool = True) -> int | None:
+    """Return the smallest heap of a board in octets, None if none of the span is enough."""
     with tempfile.TemporaryDirectory() as folder:
-        library = Path(folder) / "unix/lib"
+        built = Path(folder) / "unix"
         if board["profile"] == "whole":
-            build.build_board(board_file.load_board("unix"), library.parent)
+            build.build_board(board_file.load_board("unix"), built)
 
         def works(heap: int) -> bool:
-            found = does_its_work(board, library, heap)
+            found = does_its_work(board, built, heap, in_place=in_place)
             print(f"  {board['name']}: {heap // 1024} KiB {'works' if found else 'is too little'}")
             sys.stdout.flush()
             return found
 
-        return bisect(*RANGES[board["profile"]], works)
+        return bisect(*span, works)
 
 
 def main() -> int:
@@ -178,7 +190,9 @@ def main() -> int:
         document = json.loads(path.read_text())
         row = document[board["name"]]
         if row.get("smallest_heap") is None:
-            row["smallest_heap"] = measure(board)
+            row["smallest_heap"] = measure(board, RANGES[board["profile"]])
+            if board["profile"] == "whole":
+                row["smallest_heap_from_files"] = measure(board, FROM_FILES, in_place=False)
             path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
         found = row["smallest_heap"]
         is_enough = is_enough and found is not None and found <= board["heap_bytes"]

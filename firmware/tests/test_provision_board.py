@@ -188,6 +188,8 @@ def test_a_file_that_does_not_read_back_is_told(board, monkeypatch):
         ({}, [], "esp32", "wifi: is missing"),
         ({}, ["--wifi-ssid", "s" * 33], "esp32", "1 to 32 octets"),
         ({}, ["--wifi-ssid", "street"], "esp8266", "--constrained"),
+        ({"pulses": {"generator": {"per_kwh": 0}}}, ["--wifi-ssid", "street"], "esp32", "pulses.generator.per_kwh"),
+        ({"calibration": {"voltage": {"gain_ppm": "much"}}}, ["--wifi-ssid", "street"], "esp32", "calibration.voltage"),
         ({}, ["--wifi-ssid", "street", "--wifi-password-file", "nowhere"], "esp32", "nowhere"),
         ({}, ["--calibration", "nowhere"], "unix", "--calibration: nowhere"),
         ({"tls": {"ca": "x.der", "cert": "meter.crt.der", "key": "meter.key.der"}}, [], "unix", "tls.ca"),
