@@ -24,6 +24,9 @@ LOADS = 7
 PERIODS = 8
 SUPPLY = 9
 CALENDARS = 10
+GASP = 11
+TAMPER = 12
+WATCHDOG = 13
 
 
 def encode_items(items: dict) -> bytes:
