@@ -11,6 +11,11 @@ LAUNCHER = ROOT / "tools/micropython/micropython"
 TESTS = Path(__file__).with_name("portable")
 METER = ["test_metering", "test_tariff", "test_quality"]
 LINK = ["test_orders", "test_clock_and_periods", "test_small", "test_state"]
+ACTING = ["test_actuators", "test_minimum_times", "test_trips", "test_inputs", "test_watchdog"]
+LOCAL = [
+    "test_local_options", "test_supervisor", "test_load_control", "test_local_control",
+    "test_alone",
+]  # fmt: skip
 SOURCES = f"{ROOT}/firmware/src:{ROOT}/wire/src"
 
 
@@ -18,6 +23,9 @@ SOURCES = f"{ROOT}/firmware/src:{ROOT}/wire/src"
     ("arch", "heap", "modules"),
     [
         ("i386", "128k", METER),
+        ("i386", "128k", ACTING),
+        ("i386", "8m", [*LOCAL, "test_memory_errors"]),
+        ("amd64", "8m", [*ACTING, *LOCAL]),
         ("i386", "8m", [*LINK, "test_electricity", "test_wire", "test_measuring"]),
         ("amd64", "8m", [*METER, *LINK, "test_electricity", "test_wire", "test_measuring"]),
     ],
