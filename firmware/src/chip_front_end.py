@@ -137,10 +137,10 @@ class ChipFrontEnd(FrontEnd):
             if energy is not None and energy.per == state[name + "_per"]:
                 energy.remainder = state[name + "_rest"]
         count = state["chip_count"]
-        if self._powered_up:
-            self.driver.resume(None)
-        elif count:
+        if count:
             self.driver.resume(count - 1)
+        elif self._powered_up:
+            self.driver.resume(None)
         return begin_wh[0]
 
 

@@ -95,14 +95,17 @@ class Measuring:
         self.front_end.supply = state not in (0, READY_FOR_RECONNECTION)
 
     def snapshot(self, codes=None) -> tuple:
-        """Return (UTC second or None, rows) of this moment, None for rows with an unknown code."""
+        """Return (UTC second or None, rows) of this moment, None for rows with an unknown code.
+
+        A register of the meter whose value is not known now is no unknown code.
+        """
         utc_s, _ms = self._timekeeper.utc()
-        rows = self.meter.snapshot(utc_s)
+        rows = self.meter.rows(utc_s)
         if codes is not None:
             rows = [row for row in rows + self.calendars.rows() if row[0] in codes]
             if len(rows) < len(codes):
                 return utc_s, None
-        return utc_s, rows
+        return utc_s, [row for row in rows if row[1] is not None]
 
     def save(self) -> None:
         """Make registers, offset of the clock and sign of life durable."""

@@ -182,10 +182,14 @@ class Meter:
         return min(1000, abs(self.power_w) * 1000000000 // apparent_uva)
 
     def snapshot(self, utc_s: int | None) -> list[tuple[bytes, int | bytes, int | None]]:
-        """Return every register as (six OBIS octets, value, time of the value or None).
+        """Return the registers whose value is known, as `rows` has them."""
+        return [(code, value, at_s) for code, value, at_s in self.rows(utc_s) if value is not None]
+
+    def rows(self, utc_s: int | None) -> list[tuple[bytes, int | bytes | None, int | None]]:
+        """Return every register as (six OBIS octets, value or None, time of the value or None).
 
         Only the demand maximum has a time of its own. Units and scalers: `register_table`. What
-        the meter does not measure, or does not know now, is not in it.
+        the meter does not measure is not in it, what it does not know now is None.
         """
         power_w = self.power_w if None not in [phase[0] for phase in self.phases] else None
         rows: list[tuple[bytes, int | bytes | None, int | None]] = [
@@ -213,12 +217,7 @@ class Meter:
             rows.append((obis.electricity(obis.VOLTAGE[index], 7), phase[2], None))
         if self.production is not None:
             rows.append((obis.PRODUCTION_ENERGY, self.production.units, None))
-        absent = self.absent
-        return [
-            (code, value, at_s)
-            for code, value, at_s in rows
-            if value is not None and code not in absent
-        ]
+        return [row for row in rows if row[0] not in self.absent]
 
     def state(self) -> dict[str, int]:
         """Return all that must survive a power cut, as non-negative integers."""

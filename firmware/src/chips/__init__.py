@@ -34,4 +34,4 @@ class Driver:
         raise NotImplementedError
 
     def resume(self, count: "int | None") -> None:
-        """Go on from a kept `count`; None if the chip began at zero together with the processor."""
+        """Go on from a kept `count`; None: there is none, and the chip began with the processor."""

@@ -33,7 +33,6 @@ AWAY_MS = 86400000
 """The same after another start of the processor, since the registers were kept."""
 MOST_A_SECOND = 20
 """CF_CNT at the largest WATT, 2**23 / 419430.4."""
-_MOST_BUFFERED = 8 * PACKET_BYTES
 _WRAP = 0xFFFFFF
 
 
@@ -100,7 +99,7 @@ class Bl0942(Driver):
         self.implausible = 0
 
     def resume(self, count: "int | None") -> None:
-        """Go on from a kept counter; None: the chip was without power, it began at zero."""
+        """Go on from a kept counter; None: without one, the chip began with the processor."""
         self.count = 0 if count is None else count
         self._unheard_ms = BOOT_MS if count is None else AWAY_MS
 
@@ -115,7 +114,6 @@ class Bl0942(Driver):
         self._buffer += self._uart.read()
         packet = self._next_packet()
         while packet is not None:
-            self._asked_ms = REPLY_MS
             self._take(packet)
             packet = self._next_packet()
         if self._misses > 2 and self._unheard_ms >= SILENT_MS:

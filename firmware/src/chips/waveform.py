@@ -129,10 +129,7 @@ def measure(voltages, currents, rate_mhz: int) -> "tuple | None":
     reactive = None
     if frequency_mhz is not None:
         quarter = (end - begin) // (4 * (len(marks) - 1))
-        middles = (
-            middles[0] + (u + length // 2) // length,
-            middles[1] + (i + length // 2) // length,
-        )
+        middles = (middles[0], middles[1] + (i + length // 2) // length)
         reactive = _reactive(voltages, currents, begin, end, middles, quarter)
     area = FINE * FINE
     return (

@@ -212,6 +212,72 @@ def test_a_stall_over_captures_while_the_chip_is_silent_flags_each_of_them():
     assert [status & FAULT for _, _, status in meter.readings] == [FAULT] * 3
 
 
+def test_a_tick_that_ends_on_the_boundary_flags_the_reading_before_it_alone():
+    chip = Bl0942Chip()
+    meter = chip_meter(chip)
+    meter.run(1000, 5)
+    chip.is_alive = False
+    meter.run(1000, 53)
+    chip.is_alive = True
+    meter.run(1000, 70)
+    assert [status & FAULT for _, _, status in meter.readings] == [FAULT, 0]
+
+
+def test_a_return_in_the_first_tick_of_an_interval_flags_that_interval_too():
+    chip = Bl0942Chip()
+    meter = chip_meter(chip)
+    meter.run(1000, 5)
+    chip.is_alive = False
+    meter.run(1000, 54)
+    chip.is_alive = True
+    meter.run(1000, 130)
+    assert [status & FAULT for _, _, status in meter.readings] == [FAULT, FAULT, 0]
+
+
+def test_energy_that_nobody_counted_flags_its_interval():
+    chip = Bl0942Chip(count=100000)
+    meter = chip_meter(chip)
+    meter.run(1000, 70)
+    chip.count += 500000
+    meter.run(1000, 120)
+    assert [status & FAULT for _, _, status in meter.readings] == [0, FAULT, 0]
+
+
+def test_pulses_between_the_boot_and_the_first_tick_count():
+    train = Train()
+    train.pulses = 16
+    config = {"pulses": {"utility": {"per_kwh": 1600}}}
+    meter = ChipMeter(PULSES, config, (train,), counters={"utility_pulse": train})
+    assert meter.run(1000, 1).values()[obis.IMPORT_ENERGY] == 10
+
+
+def test_a_register_that_is_not_known_now_is_no_unknown_one():
+    chip = Bl0942Chip()
+    meter = chip_meter(chip)
+    meter.run(1000, 5)
+    codes = [obis.FREQUENCY, obis.IMPORT_ENERGY]
+    assert len(meter.measuring.snapshot(codes)[1]) == 2
+    chip.is_alive = False
+    meter.run(1000, 10)
+    assert [row[0] for row in meter.measuring.snapshot(codes)[1]] == [obis.IMPORT_ENERGY]
+    assert meter.measuring.snapshot([obis.REACTIVE_IMPORT])[1] is None
+
+
+def test_the_demand_of_a_chip_is_the_mean_of_its_energy():
+    chip = Bl0942Chip()
+    meter = chip_meter(chip)
+    chip.set(230, 10, 2300)
+    values = meter.run(1000, 910).values()
+    assert 2280 <= values[obis.DEMAND_MAXIMUM] <= 2300
+
+
+def test_the_power_factor_of_a_waveform_is_that_of_its_rms_harmonics_included():
+    meter = Meter(b"1")
+    meter.apparent_of_rms = True
+    meter.tick((50000, [(800, 0, 230000, 5000)]), 1000, NOW_S)
+    assert meter.power_factor() == 800000 // 1150
+
+
 def test_energy_that_comes_late_counts_and_makes_no_demand():
     chip = Bl0942Chip()
     meter = chip_meter(chip)
@@ -381,6 +447,11 @@ def test_errors_name_the_field():
             PULSES,
             {"pulses": {"utility": {"per_kwh": 1, "start_wh": -1}}},
             "pulses.utility.start_wh:",
+        ),
+        (
+            {"chip": "pulses", "pulses_per_kwh": {"utility": 1600}},
+            {"calibration": {"active_power": {"gain_ppm": 1000001}}},
+            "calibration.active_power.gain_ppm:",
         ),
         (BL0942, {"calibration": {"ct": 3}}, "calibration.ct:"),
         ({"chip": "bl0942", "circuit": {"shunt_uohm": 0}}, {}, "circuit.shunt_uohm:"),

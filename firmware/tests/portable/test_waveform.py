@@ -79,6 +79,19 @@ def test_harmonics_make_no_more_zero_crossings():
     assert 19 <= len(crossings(samples, 2048)) <= 20
 
 
+def test_few_periods_are_enough_wherever_they_begin():
+    apparent = AMPLITUDE_U * AMPLITUDE_I / 2
+    for tenth in range(0, 63, 3):
+        for angle in (0.0, pi / 4, pi / 2):
+            _, voltage, current, power, reactive = found(
+                51.7, angle, count=330, start=tenth / 10, rate=RATE
+            )
+            near(voltage, AMPLITUDE_U / sqrt(2), AMPLITUDE_U / 1000)
+            near(current, AMPLITUDE_I / sqrt(2), AMPLITUDE_I / 1000)
+            near(power, apparent * cos(angle), apparent / 1000)
+            near(reactive, apparent * sin(angle), apparent / 500)
+
+
 def test_the_direction_is_the_sign_of_active_power():
     assert found(50.0, 0.2)[3] > 0 > found(50.0, pi - 0.2)[3]
 
