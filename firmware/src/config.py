@@ -7,6 +7,8 @@ Neighbour: `main`, which builds the meter from it.
 import binascii
 import json
 
+import capacity
+
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-"
 
 
@@ -105,7 +107,9 @@ class Config:
         self.state_dir = self.path(_text(table, "state_dir", "state"))
         self.ring_segments = _whole(table, "ring_segments", 3, 64, 8)
         least = 720 * self.ring_segments
-        self.ring_bytes = _whole(table, "ring_bytes", least, 1 << 28, max(262144, least))
+        self.ring_bytes = _whole(table, "ring_bytes", least, 1 << 28, max(393216, least))
+        if "ring_days" in table:
+            self._check_ring(_whole(table, "ring_days", 1, 366, None))
         self.save_period_s = _whole(table, "save_period_s", 1, 86400, 60)
         self.tick_ms = _whole(table, "tick_ms", 20, 10000, 1000)
         self.quality = _flag(table, "quality", True)
@@ -120,6 +124,20 @@ class Config:
         self.profiles = self.path(_text(table, "profiles", "profiles"))
         self._ems(_table(table, "ems"))
         self._actuators(table)
+
+    def _check_ring(self, days: int) -> None:
+        """Refuse a ring that holds fewer days than asked; not asked, the start says how many."""
+        held_s = capacity.held_s(self.ring_bytes, self.ring_segments, self.capture_period_s)
+        if held_s < days * 86400:
+            raise ConfigError(
+                "ring_bytes: %d hold %s of readings, ring_days asks %d days; give %d or more"
+                % (
+                    self.ring_bytes,
+                    capacity.describe(held_s),
+                    days,
+                    capacity.needed_bytes(days * 86400, self.ring_segments, self.capture_period_s),
+                )
+            )
 
     def _tls(self, tls, broker: dict):
         if tls is None:
