@@ -113,6 +113,13 @@ test-cluster: demo ## tests on the real cluster with the running street
 .PHONY: test
 test: check unit smoke test-cluster ## everything that CI runs
 
+.PHONY: firmware
+firmware: setup deps ## bytecode of every board, sizes, and the heaps they need (some minutes)
+	@tools/micropython/install.py --arch i386 >/dev/null
+	$(RUN) python firmware/build.py
+	echo "==> smallest heaps, by real runs"
+	$(RUN) python firmware/smallest_heap.py
+
 # `make bench -- paper scale`: the words after `bench` are groups of bench/run.py, no targets.
 ifeq (bench,$(firstword $(MAKECMDGOALS)))
 BENCH := $(wordlist 2,99,$(MAKECMDGOALS))

@@ -122,6 +122,7 @@ class Config:
         self.tariff = _table(table, "tariff") or {}
         self.electricity = _table(table, "electricity")
         self.profiles = self.path(_text(table, "profiles", "profiles"))
+        self._network(_table(table, "wifi"), _table(table, "sntp"))
         self._ems(_table(table, "ems"))
         self._actuators(table)
 
@@ -151,6 +152,17 @@ class Config:
             except OSError:
                 raise ConfigError("tls.%s: no file %s; provision the meter again" % (name, path))
         return found
+
+    def _network(self, wifi, sntp) -> None:
+        self.wifi = self.sntp = None
+        if wifi is not None:
+            password = wifi.get("password", "")
+            if not isinstance(password, str):
+                raise ConfigError("wifi.password: is no text; leave it out for an open network")
+            self.wifi = (_text(wifi, "ssid", None, "wifi."), password)
+        if sntp is not None:
+            port = _whole(sntp, "port", 1, 65535, 123, "sntp.")
+            self.sntp = (_text(sntp, "host", None, "sntp."), port)
 
     def _ems(self, ems) -> None:
         self.ems_port = 0

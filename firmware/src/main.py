@@ -19,6 +19,7 @@ from commands import Commands
 from config import ConfigError, load_config
 from flash import Flash
 from measuring import FixedFrontEnd, Measuring
+from meter_state import StateError
 from meter_wire.portable.entry import STATUS_DATA_NOT_VALID, STATUS_ERROR, STATUS_POWER_DOWN
 from meter_wire.portable.meter_link import MeterInfo, MeterLink
 from meter_wire.portable.tlv import RemoteProtocolError
@@ -76,7 +77,7 @@ class Firmware:
     def _restore(self) -> None:
         try:
             self.measuring.restore()
-        except ValueError:
+        except StateError:
             log("registers: the kept ones are damaged, counting from zero")
             self.recorder.sticky = STATUS_ERROR | STATUS_DATA_NOT_VALID
 
