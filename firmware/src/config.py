@@ -60,6 +60,13 @@ def _device(table: dict) -> str:
     return device
 
 
+def _serial(table: dict, device: str) -> str:
+    serial = _text(table, "serial", device)
+    if len(serial.encode()) > 31:  # what a register of an entry holds
+        raise ConfigError("serial: %r has more than 31 octets; give a shorter one" % serial)
+    return serial
+
+
 def _key(table: dict) -> bytes:
     try:
         key = binascii.unhexlify(_text(table, "key", None))
@@ -88,7 +95,7 @@ class Config:
         self._folder = folder
         self.device = _device(table)
         self.key = _key(table)
-        self.serial = _text(table, "serial", self.device)
+        self.serial = _serial(table, self.device)
         broker = _table(table, "broker")
         if broker is None:
             raise ConfigError('broker: is missing; give {"host": "…", "port": 8883}')
