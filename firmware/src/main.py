@@ -11,6 +11,7 @@ import gc
 import os
 import sys
 
+import capacity
 import event_codes as codes
 import state as items
 from actuators import Loads, Supply
@@ -202,7 +203,11 @@ class Firmware:
 
     async def run(self) -> None:
         """Run for ever."""
-        log("device %s, boot %d" % (self.config.device, self.boot))
+        config = self.config
+        log("device %s, boot %d" % (config.device, self.boot))
+        capture_s = self.measuring.periods.capture_s
+        held_s = capacity.held_s(config.ring_bytes, config.ring_segments, capture_s)
+        log("ring: %s of readings" % capacity.describe(held_s))
         await self.supervisor.run()
 
 
