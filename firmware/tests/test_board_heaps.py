@@ -58,7 +58,7 @@ def test_no_rule_is_left_out():
 @pytest.mark.parametrize(("arch", "heap", "name"), ROWS)
 def test_portable_rules_hold_in_a_board_s_heap(image, arch, heap, name):
     command = image_command(image, RUN.replace("NAME", name), ROOT, arch, heap)
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert " failed 0" in done.stdout, done.stdout + done.stderr
     assert not done.stdout.startswith("passed 0 ")
 
@@ -69,5 +69,5 @@ import binascii, math
 print(16777216.0 + 1.0 == 16777216.0, 0.1 + 0.2 == 0.3, hasattr(binascii, "crc32"), hasattr("", "partition"))
 """
     command = image_command(image, code, ROOT, "esp8266-model", "38k")
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.stdout.split() == ["True", "True", "False", "False"], done.stdout + done.stderr
