@@ -30,6 +30,9 @@ class FakeCounter:
     def count(self):
         return self.pulses
 
+    def period_us(self):
+        return 0
+
 
 class FakeNetwork:
     def poll(self, _now_ms):
@@ -155,8 +158,8 @@ def test_what_the_declaration_says_measures_and_its_registers_are_described(make
     values = {row[0]: row[1] for row in meter.measuring.snapshot()[1]}
     assert values[registers.electricity(1, 8)] == 1000
     assert registers.FREQUENCY not in values
-    assert meter.link_task is not None
-    assert registers.electricity(1, 8) in meter._description("0.1.0")
+    assert b"house-1" in meter._description("0.1.0")
+    assert make()._description("0.1.0") == b""
 
 
 def test_the_network_and_a_first_time_are_tasks_where_they_are_configured(make):
