@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import cluster
+import firmware_work
 import fleet
 import handover
 import image
@@ -31,6 +32,7 @@ from figure import Figure, describe_machine, table
 RESULTS = Path(__file__).parent / "results.json"
 ALONE = {
     "image": image.measure,
+    "firmware": firmware_work.measure,
     "start": start.measure,
     "startup": startup.measure,
     "utility": utility.measure,

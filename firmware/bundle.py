@@ -5,7 +5,7 @@ not know costs its entry. The bundle resolves what the modules import from each 
 docstrings, annotations, asserts and checks of types, turns whole-number globals into constants
 (which the compiler inlines) and gives methods, attributes and positional parameters short names.
 The sources stay what everybody reads and tests; the memory test runs the bundle against real twins.
-"""  # noqa: INP001
+"""
 
 from __future__ import annotations
 

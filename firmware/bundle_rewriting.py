@@ -1,7 +1,7 @@
 """Rewrites the syntax trees of the bundled modules: drops what is not needed, shortens names.
 
 Neighbour: `bundle`, which says which names are whose.
-"""  # noqa: INP001
+"""
 
 from __future__ import annotations
 

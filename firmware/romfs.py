@@ -3,7 +3,7 @@
 On an ESP8266 this is how the firmware gets into 38 KB of heap: bytecode and names stay in flash
 (`mpremote romfs deploy`), the heap holds data. The format is that of MicroPython's
 extmod/vfs_rom.c; the header, then records of kind, length and payload, as big endian varints.
-"""  # noqa: INP001
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Check the types of firmware and portable wire with pyright against MicroPython's own stubs.
 
-mypy knows CPython only; here a module or method that MicroPython lacks is an error. Checker and
-stubs are pinned and lie in the cache beside uv, not in the environment: the stubs would hide the
-standard library from everything else. The first run takes them from PyPI, later ones need nothing.
+mypy knows CPython only; here a module or method that MicroPython lacks is an error. Once for each
+port, with its stubs, over what runs there: `machine` of an ESP8266 has less than that of an ESP32.
+Checker and stubs are pinned and lie in the cache beside uv, not in the environment: the stubs would
+hide the standard library from everything else. The first run takes them from PyPI, later ones need
+nothing.
 """
 
 import json
@@ -12,11 +14,52 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).parent))
+from build import PORTABLE, SMALL
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKER = "basedpyright==1.40.2"
-STUBS = ("micropython-unix-stubs==1.29.0.post1", "micropython-stdlib-stubs==1.29.0.post2")
-INCLUDED = ("firmware/src", "wire/src/meter_wire/portable")
+STANDARD = "micropython-stdlib-stubs==1.29.0.post2"
+FIRMWARE = "firmware/src"
+WIRE = "wire/src/meter_wire/portable"
+SIMULATION = ("electricity.py", "simulation")
+
+
+class Port(NamedTuple):
+    """A port of MicroPython: its stubs, what runs there, what below `FIRMWARE` does not."""
+
+    name: str
+    version: str
+    included: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def stubs(self) -> str:
+        """The package of its stubs, pinned."""
+        return f"micropython-{self.name}-stubs=={self.version}"
+
+
+PORTS = (
+    Port(
+        "unix", "1.29.0.post1", (FIRMWARE, WIRE),
+        ("hal/esp.py", "hal/esp32.py", "hal/esp8266.py"),
+    ),
+    Port(
+        "esp32", "1.29.0.post1", (FIRMWARE, WIRE),
+        ("hal/unix.py", "hal/esp8266.py", *SIMULATION),
+    ),
+    Port(
+        "esp8266", "1.29.0.post1",
+        (
+            *[f"{FIRMWARE}/{name}.py" for name in SMALL],
+            *[f"{WIRE}/{name}.py" for name in PORTABLE],
+            f"{FIRMWARE}/hal",
+        ),
+        ("hal/unix.py", "hal/esp32.py"),
+    ),
+)  # fmt: skip
 
 
 def find_cache() -> Path:
@@ -35,26 +78,45 @@ def ensure(folder: Path, packages: tuple[str, ...], *options: str) -> Path:
     return folder
 
 
-def main() -> int:
-    """Return 0 when pyright has nothing to say."""
-    cache = find_cache()
-    stubs = ensure(cache / f"stubs-{STUBS[0].partition('==')[2]}", STUBS, "--no-deps")
-    checker = ensure(cache / f"pyright-{CHECKER.partition('==')[2]}", (CHECKER,))
-    document = {
-        "include": [str(ROOT / path) for path in INCLUDED],
-        "extraPaths": [str(ROOT / "firmware/src"), str(ROOT / "wire/src")],
+def settings(port: Port, root: Path, stubs: Path) -> dict[str, object]:
+    """Return pyright's configuration for a port."""
+    included = [root / path for path in port.included]
+    return {
+        "include": [str(path) for path in included if path.exists()],
+        "exclude": [str(root / FIRMWARE / path) for path in port.left_out],
+        "extraPaths": [str(root / "firmware/src"), str(root / "wire/src")],
         "typeshedPath": str(stubs),
         "stubPath": str(stubs),
         "typeCheckingMode": "basic",
         "pythonVersion": "3.11",
     }
+
+
+def start(port: Port, root: Path, folder: Path) -> subprocess.Popen[str]:
+    """Begin to check what runs on a port; `folder` takes the configuration."""
+    cache = find_cache()
+    name = f"stubs-{port.name}-{port.version}"
+    stubs = ensure(cache / name, (port.stubs, STANDARD), "--no-deps")
+    checker = ensure(cache / f"pyright-{CHECKER.partition('==')[2]}", (CHECKER,))
+    config = folder / f"{port.name}.json"
+    config.write_text(json.dumps(settings(port, root, stubs)))
+    environment = {**os.environ, "PYTHONPATH": str(checker)}
+    command = [sys.executable, "-m", "basedpyright", "--level", "error"]
+    command += ["--pythonpath", "/bin/false", "-p", str(config)]  # nothing of CPython is found
+    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE)
+
+
+def main(root: Path = ROOT) -> int:
+    """Return 0 when pyright has nothing to say of any port."""
+    failed = False
     with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder) / "pyrightconfig.json"
-        config.write_text(json.dumps(document))
-        environment = {**os.environ, "PYTHONPATH": str(checker)}
-        command = [sys.executable, "-m", "basedpyright", "--level", "error"]
-        command += ["--pythonpath", "/bin/false", "-p", str(config)]  # nothing of CPython is found
-        return subprocess.run(command, env=environment, check=False).returncode
+        runs = [(port, start(port, root, Path(folder))) for port in PORTS]
+        for port, run in runs:
+            said, _ = run.communicate()
+            if run.returncode:
+                failed = True
+                print(f"{port.name}:\n{said}")
+    return int(failed)
 
 
 if __name__ == "__main__":

@@ -150,6 +150,15 @@ class Commands:
         if command:
             self.link.answer(epoch, command, _UNSIGNED if refused else _OK)
 
+    def set_first_clock(self, utc_ms: int) -> None:
+        """Set a clock that nobody has set, by a word that nobody vouches for; it is recorded."""
+        if not self.timekeeper.clock.valid:
+            self.timekeeper.set_first(utc_ms)
+            self.link.info.clock_state = 1
+            self._recorder.status |= STATUS_CLOCK_ADJUSTED
+            self._recorder.event_now(CLOCK_SET)
+            self._measuring.save()
+
     def set_clock(self, utc_ms: int, signed: bool) -> str:
         """Set the clock by the rules of `clock`; return the decision, which is recorded."""
         decision, offset_ms = self.timekeeper.set(utc_ms, signed)

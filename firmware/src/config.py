@@ -7,6 +7,8 @@ Neighbour: `main`, which builds the meter from it.
 import binascii
 import json
 
+import capacity
+
 _LEAST_WATCHDOG_S = 90
 """The link may be silent for a minute, and is then stopped, started and trusted again."""
 _MOST = {"mv": 1000000, "mhz": 100000, "ma": 1000000, "w": 1000000}
@@ -59,6 +61,13 @@ def _device(table: dict) -> str:
         if letter not in _ALPHABET:
             raise ConfigError("device: %r is not allowed; use a-z, 0-9 and -" % (letter,))
     return device
+
+
+def _serial(table: dict, device: str) -> str:
+    serial = _text(table, "serial", device)
+    if len(serial.encode()) > 31:  # what a register of an entry holds
+        raise ConfigError("serial: %r has more than 31 octets; give a shorter one" % serial)
+    return serial
 
 
 def _key(table: dict) -> bytes:
@@ -123,7 +132,7 @@ class Config:
         self._folder = folder
         self.device = _device(table)
         self.key = _key(table)
-        self.serial = _text(table, "serial", self.device)
+        self.serial = _serial(table, self.device)
         broker = _table(table, "broker")
         if broker is None:
             raise ConfigError('broker: is missing; give {"host": "…", "port": 8883}')
@@ -142,7 +151,9 @@ class Config:
         self.state_dir = self.path(_text(table, "state_dir", "state"))
         self.ring_segments = _whole(table, "ring_segments", 3, 64, 8)
         least = 720 * self.ring_segments
-        self.ring_bytes = _whole(table, "ring_bytes", least, 1 << 28, max(262144, least))
+        self.ring_bytes = _whole(table, "ring_bytes", least, 1 << 28, max(393216, least))
+        if "ring_days" in table:
+            self._check_ring(_whole(table, "ring_days", 1, 366, None))
         self.save_period_s = _whole(table, "save_period_s", 1, 86400, 60)
         self.tick_ms = _whole(table, "tick_ms", 20, 10000, 1000)
         self.quality = _flag(table, "quality", True)
@@ -159,9 +170,25 @@ class Config:
             self.oracle_log = self.path(_text(table, "oracle_log", None))
         self.tariff = _table(table, "tariff") or {}
         self.electricity = _table(table, "electricity")
+        self.chip = {"calibration": table.get("calibration"), "pulses": table.get("pulses")}
         self.profiles = self.path(_text(table, "profiles", "profiles"))
+        self._network(_table(table, "wifi"), _table(table, "sntp"))
         self._ems(_table(table, "ems"))
         self._actuators(table)
+
+    def _check_ring(self, days: int) -> None:
+        """Refuse a ring that holds fewer days than asked; not asked, the start says how many."""
+        held_s = capacity.held_s(self.ring_bytes, self.ring_segments, self.capture_period_s)
+        if held_s < days * 86400:
+            raise ConfigError(
+                "ring_bytes: %d hold %s of readings, ring_days asks %d days; give %d or more"
+                % (
+                    self.ring_bytes,
+                    capacity.describe(held_s),
+                    days,
+                    capacity.needed_bytes(days * 86400, self.ring_segments, self.capture_period_s),
+                )
+            )
 
     def _tls(self, tls, broker: dict):
         if tls is None:
@@ -175,6 +202,17 @@ class Config:
             except OSError:
                 raise ConfigError("tls.%s: no file %s; provision the meter again" % (name, path))
         return found
+
+    def _network(self, wifi, sntp) -> None:
+        self.wifi = self.sntp = None
+        if wifi is not None:
+            password = wifi.get("password", "")
+            if not isinstance(password, str):
+                raise ConfigError("wifi.password: is no text; leave it out for an open network")
+            self.wifi = (_text(wifi, "ssid", None, "wifi."), password)
+        if sntp is not None:
+            port = _whole(sntp, "port", 1, 65535, 123, "sntp.")
+            self.sntp = (_text(sntp, "host", None, "sntp."), port)
 
     def _ems(self, ems) -> None:
         self.ems_port = 0

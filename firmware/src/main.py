@@ -11,13 +11,16 @@ import gc
 import os
 import sys
 
+import capacity
 import event_codes as codes
 import state as items
 from actuators import Loads, Supply
+from assembly import add_network, find_board, make_front_end
 from commands import Commands
 from config import ConfigError, load_config
 from flash import Flash
 from measuring import FixedFrontEnd, Measuring
+from meter_state import StateError
 from meter_wire.portable.entry import STATUS_DATA_NOT_VALID, STATUS_ERROR
 from meter_wire.portable.meter_link import MeterInfo, MeterLink
 from meter_wire.portable.tlv import RemoteProtocolError
@@ -62,7 +65,8 @@ class Firmware:
         state.save()
         oracle = Oracle(config.oracle_log) if config.oracle_log else None
         self.recorder = Recorder(self.ring, self.timekeeper, self.boot, oracle)
-        self.measuring = Measuring(config, state, self.recorder, self.timekeeper, self._front_end())
+        front_end = make_front_end(config, board, self.timekeeper)
+        self.measuring = Measuring(config, state, self.recorder, self.timekeeper, front_end)
         self._restore()
         self._record_start()
         self.loads = Loads(config.loads, os.urandom, state.get(items.LOADS))
@@ -70,19 +74,10 @@ class Firmware:
         self.measuring.set_supply(self.supply.state)
         self._make_tasks()
 
-    def _front_end(self):
-        config = self.config
-        if config.electricity is None:
-            return FixedFrontEnd()
-        from electricity import load_electricity  # noqa: PLC0415
-
-        utc_s, utc_ms = self.timekeeper.utc()
-        return load_electricity(config.electricity, config.profiles, utc_s or 0, utc_ms)
-
     def _restore(self) -> None:
         try:
             self.measuring.restore()
-        except ValueError:
+        except StateError:
             log("registers: the kept ones are damaged, counting from zero")
             self.recorder.sticky = STATUS_ERROR | STATUS_DATA_NOT_VALID
 
@@ -118,6 +113,7 @@ class Firmware:
             self.supervisor.add("wire", lambda beat: wire.run(beat, front_end), 60000)
         if self.contacts:
             self.supervisor.add("inputs", self.local.run_inputs)
+        add_network(self.supervisor, config, self.board, self.commands, uptime_ms, log)
 
     def _make_local(self):
         from local_control import CONTACTS, Contactors, LocalControl  # noqa: PLC0415
@@ -181,7 +177,7 @@ class Firmware:
         return task
 
     def _description(self, version: str) -> bytes:
-        if self.config.electricity is None:
+        if isinstance(self.measuring.front_end, FixedFrontEnd):
             return b""
         from meter_wire.portable.description import encode_description  # noqa: PLC0415
         from register_table import describe  # noqa: PLC0415
@@ -207,7 +203,11 @@ class Firmware:
 
     async def run(self) -> None:
         """Run for ever."""
-        log("device %s, boot %d" % (self.config.device, self.boot))
+        config = self.config
+        log("device %s, boot %d" % (config.device, self.boot))
+        capture_s = self.measuring.periods.capture_s
+        held_s = capacity.held_s(config.ring_bytes, config.ring_segments, capture_s)
+        log("ring: %s of readings" % capacity.describe(held_s))
         await self.supervisor.run()
 
 
@@ -217,7 +217,7 @@ def main(arguments: list) -> int:
         print("usage: micropython main.py --config DIR/meter.json")
         return 2
     try:
-        firmware = Firmware(load_config(arguments[1]))
+        firmware = Firmware(load_config(arguments[1]), find_board())
     except ValueError as error:
         print("metertwin: " + str(error))
         return 2

@@ -39,7 +39,8 @@ def tls_context(ca, certificate=None, key=None):
     if hasattr(context, "load_default_certs"):  # CPython takes its own chain from files only
         import tempfile  # type: ignore # noqa: PLC0415 - not on MicroPython
 
-        context.load_verify_locations(cadata=ca if ca[:1] == b"\x30" else ca.decode())
+        cadata = ca if ca[:1] == b"\x30" else ca.decode()
+        context.load_verify_locations(cadata=cadata)  # type: ignore - not on the ESP8266
         if certificate:
             with tempfile.NamedTemporaryFile() as chain:
                 for name, data in (("CERTIFICATE", certificate), ("PRIVATE KEY", key)):
@@ -48,7 +49,7 @@ def tls_context(ca, certificate=None, key=None):
                 context.load_cert_chain(chain.name)  # type: ignore
         return context
     context.verify_mode = ssl.CERT_REQUIRED  # type: ignore
-    context.load_verify_locations(ca)
+    context.load_verify_locations(ca)  # type: ignore - not on the ESP8266
     if certificate:
         context.load_cert_chain(certificate, key)
     return context

@@ -67,7 +67,8 @@ def _carry_out(order, parts) -> str:
     link = parts.link
     refusal = judge(
         order, link.device, parts.supply.counter, link.ring.incarnation,
-        utc_s, link.info.boot & 0xFFFF, parts.timekeeper.uptime_ms() // 1000,
+        parts.timekeeper.judging_utc_s(), link.info.boot & 0xFFFF,
+        parts.timekeeper.uptime_ms() // 1000,
     )  # fmt: skip
     if refusal:
         return refusal

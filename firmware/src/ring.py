@@ -49,7 +49,8 @@ class Ring:
         self._state = state
         self._ranges = []
         self._layout = (flash, count, ring_bytes // count)
-        known = self._load()
+        self.unsaved = known = self._load()
+        """First number that the state did not know at this start; entries below it are older."""
         self.incarnation = state.get(items.INCARNATION)
         self.is_new = len(self.incarnation) != 8
         if not self.is_new:

@@ -9,8 +9,9 @@ RAM: four small integers a segment and two cursors, whatever the records are.
 Neighbours: `flash` below, `ring` above gives records their meaning.
 """
 
-import binascii
 import struct
+
+from crc import crc32
 
 MAGIC = b"MTR1"
 _HEADER = ">4s8sII"
@@ -87,7 +88,7 @@ class Segments:
         if magic != MAGIC or incarnation != self._incarnation:
             return None
         check = struct.unpack_from(">I", data, HEADER_BYTES - 4)[0]
-        return (number, first) if check == binascii.crc32(data[: HEADER_BYTES - 4]) else None
+        return (number, first) if check == crc32(data[: HEADER_BYTES - 4]) else None
 
     def _measure(self, number: int, first: int) -> tuple:
         """Return (whole records, offset after the last of them) of a segment."""
@@ -117,7 +118,7 @@ class Segments:
         if len(rest) < length + 4:
             return None
         body = rest[:length]
-        if struct.unpack_from(">I", rest, length)[0] != binascii.crc32(body, binascii.crc32(head)):
+        if struct.unpack_from(">I", rest, length)[0] != crc32(body, crc32(head)):
             return None
         return before, body
 
@@ -177,7 +178,7 @@ class Segments:
         if self._file is None:
             self._file = self._flash.open(self._name(segment[0]))
         head = struct.pack(_RECORD, len(body), seq, before)
-        check = struct.pack(">I", binascii.crc32(body, binascii.crc32(head)))
+        check = struct.pack(">I", crc32(body, crc32(head)))
         try:
             self._file.seek(segment[3])
             self._flash.write(self._file, head + body + check)
@@ -197,7 +198,7 @@ class Segments:
         header = struct.pack(_HEADER, MAGIC, self._incarnation, number, first)
         file = self._flash.create(self._name(number))
         try:
-            self._flash.write(file, header + struct.pack(">I", binascii.crc32(header)))
+            self._flash.write(file, header + struct.pack(">I", crc32(header)))
         finally:
             file.close()
         self._segments.append([number, first, 0, HEADER_BYTES])

@@ -6,8 +6,9 @@ state is lost: the ring then begins a new incarnation. Neighbours: `flash` below
 tasks of the shell above.
 """
 
-import binascii
 import struct
+
+from crc import crc32
 
 MAGIC = b"MTS1"
 _HEADER = ">4sIH"
@@ -24,9 +25,10 @@ LOADS = 7
 PERIODS = 8
 SUPPLY = 9
 CALENDARS = 10
-GASP = 11
-TAMPER = 12
-WATCHDOG = 13
+FRONT_END = 11
+GASP = 12
+TAMPER = 13
+WATCHDOG = 14
 
 
 def encode_items(items: dict) -> bytes:
@@ -73,7 +75,7 @@ class State:
         end = _HEADER_BYTES + length
         if magic != MAGIC or len(data) < end + 4:
             return 0, {}
-        if struct.unpack_from(">I", data, end)[0] != binascii.crc32(data[:end]):
+        if struct.unpack_from(">I", data, end)[0] != crc32(data[:end]):
             return 0, {}
         return generation, decode_items(data[_HEADER_BYTES:end])
 
@@ -105,7 +107,7 @@ class State:
         data = struct.pack(_HEADER, MAGIC, generation, len(items)) + items
         file = self._flash.create("state" + str(generation & 1))
         try:
-            self._flash.write(file, data + struct.pack(">I", binascii.crc32(data)))
+            self._flash.write(file, data + struct.pack(">I", crc32(data)))
         finally:
             file.close()
         self._generation = generation

@@ -48,6 +48,7 @@ class Timekeeper:
         self._error_ms = rtc_error_ms
         self._has_rtc = has_rtc
         self.clock = Clock()
+        self.is_provisional = False
         self.offset_ms = 0
         self.last_alive_ms = None
         data = state.get(items.CLOCK)
@@ -67,9 +68,24 @@ class Timekeeper:
         utc_ms = self.clock.utc_ms(self.uptime_ms())
         return (None, 0) if utc_ms is None else (utc_ms // 1000, utc_ms % 1000)
 
+    def judging_utc_s(self) -> "int | None":
+        """Return the UTC second by which a signature's term is judged, None if nobody vouches."""
+        return None if self.is_provisional else self.utc()[0]
+
+    def set_first(self, utc_ms: int) -> None:
+        """Apply a time of somebody whose word is not authentic; only a clock that is invalid.
+
+        The next `set` may move it by any amount.
+        """
+        if not self.clock.valid:
+            self.clock.set(utc_ms, self.uptime_ms(), False)
+            self.is_provisional = True
+
     def set(self, utc_ms: int, signed: bool) -> tuple:
         """Judge and apply a time; return (decision, offset in ms) of `Clock.set`."""
-        decision, offset_ms = self.clock.set(utc_ms, self.uptime_ms(), signed)
+        free = signed or self.is_provisional
+        decision, offset_ms = self.clock.set(utc_ms, self.uptime_ms(), free)
+        self.is_provisional = False
         if decision != "refused" and self._has_rtc:
             self.offset_ms = utc_ms - self._rtc() - self._error_ms
         return decision, offset_ms

@@ -3,6 +3,7 @@
 import asyncio
 
 import event_codes
+import registers
 
 LOADS = [{"safe_w": 0}, {"hold_off_s": 60}, {}]
 
@@ -23,10 +24,28 @@ class FakeInput:
         return self._is_on
 
 
+class FakeCounter:
+    pulses = 0
+
+    def count(self):
+        return self.pulses
+
+    def period_us(self):
+        return 0
+
+
+class FakeNetwork:
+    def poll(self, _now_ms):
+        return True
+
+
 class FakeBoard:
     """As `hal.esp`, of plain objects; `pins` that are inputs have their level."""
 
-    def __init__(self, *outputs, cause="power", **inputs):
+    def __init__(self, *outputs, cause="power", declaration=None, counter=None, **inputs):
+        self.declaration = {"chip": "simulated"} if declaration is None else declaration
+        self.counters = {"utility_pulse": counter}
+        self.joined = []
         self.outputs = dict.fromkeys(outputs)
         self.inputs = inputs
         self.cause = cause
@@ -42,6 +61,13 @@ class FakeBoard:
 
     def input(self, name):
         return FakeInput(self.inputs[name])
+
+    def counter(self, name):
+        return self.counters[name]
+
+    def network(self, *login):
+        self.joined.append(login)
+        return FakeNetwork()
 
     def reset_cause(self):
         return self.cause
@@ -121,3 +147,29 @@ def test_three_resets_by_the_watchdog_in_a_row_are_told_and_the_next_start_is_wi
     assert [len(board.timeouts_ms) for board in boards] == [1, 1, 0, 0]
     assert codes_of(meter).count(event_codes.RESET) == 4
     assert codes_of(meter).count(event_codes.POWER_UP) == 1
+
+
+def test_what_the_declaration_says_measures_and_its_registers_are_described(make):
+    counter = FakeCounter()
+    declaration = {"chip": "pulses", "pulses_per_kwh": {"utility": 1600}}
+    meter = make(FakeBoard(declaration=declaration, counter=counter), tick_ms=20)
+    counter.pulses = 1600
+    run(meter, 0.5)
+    values = {row[0]: row[1] for row in meter.measuring.snapshot()[1]}
+    assert values[registers.electricity(1, 8)] == 1000
+    assert registers.FREQUENCY not in values
+    assert b"house-1" in meter._description("0.1.0")
+    assert make()._description("0.1.0") == b""
+
+
+def test_the_network_and_a_first_time_are_tasks_where_they_are_configured(make):
+    board = FakeBoard()
+    wifi, sntp = {"ssid": "street", "password": "secret-123"}, {"host": "127.0.0.1", "port": 9}
+    meter = make(board, wifi=wifi, sntp=sntp)
+    assert names_of(meter)[-2:] == ["network", "sntp"]
+    assert board.joined == [("street", "secret-123", "house-1")]
+    assert "network" not in names_of(make(FakeBoard()))
+
+
+def test_without_a_board_the_machines_network_is_nobodys_business(make):
+    assert "network" not in names_of(make(wifi={"ssid": "street"}))

@@ -1,5 +1,6 @@
 """Runs the portable tests on MicroPython, 64- and 32-bit."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,16 @@ ROOT = Path(__file__).resolve().parents[2]
 LAUNCHER = ROOT / "tools/micropython/micropython"
 TESTS = Path(__file__).with_name("portable")
 METER = ["test_metering", "test_tariff", "test_quality"]
-LINK = ["test_orders", "test_clock_and_periods", "test_small", "test_state"]
+LINK = [
+    "test_orders",
+    "test_clock_and_periods",
+    "test_small",
+    "test_state",
+    "test_hal",
+    "test_crc",
+    "test_sntp",
+]
+CHIPS = ["test_calibration", "test_pulses", "test_chips"]
 ACTING = ["test_actuators", "test_minimum_times", "test_trips", "test_inputs", "test_watchdog"]
 LOCAL = [
     "test_local_options", "test_supervisor", "test_load_control", "test_local_control",
@@ -23,11 +33,15 @@ SOURCES = f"{ROOT}/firmware/src:{ROOT}/wire/src"
     ("arch", "heap", "modules"),
     [
         ("i386", "128k", METER),
+        ("i386", "128k", CHIPS),
+        ("i386", "128k", ["test_waveform"]),
         ("i386", "128k", ACTING),
         ("i386", "8m", [*LOCAL, "test_memory_errors"]),
         ("amd64", "8m", [*ACTING, *LOCAL]),
         ("i386", "8m", [*LINK, "test_electricity", "test_wire", "test_measuring"]),
+        ("i386", "8m", ["test_chip_front_end"]),
         ("amd64", "8m", [*METER, *LINK, "test_electricity", "test_wire", "test_measuring"]),
+        ("amd64", "8m", [*CHIPS, "test_waveform", "test_chip_front_end"]),
     ],
 )
 def test_portable_rules_hold_on_micropython(arch, heap, modules):
@@ -42,10 +56,22 @@ def test_portable_rules_hold_on_micropython(arch, heap, modules):
     assert " failed 0" in done.stdout
 
 
-def test_every_module_compiles_to_bytecode(tmp_path):
+def test_each_board_gets_bytecode_and_its_size_is_told(tmp_path):
     sys.path.insert(0, str(ROOT / "firmware"))
+    import board_file
+
     import build
 
-    sizes = build.build(tmp_path / "out")
-    assert {"main.mpy", "small.mpy", "meter_wire/portable/meter_link.mpy"} <= set(sizes)
-    assert all((tmp_path / "out" / name).stat().st_size == size for name, size in sizes.items())
+    out = tmp_path / "out"
+    built = build.build([board_file.load_board(name) for name in board_file.names()], out)
+    assert {"lib/main.mpy", "lib/hal/esp32.mpy", "main.py"} <= set(built["esp32"])
+    assert "lib/hal/unix.mpy" not in built["esp32"]
+    assert set(built["esp8266"]) == {"small.romfs", "main.py"}
+    for board, sizes in built.items():
+        for name, size in sizes.items():
+            assert (out / board / name).stat().st_size == size
+    told = json.loads((out / "size.json").read_text())
+    assert told["esp32"]["total"] == sum(told["esp32"]["files"].values())
+    package = json.loads((out / "esp32/package.json").read_text())
+    assert ["hal/esp32.mpy", "lib/hal/esp32.mpy"] in package["urls"]
+    assert all((out / "esp32" / path).exists() for _, path in package["urls"])

@@ -49,6 +49,16 @@ ROWS = (
         "private memory of a twin, mutual TLS",
         "40 MB; < 1 MB",
     ),
+    Row(
+        "utility",
+        "private memory of a twin, OpenADR 2.0b and mutual TLS",
+        "the same, and OpenADR 2.0b with mutual TLS",
+    ),
+    Row(
+        "utility",
+        "private memory of a twin, OpenADR 3.1, TLS and notifications over MQTT",
+        "the same, or OpenADR 3.1 with its notifications",
+    ),
     Row("twins after work", "RSS of a twin, after the readings", "resident memory of a twin"),
     Row(
         "twins",

@@ -4,6 +4,7 @@ Both Pythons. Neighbours: meter_rig.py, on which it stands; test_local_control.p
 """
 
 from actuators import Loads
+from front_end import FrontEnd
 from local_control import LocalControl
 from meter_rig import NOW_S, Config, Rig, parse_event
 from start_record import record_start
@@ -20,20 +21,13 @@ class LocalConfig(Config):
     tick_ms = STEP_MS
 
 
-class PlayedGrid:
+class PlayedGrid(FrontEnd):
     """A front end that measures what the test says; one phase."""
 
-    waveform = None
-
     def __init__(self):
-        self.supply = True
-        self.load_permille = 1000
         self.frequency_mhz = 50000
         self.voltage_mv = 230000
         self.house_w = 2300
-
-    def edge_ms(self):
-        return 0
 
     def tick(self, _tick_ms):
         power_w = self.house_w * self.load_permille // 1000 if self.supply else 0

@@ -130,7 +130,7 @@ class UtilityTalk:
         client = UtilityClient(address.url, self._context)
         if not address.signed_by:
             return client
-        from .signed_client import build_signed_client  # noqa: PLC0415 - 13 MiB
+        from .signed_client import build_signed_client  # noqa: PLC0415 - 10 MiB
 
         return build_signed_client(client, self._settings.folder, address.signed_by)
 

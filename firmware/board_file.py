@@ -1,0 +1,169 @@
+"""Reads a board's declaration (`boards/*.json`) and refuses what could not work on such a board.
+
+Shape and words are `boards/schema.json`; what a schema cannot say (pins that the port does not
+have, two purposes on one pin, a chip without its wires) is below, from Espressif's data sheets
+(ESP32 2.2 "Pin Overview", ESP8266EX 2) and MicroPython's quick references. Pure but for
+`load_board`. Neighbours: `build` and `provision_board`; on the board it is the module `board`.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jsonschema
+
+FOLDER = Path(__file__).parent / "boards"
+
+
+class BoardFileError(ValueError):
+    """The declaration cannot be used; the text is `file: field: fault; remedy`."""
+
+
+class Pins(NamedTuple):
+    """Which pins a port has, and what they cannot do."""
+
+    existing: frozenset[int]
+    flash: frozenset[int]
+    input_only: frozenset[int]
+    console: frozenset[int]
+    without_interrupt: frozenset[int]
+
+
+PORTS = {
+    "esp32": Pins(
+        frozenset(range(40)) - {20, 24, 28, 29, 30, 31},
+        frozenset(range(6, 12)),
+        frozenset(range(34, 40)),
+        frozenset({1, 3}),
+        frozenset(),
+    ),
+    "esp8266": Pins(
+        frozenset(range(17)),
+        frozenset(range(6, 12)),
+        frozenset(),
+        frozenset({1, 3}),
+        frozenset({16}),
+    ),
+}
+CHIP_UARTS = {"bl0942": ("chip",)}
+CHIP_PINS = {
+    "hlw8012": ("cf", "cf1", "sel"),
+    "bl0937": ("cf", "cf1", "sel"),
+    "pulses": ("utility_pulse",),
+}
+OUTPUTS = ("supply", "load", "sel", "led")
+COUNTED = ("utility_pulse", "generator_pulse", "cf", "cf1")
+
+
+def names() -> list[str]:
+    """Return the names of the boards that come with the firmware."""
+    return sorted(path.stem for path in FOLDER.glob("*.json") if path.stem != "schema")
+
+
+def load_board(name: str) -> dict[str, Any]:
+    """Return the declaration of a board that comes with the firmware, or of a file.
+
+    Args:
+        name: a name of `names()`, or the path of a `.json` file.
+
+    Raises:
+        BoardFileError: there is none, or it is wrong; naming the field.
+    """
+    path = Path(name) if name.endswith(".json") else FOLDER / f"{name}.json"
+    if not path.is_file() or path.name == "schema.json":
+        known = ", ".join(names())
+        raise BoardFileError(f"{name}: no such board; take one of {known}, or a .json file")
+    try:
+        declaration = json.loads(path.read_text())
+    except ValueError as error:
+        raise BoardFileError(f"{path}: is no JSON ({error})") from error
+    for fault in find_faults(declaration):
+        raise BoardFileError(f"{path.name}: {fault}")
+    assert isinstance(declaration, dict)
+    return declaration
+
+
+def find_faults(declaration: Any) -> Iterator[str]:
+    """Find what is wrong with a declaration, each as `field: fault; remedy`."""
+    schema = json.loads((FOLDER / "schema.json").read_text())
+    wrong = sorted(jsonschema.Draft202012Validator(schema).iter_errors(declaration), key=str)
+    for error in wrong:
+        field = error.json_path.removeprefix("$").removeprefix(".") or "board"
+        yield f"{field}: {error.message}; see boards/schema.json"
+    if wrong:
+        return
+    yield from _find_lacking(declaration)
+    port = PORTS.get(declaration["port"])
+    if port is not None:
+        yield from _find_pin_faults(declaration, port)
+    elif declaration.get("pins") or declaration.get("uarts"):
+        yield "pins: the unix port has none; leave pins and uarts out"
+
+
+def _find_lacking(declaration: dict[str, Any]) -> Iterator[str]:
+    chip = declaration["chip"]
+    for uart in CHIP_UARTS.get(chip, ()):
+        if uart not in declaration.get("uarts", {}):
+            yield f"uarts.{uart}: the chip {chip} needs it; declare it"
+    for pin in CHIP_PINS.get(chip, ()):
+        if pin not in declaration.get("pins", {}):
+            yield f"pins.{pin}: the chip {chip} needs it; declare it"
+    for source in declaration.get("pulses_per_kwh", {}):
+        if f"{source}_pulse" not in declaration.get("pins", {}):
+            yield f"pins.{source}_pulse: pulses_per_kwh names it; declare it, or take the name out"
+    loads = [name for name in declaration.get("pins", {}) if name.startswith("load")]
+    if sorted(loads) != [f"load{number}" for number in range(len(loads))]:
+        yield "pins: loads are load0, load1, … without a gap"
+    can = declaration["capabilities"]
+    if declaration["profile"] == "small" and (can["link"] != "constrained" or can.get("ems")):
+        yield "capabilities: the small profile has no TLS and no EMS port; link is constrained"
+    if "serial" in can.get("ems", ()) and "ems" not in declaration.get("uarts", {}):
+        yield "uarts.ems: capabilities.ems says serial; declare it"
+
+
+def _find_pin_faults(declaration: dict[str, Any], port: Pins) -> Iterator[str]:
+    used: dict[int, str] = {}
+    counters: dict[int, str] = {}
+    for field, gpio in _list_gpios(declaration):
+        if gpio not in port.existing or gpio in port.flash:
+            yield f"{field}: {gpio} is no free pin of the {declaration['port']}; choose another"
+        if gpio in used:
+            yield f"{field}: {gpio} is {used[gpio]} already; choose another"
+        used[gpio] = field
+    for name, pin in declaration.get("pins", {}).items():
+        field, gpio = f"pins.{name}.gpio", pin["gpio"]
+        is_contact = not name.startswith(OUTPUTS)
+        if gpio in port.input_only:
+            fault = "has no pull-up" if is_contact else "is an input only"
+            yield f"{field}: {gpio} {fault}; choose another"
+        if gpio in port.console:
+            yield f"{field}: {gpio} is the console's; choose another"
+        if name in COUNTED:
+            if gpio in port.without_interrupt:
+                yield f"{field}: {gpio} has no interrupt; choose another"
+            yield from _find_counter_faults(declaration["port"], name, pin, counters)
+    if declaration["port"] == "esp8266" and declaration.get("uarts", {}).get("chip", {}).get("id"):
+        yield "uarts.chip.id: only UART 0 of the esp8266 can receive; give 0"
+
+
+def _find_counter_faults(
+    port: str, name: str, pin: dict[str, Any], counters: dict[int, str]
+) -> Iterator[str]:
+    if port != "esp32":
+        return
+    number = pin.get("counter")
+    if number is None:
+        yield f"pins.{name}.counter: is missing; give the number of a pulse counter, 0 to 7"
+    elif number in counters:
+        yield f"pins.{name}.counter: {number} counts {counters[number]} already; choose another"
+    else:
+        counters[number] = name
+
+
+def _list_gpios(declaration: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    for name, pin in declaration.get("pins", {}).items():
+        yield f"pins.{name}.gpio", pin["gpio"]
+    for name, uart in declaration.get("uarts", {}).items():
+        for line in ("tx", "rx"):
+            yield f"uarts.{name}.{line}", uart[line]
