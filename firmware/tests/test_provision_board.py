@@ -215,7 +215,7 @@ def test_a_bundle_without_a_private_key_takes_it_from_elsewhere(tmp_path):
 
 
 def test_the_board_says_what_the_bundle_does_not():
-    board = {"port": "esp32", "ring_bytes": 524288, "pins": {"load0": {"gpio": 26}}}
+    board = {"port": "esp32", "profile": "whole", "ring_bytes": 524288, "pins": {"load0": {}}}
     found = board_bundle.complete({"ring_bytes": 8192}, board, board_bundle.Wifi("street", ""))
     assert found["ring_bytes"] == 8192
     assert (found["rtc"], found["supply_relay"], found["watchdog_s"]) == (False, False, 120)
