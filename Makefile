@@ -117,6 +117,13 @@ test-cluster: demo ## tests on the real cluster with the running street
 .PHONY: test
 test: check unit smoke test-cluster ## everything that CI runs
 
+.PHONY: firmware
+firmware: setup deps ## bytecode of every board, sizes, and the heaps they need (some minutes)
+	@tools/micropython/install.py --arch i386 >/dev/null
+	$(RUN) python firmware/build.py
+	echo "==> smallest heaps, by real runs"
+	$(RUN) python firmware/smallest_heap.py
+
 # `make bench -- paper scale`: the words after `bench` are groups of bench/run.py, no targets.
 ifeq (bench,$(firstword $(MAKECMDGOALS)))
 BENCH := $(wordlist 2,99,$(MAKECMDGOALS))
@@ -126,8 +133,8 @@ $(BENCH):
 	@:
 endif
 endif
-# Those of the firmware and the paper need no cluster, but Mosquitto, MicroPython and `tc`.
-BENCH_NEEDS := $(if $(BENCH),$(if $(filter-out paper firmware,$(BENCH)),demo,setup deps),demo)
+# Those of the boards and the paper need no cluster, but Mosquitto, MicroPython and `tc`.
+BENCH_NEEDS := $(if $(BENCH),$(if $(filter-out paper boards,$(BENCH)),demo,setup deps),demo)
 .PHONY: bench
 bench: $(BENCH_NEEDS) ## measure (`make bench -- paper`: that group), print a table, write bench/results.json
 	@if [ "$(BENCH_NEEDS)" = demo ]; then KUBECONFIG=$$(tools/demo/kubeconfig); export KUBECONFIG; fi

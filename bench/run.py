@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import boards
 import cluster
-import firmware_work
 import fleet
 import handover
 import image
@@ -32,7 +32,7 @@ from figure import Figure, describe_machine, table
 RESULTS = Path(__file__).parent / "results.json"
 ALONE = {
     "image": image.measure,
-    "firmware": firmware_work.measure,
+    "boards": boards.measure,
     "start": start.measure,
     "startup": startup.measure,
     "utility": utility.measure,

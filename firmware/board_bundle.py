@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "firmware/src"))
-from config import Config, ConfigError  # noqa: E402
+from chip_front_end import build_front_end
+from config import Config, ConfigError
 
 FOLDERS = {"whole": "/meter", "small": ""}
 """Where a profile of the firmware has its configuration, certificates and state."""
@@ -92,6 +93,35 @@ def _check_wifi(wifi: Wifi) -> None:
         raise BundleError("wifi: a password has 8 to 63 octets; leave it empty for an open network")
 
 
+class Unwired:
+    """A board whose wires lead nowhere: enough to build its front end, and so to judge settings."""
+
+    def uart(self, _name: str) -> "Unwired":
+        """Return a line that says nothing."""
+        return self
+
+    counter = output = uart
+
+    def read(self) -> bytes:
+        """Return nothing."""
+        return b""
+
+    def count(self) -> int:
+        """Return that no pulse has come."""
+        return 0
+
+    period_us = count
+
+    def write(self, _data: bytes) -> None:
+        """Let it go."""
+
+    set = write
+
+    def reset_cause(self) -> str:
+        """Return that the board has just got its power."""
+        return "power"
+
+
 def list_files(
     settings: dict[str, Any], board: dict[str, Any], folder: Path, key: Path | None = None
 ) -> dict[str, bytes]:
@@ -117,7 +147,7 @@ def list_files(
             remedy = "give --key" if name == "key" else "provision the meter again"
             raise BundleError(f"tls.{name}: no file {path.name} in the bundle; {remedy}")
         files[f"{where}/{file}"] = path.read_bytes()
-    check(settings, folder, key)
+    check(settings, board, folder, key)
     files[f"{where}/meter.json"] = json.dumps(settings, indent=1).encode() + b"\n"
     return files
 
@@ -130,8 +160,10 @@ def _check_link(settings: dict[str, Any], board: dict[str, Any]) -> None:
         raise BundleError("tls: is missing, and this board has it; provision without --constrained")
 
 
-def check(settings: dict[str, Any], folder: Path, key: Path | None = None) -> None:
-    """Have the firmware's own check judge the settings.
+def check(
+    settings: dict[str, Any], board: dict[str, Any], folder: Path, key: Path | None = None
+) -> None:
+    """Have the firmware's own code judge the settings.
 
     Raises:
         BundleError: what it says.
@@ -141,5 +173,7 @@ def check(settings: dict[str, Any], folder: Path, key: Path | None = None) -> No
         judged["tls"] = settings["tls"] | {"key": str(key.resolve())}
     try:
         Config(judged, str(folder))
+        if board["chip"] != "simulated":
+            build_front_end(board, settings, Unwired())
     except ConfigError as error:
         raise BundleError(str(error)) from None

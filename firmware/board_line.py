@@ -80,6 +80,11 @@ class BoardLine:
         """Return the platform of its MicroPython."""
         return self.run("import sys; print(sys.platform)").strip()
 
+    def has_romfs(self) -> bool:
+        """Return whether the board has a partition that bytecode runs from, in place."""
+        code = "import vfs; print(hasattr(vfs, 'rom_ioctl') and vfs.rom_ioctl(1) > 0)"
+        return self.run(code).strip() == "True"
+
     def find_device(self, path: str) -> str | None:
         """Return which meter the board is, None if it is none yet."""
         return self.run(f"print(find_device({path!r}))").strip() or None

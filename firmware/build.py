@@ -13,9 +13,11 @@ Neighbours: `board_file` (declarations), `bundle` and `romfs` (the small profile
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +66,7 @@ SIMULATED = ("simulation", "electricity.py")
 STARTS = {
     "whole": """import sys
 
-sys.path[:] = ["/lib", ".frozen"]
+sys.path[:] = ["/rom", "/lib", ".frozen"]
 import main
 
 main.main(["--config", "/meter/meter.json"])
@@ -137,7 +139,7 @@ def build_small(target: Path, march: str = "none") -> dict[str, str]:
 
 
 def build_whole(board: dict[str, Any], target: Path) -> dict[str, int]:
-    """Make lib/, main.py and package.json of a board; return {file: octets}."""
+    """Make lib/, the same as firmware.romfs, and package.json; return {file of lib/: octets}."""
     sizes = {}
     library = target / "lib"
     for name, source in sources(board).items():
@@ -147,6 +149,8 @@ def build_whole(board: dict[str, Any], target: Path) -> dict[str, int]:
     declared.write_text(f"BOARD = {board!r}\n")
     sizes["lib/board.mpy"] = compile_to(library / "board.mpy", declared, "board.py")
     declared.unlink()
+    image = {name.removeprefix("lib/"): (target / name).read_bytes() for name in sizes}
+    (target / "firmware.romfs").write_bytes(pack(image))
     urls = [[name.removeprefix("lib/"), name] for name in sorted(sizes)]
     package = {"version": _version(), "urls": urls, "deps": []}
     (target / "package.json").write_text(json.dumps(package, indent=1) + "\n")
@@ -173,7 +177,8 @@ def build_board(board: dict[str, Any], target: Path) -> dict[str, int]:
 def build(boards: list[dict[str, Any]], target: Path = TARGET) -> dict[str, dict[str, int]]:
     """Build for boards, and write size.json; return {board: {file: octets}}.
 
-    What size.json has of other boards stays, and so does the heap that was measured of these.
+    What size.json has of other boards stays; the heap that was measured of these stays while their
+    bytecode is the same.
 
     Raises:
         RuntimeError: a source does not compile; the text is the compiler's.
@@ -182,9 +187,19 @@ def build(boards: list[dict[str, Any]], target: Path = TARGET) -> dict[str, dict
     path = target / "size.json"
     document = json.loads(path.read_text()) if path.exists() else {}
     for name, sizes in found.items():
-        document.setdefault(name, {}).update(files=sizes, total=sum(sizes.values()))
+        before, digest = document.get(name, {}), _digest(target / name, sizes)
+        document[name] = {"digest": digest, "files": sizes, "total": sum(sizes.values())}
+        if before.get("digest") == digest:
+            document[name] = before | document[name]
     path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
     return found
+
+
+def _digest(folder: Path, names: Iterable[str]) -> str:
+    found = hashlib.sha256()
+    for name in sorted(names):
+        found.update(name.encode() + b"\0" + (folder / name).read_bytes())
+    return found.hexdigest()
 
 
 def _version() -> str:

@@ -30,6 +30,11 @@ import build
 
 PASSWORD_VARIABLE = "METERTWIN_WIFI_PASSWORD"  # noqa: S105 - its name
 
+NO_ROMFS = (
+    "  this MicroPython has no ROM partition: the firmware goes into /lib and takes some 40 KB\n"
+    "  more heap; docs/how-to/flash-a-board.md says how to make one"
+)
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
@@ -148,13 +153,21 @@ def install_library(line: BoardLine, folder: Path) -> None:
         print(f"  {number:3d}/{len(wanted)} {name} {said}", flush=True)
 
 
-def install(line: BoardLine, target: Path, files: dict[str, bytes]) -> None:
+def install(line: BoardLine, target: Path, files: dict[str, bytes], *, in_place: bool) -> None:
     """Write what a meter is, and last what starts it.
+
+    Args:
+        line: to the board.
+        target: what was built for it.
+        files: of the meter.
+        in_place: its bytecode is in the ROM partition already.
 
     Raises:
         LineError: the board does not do what is asked.
     """
-    if (target / "lib").is_dir():
+    if in_place:
+        line.remove_tree("/lib")
+    else:
         install_library(line, target / "lib")
     for name, content in [*files.items(), ("/main.py", (target / "main.py").read_bytes())]:
         line.write(name, content)
@@ -177,13 +190,17 @@ def run(given: argparse.Namespace) -> None:
         return
     with BoardLine(given.port) as line:
         admit(line, board, device, replaces=given.replace)
+        in_place = board["profile"] == "small" or line.has_romfs()
+    if not in_place:
+        print(NO_ROMFS, flush=True)
     with tempfile.TemporaryDirectory() as folder:  # its own: many boards may be at it at once
         target = Path(folder) / board["name"]
         build.build_board(board, target)
-        if board["profile"] == "small":
-            deploy_romfs(given.port, target / "small.romfs")
+        if in_place:
+            deploy_romfs(given.port, next(target.glob("*.romfs")))
+            print("  the firmware, into the ROM partition", flush=True)
         with BoardLine(given.port) as line:
-            install(line, target, files)
+            install(line, target, files, in_place=in_place)
     print(f"{device}: done; it starts now. `kubectl meter status {device}` tells when it is there")
 
 

@@ -19,6 +19,7 @@ where a neighbour's load moves the voltage; without `name` it is the feeder's me
 `wire` ({host, port}, optional) tells it what the houses have connected: see `simulation.wire`.
 """
 
+from front_end import FrontEnd
 from isqrt import isqrt
 from simulation.grid import frequency_mhz, neighbours_w, voltage_mv
 from simulation.household import STEP_MS, Household, whole
@@ -45,7 +46,7 @@ def position_at(config: dict[str, object], boot_s: int, origin_s: int) -> int:
     return start_s // STEP_S * STEP_S - anchor_s // STEP_S * STEP_S + boot_s - origin_s
 
 
-class Electricity:
+class Electricity(FrontEnd):
     """What the meter's measuring front end sees; time is the sum of the ticks."""
 
     def __init__(
@@ -80,8 +81,6 @@ class Electricity:
         self.phases = whole(config, "phases", "feeder", 1, 3, 3) if self.busbar else first.phases
         self.position_ms = position_at(config, boot_s, first.load.profile.origin_s) * 1000 + boot_ms
         self.speed = speed
-        self.supply = True
-        self.load_permille = 1000
         self.wire: object = None
         self.waveform = Waveform(self.phases)
         self._schedule(config)

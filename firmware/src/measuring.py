@@ -10,6 +10,7 @@ import asyncio
 import state as items
 from calendars import Calendars
 from event_codes import CALENDAR
+from front_end import FrontEnd
 from metering import Meter
 from periods import Periods
 from registers import READY_FOR_RECONNECTION
@@ -17,18 +18,8 @@ from tariff import Calendar
 from utc_ticks import UtcTicks
 
 
-class FixedFrontEnd:
+class FixedFrontEnd(FrontEnd):
     """A front end without a measuring chip: a constant load, for boards that only try the link."""
-
-    waveform = None
-
-    def __init__(self) -> None:
-        self.supply = True
-        self.load_permille = 1000
-
-    def edge_ms(self) -> int:
-        """Return the ms until power may jump; 0 where nothing is known of it."""
-        return 0
 
     def tick(self, _tick_ms: int) -> tuple:
         """Return (frequency mHz, [(P W, Q var, U mV, I mA)])."""
@@ -59,6 +50,9 @@ class Measuring:
         self.calendars = Calendars(state, calendar)
         self.periods = Periods(state, config.capture_period_s, config.report_spread_s)
         self.meter = Meter(config.serial.encode(), phases, self.calendars, self.periods.capture_s)
+        self.meter.absent = front_end.absent
+        self.meter.apparent_of_rms = front_end.apparent_of_rms
+        self.meter.production = front_end.production
         self.quality = None
         if config.quality and front_end.waveform is not None:
             from quality import Quality  # noqa: PLC0415
@@ -67,17 +61,25 @@ class Measuring:
         self._last_ms = timekeeper.uptime_ms()
         self._saved_ms = self._last_ms
         self._counted_ms = 0
-        self.listeners = []
+        self._due = []
+
+    @property
+    def sampled_ms(self) -> int:
+        """Return the uptime of the last sample."""
+        return self._last_ms
 
     def restore(self) -> None:
         """Load the registers of the last boot.
 
         Raises:
             meter_state.StateError: they are damaged; the meter begins at zero.
+            config.ConfigError: the front end's start value is below that of before.
         """
         kept = self._state.get(items.REGISTERS)
         if kept:
             self.meter.restore(kept)
+        begin_wh = self.front_end.restore(self._state.get(items.FRONT_END))
+        self.meter.rates[0].units += begin_wh
 
     def set_capture_period(self, period_s: int) -> bool:
         """Change the capture period, durable; False if it is not usable."""
@@ -93,18 +95,22 @@ class Measuring:
         self.front_end.supply = state not in (0, READY_FOR_RECONNECTION)
 
     def snapshot(self, codes=None) -> tuple:
-        """Return (UTC second or None, rows) of this moment, None for rows with an unknown code."""
+        """Return (UTC second or None, rows) of this moment, None for rows with an unknown code.
+
+        A register of the meter whose value is not known now is no unknown code.
+        """
         utc_s, _ms = self._timekeeper.utc()
-        rows = self.meter.snapshot(utc_s)
+        rows = self.meter.rows(utc_s)
         if codes is not None:
             rows = [row for row in rows + self.calendars.rows() if row[0] in codes]
             if len(rows) < len(codes):
                 return utc_s, None
-        return utc_s, rows
+        return utc_s, [row for row in rows if row[1] is not None]
 
     def save(self) -> None:
         """Make registers, offset of the clock and sign of life durable."""
         self._state.set(items.REGISTERS, self.meter.save())
+        self._state.set(items.FRONT_END, self.front_end.save())
         self._timekeeper.keep()
         self._recorder.ring.save()
         self._saved_ms = self._timekeeper.uptime_ms()
@@ -124,18 +130,20 @@ class Measuring:
             return
         self._last_ms = now_ms
         utc_s, utc_ms = self._timekeeper.utc()
-        captures = []
         edge_ms = self.front_end.edge_ms()
         if 0 < edge_ms < passed_ms:
             passed_ms -= edge_ms
-            captures += self._count(edge_ms, *_earlier(utc_s, utc_ms, passed_ms))
-        captures += self._count(passed_ms, utc_s, utc_ms)
-        if captures:
+            self._due += self._count(edge_ms, *_earlier(utc_s, utc_ms, passed_ms))
+        self._due += self._count(passed_ms, utc_s, utc_ms)
+        self._recorder.fault = self.front_end.faults
+        last_s = self._due[-1][0] if self._due else None
+        if self._due:
             self.save()
-            for boundary, rows in captures:
-                self._recorder.reading(boundary, rows)
+            self._recorder.drain(self._due, self._recorder.reading)
         elif now_ms - self._saved_ms >= self._save_ms:
             self.save()
+        if last_s is None or (last_s, 0) != (utc_s, utc_ms):
+            self._recorder.status |= self.front_end.faults
         self._tell_calendar()
 
     def _tell_calendar(self) -> None:
@@ -150,7 +158,7 @@ class Measuring:
     def _count(self, passed_ms: int, utc_s, utc_ms: int) -> list:
         """Count one stretch that ends at the given time; return the captures that are due."""
         sample = self.front_end.tick(passed_ms)
-        captures = self.meter.tick(sample, passed_ms, utc_s, utc_ms)
+        captures = self.meter.tick(sample, passed_ms, utc_s, utc_ms, self.front_end.exact)
         if utc_s is None:
             captures = self._count_on(passed_ms)
         if self.quality is not None:

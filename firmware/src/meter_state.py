@@ -37,6 +37,18 @@ FIELDS = (
     "export3_rest",
     "export4_rest",
 )
+FRONT_END_FIELDS = (
+    "utility_start_wh",
+    "generator_start_wh",
+    "production_wh",
+    "production_rest",
+    "energy_rest",
+    "energy_per",
+    "generator_rest",
+    "generator_per",
+    "chip_count",
+)
+"""Of a front end that counts (`chip_front_end`), in an item of its own beside the registers."""
 CUMULATIVE = (
     "rate1_wh",
     "rate2_wh",
@@ -64,10 +76,11 @@ def _fletcher16(data: bytes) -> bytes:
     return bytes((low, high))
 
 
-def encode_state(state: dict[str, int]) -> bytes:
-    """Encode the fields of `Meter.state()`; every value is a non-negative integer."""
-    out = bytearray((VERSION, len(FIELDS)))
-    for name in FIELDS:
+def encode_state(state: dict[str, int], fields: "tuple | None" = None) -> bytes:
+    """Encode the fields (of `Meter.state()`); every value is a non-negative integer."""
+    fields = fields or FIELDS
+    out = bytearray((VERSION, len(fields)))
+    for name in fields:
         value = state[name]
         while value > 127:
             out.append(value & 127 | 128)
@@ -76,8 +89,8 @@ def encode_state(state: dict[str, int]) -> bytes:
     return bytes(out) + _fletcher16(bytes(out))
 
 
-def decode_state(data: bytes) -> dict[str, int]:
-    """Decode what `encode_state` wrote; fields unknown to an older writer are 0.
+def decode_state(data: bytes, fields: "tuple | None" = None) -> dict[str, int]:
+    """Decode what `encode_state` wrote of the same fields; those unknown to an older writer are 0.
 
     Raises:
         StateError: truncated, corrupted, or of another version.
@@ -96,8 +109,9 @@ def decode_state(data: bytes) -> dict[str, int]:
             value = shift = 0
     if shift or len(values) != data[1]:
         raise StateError(f"meter state: {len(values)} fields, {data[1]} announced")
-    values += [0] * (len(FIELDS) - len(values))
-    return dict(zip(FIELDS, values))
+    fields = fields or FIELDS
+    values += [0] * (len(fields) - len(values))
+    return dict(zip(fields, values))
 
 
 def load_state(data: bytes) -> dict[str, int]:

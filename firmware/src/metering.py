@@ -16,6 +16,7 @@ from utc_ticks import UtcTicks
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from calendars import Calendars
+    from exact import Exact
 
 
 class Meter:
@@ -53,6 +54,9 @@ class Meter:
         self.disconnect_state = obis.CONNECTED
         self.frequency_mhz = 0
         self.phases = [(0, 0, 0, 0)] * phases
+        self.production: "Counter | None" = None
+        self.absent: tuple = ()
+        self.apparent_of_rms = False
         self._ticks = UtcTicks(min(capture_s, 60))
         self._aligned = False
 
@@ -62,22 +66,25 @@ class Meter:
         tick_ms: int,
         utc_s: int | None,
         utc_ms: int = 0,
+        exact: "Exact | None" = None,
     ) -> list[tuple[int, list[tuple[bytes, int | bytes, int | None]]]]:
         """Count one sample, valid for the last `tick_ms`; return captures that fell into it.
 
         Args:
-            sample: (frequency mHz, [(P W, Q var, U mV, I mA) of each phase]).
+            sample: (frequency mHz, [(P W, Q var, U mV, I mA) of each phase]), None for what is not
+                known.
             tick_ms: length on the monotonic clock.
             utc_s: UTC at the end of the tick, None while the clock is invalid.
             utc_ms: its milliseconds.
+            exact: energy of the tick where a counter has it; without, it is power times time.
 
         Returns:
             [(UTC boundary, snapshot at it)], normally empty. Energy is divided at the boundary in
             proportion to time. The same boundary comes again after a backward clock step.
         """
         self.frequency_mhz, self.phases = sample
-        power_w = sum([phase[0] for phase in self.phases])
-        reactive_var = sum([phase[1] for phase in self.phases])
+        power_w = self.power_w
+        reactive_var = sum([phase[1] or 0 for phase in self.phases])
         captures = []
         parts = self._ticks.parts(tick_ms, utc_s, utc_ms)
         if utc_s is None:
@@ -85,7 +92,11 @@ class Meter:
         else:
             self._follow_clock(utc_s, (tick_ms - utc_ms + 999) // 1000)
         for part_ms, boundary in parts:
-            self._count(power_w, reactive_var, part_ms)
+            if exact is None:
+                self._count_active(power_w, part_ms)
+            else:
+                self._count_exact(exact, part_ms)
+            self._count_reactive(reactive_var, part_ms)
             if boundary is not None:
                 if boundary % self.demand.period_s == 0:
                     self.demand.close(boundary)
@@ -123,12 +134,24 @@ class Meter:
                 self.demand.reset()
             self.month = month
 
-    def _count(self, power_w: int, reactive_var: int, duration_ms: int) -> None:
+    def _count_active(self, power_w: int, duration_ms: int) -> None:
         if power_w >= 0:
             self.rates[self.rate - 1].add(power_w, duration_ms)
             self.demand.add(power_w, duration_ms)
         else:
             self.exports[self.rate - 1].add(-power_w, duration_ms)
+
+    def _count_exact(self, exact: "Exact", duration_ms: int) -> None:
+        """Count the share that this part of the tick has of the energies."""
+        import_mj, export_mj, production_mj = exact.take(duration_ms)
+        self.rates[self.rate - 1].add(import_mj, 1)
+        self.exports[self.rate - 1].add(export_mj, 1)
+        if self.production is not None:
+            self.production.add(production_mj, 1)
+        if not exact.late:
+            self.demand.add(import_mj, 1)
+
+    def _count_reactive(self, reactive_var: int, duration_ms: int) -> None:
         if reactive_var >= 0:
             self.reactive_in.add(reactive_var, duration_ms)
         else:
@@ -136,23 +159,40 @@ class Meter:
 
     @property
     def power_w(self) -> int:
-        """Signed sum of the phases' active power in the last sample (16.7.0)."""
-        return sum([phase[0] for phase in self.phases])
+        """Signed sum of the phases' active power in the last sample (16.7.0), 0 if not known."""
+        return sum([phase[0] or 0 for phase in self.phases])
 
-    def power_factor(self) -> int:
-        """Return |P| / S of the sums in thousandths (13.7.0); 1000 without load."""
-        power_w = self.power_w
-        reactive_var = sum([phase[1] for phase in self.phases])
+    def power_factor(self) -> int | None:
+        """Return |P| / S of the sums in thousandths (13.7.0); 1000 without load, None: unknown."""
+        reactive = [phase[1] for phase in self.phases]
+        if self.apparent_of_rms or None in reactive:
+            return self._power_factor_of_rms()
+        power_w, reactive_var = self.power_w, sum(reactive)
         apparent_va = isqrt((power_w * power_w + reactive_var * reactive_var) * 1000000)
         return min(1000, abs(power_w) * 1000000 // apparent_va) if apparent_va else 1000
 
-    def snapshot(self, utc_s: int | None) -> list[tuple[bytes, int | bytes, int | None]]:
-        """Return every register as (six OBIS octets, value, time of the value or None).
+    def _power_factor_of_rms(self) -> int | None:
+        apparent_uva = 0
+        for power_w, _, voltage_mv, current_ma in self.phases:
+            if None in (power_w, voltage_mv, current_ma):
+                return None
+            apparent_uva += voltage_mv * current_ma
+        if not apparent_uva:
+            return 1000
+        return min(1000, abs(self.power_w) * 1000000000 // apparent_uva)
 
-        Only the demand maximum has a time of its own. Units and scalers: `register_table`.
+    def snapshot(self, utc_s: int | None) -> list[tuple[bytes, int | bytes, int | None]]:
+        """Return the registers whose value is known, as `rows` has them."""
+        return [(code, value, at_s) for code, value, at_s in self.rows(utc_s) if value is not None]
+
+    def rows(self, utc_s: int | None) -> list[tuple[bytes, int | bytes | None, int | None]]:
+        """Return every register as (six OBIS octets, value or None, time of the value or None).
+
+        Only the demand maximum has a time of its own. Units and scalers: `register_table`. What
+        the meter does not measure is not in it, what it does not know now is None.
         """
-        power_w = self.power_w
-        rows: list[tuple[bytes, int | bytes, int | None]] = [
+        power_w = self.power_w if None not in [phase[0] for phase in self.phases] else None
+        rows: list[tuple[bytes, int | bytes | None, int | None]] = [
             (obis.CLOCK, utc_s or 0, None),
             (obis.SERIAL, self.serial, None),
             (obis.DISCONNECT_STATE, self.disconnect_state, None),
@@ -165,8 +205,8 @@ class Meter:
         rows += (
             (obis.REACTIVE_IMPORT, self.reactive_in.units, None),
             (obis.REACTIVE_EXPORT, self.reactive_out.units, None),
-            (obis.IMPORT_POWER, max(power_w, 0), None),
-            (obis.EXPORT_POWER, max(-power_w, 0), None),
+            (obis.IMPORT_POWER, None if power_w is None else max(power_w, 0), None),
+            (obis.EXPORT_POWER, None if power_w is None else max(-power_w, 0), None),
             (obis.NET_POWER, power_w, None),
             (obis.DEMAND_MAXIMUM, self.demand.maximum_w, self.demand.maximum_at),
             (obis.POWER_FACTOR, self.power_factor(), None),
@@ -175,7 +215,9 @@ class Meter:
         for index, phase in enumerate(self.phases):
             rows.append((obis.electricity(obis.CURRENT[index], 7), phase[3], None))
             rows.append((obis.electricity(obis.VOLTAGE[index], 7), phase[2], None))
-        return rows
+        if self.production is not None:
+            rows.append((obis.PRODUCTION_ENERGY, self.production.units, None))
+        return [row for row in rows if row[0] not in self.absent]
 
     def state(self) -> dict[str, int]:
         """Return all that must survive a power cut, as non-negative integers."""

@@ -29,7 +29,7 @@ class Oracle:
 
 
 class Recorder:
-    """Makes entries; `status` bits set by others go into the next reading."""
+    """Makes entries; bits of `status` go into the next reading, those of `fault` into each."""
 
     def __init__(self, ring, timekeeper, boot: int, oracle=None, on_entry=None) -> None:
         """Attach a ring.
@@ -44,6 +44,7 @@ class Recorder:
         self.ring = ring
         self.status = 0
         self.sticky = 0
+        self.fault = 0
         self._timekeeper = timekeeper
         self._boot = boot
         self._oracle = oracle
@@ -63,7 +64,7 @@ class Recorder:
     def encode(self, utc_s, rows, status: int = 0) -> bytes:
         """Return a reading; rows are (OBIS octets, value, time or None) of `Meter.snapshot`."""
         return entry.encode_reading(
-            status | self._status(utc_s),
+            status | self.fault | self._status(utc_s),
             utc_s or 0,
             self._timekeeper.uptime_ms() // 1000,
             self._boot,
@@ -91,6 +92,21 @@ class Recorder:
     def event_now(self, code: int, *arguments) -> int:
         """Record an event of this moment."""
         return self.event(code, self._timekeeper.utc()[0], *arguments)
+
+    def drain(self, rows: list, write) -> None:
+        """Call `write(*row)` with each row and remove it; after a failure the rest stays.
+
+        A row whose entry is in the ring is removed, whatever failed after it: never twice.
+        """
+        while rows:
+            head = self.ring.head
+            try:
+                write(*rows[0])
+            except Exception:
+                if self.ring.head != head:
+                    rows.pop(0)
+                raise
+            rows.pop(0)
 
     def _append(self, content: bytes) -> int:
         seq = self.ring.append(content)

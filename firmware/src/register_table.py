@@ -17,6 +17,7 @@ from registers import (
     IMPORT_POWER,
     NET_POWER,
     POWER_FACTOR,
+    PRODUCTION_ENERGY,
     REACTIVE_EXPORT,
     REACTIVE_IMPORT,
     SERIAL,
@@ -63,10 +64,16 @@ TABLE = (
 )  # fmt: skip
 """(code, meaning, unit, scaler, kind, note)"""
 
+CHANNEL_TABLE = (
+    (PRODUCTION_ENERGY, "Active energy of a generator, total", "Wh", 0, CUMULATIVE,
+     "channel 1, pulses: only in meters with that input"),
+)  # fmt: skip
+"""The same of the channels that only some meters have."""
+
 
 def unit_of(code: bytes) -> tuple[str, int]:
     """Return (DLMS unit name, scaler) of a register; ("", 0) for one that is not in the table."""
-    for row in TABLE:
+    for row in TABLE + CHANNEL_TABLE:
         if row[0] == code:
             return row[2], row[3]
     return "", 0

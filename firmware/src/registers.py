@@ -26,6 +26,8 @@ PASSIVE_CALENDAR = abstract(13, 0, 1)
 
 IMPORT_ENERGY = electricity(1, 8)
 EXPORT_ENERGY = electricity(2, 8)
+PRODUCTION_ENERGY = bytes((1, 1, 2, 8, 0, 255))
+"""Of a generator, measured on a channel of its own (value group B = 1)."""
 REACTIVE_IMPORT = electricity(3, 8)
 REACTIVE_EXPORT = electricity(4, 8)
 IMPORT_POWER = electricity(1, 7)

@@ -2,10 +2,8 @@
 
 The same link core, ring and MQTT shell as `main`; no EMS port, power quality, tariff, TLS or
 loads. Pulses come from `pulses`, which the board's counter interrupt fills (an S0 output or a
-HLW8012); a reading has the import energy. Its bytecode runs in place from a ROMFS image (`romfs.py`
-beside `build.py`). Configuration: device, key, broker (host, port, user, password),
-capture_period_s, report_spread_s, ring_bytes, ring_segments and state_dir of `meter.json`, with
-the defaults of the whole firmware; the port's is 1883.
+HLW8012); a reading has the import energy. Its bytecode runs in place from a ROMFS image. Which keys
+of `meter.json` it reads: the firmware's README.
 """
 
 import asyncio
@@ -27,6 +25,7 @@ from periods import Periods
 from ring import Ring
 from state import State
 
+READING = 1
 IMPORT_ENERGY = b"\x01\x00\x01\x08\x00\xff"
 POWER_UP = 2
 CLOCK_STEP = 3
@@ -39,6 +38,8 @@ PULSE_MJ = 2250000
 """1600 pulses a kWh: 2250 J each."""
 CLOCK_INVALID = 0x90
 CLOCK_ADJUSTED = 0x02
+SAVE_PAUSE_MS = 870000
+"""Readings that come faster than this keep the register themselves: one erased block, not two."""
 REFUSAL_PAUSE_MS = 3600000
 """A refused time is an event once an hour, as in `commands`."""
 
@@ -56,16 +57,15 @@ class Small:
         ring_bytes, segments = table.get("ring_bytes", 262144), table.get("ring_segments", 8)
         self.ring = Ring(flash, state, ring_bytes, segments, os.urandom)
         self.boot = state.next_boot()
-        kept = state.get(items.REGISTERS)
         self.energy = Counter()
-        self.energy.units = int.from_bytes(kept, "big")
-        state.save()
+        self.ticks = ticks
+        self.uptime = Uptime(ticks())
+        self.saved_ms = 0
+        self.restore()
         capture_s = table.get("capture_period_s", 900)
         self.periods = Periods(state, capture_s, table.get("report_spread_s", 0))
         self.slot = -1
         self.pulses = 0
-        self.ticks = ticks
-        self.uptime = Uptime(ticks())
         self.clock = Clock()
         self.adjusted = 0
         self.refused_ms = -REFUSAL_PAUSE_MS
@@ -81,6 +81,23 @@ class Small:
         self.news = asyncio.Event()
         self.lost = None
         self.event(POWER_UP, -1)
+
+    def restore(self) -> None:
+        """Take the register of the state or of a later reading; save the boot number."""
+        units = int.from_bytes(self.state.get(items.REGISTERS), "big")
+        for seq in range(self.ring.unsaved, self.ring.head + 1):
+            got = self.ring.read(seq)
+            if got is not None and got[0][0] == READING and got[0][16:19] == IMPORT_ENERGY[2:5]:
+                units = max(units, int.from_bytes(got[0][19 : 19 + got[0][15]], "big"))
+        self.energy.units = units
+        self.keep(0)
+
+    def keep(self, pause_ms: int) -> None:
+        """Put the register into the state, save it if that is so long ago."""
+        self.state.set(items.REGISTERS, self.energy.units.to_bytes(5, "big"))
+        if self.uptime_ms() - self.saved_ms >= pause_ms:
+            self.saved_ms = self.uptime_ms()
+            self.ring.save()
 
     def uptime_ms(self) -> int:
         """Return milliseconds since boot (12 days at most between two calls)."""
@@ -126,7 +143,6 @@ class Small:
         if -1 < self.slot < slot:
             pulses, self.pulses = self.pulses, 0
             self.energy.add(PULSE_MJ, pulses)
-            self.state.set(items.REGISTERS, self.energy.units.to_bytes(5, "big"))
             self.record(None if utc_ms is None else slot * self.periods.capture_s)
             self.news.set()
         self.slot = slot
@@ -134,7 +150,7 @@ class Small:
 
     def record(self, time_s=None) -> None:
         """Record a reading, of this moment unless `time_s` is given."""
-        self.ring.save()
+        self.keep(SAVE_PAUSE_MS)
         self.ring.append(self.entry(self.adjusted, time_s))
         self.adjusted = 0
 

@@ -25,6 +25,10 @@ LOADS = 7
 PERIODS = 8
 SUPPLY = 9
 CALENDARS = 10
+FRONT_END = 11
+GASP = 12
+TAMPER = 13
+WATCHDOG = 14
 
 
 def encode_items(items: dict) -> bytes:

@@ -2,11 +2,13 @@
 
 import json
 import pathlib
+import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MICROPYTHON = ROOT / "tools/micropython/micropython"
 HEAP_BYTES = 38 * 1024
+REPORTED = ("link", "ring", "epochs", "head")
 LOADER = """
 import os, sys, vfs
 os.chdir("FOLDER")
@@ -41,25 +43,26 @@ small_meter.main("meter.json")
 """
 
 
-def make_image(folder):
-    """Return an image of the small profile and of the module that reports the heap each second."""
+def make_image(folder, beside=ROOT / "tests/process/small_meter.py", names=REPORTED):
+    """Return an image of the small profile and of a module that uses its attributes `names`.
+
+    Unless another is given, it is the one that reports the heap each second.
+    """
     sys.path.insert(0, str(ROOT / "firmware"))
     from romfs import pack
 
     import build
 
     short = build.build_small(folder / "small-build")
-    text = (ROOT / "tests/process/small_meter.py").read_text()
-    for name in ("link", "ring", "epochs", "head"):
-        text = text.replace(f".{name}", f".{short.get(name, name)}")
-    source, report = folder / "small_meter.py", folder / "small_meter.mpy"
+    text = beside.read_text()
+    for name in names:
+        text = re.sub(rf"\.{name}\b", f".{short.get(name, name)}", text)
+    source, code = folder / beside.name, folder / f"{beside.stem}.mpy"
     source.write_text(text)
-    build.compile_to(report, source, "small_meter.py")
+    build.compile_to(code, source, beside.name)
     small = folder / "small-build/small/small.mpy"
     image = folder / "small.romfs"
-    image.write_bytes(
-        pack({"small.mpy": small.read_bytes(), "small_meter.mpy": report.read_bytes()})
-    )
+    image.write_bytes(pack({"small.mpy": small.read_bytes(), code.name: code.read_bytes()}))
     return image
 
 

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "firmware"))
-import board_file  # noqa: E402
+import board_file
 
 
 @pytest.mark.parametrize("name", board_file.names())

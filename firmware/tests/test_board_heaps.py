@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PORTABLE = Path(__file__).with_name("portable")
 sys.path[:0] = [str(ROOT / "firmware"), str(ROOT / "firmware/tests")]
 
-from small_image import image_command  # noqa: E402 - found now
+from small_image import image_command
 
 ESP8266 = ["actuators", "crc", "hal", "metering", "p256", "quality", "ring", "state", "supervisor"]
 ESP8266 += ["tariff"]

@@ -6,6 +6,7 @@ from pathlib import Path
 import event_codes
 import event_table
 import register_table
+from counter import Counter
 from meter_wire import obis as wire_obis
 from metering import Meter
 
@@ -39,3 +40,14 @@ def test_the_street_s_configuration_has_eight_households_and_two_plants():
     houses = street["households"]
     assert len(houses) == 8
     assert sum("pv_profile" in house for house in houses.values()) == 2
+
+
+def test_the_generator_s_register_is_the_wire_s_and_in_the_table_of_channels():
+    meter = Meter(b"1", 3)
+    meter.production = Counter()
+    (row,) = register_table.CHANNEL_TABLE
+    assert [code for code, _, _ in meter.snapshot(0)][-1] == row[0]
+    known = wire_obis.find_register(row[0])
+    assert known is not None
+    assert (known.code, known.unit, known.scaler, known.kind) == ("1-1:2.8.0*255", *row[2:5])
+    assert register_table.describe([row[0]]) == [(row[0], known.unit_code, known.scaler)]

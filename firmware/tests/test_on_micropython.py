@@ -20,6 +20,12 @@ LINK = [
     "test_crc",
     "test_sntp",
 ]
+CHIPS = ["test_calibration", "test_pulses", "test_chips"]
+ACTING = ["test_actuators", "test_minimum_times", "test_trips", "test_inputs", "test_watchdog"]
+LOCAL = [
+    "test_local_options", "test_supervisor", "test_load_control", "test_local_control",
+    "test_alone",
+]  # fmt: skip
 SOURCES = f"{ROOT}/firmware/src:{ROOT}/wire/src"
 
 
@@ -27,8 +33,15 @@ SOURCES = f"{ROOT}/firmware/src:{ROOT}/wire/src"
     ("arch", "heap", "modules"),
     [
         ("i386", "128k", METER),
+        ("i386", "128k", CHIPS),
+        ("i386", "128k", ["test_waveform"]),
+        ("i386", "128k", ACTING),
+        ("i386", "8m", [*LOCAL, "test_memory_errors"]),
+        ("amd64", "8m", [*ACTING, *LOCAL]),
         ("i386", "8m", [*LINK, "test_electricity", "test_wire", "test_measuring"]),
+        ("i386", "8m", ["test_chip_front_end"]),
         ("amd64", "8m", [*METER, *LINK, "test_electricity", "test_wire", "test_measuring"]),
+        ("amd64", "8m", [*CHIPS, "test_waveform", "test_chip_front_end"]),
     ],
 )
 def test_portable_rules_hold_on_micropython(arch, heap, modules):

@@ -14,12 +14,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "firmware"))
-import board_bundle  # noqa: E402
-import board_file  # noqa: E402
-import provision_board  # noqa: E402
-from board_line import BoardLine, LineError  # noqa: E402
+import board_bundle
+import board_file
+import provision_board
+from board_line import BoardLine, LineError
 
-import build  # noqa: E402
+import build
 
 MICROPYTHON = ROOT / "tools/micropython/micropython"
 KEY = "5a" * 32
@@ -188,6 +188,8 @@ def test_a_file_that_does_not_read_back_is_told(board, monkeypatch):
         ({}, [], "esp32", "wifi: is missing"),
         ({}, ["--wifi-ssid", "s" * 33], "esp32", "1 to 32 octets"),
         ({}, ["--wifi-ssid", "street"], "esp8266", "--constrained"),
+        ({"pulses": {"generator": {"per_kwh": 0}}}, ["--wifi-ssid", "street"], "esp32", "pulses.generator.per_kwh"),
+        ({"calibration": {"voltage": {"gain_ppm": "much"}}}, ["--wifi-ssid", "street"], "esp32", "calibration.voltage"),
         ({}, ["--wifi-ssid", "street", "--wifi-password-file", "nowhere"], "esp32", "nowhere"),
         ({}, ["--calibration", "nowhere"], "unix", "--calibration: nowhere"),
         ({"tls": {"ca": "x.der", "cert": "meter.crt.der", "key": "meter.key.der"}}, [], "unix", "tls.ca"),

@@ -31,6 +31,12 @@ remainder for each rate, so a rate is at most 1 Wh and the total at most 4 Wh be
 and neither drifts. 1.8.0 is the sum of 1.8.1 to 1.8.4 at every moment, 2.8.0 that of 2.8.1 to
 2.8.4. Older firmware has no rates of export: what was exported under it is in rate 1.
 
+A register that the meter's chip cannot measure is absent, and so is an instantaneous value that
+is not known: a pulse input has neither voltage nor frequency, a HLW8012 no direction. While a chip
+does not answer, readings have their cumulative registers and the status bits *data not valid* and
+*error*; what its own counter had meanwhile comes with its return, and makes no demand. Energy that
+a chip or a pulse input counts is taken from there, exact to the pulse, not as power times time.
+
 On request only, in no reading: 0-0:13.0.0*255 and 0-0:13.0.1*255 are the names of the time-of-use
 calendar in force and of the passive one, each with the time from which it is in force. An empty
 name is the calendar of the configuration, or none to come.
@@ -55,6 +61,10 @@ always comes with the dip around it: count the dip with an extreme below 5 % onc
 
 `voltage_10min` of a three-phase meter carries `min_mv`, `mean_mv` and `max_mv` of each phase. The
 twin names them `l1_min_mv` to `l3_max_mv`; with one phase the names are those of the table.
+
+A `trip` is no protection function in the sense of IEC 60255; [what the meter does by
+itself](local-control.md) has its thresholds and times. A start after a power cut is `power_down`
+and `power_up`, one after a reset is `reset` and neither of them.
 """
 
 
@@ -71,9 +81,10 @@ def build_row(*cells: str) -> str:
 
 def build_registers() -> str:
     """Return registers.md."""
+    tables = register_table.TABLE + register_table.CHANNEL_TABLE
     rows = [
         build_row(f"`{obis(code)}`", meaning, unit or "-", str(scaler), kind, note)
-        for code, meaning, unit, scaler, kind, note in register_table.TABLE
+        for code, meaning, unit, scaler, kind, note in tables
     ]
     return REGISTERS_HEAD + "".join(rows) + REGISTERS_TAIL
 

@@ -193,6 +193,23 @@ def test_every_pulse_is_in_the_energy_of_the_next_capture():
     assert board.meter.energy.units == 1000
 
 
+def test_a_register_that_only_a_reading_has_survives_a_power_cut_and_the_next_one():
+    board = Board()
+    board.tell()
+    board.write(CAPTURE_PERIOD, 60)
+    saved = board.medium.survive().files
+    for _minute in range(5):
+        board.meter.pulses = 160
+        board.run(60)
+    kept = [name for name in saved if name.startswith("state")]
+    assert all(board.medium.files[name] == saved[name] for name in kept), "no save a minute"
+    shown = board.meter.energy.units
+    assert shown >= 400
+    for _start in range(2):
+        board = Board(medium=board.medium.survive())
+        assert board.meter.energy.units == shown
+
+
 def test_a_twin_sets_period_and_spread_recorded_once_and_kept_over_a_start():
     board = Board()
     board.tell()

@@ -59,6 +59,7 @@ def _rows() -> list[tuple[str, str, str, int, str]]:
         for rate in range(5):
             which = f"rate {rate}" if rate else "total"
             rows.append((f"1-0:{group}.8.{rate}*255", f"{name}, {which}", "Wh", 0, "cumulative"))
+    rows.append(("1-1:2.8.0*255", "Active energy of a generator, total", "Wh", 0, "cumulative"))
     for phase, group in enumerate((31, 51, 71), 1):
         rows.append((f"1-0:{group}.7.0*255", f"Current L{phase}", "A", -3, "instantaneous"))
         voltage = f"1-0:{group + 1}.7.0*255"

@@ -1,0 +1,37 @@
+"""Drivers of what measures: one module a chip, without I/O of their own.
+
+A driver is polled once a tick with the milliseconds that passed, over the small objects of `hal`
+(uart, counter, output). Afterwards it has:
+
+| attribute | meaning |
+| --- | --- |
+| `sample` | (frequency mHz, P W, Q var, U mV, I mA); None for what is not known |
+| `energy_mj` | exact energy since the last poll, negative for export |
+| `silent` | whether the chip has stopped answering |
+| `lost` | whether energy has passed that nobody counted |
+| `late` | whether `energy_mj` came in while it was silent, so it belongs to no one tick |
+| `measures` | names of what it can measure beside power: keys of `chip_front_end.REGISTERS_OF` |
+| `count`, `resume(count)` | a counter that lives on in the chip while the processor starts again |
+
+Neighbours: `chip_front_end` makes one meter's front end of a driver, `calibration` its scales.
+Written after the data sheets and tried against simulators made after them, on no real chip.
+"""
+
+
+class Driver:
+    """What every driver has; the defaults are those of one that counts in the processor."""
+
+    sample: tuple = (None, None, None, None, None)
+    energy_mj = 0
+    silent = False
+    lost = False
+    late = False
+    measures: tuple = ()
+    count = None
+
+    def poll(self, passed_ms: int) -> None:
+        """Take what came in the last `passed_ms`, at least 1."""
+        raise NotImplementedError
+
+    def resume(self, count: "int | None") -> None:
+        """Go on from a kept `count`; None: there is none, and the chip began with the processor."""
