@@ -2,7 +2,10 @@
 
 import contextlib
 import importlib.util
+import os
 import pathlib
+import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -53,7 +56,22 @@ def amqtt(folder, port, *, tls):
         yield
 
 
-@pytest.mark.parametrize("serve", [amqtt], ids=lambda serve: serve.__name__)
+@contextlib.contextmanager
+def aedes(folder, port, *, tls):
+    """Run aedes, if Node.js is here."""
+    assert not tls
+    if shutil.which("node") is None and not os.environ.get("CI"):
+        pytest.skip("node is missing: install Node.js 20 or newer")
+    installer = [sys.executable, HERE.parents[1] / "tools/aedes/install.py"]
+    done = subprocess.run(installer, check=True, capture_output=True, text=True)
+    with process(shlex.split(done.stdout), folder, port):
+        yield
+
+
+BROKERS = [amqtt, pytest.param(aedes, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("serve", BROKERS, ids=lambda serve: serve.__name__)
 def test_a_small_meter_s_readings_arrive_over_a_broker_that_comes_back(serve, tmp_path):
     site = story.Site(tmp_path, tls=False, serve=serve)
     site.start()
