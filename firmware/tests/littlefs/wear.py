@@ -13,13 +13,13 @@ SOURCES, PROFILE = sys.argv[1], sys.argv[2]
 DAYS, CAPTURE_S, BLOCKS, RING_BYTES = [int(text) for text in sys.argv[3:7]]
 sys.path[:0] = SOURCES.split(":")
 
-import nor_flash  # noqa: E402
-import small  # noqa: E402
-import state as items  # noqa: E402
-from flash import Flash  # noqa: E402
-from ring import Ring  # noqa: E402
-from state import State  # noqa: E402
-from story import FOLDER  # noqa: E402
+import nor_flash
+import small
+import state as items
+from flash import Flash
+from ring import Ring
+from state import State
+from story import FOLDER
 
 SEGMENTS = 8
 RECORD = bytes(200)
