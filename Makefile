@@ -63,7 +63,11 @@ unit: WORKERS := 6
 unit: ARGS :=
 .PHONY: unit
 unit: setup deps profiles ## tests without a cluster, in parallel (ARGS="-x -k clock" WORKERS=6)
-	@for arch in amd64 i386; do tools/micropython/install.py --arch $$arch >/dev/null; done
+	@running=()
+	for arch in amd64 i386 esp8266-model cortex-m3; do
+	  tools/micropython/install.py --arch $$arch >/dev/null & running+=($$!)
+	done
+	for one in "$${running[@]}"; do wait "$$one"; done
 	tools/chart/helm version --short >/dev/null
 	echo "==> tests without a cluster"
 	$(RUN) pytest -q -m "not cluster and not demo and not slow" --timeout 300 \
@@ -129,8 +133,8 @@ $(BENCH):
 	@:
 endif
 endif
-# The paper's scenarios need no cluster, but Mosquitto, MicroPython and `tc`.
-BENCH_NEEDS := $(if $(BENCH),$(if $(filter-out paper,$(BENCH)),demo,setup deps),demo)
+# Those of the boards and the paper need no cluster, but Mosquitto, MicroPython and `tc`.
+BENCH_NEEDS := $(if $(BENCH),$(if $(filter-out paper boards,$(BENCH)),demo,setup deps),demo)
 .PHONY: bench
 bench: $(BENCH_NEEDS) ## measure (`make bench -- paper`: that group), print a table, write bench/results.json
 	@if [ "$(BENCH_NEEDS)" = demo ]; then KUBECONFIG=$$(tools/demo/kubeconfig); export KUBECONFIG; fi

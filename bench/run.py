@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import boards
 import cluster
 import fleet
 import handover
@@ -31,6 +32,7 @@ from figure import Figure, describe_machine, table
 RESULTS = Path(__file__).parent / "results.json"
 ALONE = {
     "image": image.measure,
+    "boards": boards.measure,
     "start": start.measure,
     "startup": startup.measure,
     "utility": utility.measure,

@@ -13,6 +13,7 @@ from event_codes import (
     CLOCK_STEP,
     CONFIGURATION,
     LIMIT_TRIP,
+    LOCK_OUT,
     ORDER,
     OWNER_CHANGE,
     RELAY_LOAD,
@@ -22,6 +23,7 @@ from meter_wire.portable.entry import STATUS_CLOCK_ADJUSTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from local_control import Contactors
     from meter_wire.portable.meter_link import MeterLink
 
 _OK = 0
@@ -43,7 +45,7 @@ class Commands:
     """The meter's parts, and what the twin wants of them."""
 
     def __init__(self, state, recorder, timekeeper, measuring, loads, supply, ems=None) -> None:
-        """Attach the parts; `link` is set by `link_task`."""
+        """Attach the parts; `link` is set by `link_task`, `contactors` by `local_control`."""
         self.link: "MeterLink" = None  # type: ignore - set before anything arrives
         self._state = state
         self._recorder = recorder
@@ -54,6 +56,8 @@ class Commands:
         self._ems = ems
         self._live = []
         self._refused_ms = None
+        self._moves = []
+        self.contactors: "Contactors | None" = None
         self.wake = lambda: None
 
     def handle(self, event: tuple) -> None:
@@ -126,16 +130,20 @@ class Commands:
 
     def poll_loads(self) -> None:
         """Let limits expire and trip; record what moved."""
-        meter = self._measuring.meter
-        changes = self._loads.poll(self.timekeeper.uptime_ms(), meter.power_w)
-        if changes:
-            self._state.set(items.LOADS, self._loads.save())
+        loads = self._loads
+        self._moves += loads.poll(self.timekeeper.uptime_ms(), self._measuring.meter.power_w)
+        self._measuring.front_end.load_permille = loads.permille()
+        if self.contactors is not None:
+            self.contactors.set_loads(loads.loads)
+        if self._moves:
+            self._state.set(items.LOADS, loads.save())
             self._state.save()
-        for index, closed, reason in changes:
-            self._recorder.event_now(RELAY_LOAD, index, closed, reason)
-        while self._loads.trips:
-            self._recorder.event_now(LIMIT_TRIP, *self._loads.trips.pop())
-        self._measuring.front_end.load_permille = self._loads.permille()
+        self._record(RELAY_LOAD, self._moves)
+        self._record(LIMIT_TRIP, loads.trips)
+        self._record(LOCK_OUT, loads.locks)
+
+    def _record(self, code: int, rows: list) -> None:
+        self._recorder.drain(rows, lambda *row: self._recorder.event_now(code, *row))
 
     def _time(self, epoch: int, command: int, utc_ms: int) -> None:
         refused = self.set_clock(utc_ms, False) == "refused"
@@ -196,10 +204,14 @@ class Commands:
     def apply_supply(self, reason: int) -> None:
         """Act on the supply's state, which is durable, and record it."""
         self._measuring.set_supply(self.supply.state)
+        if self.contactors is not None:
+            self.contactors.set_supply(self.supply.state)
         self._recorder.event_now(RELAY_SUPPLY, self.supply.state, reason)
 
     def local_action(self) -> bool:
-        """Close the supply relay by hand, if the utility has made it ready."""
+        """Close the supply relay by hand, if the utility has made it ready; end lock-outs."""
+        if self._loads.unlock():
+            self.poll_loads()
         if not self.supply.local_action():
             return False
         self.keep_supply()

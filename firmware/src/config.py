@@ -7,6 +7,11 @@ Neighbour: `main`, which builds the meter from it.
 import binascii
 import json
 
+import capacity
+
+_LEAST_WATCHDOG_S = 90
+"""The link may be silent for a minute, and is then stopped, started and trusted again."""
+_MOST = {"mv": 1000000, "mhz": 100000, "ma": 1000000, "w": 1000000}
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-"
 
 
@@ -38,10 +43,10 @@ def _flag(table: dict, key: str, default: bool) -> bool:
     return value
 
 
-def _table(table: dict, key: str):
+def _table(table: dict, key: str, where: str = ""):
     value = table.get(key)
     if value is not None and not isinstance(value, dict):
-        raise ConfigError("%s: is no object; give {…} or leave it out" % (key,))
+        raise ConfigError("%s%s: is no object; give {…} or leave it out" % (where, key))
     return value
 
 
@@ -58,6 +63,13 @@ def _device(table: dict) -> str:
     return device
 
 
+def _serial(table: dict, device: str) -> str:
+    serial = _text(table, "serial", device)
+    if len(serial.encode()) > 31:  # what a register of an entry holds
+        raise ConfigError("serial: %r has more than 31 octets; give a shorter one" % serial)
+    return serial
+
+
 def _key(table: dict) -> bytes:
     try:
         key = binascii.unhexlify(_text(table, "key", None))
@@ -66,6 +78,40 @@ def _key(table: dict) -> bytes:
     if len(key) != 32:
         raise ConfigError("key: is not 64 hexadecimal digits; provision the meter again")
     return key
+
+
+def _trips(table, loads: int) -> list:
+    """Return arguments of `trips.Trip` for each kind that is given."""
+    if table is None:
+        return []
+    from trips import KINDS  # noqa: PLC0415 - costs heap only when needed
+
+    for name in table:
+        if name not in [kind[0] for kind in KINDS]:
+            raise ConfigError(
+                "trips.%s: is not known; give %s" % (name, ", ".join([kind[0] for kind in KINDS]))
+            )
+    rows = []
+    for kind, (name, unit, sign) in enumerate(KINDS):
+        row = _table(table, name, "trips.")
+        if row is None:
+            continue
+        where = "trips.%s." % name
+        for key in row:
+            if key not in ("pick_up_" + unit, "drop_out_" + unit, "load", "delay_ms"):
+                raise ConfigError("%s%s: is not known; leave it out" % (where, key))
+        pick_up = _whole(row, "pick_up_" + unit, 1, _MOST[unit], None, where)
+        drop_out = _whole(row, "drop_out_" + unit, 1, _MOST[unit], None, where)
+        if (pick_up - drop_out) * sign <= 0:
+            raise ConfigError(
+                "%sdrop_out_%s: %d lies not %s pick_up_%s; give the value that is good again"
+                % (where, unit, drop_out, "below" if sign > 0 else "above", unit)
+            )
+        load = _whole(row, "load", 0, 7, 0, where)
+        if load >= loads:
+            raise ConfigError("%sload: there is no load %d; declare it in loads" % (where, load))
+        rows.append((kind, load, pick_up, drop_out, _whole(row, "delay_ms", 0, 3600000, 0, where)))
+    return rows
 
 
 class Config:
@@ -86,7 +132,7 @@ class Config:
         self._folder = folder
         self.device = _device(table)
         self.key = _key(table)
-        self.serial = _text(table, "serial", self.device)
+        self.serial = _serial(table, self.device)
         broker = _table(table, "broker")
         if broker is None:
             raise ConfigError('broker: is missing; give {"host": "…", "port": 8883}')
@@ -105,22 +151,44 @@ class Config:
         self.state_dir = self.path(_text(table, "state_dir", "state"))
         self.ring_segments = _whole(table, "ring_segments", 3, 64, 8)
         least = 720 * self.ring_segments
-        self.ring_bytes = _whole(table, "ring_bytes", least, 1 << 28, max(262144, least))
+        self.ring_bytes = _whole(table, "ring_bytes", least, 1 << 28, max(393216, least))
+        if "ring_days" in table:
+            self._check_ring(_whole(table, "ring_days", 1, 366, None))
         self.save_period_s = _whole(table, "save_period_s", 1, 86400, 60)
         self.tick_ms = _whole(table, "tick_ms", 20, 10000, 1000)
         self.quality = _flag(table, "quality", True)
         self.has_rtc = _flag(table, "rtc", True)
         self.rtc_error_s = _whole(table, "rtc_error_s", -86400, 86400, 0)
         self.watchdog_s = _whole(table, "watchdog_s", 0, 3600, 0)
+        if 0 < self.watchdog_s < _LEAST_WATCHDOG_S:
+            raise ConfigError(
+                "watchdog_s: %d is not usable; give 0 or %d to 3600, for a silent broker must not"
+                " reset the meter" % (self.watchdog_s, _LEAST_WATCHDOG_S)
+            )
         self.oracle_log = table.get("oracle_log")
         if self.oracle_log is not None:
             self.oracle_log = self.path(_text(table, "oracle_log", None))
         self.tariff = _table(table, "tariff") or {}
         self.electricity = _table(table, "electricity")
+        self.chip = {"calibration": table.get("calibration"), "pulses": table.get("pulses")}
         self.profiles = self.path(_text(table, "profiles", "profiles"))
         self._network(_table(table, "wifi"), _table(table, "sntp"))
         self._ems(_table(table, "ems"))
         self._actuators(table)
+
+    def _check_ring(self, days: int) -> None:
+        """Refuse a ring that holds fewer days than asked; not asked, the start says how many."""
+        held_s = capacity.held_s(self.ring_bytes, self.ring_segments, self.capture_period_s)
+        if held_s < days * 86400:
+            raise ConfigError(
+                "ring_bytes: %d hold %s of readings, ring_days asks %d days; give %d or more"
+                % (
+                    self.ring_bytes,
+                    capacity.describe(held_s),
+                    days,
+                    capacity.needed_bytes(days * 86400, self.ring_segments, self.capture_period_s),
+                )
+            )
 
     def _tls(self, tls, broker: dict):
         if tls is None:
@@ -167,7 +235,11 @@ class Config:
             if safe_w is not None:
                 safe_w = _whole(load, "safe_w", 0, 1000000, None, where)
             share = _whole(load, "share_permille", 0, 1000, 300, where)
-            self.loads.append((safe_w, share, _whole(load, "release_s", 0, 3600, 60, where)))
+            row = (safe_w, share, _whole(load, "release_s", 0, 3600, 60, where))
+            for key in ("min_on_s", "min_off_s", "hold_off_s"):
+                row += (_whole(load, key, 0, 3600, 0, where),)
+            self.loads.append(row + (_whole(load, "lock_out_trips", 0, 20, 0, where),))
+        self.trips = _trips(_table(table, "trips"), len(self.loads))
         self.has_supply = _flag(table, "supply_relay", True)
         self.never_disconnect = _flag(table, "never_disconnect", False)
         self.utility_key = None

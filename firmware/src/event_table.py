@@ -8,7 +8,8 @@ import event_codes as code
 
 TABLE = (
     (code.POWER_DOWN, "power_down", ("reconstructed",),
-     "power was lost; reconstructed = 1 if noticed at power return (time: last sign of life)"),
+     ("power was lost; reconstructed = 1 if noticed at power return (time: last sign of life), "
+      "0 if the meter saw it coming")),
     (code.POWER_UP, "power_up", ("outage_ms",),
      "power returned; -1 if a clock was invalid, so the duration is unknown"),
     (code.CLOCK_STEP, "clock_step", ("offset_ms",),
@@ -19,7 +20,8 @@ TABLE = (
     (code.RELAY_SUPPLY, "relay_supply", ("state", "reason"),
      "the supply relay moved; state as in 0-0:96.3.10*255"),
     (code.RELAY_LOAD, "relay_load", ("load", "closed", "reason"),
-     "a load contactor moved; reason 0 command, 1 expired, 2 power return, 3 limit"),
+     ("a load contactor moved; reason 0 command, 1 expired, 2 power return, 3 limit, 4 trip, "
+      "5 local action")),
     (code.FIRMWARE_START, "firmware_start", ("boot", "version"),
      "the firmware started; version as major * 65536 + minor * 256 + patch"),
     (code.DIP, "dip", ("phase", "duration_ms", "extreme_mv"),
@@ -44,5 +46,14 @@ TABLE = (
      "an order of the utility is carried out; 1 disconnect, 2 arm, 3 set_clock, 4 set_calendar"),
     (code.CALENDAR, "calendar", ("counter", "calendar"),
      "a time-of-use calendar came into force at this time: counter of its order and its name"),
+    (code.TRIP, "trip", ("kind", "began", "load", "extreme"),
+     ("a trip began (1) or ended (0); kind 1 over voltage (extreme in mV), 2 under voltage (mV), "
+      "3 over frequency (mHz), 4 under frequency (mHz), 5 over current (mA), 6 load limit (W)")),
+    (code.LOCK_OUT, "lock_out", ("load", "locked"),
+     "a load was locked open after too many trips (1), or the local action ended that (0)"),
+    (code.RESET, "reset", ("cause", "away_ms"),
+     ("the meter started again without a power cut; cause 1 watchdog, 2 software; "
+      "-1 if the duration is unknown")),
+    (code.POWER_HELD, "power_held", (), "the power that power_down saw going did not go"),
 )  # fmt: skip
 """(code, name, argument names, meaning)"""

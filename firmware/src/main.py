@@ -11,19 +11,22 @@ import gc
 import os
 import sys
 
+import capacity
 import event_codes as codes
 import state as items
 from actuators import Loads, Supply
+from assembly import add_network, find_board, make_front_end
 from commands import Commands
 from config import ConfigError, load_config
 from flash import Flash
 from measuring import FixedFrontEnd, Measuring
 from meter_state import StateError
-from meter_wire.portable.entry import STATUS_DATA_NOT_VALID, STATUS_ERROR, STATUS_POWER_DOWN
+from meter_wire.portable.entry import STATUS_DATA_NOT_VALID, STATUS_ERROR
 from meter_wire.portable.meter_link import MeterInfo, MeterLink
 from meter_wire.portable.tlv import RemoteProtocolError
 from recorder import Oracle, Recorder
 from ring import Ring
+from start_record import record_start
 from state import State
 from supervisor import Supervisor
 from timekeeper import Timekeeper
@@ -39,14 +42,20 @@ def log(text: str) -> None:
 class Firmware:
     """The parts of one meter."""
 
-    def __init__(self, config) -> None:
+    def __init__(self, config, board=None) -> None:
         """Open flash and clock, record the start, make the tasks.
+
+        Args:
+            config: see `config.Config`.
+            board: see `hal`; None for a meter without pins and watchdog.
 
         Raises:
             ValueError: the configuration of tariff or electricity is wrong.
             OSError: the flash cannot be used.
         """
         self.config = config
+        self.board = board
+        self.cause = "unknown" if board is None else board.reset_cause()
         self.state = state = State(Flash(config.state_dir))
         self.boot = state.next_boot()
         self.ring = Ring(
@@ -56,22 +65,14 @@ class Firmware:
         state.save()
         oracle = Oracle(config.oracle_log) if config.oracle_log else None
         self.recorder = Recorder(self.ring, self.timekeeper, self.boot, oracle)
-        self.measuring = Measuring(config, state, self.recorder, self.timekeeper, self._front_end())
+        front_end = make_front_end(config, board, self.timekeeper)
+        self.measuring = Measuring(config, state, self.recorder, self.timekeeper, front_end)
         self._restore()
         self._record_start()
         self.loads = Loads(config.loads, os.urandom, state.get(items.LOADS))
         self.supply = Supply(config.never_disconnect, state.get(items.SUPPLY), config.has_supply)
         self.measuring.set_supply(self.supply.state)
         self._make_tasks()
-
-    def _front_end(self):
-        config = self.config
-        if config.electricity is None:
-            return FixedFrontEnd()
-        from electricity import load_electricity  # noqa: PLC0415
-
-        utc_s, utc_ms = self.timekeeper.utc()
-        return load_electricity(config.electricity, config.profiles, utc_s or 0, utc_ms)
 
     def _restore(self) -> None:
         try:
@@ -81,20 +82,8 @@ class Firmware:
             self.recorder.sticky = STATUS_ERROR | STATUS_DATA_NOT_VALID
 
     def _record_start(self) -> None:
-        recorder = self.recorder
-        alive_ms = self.timekeeper.last_alive_ms
-        utc_s, utc_ms = self.timekeeper.utc()
-        if self.ring.is_new:
-            recorder.event_now(codes.INCARNATION_NEW)
-        outage_ms = -1
-        if alive_ms is not None:
-            recorder.event(codes.POWER_DOWN, alive_ms // 1000, 1)
-            recorder.status |= STATUS_POWER_DOWN
-            if utc_s is not None:
-                outage_ms = max(-1, utc_s * 1000 + utc_ms - alive_ms)
-        recorder.event_now(codes.POWER_UP, outage_ms)
         version = VERSION[0] << 16 | VERSION[1] << 8 | VERSION[2]
-        recorder.event_now(codes.FIRMWARE_START, self.boot, version)
+        record_start(self.recorder, self.state, self.timekeeper, self.boot, version, self.cause)
         self.measuring.save()
 
     def _make_tasks(self) -> None:
@@ -108,19 +97,38 @@ class Firmware:
             self.state, self.recorder, self.timekeeper, self.measuring,
             self.loads, self.supply, self.ems,
         )  # fmt: skip
-        self.commands.poll_loads()
+        self.local = self._make_local()
+        self.local.poll_loads()
         self.link_task = self._make_link()
         uptime_ms = self.timekeeper.uptime_ms
         self.supervisor = Supervisor(uptime_ms, self._on_restart, self._watchdog(), log)
         self.supervisor.add("measuring", self.measuring.run)
         self.supervisor.add("link", self.link_task.run, 60000)
-        self.supervisor.add("loads", self._run_loads)
+        self.supervisor.add("loads", self.local.run_loads)
         if self.ems is not None:
             self.supervisor.add("ems", self.ems.run, 60000)
         front_end = self.measuring.front_end
         wire = getattr(front_end, "wire", None)
         if wire is not None:
             self.supervisor.add("wire", lambda beat: wire.run(beat, front_end), 60000)
+        if self.contacts:
+            self.supervisor.add("inputs", self.local.run_inputs)
+        add_network(self.supervisor, config, self.board, self.commands, uptime_ms, log)
+
+    def _make_local(self):
+        from local_control import CONTACTS, Contactors, LocalControl  # noqa: PLC0415
+
+        board = self.board
+        self.contacts = {}
+        if board is not None:
+            self.commands.contactors = Contactors(board, self.loads.loads, self.supply.state)
+            for name in CONTACTS:
+                if board.has_pin(name):
+                    self.contacts[name] = board.input(name).is_on
+        return LocalControl(
+            self.config, self.state, self.commands, self.measuring, self.recorder, self.loads,
+            self.contacts,
+        )  # fmt: skip
 
     def _local_action(self) -> bool:
         return self.commands.local_action()
@@ -169,7 +177,7 @@ class Firmware:
         return task
 
     def _description(self, version: str) -> bytes:
-        if self.config.electricity is None:
+        if isinstance(self.measuring.front_end, FixedFrontEnd):
             return b""
         from meter_wire.portable.description import encode_description  # noqa: PLC0415
         from register_table import describe  # noqa: PLC0415
@@ -178,26 +186,28 @@ class Firmware:
         return encode_description(self.config.serial, version, rows)
 
     def _watchdog(self):
-        if not self.config.watchdog_s:
+        timeout_ms = self.config.watchdog_s * 1000
+        if not timeout_ms or self.board is None:
             return None
-        try:
-            from machine import WDT  # type: ignore # noqa: PLC0415
-        except ImportError:
-            return None  # the unix port has none
-        return WDT(timeout=self.config.watchdog_s * 1000).feed
+        from watchdog import Watchdog  # noqa: PLC0415
+
+        board = self.board
+        dog = Watchdog(
+            lambda: board.watchdog(timeout_ms), self.cause, self.state, self.timekeeper.uptime_ms
+        )
+        self.state.save()
+        return dog.feed
 
     def _on_restart(self, index: int, restarts: int) -> None:
         self.recorder.event_now(codes.TASK_RESTART, index, restarts)
 
-    async def _run_loads(self, beat) -> None:
-        while True:
-            beat()
-            self.commands.poll_loads()
-            await asyncio.sleep(1)
-
     async def run(self) -> None:
         """Run for ever."""
-        log("device %s, boot %d" % (self.config.device, self.boot))
+        config = self.config
+        log("device %s, boot %d" % (config.device, self.boot))
+        capture_s = self.measuring.periods.capture_s
+        held_s = capacity.held_s(config.ring_bytes, config.ring_segments, capture_s)
+        log("ring: %s of readings" % capacity.describe(held_s))
         await self.supervisor.run()
 
 
@@ -207,7 +217,7 @@ def main(arguments: list) -> int:
         print("usage: micropython main.py --config DIR/meter.json")
         return 2
     try:
-        firmware = Firmware(load_config(arguments[1]))
+        firmware = Firmware(load_config(arguments[1]), find_board())
     except ValueError as error:
         print("metertwin: " + str(error))
         return 2

@@ -61,7 +61,12 @@ class Measuring:
         self._last_ms = timekeeper.uptime_ms()
         self._saved_ms = self._last_ms
         self._counted_ms = 0
-        self.listeners = []
+        self._due = []
+
+    @property
+    def sampled_ms(self) -> int:
+        """Return the uptime of the last sample."""
+        return self._last_ms
 
     def restore(self) -> None:
         """Load the registers of the last boot.
@@ -125,20 +130,19 @@ class Measuring:
             return
         self._last_ms = now_ms
         utc_s, utc_ms = self._timekeeper.utc()
-        captures = []
         edge_ms = self.front_end.edge_ms()
         if 0 < edge_ms < passed_ms:
             passed_ms -= edge_ms
-            captures += self._count(edge_ms, *_earlier(utc_s, utc_ms, passed_ms))
-        captures += self._count(passed_ms, utc_s, utc_ms)
+            self._due += self._count(edge_ms, *_earlier(utc_s, utc_ms, passed_ms))
+        self._due += self._count(passed_ms, utc_s, utc_ms)
         self._recorder.fault = self.front_end.faults
-        if captures:
+        last_s = self._due[-1][0] if self._due else None
+        if self._due:
             self.save()
-            for boundary, rows in captures:
-                self._recorder.reading(boundary, rows)
+            self._recorder.drain(self._due, self._recorder.reading)
         elif now_ms - self._saved_ms >= self._save_ms:
             self.save()
-        if not captures or captures[-1][0] is None or (captures[-1][0], 0) != (utc_s, utc_ms):
+        if last_s is None or (last_s, 0) != (utc_s, utc_ms):
             self._recorder.status |= self.front_end.faults
         self._tell_calendar()
 

@@ -17,6 +17,8 @@ except ImportError:  # Debian's MicroPython
     import tls as ssl
 
 CONNECT_TIMEOUT_S = 10
+ANSWER_TIMEOUT_S = 30
+"""A broker that leaves a publish or subscribe unanswered so long is lost, though it may ping."""
 
 if hasattr(time, "ticks_ms"):
     now_ms = time.ticks_ms
@@ -112,6 +114,7 @@ class MqttShell:
         self._lock = asyncio.Lock()  # MicroPython's drain takes one task at a time
         self._error = None
         self._answers = {}
+        self._waited_s = 0
 
     async def connect(self, host, port, tls=None, server_name=None):
         """Open the connection and wait for CONNACK.
@@ -208,6 +211,7 @@ class MqttShell:
     async def _ask(self, packet):
         packet_id = self._connection.last_id
         self._answers[packet_id] = None
+        self._waited_s = 0
         try:
             await self._write(packet)
             while self._answers[packet_id] is None:
@@ -241,7 +245,10 @@ class MqttShell:
     async def _ping(self, runner):
         while True:
             await asyncio.sleep(1)
+            self._waited_s += 1
             try:
+                if self._answers and self._waited_s > ANSWER_TIMEOUT_S:
+                    raise OSError(110)  # ETIMEDOUT
                 packet = self._connection.poll(now_ms())
                 if packet:
                     await asyncio.wait_for(self._write(packet), CONNECT_TIMEOUT_S)

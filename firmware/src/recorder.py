@@ -93,6 +93,21 @@ class Recorder:
         """Record an event of this moment."""
         return self.event(code, self._timekeeper.utc()[0], *arguments)
 
+    def drain(self, rows: list, write) -> None:
+        """Call `write(*row)` with each row and remove it; after a failure the rest stays.
+
+        A row whose entry is in the ring is removed, whatever failed after it: never twice.
+        """
+        while rows:
+            head = self.ring.head
+            try:
+                write(*rows[0])
+            except Exception:
+                if self.ring.head != head:
+                    rows.pop(0)
+                raise
+            rows.pop(0)
+
     def _append(self, content: bytes) -> int:
         seq = self.ring.append(content)
         if self._oracle is not None:

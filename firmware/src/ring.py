@@ -148,9 +148,10 @@ class Ring:
         if victim is not None or seq >= self._reserved:
             self._reserved = max(self._reserved, seq + _RESERVE)
             self.save()
+        # Nothing may fail once the entry is on the medium, or its number would be given again.
+        link, end = chain(self._chain, self.incarnation, seq, entry), seq + 1
         self._segments.append(seq, self._chain, entry)
-        self._chain = chain(self._chain, self.incarnation, seq, entry)
-        self._next = seq + 1
+        self._chain, self._next = link, end
         return seq
 
     def _overwrite(self, oldest: int) -> None:

@@ -26,6 +26,9 @@ PERIODS = 8
 SUPPLY = 9
 CALENDARS = 10
 FRONT_END = 11
+GASP = 12
+TAMPER = 13
+WATCHDOG = 14
 
 
 def encode_items(items: dict) -> bytes:

@@ -2,8 +2,10 @@
 
 Each task is a coroutine function that is given `beat` and calls it at least every `silence_ms`.
 A MemoryError in one task (a board's daily bread) costs that task one restart and nobody else
-anything. The watchdog is fed only while every task beats, so a frozen firmware reboots.
-Neighbour: `main`, which adds the tasks.
+anything. The watchdog is fed when every task has beaten since it was fed last, so no task's beats
+cover another that hangs, and a frozen firmware reboots. A task that died or hung counts again when
+it has lived as long as it was made to wait: one beat before each death is no life.
+Neighbours: `main`, which adds the tasks; `watchdog`, which is fed.
 """
 
 import asyncio
@@ -24,9 +26,10 @@ class Watched:
         self.restarts = 0
         self.error = ""
         self.running = False
+        self.beaten = self.is_untold = False
         self.task = None
         self.pause_ms = FIRST_PAUSE_MS
-        self.beat_ms = self.started_ms = self.due_ms = 0
+        self.beat_ms = self.started_ms = self.due_ms = self.waited_ms = self.trusted_ms = 0
 
 
 class Supervisor:
@@ -54,58 +57,74 @@ class Supervisor:
     async def run(self, period_ms: int = 500) -> None:
         """Watch for ever."""
         while True:
-            try:
-                self.poll(self._uptime_ms())
-            except MemoryError:
-                gc.collect()
+            self.poll(self._uptime_ms())
             await asyncio.sleep(period_ms / 1000)
 
     def poll(self, now_ms: int) -> None:
-        """Start what is due, cancel what is silent, feed the watchdog if all is well."""
-        healthy = True
+        """Start what is due, cancel what is silent, feed the watchdog if all have beaten."""
         for watched in self.tasks:
-            if watched.running:
-                if now_ms - watched.beat_ms > watched.silence_ms:
-                    watched.error = "silent"
-                    watched.beat_ms = now_ms
-                    watched.task.cancel()
-                    healthy = False
-            elif now_ms >= watched.due_ms:
+            try:
+                self._watch(watched, now_ms)
+            except Exception:  # no memory or no flash for this one: at the next poll again
+                gc.collect()
+        if self._feed is None:
+            return
+        for watched in self.tasks:
+            if not (watched.running and watched.beaten):
+                return
+        for watched in self.tasks:
+            watched.beaten = False
+        self._feed()
+
+    def _watch(self, watched, now_ms: int) -> None:
+        if not watched.running:
+            if now_ms >= watched.due_ms:
                 self._start(watched, now_ms)
-            else:
-                healthy = False
-        if healthy and self._feed is not None:
-            self._feed()
+        elif now_ms - watched.beat_ms > watched.silence_ms:
+            watched.error = "silent"
+            watched.beat_ms = now_ms
+            watched.task.cancel()
+        if watched.is_untold:
+            self._on_restart(self.tasks.index(watched), watched.restarts)
+            watched.is_untold = False
 
     def _start(self, watched, now_ms: int) -> None:
-        watched.started_ms = watched.beat_ms = now_ms
-        if watched.error:
-            watched.restarts += 1
-            self._log("task %s: %s, start %d" % (watched.name, watched.error, watched.restarts))
-            self._on_restart(self.tasks.index(watched), watched.restarts)
-            watched.error = ""
-        watched.running = True
+        """Start a task; without memory for it, it stays down and is due at the next poll."""
+        watched.beaten = False
         watched.task = asyncio.create_task(self._guard(watched))
+        watched.started_ms = watched.beat_ms = now_ms
+        watched.running = True
+        error, watched.error = watched.error, ""
+        if error:
+            watched.restarts += 1
+            watched.trusted_ms = now_ms + watched.waited_ms
+            watched.is_untold = True
+            self._log("task %s: %s, start %d" % (watched.name, error, watched.restarts))
 
     async def _guard(self, watched) -> None:
         def beat() -> None:
-            watched.beat_ms = self._uptime_ms()
+            watched.beat_ms = now_ms = self._uptime_ms()
+            if now_ms >= watched.trusted_ms:
+                watched.beaten = True
 
         try:
             await watched.work(beat)
             watched.error = "ended"
         except asyncio.CancelledError:
             watched.error = watched.error or "cancelled"
+        except MemoryError:
+            watched.error = "MemoryError"
+            gc.collect()
         except Exception as error:
             watched.error = watched.error or _name(error)
-            gc.collect()
         finally:
+            watched.running = False  # first: what follows may fail too, and it is due again then
             now_ms = self._uptime_ms()
-            if now_ms - watched.started_ms > HEALTHY_MS:
+            if now_ms - watched.started_ms > HEALTHY_MS and watched.error != "silent":
                 watched.pause_ms = FIRST_PAUSE_MS
             watched.due_ms = now_ms + watched.pause_ms
+            watched.waited_ms = watched.pause_ms
             watched.pause_ms = min(watched.pause_ms * 2, MAX_PAUSE_MS)
-            watched.running = False
 
 
 def _name(error) -> str:

@@ -20,11 +20,11 @@ def minute_of_day(text: str, field: str) -> int:
     Raises:
         TariffError: not a time of day on a quarter hour.
     """
-    hours, colon, minutes = text.partition(":")
-    if colon and hours.isdigit() and minutes.isdigit() and len(minutes) == 2:
-        minute = int(hours) * 60 + int(minutes)
-        if int(hours) < 24 and int(minutes) < 60 and minute % 15 == 0:
-            return minute
+    parts = text.split(":")  # an ESP8266's strings have no partition
+    if len(parts) == 2 and parts[0].isdigit() and parts[1].isdigit() and len(parts[1]) == 2:
+        hours, minutes = int(parts[0]), int(parts[1])
+        if hours < 24 and minutes < 60 and minutes % 15 == 0:
+            return hours * 60 + minutes
     raise TariffError(f"{field}: {text!r} is not HH:MM on a quarter hour")
 
 

@@ -12,10 +12,10 @@ def make(tmp_path):
     """Return a function that boots the meter with changes of `meter.json`; again on one folder."""
     made = []
 
-    def build(**changes):
+    def build(board=None, **changes):
         table = {"device": "house-1", "key": "00" * 32, "broker": {"host": "127.0.0.1"}, **changes}
         (tmp_path / "meter.json").write_text(json.dumps(table))
-        made.append(firmware.Firmware(load_config(str(tmp_path / "meter.json"))))
+        made.append(firmware.Firmware(load_config(str(tmp_path / "meter.json")), board))
         return made[-1]
 
     yield build

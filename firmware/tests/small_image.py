@@ -10,20 +10,37 @@ MICROPYTHON = ROOT / "tools/micropython/micropython"
 HEAP_BYTES = 38 * 1024
 REPORTED = ("link", "ring", "epochs", "head")
 LOADER = """
-import ffi, os, sys, uctypes, vfs
+import os, sys, vfs
 os.chdir("FOLDER")
 name = "IMAGE"
+MAP
+vfs.mount(vfs.VfsRom(image), "/rom")
+sys.path[:] = ["/rom", ".frozen"]
+del image, name, os, vfs
+CODE
+"""
+MAP = {
+    "i386": """
+import ffi, uctypes
 libc = ffi.open("libc.so.6")
 handle = libc.func("i", "open", "si")(name, 0)
 size = os.stat(name)[6]
 address = libc.func("P", "mmap", "PIiiiI")(None, size, 1, 2, handle, 0)
-vfs.mount(vfs.VfsRom(uctypes.bytearray_at(address, size)), "/rom")
-sys.path[:] = ["/rom", ".frozen"]
-del libc, handle, size, address, name, ffi, os, sys, uctypes, vfs
+image = uctypes.bytearray_at(address, size)
+del libc, handle, size, address, ffi, uctypes
+""",
+    "esp8266-model": """
+import mapped_flash
+image = mapped_flash.map(name)
+del mapped_flash
+""",
+}
+"""Maps the image, as flash is mapped: its bytecode stays outside of the heap."""
+START = """
 import small_meter
+del sys
 small_meter.main("meter.json")
 """
-"""Maps the image, as flash is mapped: its bytecode stays outside of the heap."""
 
 
 def make_image(folder, beside=ROOT / "tests/process/small_meter.py", names=REPORTED):
@@ -49,10 +66,11 @@ def make_image(folder, beside=ROOT / "tests/process/small_meter.py", names=REPOR
     return image
 
 
-def small_command(folder, device, key, port, **login):
+def small_command(folder, device, key, port, arch="i386", **login):
     """Write `meter.json` of a meter without TLS; return the command that runs it.
 
-    `login`: `user` and `password`, for a broker that wants them.
+    `arch`: a 32-bit MicroPython of the launcher. `login`: `user` and `password`, for a broker that
+    wants them.
     """
     table = {
         "device": device,
@@ -64,13 +82,19 @@ def small_command(folder, device, key, port, **login):
         "state_dir": str(folder / "state"),
     }
     (folder / "meter.json").write_text(json.dumps(table))
-    return run_command(folder)
+    return run_command(folder, arch)
 
 
-def run_command(folder):
+def run_command(folder, arch="i386"):
     """Return the command that runs the meter of a folder with a `meter.json`, as a board's root."""
-    loader = LOADER.replace("IMAGE", str(make_image(folder))).replace("FOLDER", str(folder))
-    return [str(MICROPYTHON), "--arch", "i386", "-X", f"heapsize={HEAP_BYTES}", "-c", loader]
+    return image_command(make_image(folder), START, folder, arch, HEAP_BYTES)
+
+
+def image_command(image, code, folder, arch, heap):
+    """Return the command that runs code with an image at /rom and a heap; it begins in a folder."""
+    loader = LOADER.replace("MAP", MAP[arch]).replace("CODE", code)
+    loader = loader.replace("IMAGE", str(image)).replace("FOLDER", str(folder))
+    return [str(MICROPYTHON), "--arch", arch, "-X", f"heapsize={heap}", "-c", loader]
 
 
 def least_free_bytes(log):

@@ -37,6 +37,25 @@ def test_a_cut_at_any_flash_operation_loses_nothing_that_was_reported(arch, life
     assert second > 0
 
 
+@pytest.mark.parametrize(
+    ("what", "most_erases", "most_of_a_block"),
+    [
+        ("small 2 900 251 262144", 210, 12),
+        ("small 2 60 251 262144", 1700, 30),
+        ("whole 2 900 240 393216", 1650, 30),
+    ],
+)
+def test_a_day_of_readings_wears_the_flash_no_more_than_the_readme_says(
+    what, most_erases, most_of_a_block
+):
+    command = [LAUNCHER, "-X", "heapsize=16m", LITTLEFS / "wear.py", SOURCES, *what.split()]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    print(what, done.stdout)
+    erases, block, _mean = map(float, re.findall(r"[\d.]+", done.stdout))
+    assert erases <= most_erases
+    assert block <= most_of_a_block
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("arch", ["amd64", "i386"])

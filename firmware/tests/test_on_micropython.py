@@ -21,6 +21,11 @@ LINK = [
     "test_sntp",
 ]
 CHIPS = ["test_calibration", "test_pulses", "test_chips"]
+ACTING = ["test_actuators", "test_minimum_times", "test_trips", "test_inputs", "test_watchdog"]
+LOCAL = [
+    "test_local_options", "test_supervisor", "test_load_control", "test_local_control",
+    "test_alone",
+]  # fmt: skip
 SOURCES = f"{ROOT}/firmware/src:{ROOT}/wire/src"
 
 
@@ -30,6 +35,9 @@ SOURCES = f"{ROOT}/firmware/src:{ROOT}/wire/src"
         ("i386", "128k", METER),
         ("i386", "128k", CHIPS),
         ("i386", "128k", ["test_waveform"]),
+        ("i386", "128k", ACTING),
+        ("i386", "8m", [*LOCAL, "test_memory_errors"]),
+        ("amd64", "8m", [*ACTING, *LOCAL]),
         ("i386", "8m", [*LINK, "test_electricity", "test_wire", "test_measuring"]),
         ("i386", "8m", ["test_chip_front_end", "test_chips_on_boards"]),
         ("amd64", "8m", [*METER, *LINK, "test_electricity", "test_wire", "test_measuring"]),

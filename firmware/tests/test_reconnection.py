@@ -5,10 +5,15 @@ import collections
 import itertools
 import selectors
 
+import mqtt_shell
 import pytest
 from link_task import LinkTask
 from meter_wire.memory import MemoryRing
 from meter_wire.portable.meter_link import MeterInfo, MeterLink
+
+CONNECT, CONNACK = 1, b"\x20\x02\x00\x00"
+LINK_SILENCE_S = 60
+"""As in `main`."""
 
 
 class Jump(selectors.SelectSelector):
@@ -56,6 +61,14 @@ class Meter(LinkTask):
         self.beats.append(asyncio.get_running_loop().time())
 
 
+def in_virtual_time(story):
+    loop = VirtualLoop()
+    try:
+        return loop.run_until_complete(story)
+    finally:
+        loop.close()
+
+
 def run(meters, seconds):
     async def story():
         tasks = [asyncio.create_task(meter.run(meter.beat)) for meter in meters]
@@ -64,11 +77,7 @@ def run(meters, seconds):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    loop = VirtualLoop()
-    try:
-        loop.run_until_complete(story())
-    finally:
-        loop.close()
+    in_virtual_time(story())
     return meters
 
 
@@ -101,3 +110,49 @@ def test_the_watchdog_is_fed_every_second_of_a_pause():
     (meter,) = run([Meter("house-1")], 500)
     assert max(pauses(meter)) > 30
     assert max(after - before for before, after in itertools.pairwise(meter.beats)) <= 1.01
+
+
+class SilentBroker:
+    """Both streams of a connection whose broker takes CONNECT and answers nothing else."""
+
+    def __init__(self):
+        self.unread = asyncio.Queue()
+
+    def write(self, packet):
+        if packet[0] >> 4 == CONNECT:
+            self.unread.put_nowait(CONNACK)
+
+    async def drain(self):
+        pass
+
+    async def read(self, _length):
+        return await self.unread.get()
+
+    def close(self):
+        self.unread.put_nowait(b"")
+
+
+class Shell(mqtt_shell.MqttShell):
+    """A session over such a connection."""
+
+    async def _open(self, *_where):
+        self._reader = self._writer = SilentBroker()
+        await self._write(self._connection.connect(mqtt_shell.now_ms()))
+        await self._read()
+
+
+@pytest.mark.parametrize("ask", ["subscribe", "publish"])
+def test_a_broker_that_answers_nothing_is_left_before_the_task_counts_as_silent(ask):
+    async def story():
+        shell = Shell("house-1", None)
+        await shell.connect("broker", 8883)
+        reader = asyncio.create_task(shell.run())
+        begin = asyncio.get_running_loop().time()
+        asked = {"subscribe": [("mt/house-1/owner", 1)], "publish": ["mt/house-1/1/up", b"frame"]}
+        with pytest.raises(OSError, match="104"):
+            await getattr(shell, ask)(*asked[ask])
+        with pytest.raises(OSError, match="110"):
+            await reader
+        return asyncio.get_running_loop().time() - begin
+
+    assert 30 <= in_virtual_time(story()) <= 32 < LINK_SILENCE_S

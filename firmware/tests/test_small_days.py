@@ -27,6 +27,8 @@ OFFLINE = 2
 LEAST_FREE = 3000
 MOST_MOVED = 64
 """Octets by which the free heap may differ between two days: a few of its blocks of 16."""
+MOST_ERASES = 1700
+"""Blocks erased in a day: about one for each reading, and the state's each quarter hour."""
 USED = (
     "link", "ring", "uptime_ms", "receive_owner", "receive", "handle", "tick", "poll", "connected",
     "disconnected", "head", "lost", "pulses",
@@ -125,6 +127,7 @@ def test_days_at_a_reading_a_minute_take_no_more_heap_than_the_first(tmp_path, d
     assert len(rows) == days
     assert all(abs(row[0] - rows[0][0]) <= MOST_MOVED for row in rows)
     assert min(row[1] for row in rows) >= LEAST_FREE
+    assert rows[-1][4] - rows[-2][4] <= MOST_ERASES
     journal = meter.world.twin(1).journal
     numbers = {seq for _incarnation, seq in journal.entries}
     missing = {seq for hole in journal.holes for seq in range(hole.first, hole.last + 1)}

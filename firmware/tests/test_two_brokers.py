@@ -60,9 +60,10 @@ def epoch_id(epoch):
 class Site:
     """A broker, the operator's hand on it, and the twins that live there."""
 
-    def __init__(self, folder, *, tls):
+    def __init__(self, folder, *, tls, serve=broker.mosquitto):
         self.folder = folder
         self.tls = tls
+        self.serve = serve
         self.port = free_port()
         self.twins = {}
         self.hellos = []
@@ -74,7 +75,7 @@ class Site:
         return f"127.0.0.1:{self.port}"
 
     def start(self):
-        self.stack.enter_context(broker.mosquitto(self.folder, self.port, tls=self.tls))
+        self.stack.enter_context(self.serve(self.folder, self.port, tls=self.tls))
         client = paho.Client(paho.CallbackAPIVersion.VERSION2, f"site-{self.port}")
         if self.tls:
             files = [str(self.folder / name) for name in ("ca.crt", "meter.crt", "meter.key")]
@@ -213,9 +214,9 @@ def start_main(folder, first):
     )
 
 
-def start_small(folder, first):
+def start_small(folder, first, arch="i386"):
     folder.mkdir()
-    command = small_image.small_command(folder, DEVICE, KEY, first.port)
+    command = small_image.small_command(folder, DEVICE, KEY, first.port, arch=arch)
     return Meter(command, folder, dict(os.environ))
 
 

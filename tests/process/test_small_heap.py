@@ -1,4 +1,4 @@
-"""The meter of an ESP8266: 38 KB of heap on 32-bit MicroPython, two epochs open, a real broker.
+"""The meter of an ESP8266: 38 KB of heap on the model of its Python, two epochs, a real broker.
 
 Bytecode runs in place from a ROMFS image, as it does on the board, and the broker wants a password,
 as the chart's constrained listener does. The figures go to build/firmware/size.json.
@@ -50,11 +50,12 @@ small_image = load_small_image()
 HEAP = small_image.HEAP_BYTES
 
 
-def start_small(world: World, port: int) -> Process:
+def start_small(world: World, port: int, arch: str) -> Process:
     folder = world.folder / "meter"
     folder.mkdir()
     login = {"user": DEVICE, "password": PASSWORD}
-    return start(world, small_image.small_command(folder, DEVICE, K_METER, port, **login))
+    command = small_image.small_command(folder, DEVICE, K_METER, port, arch=arch, **login)
+    return start(world, command)
 
 
 def start(world: World, command: list[str]) -> Process:
@@ -81,7 +82,7 @@ def test_two_epochs_over_a_real_broker_in_the_heap_of_an_esp8266(world: World) -
     world.operator.start()
     world.operator.take_over()
     world.twin.start()
-    world.firmware = start_small(world, port)
+    world.firmware = start_small(world, port, "esp8266-model")
     wait_for(lambda: len(read_store(world.twin.store).entries) > 4, "the active twin fills")
     candidate = world.twins[world.operator.prepare()]
     candidate.start()
@@ -99,7 +100,7 @@ def test_two_epochs_over_a_real_broker_in_the_heap_of_an_esp8266(world: World) -
     running = [line for line in lines if line[0] == "run" and line[3] == 2]
     figures = {
         "heap_bytes": HEAP,
-        "architecture": "i386, MicroPython 1.25, bytecode in place from ROMFS",
+        "architecture": "esp8266-model, MicroPython 1.25, bytecode in place from ROMFS",
         "free_at_start": lines[0][1],
         "free_after_boot": lines[1][1],
         "free_with_two_epochs_least": min(line[1] for line in running),

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Put Debian's MicroPython (unix port, 64- or 32-bit) into a cache and print how to run it.
+"""Put a MicroPython into a cache and print how to run it.
 
 Why: the firmware and `meter_wire.portable` must be tested on a real MicroPython, and memory
 limits only mean something on a 32-bit one (the 64-bit port needs 44 KB where a board needs 28).
-The packages are unpacked, never installed: apt and the libc of this machine stay untouched, and
-the interpreter runs through the dynamic loader that came with it.
+`amd64` and `i386` are Debian's packages of the unix port; `esp8266-model` and `cortex-m3` are built
+from its source (`models.py`). Nothing is installed (`debian_archive.py`): an interpreter runs
+through the dynamic loader that came with it.
 
 Neighbour: the `micropython` launcher beside this file, which tests of wire/ and firmware/ run.
 
@@ -14,34 +15,21 @@ Neighbour: the `micropython` launcher beside this file, which tests of wire/ and
 from __future__ import annotations
 
 import argparse
-import fcntl
-import os
 import pathlib
 import shlex
-import shutil
-import subprocess
 import sys
-import tempfile
 
-SUITE = "trixie"
-# Main alone: point releases are still, while -updates and -security move under a caching mirror.
-MIRROR = os.environ.get("METERTWIN_DEBIAN_MIRROR", "http://deb.debian.org/debian")
-SOURCE = f"deb {MIRROR} {SUITE} main"
+from debian_archive import InstallError, alone, cache_folder, unpack
+from models import CORTEX_M3, ESP8266_MODEL, ensure_model, ensure_qemu
+
 TRIPLETS = {
     "amd64": ("x86_64-linux-gnu", "ld-linux-x86-64.so.2"),
     "i386": ("i386-linux-gnu", "ld-linux.so.2"),
 }
-TIMEOUT_SECONDS = 300
-
-
-class InstallError(Exception):
-    """MicroPython could not be had; the message names the remedy."""
-
-
-def cache_folder() -> pathlib.Path:
-    """Return the cache folder, `$METERTWIN_CACHE` or `~/.cache/metertwin`."""
-    given = os.environ.get("METERTWIN_CACHE")
-    return pathlib.Path(given) if given else pathlib.Path.home() / ".cache" / "metertwin"
+KINDS = (*TRIPLETS, "esp8266-model", "cortex-m3")
+MACHINE = (
+    "-machine", "mps2-an385", "-nographic", "-monitor", "null", "-serial", "stdio", "-semihosting",
+)  # fmt: skip
 
 
 def command_prefix(root: pathlib.Path, arch: str) -> list[str]:
@@ -58,55 +46,39 @@ def is_complete(root: pathlib.Path, arch: str) -> bool:
     return pathlib.Path(prefix[0]).is_file() and pathlib.Path(prefix[-1]).is_file()
 
 
-def unpack(root: pathlib.Path, arch: str) -> None:
-    """Unpack MicroPython and the libraries it needs into `root`, all or nothing.
-
-    Raises:
-        InstallError: mmdebstrap is missing or failed.
-    """
-    if shutil.which("mmdebstrap") is None:
-        message = "mmdebstrap is missing: run 'apt-get install mmdebstrap'"
-        raise InstallError(message)
-    with tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{arch}-") as work:
-        fresh = pathlib.Path(work) / "root"
-        command = ["mmdebstrap", "--quiet", "--variant=extract", f"--architectures={arch}"]
-        command += ["--include=micropython", SUITE, str(fresh), SOURCE]
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
-            )
-        except subprocess.TimeoutExpired as error:
-            message = f"mmdebstrap took over {TIMEOUT_SECONDS} s: is {MIRROR} in reach?"
-            raise InstallError(message) from error
-        if done.returncode != 0 or not is_complete(fresh, arch):
-            message = f"mmdebstrap failed ({done.returncode}):\n{done.stderr[-2000:]}"
-            raise InstallError(message)
-        for name in ("dev", "etc", "tmp", "var"):
-            shutil.rmtree(fresh / name, ignore_errors=True)
-        shutil.rmtree(root, ignore_errors=True)
-        fresh.rename(root)
-
-
-def ensure_micropython(arch: str) -> list[str]:
-    """Return the command prefix of MicroPython for `arch`, unpacking it at the first call.
+def ensure_package(arch: str) -> list[str]:
+    """Return the command prefix of Debian's own MicroPython, unpacking it at the first call.
 
     Raises:
         InstallError: it cannot be unpacked; the message names the remedy.
     """
     root = cache_folder() / "micropython" / arch
     if not is_complete(root, arch):
-        root.parent.mkdir(parents=True, exist_ok=True)
-        with (root.parent / f".{arch}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with alone(root):
             if not is_complete(root, arch):
-                unpack(root, arch)
+                unpack(root, arch, ("micropython",))
     return command_prefix(root, arch)
 
 
+def ensure_micropython(kind: str) -> list[str]:
+    """Return the command prefix of an interpreter, fetched or built at the first call.
+
+    Raises:
+        InstallError: it cannot be had; the message names the remedy.
+    """
+    if kind == "esp8266-model":
+        program = ensure_model(ESP8266_MODEL)
+        loader = program.with_name("ld-linux.so.2")
+        return [str(loader), "--library-path", str(program.parent), str(program)]
+    if kind == "cortex-m3":
+        return [*ensure_qemu(), *MACHINE, "-kernel", str(ensure_model(CORTEX_M3))]
+    return ensure_package(kind)
+
+
 def main() -> int:
-    """Unpack if necessary and print the command prefix."""
+    """Fetch or build if necessary and print the command prefix."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--arch", choices=sorted(TRIPLETS), default="amd64")
+    parser.add_argument("--arch", choices=KINDS, default="amd64")
     options = parser.parse_args()
     try:
         print(shlex.join(ensure_micropython(options.arch)))

@@ -61,6 +61,10 @@ always comes with the dip around it: count the dip with an extreme below 5 % onc
 
 `voltage_10min` of a three-phase meter carries `min_mv`, `mean_mv` and `max_mv` of each phase. The
 twin names them `l1_min_mv` to `l3_max_mv`; with one phase the names are those of the table.
+
+A `trip` is no protection function in the sense of IEC 60255; [what the meter does by
+itself](local-control.md) has its thresholds and times. A start after a power cut is `power_down`
+and `power_up`, one after a reset is `reset` and neither of them.
 """
 
 

@@ -14,9 +14,9 @@ SOURCES, LIFE = sys.argv[1], sys.argv[2]
 READINGS, WAYS_EACH, AGAIN = [int(text) for text in sys.argv[3:6]]
 sys.path[:0] = SOURCES.split(":")
 
-import nor_flash  # noqa: E402
-from nor_flash import WAYS, NorFlash  # noqa: E402
-from story import Story  # noqa: E402
+import nor_flash
+from nor_flash import WAYS, NorFlash
+from story import Story
 
 BLOCKS = 24
 life = __import__("parts" if LIFE == "parts" else "meters")

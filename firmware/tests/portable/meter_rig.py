@@ -82,6 +82,8 @@ def parse_event(entry):
 class Rig:
     """A meter that has booted; `reboot` starts another on the same flash."""
 
+    ring_bytes = 8 * 720
+
     def __init__(
         self, medium=None, has_relay=True, never=False, rtc_s=NOW_S, boot=7, loads=(), ems=None
     ):
@@ -89,7 +91,7 @@ class Rig:
         self.rtc_s = rtc_s
         flash = CutFlash(self.medium)
         self.state = State(flash)
-        self.ring = Ring(flash, self.state, 8 * 720, 8, lambda length: b"i" * length)
+        self.ring = Ring(flash, self.state, self.ring_bytes, 8, lambda length: b"i" * length)
         self.timekeeper = Timekeeper(
             self.state, rtc_s is not None, 0, lambda: (self.rtc_s or 0) * 1000
         )

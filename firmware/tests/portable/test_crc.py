@@ -1,7 +1,5 @@
 """The checksum of a board whose port has none is everybody's. Both Pythons."""
 
-import binascii
-
 from crc import crc32, portable_crc32
 
 
@@ -12,6 +10,8 @@ def test_the_check_value_of_the_standard():
 
 def test_any_octets_in_any_parts():
     data = bytes([at * at * 7 >> 3 & 255 for at in range(600)])
-    for end in (0, 1, 2, 255, 256, 599, 600):
-        assert portable_crc32(data[:end]) == binascii.crc32(data[:end])
-        assert portable_crc32(data[end:], portable_crc32(data[:end])) == binascii.crc32(data)
+    whole = 0x53EEA0B8
+    begun = {0: 0, 1: 0xD202EF8D, 2: 0x41D912FF, 255: 0x81A1164B, 599: 0x5259F88A, 600: whole}
+    for end, checksum in begun.items():
+        assert portable_crc32(data[:end]) == crc32(data[:end]) == checksum
+        assert portable_crc32(data[end:], checksum) == crc32(data[end:], checksum) == whole

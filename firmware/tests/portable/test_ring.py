@@ -289,6 +289,22 @@ def test_a_damaged_entry_in_the_middle_is_a_hole_and_no_stall():
     assert ring.head == 30
 
 
+def test_a_ring_of_another_size_takes_over_every_entry():
+    for larger, smaller in ((900, 720), (720, 900)):
+        flash = CutFlash(Medium())
+        ring = Ring(flash, State(flash), larger * COUNT, COUNT, Random())
+        while ring.oldest == 1:
+            ring.append(entry(ring.head + 1))
+        oldest, head = ring.oldest, ring.head
+        ring = Ring(flash, State(flash), smaller * COUNT, COUNT, Random())
+        assert (ring.oldest, ring.head, ring.is_new) == (oldest, head, False)
+        for seq in range(oldest, head + 1):
+            assert ring.read(seq)[0] == entry(seq)
+        while ring.oldest == oldest:
+            assert ring.append(entry(ring.head + 1)) == ring.head
+        verify_chain(ring)
+
+
 def test_the_state_is_written_only_when_it_changed():
     medium = Medium()
     _ring, state = start(medium)

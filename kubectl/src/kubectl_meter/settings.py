@@ -18,9 +18,9 @@ OURS = ("device", "key", "tls")
 # fmt: off
 KNOWN = frozenset((
     "serial", "broker", "capture_period_s", "report_spread_s", "state_dir", "ring_segments",
-    "ring_bytes", "save_period_s", "tick_ms", "quality", "rtc", "rtc_error_s", "watchdog_s",
-    "oracle_log", "tariff", "electricity", "profiles", "ems", "loads", "supply_relay",
-    "never_disconnect", "utility_key",
+    "ring_bytes", "ring_days", "save_period_s", "tick_ms", "quality", "rtc", "rtc_error_s",
+    "watchdog_s", "oracle_log", "tariff", "electricity", "profiles", "ems", "loads", "supply_relay",
+    "never_disconnect", "utility_key", "trips", "wifi", "sntp", "calibration", "pulses",
 ))
 # fmt: on
 """The rest of what the firmware reads from meter.json."""

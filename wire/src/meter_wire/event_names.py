@@ -57,6 +57,10 @@ EVENTS = tuple(
         (20, "clock_refused", "offset_ms"),
         (21, "order", "action counter reason"),
         (22, "calendar", "counter calendar"),
+        (23, "trip", "kind began load extreme"),
+        (24, "lock_out", "load locked"),
+        (25, "reset", "cause away_ms"),
+        (26, "power_held", ""),
     )
 )
 """Known events."""

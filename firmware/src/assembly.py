@@ -1,0 +1,59 @@
+"""What a start makes of the board's declaration: front end, network, a first time. `main` calls it.
+
+Nothing here is needed on the unix port without a module `board`, and nothing of it is then loaded.
+"""
+
+import os
+
+
+def find_board():
+    """Return the board that the module `board` declares, None without one (the unix port).
+
+    Raises:
+        hal.BoardError: it is for another port.
+    """
+    try:
+        from board import BOARD  # type: ignore # noqa: PLC0415 - made by the build
+    except ImportError:
+        return None
+    from hal import open_board  # noqa: PLC0415
+
+    return open_board(BOARD)
+
+
+def make_front_end(config, board, timekeeper):
+    """Return what measures: a simulated street, the board's chip, or else a constant load.
+
+    Raises:
+        ValueError: naming the field of the configuration or the declaration.
+    """
+    if config.electricity is not None:
+        from electricity import load_electricity  # noqa: PLC0415
+
+        utc_s, utc_ms = timekeeper.utc()
+        return load_electricity(config.electricity, config.profiles, utc_s or 0, utc_ms)
+    if board is None or board.declaration["chip"] == "simulated":
+        from measuring import FixedFrontEnd  # noqa: PLC0415
+
+        return FixedFrontEnd()
+    from chip_front_end import build_front_end  # noqa: PLC0415
+
+    return build_front_end(board.declaration, config.chip, board)
+
+
+def add_network(supervisor, config, board, commands, uptime_ms, log) -> None:
+    """Add the tasks of the wireless network and of a first time, as configured."""
+    network = None
+    if config.wifi is not None and board is not None:
+        network = board.network(*config.wifi, config.device)
+    if network is not None:
+        from network_task import NetworkTask  # noqa: PLC0415
+
+        supervisor.add("network", NetworkTask(network, uptime_ms, log).run)
+    if config.sntp is not None:
+        from sntp import Asking  # noqa: PLC0415
+
+        clock, set_clock = commands.timekeeper.clock, commands.set_first_clock
+        host, port = config.sntp
+        asking = Asking(host, port, clock, set_clock, os.urandom, uptime_ms)
+        supervisor.add("sntp", asking.run, 60000)

@@ -1,0 +1,73 @@
+"""The portable rules in the heap of each board, from bytecode in place, as a board runs them.
+
+The ESP8266 is the model of `tools/micropython`, the ESP32 the 32-bit unix port: 64 KB is what its heap
+begins with, 128 KB what it may grow to. Tests are compiled with their asserts.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PORTABLE = Path(__file__).with_name("portable")
+sys.path[:0] = [str(ROOT / "firmware"), str(ROOT / "firmware/tests")]
+
+from small_image import image_command
+
+ESP8266 = ["actuators", "crc", "hal", "metering", "p256", "quality", "ring", "state", "supervisor"]
+ESP8266 += ["tariff"]
+WHOLE = ["clock_and_periods", "load_control", "orders", "sntp", "wire"]
+"""Rules of the whole firmware, which is for 128 KB; an ESP8266 runs none of it but `sntp`'s clock."""
+LARGE = ["calendars", "electricity", "ems", "measuring", "small"]
+"""They keep their flash, profiles or the longest calendars in the heap beside what they test."""
+RUN = """
+sys.argv[:] = ["run.py", "/rom", "/rom", "test_NAME"]
+import run
+"""
+ROWS = [
+    *[("esp8266-model", "38k", name) for name in ESP8266],
+    *[("esp8266-model", "64k", name) for name in WHOLE],
+    *[("esp8266-model", "8m", name) for name in LARGE],
+    *[("i386", "64k", name) for name in [*ESP8266, *WHOLE]],
+    *[("i386", "128k", name) for name in ["ems"]],
+]
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory):
+    """Return the file of an image with the firmware and all portable tests."""
+    from instructions import make_image
+
+    files = {
+        str(path.relative_to(PORTABLE).with_suffix(".mpy")): path
+        for path in PORTABLE.rglob("*.py")
+        if path.stem != "conftest"
+    }
+    file = tmp_path_factory.mktemp("image") / "tests.romfs"
+    file.write_bytes(make_image(files, "none"))
+    return file
+
+
+def test_no_rule_is_left_out():
+    names = {path.stem.removeprefix("test_") for path in PORTABLE.glob("test_*.py")}
+    assert names == {*ESP8266, *WHOLE, *LARGE}
+
+
+@pytest.mark.parametrize(("arch", "heap", "name"), ROWS)
+def test_portable_rules_hold_in_a_board_s_heap(image, arch, heap, name):
+    command = image_command(image, RUN.replace("NAME", name), ROOT, arch, heap)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert " failed 0" in done.stdout, done.stdout + done.stderr
+    assert not done.stdout.startswith("passed 0 ")
+
+
+def test_the_model_has_the_numbers_and_the_lacks_of_an_esp8266(image):
+    code = """
+import binascii, math
+print(16777216.0 + 1.0 == 16777216.0, 0.1 + 0.2 == 0.3, hasattr(binascii, "crc32"), hasattr("", "partition"))
+"""
+    command = image_command(image, code, ROOT, "esp8266-model", "38k")
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.split() == ["True", "True", "False", "False"], done.stdout + done.stderr
