@@ -1,4 +1,4 @@
-"""Metering chips made after their data sheets, as the drivers see them: a UART, pulse trains.
+"""Metering chips, by the constants of other open drivers: a UART, pulse trains.
 
 They compute with floats and by the formulas as printed, the drivers with integers and by their own:
 who is wrong shows. Time passes by `advance`. Sources: see `chips.bl0942` and `chips.hlw8012`.
