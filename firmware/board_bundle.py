@@ -17,6 +17,7 @@ from config import Config, ConfigError
 FOLDERS = {"whole": "/meter", "small": ""}
 """Where a profile of the firmware has its configuration, certificates and state."""
 WATCHDOG_S = 120
+PULSES = 1_000_000
 SSID_BYTES = 32
 """IEEE 802.11, 9.4.2.2."""
 PASSWORD_BYTES = range(8, 64)
@@ -83,7 +84,22 @@ def complete(
         found["wifi"] = {"ssid": wifi.ssid, "password": wifi.password}
     if calibration is not None:
         found["calibration"] = calibration
+    if board["profile"] == "small" and "pulse_uj" not in found:
+        found["pulse_uj"] = _find_pulse_uj(found, board)
     return found
+
+
+def _find_pulse_uj(settings: dict[str, Any], board: dict[str, Any]) -> int:
+    """Return what a pulse is worth to the small profile, which has no room to reckon it, in µJ.
+
+    Raises:
+        BundleError: the calibration or the pulses are wrong, or the chip has no pulses.
+    """
+    try:
+        energy = build_front_end(board, settings, Unwired()).driver.energy
+    except ConfigError as error:
+        raise BundleError(str(error)) from None
+    return energy.take(PULSES) * 1000 // PULSES
 
 
 def _check_wifi(wifi: Wifi) -> None:

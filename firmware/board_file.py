@@ -115,9 +115,16 @@ def _find_lacking(declaration: dict[str, Any]) -> Iterator[str]:
     loads = [name for name in declaration.get("pins", {}) if name.startswith("load")]
     if sorted(loads) != [f"load{number}" for number in range(len(loads))]:
         yield "pins: loads are load0, load1, … without a gap"
-    can = declaration["capabilities"]
+    yield from _find_too_much(declaration)
+
+
+def _find_too_much(declaration: dict[str, Any]) -> Iterator[str]:
+    """Find what the profile has no room for."""
+    chip, can = declaration["chip"], declaration["capabilities"]
     if declaration["profile"] == "small" and (can["link"] != "constrained" or can.get("ems")):
         yield "capabilities: the small profile has no TLS and no EMS port; link is constrained"
+    if declaration["profile"] == "small" and chip not in {"hlw8012", "bl0937", "pulses"}:
+        yield f"chip: the small profile counts pulses, {chip} gives none; choose another"
     if "serial" in can.get("ems", ()) and "ems" not in declaration.get("uarts", {}):
         yield "uarts.ems: capabilities.ems says serial; declare it"
 

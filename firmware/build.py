@@ -72,8 +72,9 @@ import main
 main.main(["--config", "/meter/meter.json"])
 """,
     "small": """import small
+from hal.esp8266_small import open_board
 
-small.main("/meter.json")
+small.main("/meter.json", lambda table: open_board(table, GPIO, APART_MS))
 """,
 }
 """The `main.py` of a board; `main` is then the one of /lib."""
@@ -96,7 +97,7 @@ def sources(board: dict[str, Any] | None = None) -> dict[str, Path]:
 
 def _is_needed(name: Path, board: dict[str, Any]) -> bool:
     if name.parts[0] == "hal" and name.stem != "__init__":
-        ports = {"esp32": ("esp", "esp32"), "esp8266": ("esp", "esp8266")}
+        ports = {"esp32": ("esp", "esp32"), "esp8266": ("esp", "esp8266", "esp8266_small")}
         return name.stem in ports.get(board["port"], ("unix",))
     if name.parts[0] in SIMULATED:
         return bool(board["chip"] == "simulated")
@@ -124,8 +125,14 @@ def compile_to(out: Path, source: Path, name: str, march: str = "none") -> int:
     return out.stat().st_size
 
 
-def build_small(target: Path, march: str = "none") -> dict[str, str]:
-    """Make small.mpy and small.romfs; return the short names of attributes."""
+def build_small(target: Path, march: str = "none", *, with_board: bool = False) -> dict[str, str]:
+    """Make small.mpy and small.romfs; return the short names of attributes.
+
+    Args:
+        target: folder of both.
+        march: see `compile_to`.
+        with_board: whether the image has the board's counter and radio too.
+    """
     wire, own = ROOT / "wire/src/meter_wire/portable", ROOT / "firmware/src"
     parts = [(f"meter_wire.portable.{name}", wire / f"{name}.py") for name in PORTABLE]
     parts += [(name, own / f"{name}.py") for name in SMALL]
@@ -134,7 +141,12 @@ def build_small(target: Path, march: str = "none") -> dict[str, str]:
     folder.mkdir(parents=True)
     (folder / "small.py.txt").write_text(text)
     compile_to(folder / "small.mpy", folder / "small.py.txt", "small.py", march)
-    (target / "small.romfs").write_bytes(pack({"small.mpy": (folder / "small.mpy").read_bytes()}))
+    image = {"small.mpy": (folder / "small.mpy").read_bytes()}
+    if with_board:
+        board = folder / "board.mpy"
+        compile_to(board, own / "hal/esp8266_small.py", "esp8266_small.py", march)
+        image["hal/esp8266_small.mpy"] = board.read_bytes()
+    (target / "small.romfs").write_bytes(pack(image))
     return short
 
 
@@ -166,10 +178,14 @@ def build_board(board: dict[str, Any], target: Path) -> dict[str, int]:
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     start = STARTS[board["profile"]]
+    if board["profile"] == "small":
+        pin = board["pins"].get("cf") or board["pins"]["utility_pulse"]
+        start = start.replace("GPIO", str(pin["gpio"]))
+        start = start.replace("APART_MS", str(pin.get("apart_ms", 0)))
     (target / "main.py").write_text(start)
     if board["profile"] == "whole":
         return {"main.py": len(start), **build_whole(board, target)}
-    build_small(target, board["march"])
+    build_small(target, board["march"], with_board=True)
     shutil.rmtree(target / "small")
     return {"main.py": len(start), "small.romfs": (target / "small.romfs").stat().st_size}
 

@@ -93,7 +93,7 @@ class Load:
         """Move if the minimum times allow it; a trip of protection opens at once."""
         if closed == self.closed:
             return False
-        if now_ms < self.free_ms and (closed or not self.protected):
+        if now_ms < self.free_ms and not self.protected:  # protected, it can only open
             return False
         self.closed = closed
         self.free_ms = now_ms + (self.min_on_ms if closed else self.min_off_ms)

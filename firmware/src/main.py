@@ -182,7 +182,7 @@ class Firmware:
         from meter_wire.portable.description import encode_description  # noqa: PLC0415
         from register_table import describe  # noqa: PLC0415
 
-        rows = describe([row[0] for row in self.measuring.meter.snapshot(None)])
+        rows = describe([row[0] for row in self.measuring.meter.rows(None)])
         return encode_description(self.config.serial, version, rows)
 
     def _watchdog(self):

@@ -1,9 +1,9 @@
 """The meter of a board with a 38 KB heap (ESP8266 class): link, ring, pulse counting, no more.
 
 The same link core, ring and MQTT shell as `main`; no EMS port, power quality, tariff, TLS or
-loads. Pulses come from `pulses`, which the board's counter interrupt fills (an S0 output or a
-HLW8012); a reading has the import energy. Its bytecode runs in place from a ROMFS image. Which keys
-of `meter.json` it reads: the firmware's README.
+loads. Pulses come from the board's counter (an S0 output or CF of a HLW8012), `pulse_uj` is what
+one is worth; a reading has the import energy. Its bytecode runs in place from a ROMFS image. Which
+keys of `meter.json` it reads: the firmware's README.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ CONFIGURATION = 18
 CLOCK_REFUSED = 20
 GC_THRESHOLD = 2048
 """Octets between two collections: seldom ones leave free heap in pieces, too small for a frame."""
-PULSE_MJ = 2250000
+PULSE_UJ = 2250000000
 """1600 pulses a kWh: 2250 J each."""
 CLOCK_INVALID = 0x90
 CLOCK_ADJUSTED = 0x02
@@ -66,6 +66,10 @@ class Small:
         self.periods = Periods(state, capture_s, table.get("report_spread_s", 0))
         self.slot = -1
         self.pulses = 0
+        self.pulse_uj = table.get("pulse_uj", PULSE_UJ)
+        self.rest_uj = 0
+        self.count = None
+        self.counted = 0
         self.clock = Clock()
         self.adjusted = 0
         self.refused_ms = -REFUSAL_PAUSE_MS
@@ -141,8 +145,13 @@ class Small:
         now_s = now_ms // 1000
         slot = now_s // self.periods.capture_s
         if -1 < self.slot < slot:
+            if self.count:
+                count = self.count()
+                self.pulses += count - self.counted
+                self.counted = count
             pulses, self.pulses = self.pulses, 0
-            self.energy.add(PULSE_MJ, pulses)
+            whole_mj, self.rest_uj = divmod(pulses * self.pulse_uj + self.rest_uj, 1000)
+            self.energy.add(whole_mj, 1)
             self.record(None if utc_ms is None else slot * self.periods.capture_s)
             self.news.set()
         self.slot = slot
@@ -292,9 +301,12 @@ class Small:
             await asyncio.sleep(self.back_off.next_ms() / 1000)
 
 
-def main(path: str) -> None:
-    """Run the meter of a configuration file."""
+def main(path: str, open_board=None) -> None:
+    """Run the meter of a configuration file; `open_board`: its table → what counts the pulses."""
     with open(path) as file:
-        meter = Small(json.load(file))
+        table = json.load(file)
+    meter = Small(table)
+    if open_board:
+        meter.count = open_board(table)
     gc.collect()
     asyncio.run(meter.run())

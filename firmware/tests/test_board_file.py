@@ -62,6 +62,7 @@ def change(board_name, /, **changes):
         (change("esp8266", pins__sel=None), "pins.sel: the chip hlw8012 needs it"),
         (change("esp8266", pins__cf={"gpio": 16}), "16 has no interrupt"),
         (change("esp8266", capabilities__link="tls"), "the small profile has no TLS"),
+        (change("esp8266", chip="simulated"), "chip: the small profile counts pulses"),
         (change("unix", pins={"led": {"gpio": 2}}), "pins: the unix port has none"),
         ([], "board"),
     ],

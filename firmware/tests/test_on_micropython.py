@@ -39,9 +39,9 @@ SOURCES = f"{ROOT}/firmware/src:{ROOT}/wire/src"
         ("i386", "8m", [*LOCAL, "test_memory_errors"]),
         ("amd64", "8m", [*ACTING, *LOCAL]),
         ("i386", "8m", [*LINK, "test_electricity", "test_wire", "test_measuring"]),
-        ("i386", "8m", ["test_chip_front_end"]),
+        ("i386", "8m", ["test_chip_front_end", "test_chips_on_boards"]),
         ("amd64", "8m", [*METER, *LINK, "test_electricity", "test_wire", "test_measuring"]),
-        ("amd64", "8m", [*CHIPS, "test_waveform", "test_chip_front_end"]),
+        ("amd64", "8m", [*CHIPS, "test_waveform", "test_chip_front_end", "test_chips_on_boards"]),
     ],
 )
 def test_portable_rules_hold_on_micropython(arch, heap, modules):

@@ -215,10 +215,22 @@ def test_a_bundle_without_a_private_key_takes_it_from_elsewhere(tmp_path):
 
 
 def test_the_board_says_what_the_bundle_does_not():
-    board = {"port": "esp32", "ring_bytes": 524288, "pins": {"load0": {"gpio": 26}}}
+    board = {"port": "esp32", "profile": "whole", "ring_bytes": 524288, "pins": {"load0": {}}}
     found = board_bundle.complete({"ring_bytes": 8192}, board, board_bundle.Wifi("street", ""))
     assert found["ring_bytes"] == 8192
     assert (found["rtc"], found["supply_relay"], found["watchdog_s"]) == (False, False, 120)
     assert found["wifi"] == {"ssid": "street", "password": ""}
     with pytest.raises(board_bundle.BundleError, match="8 to 63"):
         board_bundle.complete({}, board, board_bundle.Wifi("street", "short"))
+
+
+def test_the_small_profile_is_told_what_a_pulse_is_worth_and_whole_readings_add_up():
+    board = board_file.load_board("esp8266")
+    found = board_bundle.complete({}, board)["pulse_uj"]
+    twice = {"calibration": {"active_power": {"gain_ppm": 2000000}}}
+    assert found == pytest.approx(10.34e6, rel=1e-3)
+    assert abs(board_bundle.complete(twice, board)["pulse_uj"] - 2 * found) <= 1
+    pulses = {"pulses": {"utility": {"per_kwh": 1600}}}
+    assert board_bundle.complete(pulses, board)["pulse_uj"] == 2_250_000_000
+    with pytest.raises(board_bundle.BundleError, match="per_kwh"):
+        board_bundle.complete({"pulses": {"utility": {"per_kwh": 0}}}, board)

@@ -46,14 +46,16 @@ class PulseTrain(Driver):
     def poll(self, passed_ms: int) -> None:
         """Count the pulses that came; without one the power sinks with the time waited for it."""
         count = self._counter.count()
-        self.energy_mj = self.energy.take(count - self._seen)
+        pulses = count - self._seen
         self._seen = count
+        self.energy_mj = self.energy.take(pulses)
+        self._waited_ms += passed_ms
         period_us = self._counter.period_us()
+        if pulses and not period_us:  # minutes apart: the board's microseconds have wrapped
+            period_us = self._waited_ms * 1000 // pulses
         if period_us > 0:
             self._period_us = period_us
             self._waited_ms = 0
-        else:
-            self._waited_ms += passed_ms
         self.sample = (None, self.power_w(), None, None, None)
 
     def power_w(self) -> "int | None":

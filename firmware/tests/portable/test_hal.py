@@ -1,6 +1,6 @@
 """The board's layer over `machine` and `network` as documented: both Pythons, no board."""
 
-from fake_board import plug_in
+from fake_board import import_small, plug_in
 from hal import BoardError, open_board
 
 ESP32 = {
@@ -62,6 +62,21 @@ def test_the_esp8266_counts_edges_but_no_bounces():
         wires.us += gap_ms * 1000
         wires.pulse(14)
     assert counter.count() == 3
+
+
+def test_the_small_profile_counts_and_joins_with_less():
+    wires, _, _ = plug_in()
+    small = import_small()
+    count = small.open_board({"device": "house-1", "wifi": {"ssid": "street"}}, 14, 30)
+    for gap_ms in (40, 1, 29, 30, 31, 5):
+        wires.us += gap_ms * 1000
+        wires.pulse(14)
+    assert count() == 3
+    assert wires.joined == [("street", "")]
+    assert wires.hostname == "house-1"
+    wires.joined.clear()
+    small.open_board({"device": "house-1"}, 14, 0)
+    assert wires.joined == []
 
 
 def test_a_pulse_after_hours_or_days_is_counted():

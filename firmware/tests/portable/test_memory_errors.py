@@ -146,6 +146,59 @@ def test_a_memory_error_at_any_step_of_any_task_costs_one_restart_and_no_reading
             assert meter.grid.load_permille == 500
 
 
+class ScarceBytes(bytes):
+    """Cannot be put together with others."""
+
+    def __add__(self, other):
+        raise MemoryError
+
+
+def try_twice(work):
+    """Do it again after the MemoryError that there must be."""
+    try:
+        work()
+    except MemoryError:
+        work()
+        return
+    raise AssertionError
+
+
+def test_no_memory_for_the_chain_gives_no_number_twice():
+    rig = LocalRig()
+    link, head = rig.ring._chain, rig.ring.head
+    rig.ring._chain = ScarceBytes(link)
+
+    def record():
+        try:
+            rig.recorder.event_now(TRIP, 1)
+        finally:
+            rig.ring._chain = link if rig.ring.head == head else rig.ring._chain
+
+    try_twice(record)
+    rig.recorder.event_now(TRIP, 2)
+    assert rig.since(head) == [(TRIP, 1), (TRIP, 2)]
+    again = rig.again()
+    assert again.ring.lost == 0
+    assert again.told()[: len(rig.told())] == rig.told()
+
+
+def test_what_is_in_the_ring_is_not_recorded_again_whatever_fails_after_it():
+    rig = LocalRig()
+    head = rig.ring.head
+    short = [1]
+
+    def wake():
+        if short:
+            short.pop()
+            raise MemoryError
+
+    rig.recorder.on_entry = wake
+    rows = [(TRIP, 1), (TRIP, 2)]
+    try_twice(lambda: rig.recorder.drain(rows, rig.recorder.event_now))
+    assert rig.since(head) == [(TRIP, 1), (TRIP, 2)]
+    assert rows == []
+
+
 class ScarceMedium(Medium):
     """Has no memory for one of its operations."""
 

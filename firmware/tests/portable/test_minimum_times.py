@@ -137,6 +137,15 @@ def test_trips_over_more_than_an_hour_lock_nothing():
     assert loads.locks == []
 
 
+def test_old_trips_are_forgotten_and_new_ones_lock_all_the_same():
+    loads = make(lock_out_trips=3)
+    for minute in (0, 100, 200, 300, 400, 410):
+        trip(loads, minute * MINUTE_MS)
+        assert loads.loads[0].closed
+    trip(loads, 420 * MINUTE_MS)
+    assert loads.locks == [(0, 1)]
+
+
 def test_one_trip_can_lock_if_so_configured_and_none_does_unless():
     loads = make(lock_out_trips=1)
     trip(loads, 0)

@@ -97,6 +97,18 @@ def test_without_pulses_the_power_sinks_to_what_would_have_sent_one():
     assert train.power_w() == 0
 
 
+def test_pulses_minutes_apart_have_a_period_though_the_board_has_none_of_it():
+    counted = Counted()
+    train = PulseTrain(counted, KWH_MJ, 1600)
+    for _ in range(3):
+        for _ in range(299):
+            train.poll(1000)
+        counted.pulses += 1
+        train.poll(1000)
+        assert train.energy_mj == 2250000
+        assert train.power_w() == 8
+
+
 def test_before_the_first_pulse_the_power_is_not_known_until_it_is_nothing():
     train = PulseTrain(Counted(), KWH_MJ, 1600)
     assert train.power_w() is None

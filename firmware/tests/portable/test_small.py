@@ -193,6 +193,21 @@ def test_every_pulse_is_in_the_energy_of_the_next_capture():
     assert board.meter.energy.units == 1000
 
 
+def test_a_boards_counter_is_asked_and_no_part_of_a_pulse_is_lost():
+    board = Board()
+    board.meter.pulse_uj = 10342967
+    count = [7]
+    board.meter.count = lambda: count[0]
+    board.tell()
+    board.run(901)
+    for _ in range(40):
+        count[0] += 997
+        board.run(900)
+    energy = board.meter.energy
+    counted_mj = energy.units * 3600000 + energy.remainder
+    assert counted_mj * 1000 + board.meter.rest_uj == count[0] * 10342967
+
+
 def test_a_register_that_only_a_reading_has_survives_a_power_cut_and_the_next_one():
     board = Board()
     board.tell()

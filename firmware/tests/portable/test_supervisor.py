@@ -145,6 +145,16 @@ def test_a_task_that_hangs_is_not_covered_by_the_beats_of_the_others():
     assert feeds(hangs, silence_ms=65000, seconds=1000) == 1, "however long it is let"
 
 
+def test_a_task_that_works_for_moments_between_hangs_is_not_covered_for_long():
+    async def hangs(beat):
+        for _ in range(3):
+            beat()
+            await asyncio.sleep(0)
+        await asyncio.sleep(3600)
+
+    assert feeds(hangs, before=1000, seconds=1000, silence_ms=65000) == 0
+
+
 def test_a_task_that_cannot_even_be_stopped_is_not_covered_either():
     held = [True]
 

@@ -151,22 +151,40 @@ Machine.reset_cause = staticmethod(reset_cause)
 Network.WLAN, Network.hostname = WLAN, staticmethod(set_hostname)
 
 
-def _import():
+def _import(load):
     kept = {name: sys.modules.get(name) for name in ("machine", "network")}
     sys.modules["machine"], sys.modules["network"] = Machine, Network
     try:
-        from hal import esp, esp32, esp8266
+        found = load()
     finally:
         for name, module in kept.items():
             if module is None:
                 del sys.modules[name]
             else:
                 sys.modules[name] = module
-    esp.time = esp8266.time = Ticks
-    return esp32, esp8266
+    for module in found:
+        module.time = Ticks
+    return found
+
+
+def _load():
+    from hal import esp, esp32, esp8266
+
+    return esp, esp32, esp8266
+
+
+def _load_small():
+    from hal import esp8266_small
+
+    return (esp8266_small,)
+
+
+def import_small():
+    """Return hal.esp8266_small, over the board of the last `plug_in`."""
+    return _import(_load_small)[0]
 
 
 def plug_in():
     wires.__init__()
-    esp32, esp8266 = _import()
+    _, esp32, esp8266 = _import(_load)
     return wires, esp32, esp8266
