@@ -44,11 +44,11 @@ class Port(NamedTuple):
 PORTS = (
     Port(
         "unix", "1.29.0.post1", (FIRMWARE, WIRE),
-        ("hal/esp.py", "hal/esp32.py", "hal/esp8266.py"),
+        ("hal/esp.py", "hal/esp32.py", "hal/esp8266.py", "hal/esp8266_small.py"),
     ),
     Port(
         "esp32", "1.29.0.post1", (FIRMWARE, WIRE),
-        ("hal/unix.py", "hal/esp8266.py", *SIMULATION),
+        ("hal/unix.py", "hal/esp8266.py", "hal/esp8266_small.py", *SIMULATION),
     ),
     Port(
         "esp8266", "1.29.0.post1",
