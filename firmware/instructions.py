@@ -64,6 +64,13 @@ def make_image(more: dict[str, Path], march: str = MARCH, level: int = 0) -> byt
     return pack(own | others)
 
 
+def portable_tests() -> dict[str, Path]:
+    """Return {path in an image: source} of the tests that every Python runs."""
+    folder = ROOT / "firmware/tests/portable"
+    found = [path for path in folder.rglob("*.py") if path.name != "conftest.py"]
+    return {str(path.relative_to(folder).with_suffix(".mpy")): path for path in found}
+
+
 def count() -> dict[str, int]:
     """Return {case: instructions}, each without the call of a function that does nothing.
 

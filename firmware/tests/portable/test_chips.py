@@ -4,9 +4,10 @@ from chip_front_end import build_front_end
 from chips.bl0942 import PACKET_BYTES, parse_packet
 from fake_chips import Bl0942Chip, Hal, PulseChip
 
-PULSE_MJ = 672817.7286088975
+PULSE_NJ = 672817728609
+PULSE_MJ = PULSE_NJ // 1000000
 """What a pulse of CF_CNT is worth behind 1 mΩ and 5 · 390 kΩ / 510 Ω, by the data sheet's formulas:
-419430.4 · 1.218² / 3537 · 1950.51 / 0.51."""
+419430.4 · 1.218² / 3537 · 1950.51 / 0.51 mJ; an integer, because boards have 30-bit floats."""
 
 
 def bl0942(chip, config=None, cause="unknown"):
@@ -15,6 +16,10 @@ def bl0942(chip, config=None, cause="unknown"):
 
 def near(value, expected, most):
     assert abs(value - expected) <= most, (value, expected)
+
+
+def worth_mj(pulses):
+    return (pulses * PULSE_NJ + 500000) // 1000000
 
 
 def settle(driver, chip):
@@ -97,7 +102,7 @@ def test_the_energy_is_that_of_the_counter_to_the_pulse_over_its_wrap():
     driver.poll(1000)
     energy_mj += driver.energy_mj
     assert chip.count < 1 << 10
-    near(energy_mj, chip.pulses * PULSE_MJ, 1)
+    near(energy_mj, worth_mj(chip.pulses), 1)
     near(energy_mj, 2300 * 40000, 2 * PULSE_MJ)
 
 
@@ -182,7 +187,7 @@ def test_a_silent_chip_has_no_values_and_comes_back_by_itself_with_all_its_energ
     driver.poll(1000)
     assert driver.late
     assert not driver.silent
-    near(energy_mj + driver.energy_mj, chip.pulses * PULSE_MJ, 1)
+    near(energy_mj + driver.energy_mj, worth_mj(chip.pulses), 1)
     assert chip.pulses > 2000
     step(driver, chip)
     assert not driver.late
@@ -228,7 +233,7 @@ def test_a_counter_that_cannot_be_is_refused_with_its_packet_unless_the_next_agr
     near(driver.sample[3], 230000, 1)
     energy_mj = step(driver, chip, 10)
     driver.poll(1000)
-    near(energy_mj + driver.energy_mj, chip.pulses * PULSE_MJ, 1)
+    near(energy_mj + driver.energy_mj, worth_mj(chip.pulses), 1)
     chip.count += 500000
     step(driver, chip, 2)
     assert driver.implausible == 2
@@ -243,11 +248,11 @@ def test_after_a_watchdog_the_chip_s_counter_goes_on_and_after_power_it_begins_a
     driver = bl0942(chip)
     driver.resume(4990)
     chip.set(230, 0, 0)
-    near(step(driver, chip, 2), 10 * PULSE_MJ, 1)
+    near(step(driver, chip, 2), worth_mj(10), 1)
     chip = Bl0942Chip(count=700)
     driver = bl0942(chip)
     driver.resume(None)
-    near(step(driver, chip, 2), 700 * PULSE_MJ, 1)
+    near(step(driver, chip, 2), worth_mj(700), 1)
     chip = Bl0942Chip(count=5000)
     driver = bl0942(chip)
     assert step(driver, chip, 3) == 0
