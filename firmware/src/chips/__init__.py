@@ -15,8 +15,8 @@ A driver is polled once a tick with the milliseconds that passed, over the small
 
 Neighbours: `chip_front_end` makes one meter's front end of a driver, `calibration` its scales.
 The constants are the data sheets' as other open drivers (ESPHome, OpenBK7231T) have them; the
-sheets themselves were not at hand. Tried against simulators with the same constants, on no real chip: hold
-a meter against a reference before its readings are believed.
+sheets themselves were not at hand. Tried against simulators with the same constants, on no real
+chip: hold a meter against a reference before its readings are believed.
 """
 
 
