@@ -127,6 +127,29 @@ def test_what_the_meter_has_measured_stays_when_it_is_provisioned_again(board, t
     assert not (board.root / "lib/left_over.mpy").exists()
 
 
+START = """
+import vfs
+vfs.umount("/")
+vfs.mount(vfs.VfsPosix("ROOT"), "/")
+with open("/main.py") as file:
+    exec(file.read())
+"""
+
+
+def test_a_provisioned_board_starts_as_the_meter_that_it_was_made(board, tmp_path):
+    bundle = make_bundle(tmp_path / "bundle", broker={"host": "127.0.0.1", "port": free_port()})
+    table = json.loads((bundle / "meter.json").read_text())
+    del table["tls"]
+    (bundle / "meter.json").write_text(json.dumps(table))
+    assert provision(bundle, "--port", board.url).returncode == 0
+    command = [MICROPYTHON, "--arch", "i386", "-c", START.replace("ROOT", str(board.root))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as meter:
+        said = [meter.stdout.readline() for _ in range(3)]
+        meter.kill()
+    assert "metertwin: device house-1, boot 1\n" in said, said
+    assert {"state0", "state1"} & {path.name for path in (board.root / "meter/state").iterdir()}
+
+
 def test_what_is_there_already_is_not_written_again(board, tmp_path):
     bundle = make_bundle(tmp_path / "bundle")
     provision(bundle, "--port", board.url)
