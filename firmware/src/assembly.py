@@ -5,6 +5,8 @@ Nothing here is needed on the unix port without a module `board`, and nothing of
 
 import os
 
+from config import ConfigError
+
 
 def find_board():
     """Return the board that the module `board` declares, None without one (the unix port).
@@ -39,6 +41,26 @@ def make_front_end(config, board, timekeeper):
     from chip_front_end import build_front_end  # noqa: PLC0415
 
     return build_front_end(board.declaration, config.chip, board)
+
+
+def make_ems(config, board, snapshot, local_action, uptime_ms):
+    """Return the EMS port, over TCP, a serial line or both; None where neither is configured.
+
+    Raises:
+        ValueError: a serial line is configured, and there is none.
+    """
+    if not config.ems_port and not config.ems_serial:
+        return None
+    from ems import EmsPort  # noqa: PLC0415
+
+    port = EmsPort(config, snapshot, local_action)
+    if config.ems_serial:
+        if board is None:
+            raise ConfigError("ems.serial: this machine has no board; leave it out")
+        from serial_ems import SerialLine  # noqa: PLC0415
+
+        port.line = SerialLine(board.uart("ems"), port, uptime_ms)
+    return port
 
 
 def add_network(supervisor, config, board, commands, uptime_ms, log) -> None:

@@ -36,10 +36,10 @@ def _text(table: dict, key: str, default, where: str = "") -> str:
     return value
 
 
-def _flag(table: dict, key: str, default: bool) -> bool:
+def _flag(table: dict, key: str, default: bool, where: str = "") -> bool:
     value = table.get(key, default)
     if not isinstance(value, bool):
-        raise ConfigError("%s: %r is not usable; give true or false" % (key, value))
+        raise ConfigError("%s%s: %r is not usable; give true or false" % (where, key, value))
     return value
 
 
@@ -216,9 +216,11 @@ class Config:
 
     def _ems(self, ems) -> None:
         self.ems_port = 0
+        self.ems_serial = False
         if ems is not None:
+            self.ems_serial = _flag(ems, "serial", False, "ems.")
             self.ems_host = _text(ems, "host", "0.0.0.0", "ems.")
-            self.ems_port = _whole(ems, "port", 1, 65535, 7001, "ems.")
+            self.ems_port = _whole(ems, "port", 0 if self.ems_serial else 1, 65535, 7001, "ems.")
             self.ems_period_s = _whole(ems, "period_s", 1, 10, 5, "ems.")
             self.ems_clients = _whole(ems, "clients", 1, 8, 2, "ems.")
 

@@ -1,4 +1,4 @@
-"""The local port of the home's energy management system: readable lines over TCP.
+"""The local port of the home's energy management system: readable lines, over TCP and serial.
 
 Every few seconds each connected EMS is sent a telegram in the manner of the P1 port (DSMR 5):
 `OBIS(value*unit)` lines between `/` and `!`, closed with CRC-16/ARC. The port also hands over what
@@ -96,26 +96,33 @@ class EmsPort:
         self._pending = None
         self._number = 0
         self.refused = 0
+        self.line = None
+        """The serial line, a `serial_ems.SerialLine`, where the board has one."""
 
     @property
     def is_present(self) -> bool:
-        """Whether an EMS is connected."""
-        return bool(self._clients)
+        """Whether an EMS is connected, or was heard on the serial line."""
+        return bool(self._clients) or (self.line is not None and self.line.is_heard())
 
     async def run(self, beat) -> None:
         """Listen and push for ever."""
         config = self._config
-        server = await asyncio.start_server(self._serve, config.ems_host, config.ems_port)
+        server = None
+        if config.ems_port:
+            server = await asyncio.start_server(self._serve, config.ems_host, config.ems_port)
         try:
             while True:
                 beat()
                 await asyncio.sleep(config.ems_period_s)
-                if self._clients:
+                if self._clients or self.line is not None:
                     data = telegram(config.serial, self._snapshot()[1])
                     for client in list(self._clients):
                         await self._send(client, data)
+                    if self.line is not None:
+                        await self.line.send(data)
         finally:
-            server.close()
+            if server is not None:
+                server.close()
             for client in list(self._clients):
                 self._drop(client)
 
@@ -154,17 +161,21 @@ class EmsPort:
                 data = await reader.read(256)
                 if not data:
                     break
-                buffer += data
-                while b"\n" in buffer:
-                    at = buffer.index(b"\n")
-                    self._take(buffer[:at].strip())
-                    buffer = buffer[at + 1 :]
+                buffer = self.feed(buffer + data)
                 if len(buffer) > MAX_LINE:
                     self.refused += 1
                     break
         except (OSError, asyncio.CancelledError):
             pass
         self._drop(writer)
+
+    def feed(self, octets: bytes) -> bytes:
+        """Take the whole lines of what an EMS has sent; return the rest."""
+        while b"\n" in octets:
+            at = octets.index(b"\n")
+            self._take(octets[:at].strip())
+            octets = octets[at + 1 :]
+        return octets
 
     def _take(self, line: bytes) -> None:
         """Take a line of the EMS: ANSWER n [hex], REFUSE n, RECONNECT."""
@@ -196,14 +207,16 @@ class EmsPort:
         """
         if self._pending is not None:
             return BUSY, b""
-        if not self._clients:
+        if not self.is_present:
             return ABSENT, b""
         self._number = self._number + 1 & 0xFFFF
         name = str(self._number).encode()
         self._pending = pending = [name, DELIVERED, asyncio.Event(), b""]
         try:
             line = b"FORWARD " + name + b" " + binascii.hexlify(data) + b"\r\n"
-            if not await self._send(self._clients[0], line):
+            if not self._clients:
+                await self.line.send(line)
+            elif not await self._send(self._clients[0], line):
                 return ABSENT, b""
             try:
                 await asyncio.wait_for(pending[2].wait(), ANSWER_S)

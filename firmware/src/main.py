@@ -15,7 +15,7 @@ import capacity
 import event_codes as codes
 import state as items
 from actuators import Loads, Supply
-from assembly import add_network, find_board, make_front_end
+from assembly import add_network, find_board, make_ems, make_front_end
 from commands import Commands
 from config import ConfigError, load_config
 from flash import Flash
@@ -88,11 +88,10 @@ class Firmware:
 
     def _make_tasks(self) -> None:
         config = self.config
-        self.ems = None
-        if config.ems_port:
-            from ems import EmsPort  # noqa: PLC0415
-
-            self.ems = EmsPort(config, self.measuring.snapshot, self._local_action)
+        uptime_ms = self.timekeeper.uptime_ms
+        self.ems = make_ems(
+            config, self.board, self.measuring.snapshot, self._local_action, uptime_ms
+        )
         self.commands = Commands(
             self.state, self.recorder, self.timekeeper, self.measuring,
             self.loads, self.supply, self.ems,
@@ -100,13 +99,14 @@ class Firmware:
         self.local = self._make_local()
         self.local.poll_loads()
         self.link_task = self._make_link()
-        uptime_ms = self.timekeeper.uptime_ms
         self.supervisor = Supervisor(uptime_ms, self._on_restart, self._watchdog(), log)
         self.supervisor.add("measuring", self.measuring.run)
         self.supervisor.add("link", self.link_task.run, 60000)
         self.supervisor.add("loads", self.local.run_loads)
         if self.ems is not None:
             self.supervisor.add("ems", self.ems.run, 60000)
+            if self.ems.line is not None:
+                self.supervisor.add("serial", self.ems.line.run)
         front_end = self.measuring.front_end
         wire = getattr(front_end, "wire", None)
         if wire is not None:

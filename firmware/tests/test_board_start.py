@@ -2,7 +2,9 @@
 
 import asyncio
 
+import assembly
 import event_codes
+import pytest
 import registers
 
 LOADS = [{"safe_w": 0}, {"hold_off_s": 60}, {}]
@@ -173,3 +175,25 @@ def test_the_network_and_a_first_time_are_tasks_where_they_are_configured(make):
 
 def test_without_a_board_the_machines_network_is_nobodys_business(make):
     assert "network" not in names_of(make(wifi={"ssid": "street"}))
+
+
+class FakeUart:
+    def __init__(self):
+        self.written = b""
+
+    def read(self):
+        return b""
+
+    def write(self, data):
+        self.written += data
+
+
+def test_the_ems_port_is_on_the_serial_line_alone_if_it_is_asked_so(make):
+    board, wire = FakeBoard(), FakeUart()
+    board.uart = lambda name: {"ems": wire}[name]
+    meter = make(board, ems={"serial": True, "port": 0, "period_s": 1})
+    assert names_of(meter)[-2:] == ["ems", "serial"]
+    run(meter, 1.5)
+    assert b"/MTW5house-1" in wire.written
+    with pytest.raises(ValueError, match=r"ems\.serial"):
+        assembly.make_ems(meter.config, None, None, None, None)

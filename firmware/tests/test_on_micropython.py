@@ -23,6 +23,7 @@ LINK = [
 CHIPS = ["test_calibration", "test_pulses", "test_chips"]
 ACTING = ["test_actuators", "test_minimum_times", "test_trips", "test_inputs", "test_watchdog"]
 LOCAL = [
+    "test_serial_ems",
     "test_local_options", "test_supervisor", "test_load_control", "test_local_control",
     "test_alone",
 ]  # fmt: skip

@@ -19,6 +19,7 @@ from meter_wire.portable.order import Order as ParsedOrder
 from meter_wire.portable.order import judge, verifier
 from meter_wire.portable.tlv import RemoteProtocolError
 from meter_wire.utility_order import (
+    LAST_ACTIVATION_S,
     UtilityOrder,
     build_signed_message,
     encode_utility_order,
@@ -67,7 +68,7 @@ timed = st.builds(
 calendared = st.builds(
     UtilityOrder,
     action=st.just("set_calendar"),
-    activates=u32,
+    activates=st.integers(0, LAST_ACTIVATION_S),
     calendar=st.sampled_from([b"\x01\x01x\x00\x00", b"\x01\x01y\x01\x02\x04\x00"]),
     **base,
 )
