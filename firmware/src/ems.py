@@ -13,6 +13,10 @@ import time
 
 from register_table import unit_of
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from serial_ems import SerialLine
+
 MAX_LINE = 1200
 ANSWER_S = 3
 WRITE_S = 5
@@ -96,7 +100,7 @@ class EmsPort:
         self._pending = None
         self._number = 0
         self.refused = 0
-        self.line = None
+        self.line: "SerialLine | None" = None
         """The serial line, a `serial_ems.SerialLine`, where the board has one."""
 
     @property
@@ -214,10 +218,11 @@ class EmsPort:
         self._pending = pending = [name, DELIVERED, asyncio.Event(), b""]
         try:
             line = b"FORWARD " + name + b" " + binascii.hexlify(data) + b"\r\n"
-            if not self._clients:
+            if self._clients:
+                if not await self._send(self._clients[0], line):
+                    return ABSENT, b""
+            elif self.line is not None:
                 await self.line.send(line)
-            elif not await self._send(self._clients[0], line):
-                return ABSENT, b""
             try:
                 await asyncio.wait_for(pending[2].wait(), ANSWER_S)
             except asyncio.TimeoutError:
