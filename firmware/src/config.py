@@ -215,12 +215,13 @@ class Config:
             self.sntp = (_text(sntp, "host", None, "sntp."), port)
 
     def _ems(self, ems) -> None:
-        self.ems_port = 0
+        self.ems_port = None
         self.ems_serial = False
         if ems is not None:
             self.ems_serial = _flag(ems, "serial", False, "ems.")
             self.ems_host = _text(ems, "host", "0.0.0.0", "ems.")
-            self.ems_port = _whole(ems, "port", 0 if self.ems_serial else 1, 65535, 7001, "ems.")
+            port = _whole(ems, "port", 0 if self.ems_serial else 1, 65535, 7001, "ems.")
+            self.ems_port = port or None
             self.ems_period_s = _whole(ems, "period_s", 1, 10, 5, "ems.")
             self.ems_clients = _whole(ems, "clients", 1, 8, 2, "ems.")
 

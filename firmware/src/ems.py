@@ -112,7 +112,7 @@ class EmsPort:
         """Listen and push for ever."""
         config = self._config
         server = None
-        if config.ems_port:
+        if config.ems_port is not None:
             server = await asyncio.start_server(self._serve, config.ems_host, config.ems_port)
         try:
             while True:

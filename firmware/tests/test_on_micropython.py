@@ -76,3 +76,13 @@ def test_each_board_gets_bytecode_and_its_size_is_told(tmp_path):
     package = json.loads((out / "esp32/package.json").read_text())
     assert ["hal/esp32.mpy", "lib/hal/esp32.mpy"] in package["urls"]
     assert all((out / "esp32" / path).exists() for _, path in package["urls"])
+
+
+def test_a_source_that_does_not_compile_is_told_with_the_compilers_text(tmp_path):
+    sys.path.insert(0, str(ROOT / "firmware"))
+    import build
+
+    source = tmp_path / "wrong.py"
+    source.write_text("def half(:\n")
+    with pytest.raises(RuntimeError, match="SyntaxError"):
+        build.compile_to(tmp_path / "wrong.mpy", source, "wrong.py")

@@ -1,6 +1,8 @@
-# ruff: noqa: B905, C419, PT017, PT018, PTH123 - MicroPython has no others
+# ruff: noqa: B905, C419, PT017, PT018, PTH104, PTH123 - MicroPython has no others
 """Rules of the simulated electricity: exact quarter hours, feeder sum, disturbances, errors."""
 
+import binascii
+import os
 import struct
 
 import registers as obis
@@ -24,8 +26,10 @@ def write_profiles():
         values = [random.below(peak) for _ in range(384)]
         values[100] = 0
         head = struct.pack("<4sB3sIIIQ", b"MTPF", 1, b"", ORIGIN, 900, 384, sum(values))
-        with open(f"{FOLDER}/{name}.bin", "wb") as file:
+        own = f"{FOLDER}/{name}-{binascii.hexlify(os.urandom(6)).decode()}"
+        with open(own, "wb") as file:
             file.write(head + b"".join([struct.pack("<i", value) for value in values]))
+        os.rename(own, f"{FOLDER}/{name}.bin")  # another run may be reading it
 
 
 write_profiles()

@@ -12,7 +12,7 @@ class PortConfig:
     """What `config.Config` has of the port."""
 
     ems_clients = 2
-    ems_port = 0
+    ems_port = None
     ems_period_s = 0.02
     serial = "MT-1"
 
