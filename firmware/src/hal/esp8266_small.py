@@ -1,7 +1,7 @@
 """The small profile's board: one counter, the radio, nothing that its heap has no room for.
 
-Neighbours: `esp8266`, the same with everything; `small`, whose pulses these are; the `main.py` that
-the build makes, which knows the pin.
+Neighbours: `esp8266`, which counts with it and has the rest; `small`, whose pulses these are; the
+`main.py` that the build makes, which knows the pin.
 """
 
 import time
@@ -23,7 +23,7 @@ class Pulses:
     def _edge(self, _pin) -> None:
         now_ms = time.ticks_ms()
         passed_ms = time.ticks_diff(now_ms, self._last_ms)
-        if passed_ms < 0 or passed_ms >= self._apart_ms:
+        if passed_ms < 0 or passed_ms >= self._apart_ms:  # below 0: six days without a pulse
             self._count += 1
         self._last_ms = now_ms
 

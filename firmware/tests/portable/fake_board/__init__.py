@@ -168,9 +168,9 @@ def _import(load):
 
 
 def _load():
-    from hal import esp, esp32, esp8266
+    from hal import esp, esp32, esp8266, esp8266_small
 
-    return esp, esp32, esp8266
+    return esp, esp32, esp8266, esp8266_small
 
 
 def _load_small():
@@ -186,5 +186,5 @@ def import_small():
 
 def plug_in():
     wires.__init__()
-    _, esp32, esp8266 = _import(_load)
+    _, esp32, esp8266, _ = _import(_load)
     return wires, esp32, esp8266
