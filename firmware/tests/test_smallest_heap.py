@@ -10,6 +10,8 @@ sys.path.insert(0, str(ROOT / "firmware"))
 import board_file
 import smallest_heap
 
+import build
+
 KIB = 1024
 
 
@@ -37,3 +39,10 @@ def test_the_small_profile_works_in_its_boards_heap_and_not_in_less_than_half(he
     board = board_file.load_board("esp8266")
     assert board["heap_bytes"] == 38 * KIB
     assert smallest_heap.does_its_work(board, Path(), heap) is works
+
+
+@pytest.mark.timeout(200)
+def test_the_whole_firmware_works_in_its_boards_heap_from_a_rom_partition(tmp_path):
+    build.build_board(board_file.load_board("unix"), tmp_path / "unix")
+    board = board_file.load_board("esp32")
+    assert smallest_heap.does_its_work(board, tmp_path / "unix", board["heap_bytes"])
