@@ -13,8 +13,7 @@ FLASH = "bytecode and main.py as `make firmware` builds them"
 HEAP = (
     "the least with which a meter does its work on the 32-bit port, a reading a second, over a "
     "real broker with two real twins, the broker killed once (firmware/smallest_heap.py, 1 KiB "
-    "steps); "
-    "TLS takes its memory elsewhere there; "
+    "steps); TLS takes its memory elsewhere there; "
 )
 
 

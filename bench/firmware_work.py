@@ -1,7 +1,6 @@
 """What the meter's work costs in instructions: `firmware/instructions.py` on a Cortex-M3."""
 
 import json
-import subprocess
 import sys
 
 import cluster
@@ -20,11 +19,9 @@ def measure() -> list[Figure]:
     Raises:
         RuntimeError: they could not be counted; the text is the program's.
     """
-    command = [sys.executable, str(cluster.ROOT / "firmware/instructions.py")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1800)
-    if done.returncode != 0:
-        raise RuntimeError(done.stderr.strip()[-500:])
+    program = cluster.ROOT / "firmware/instructions.py"
+    said = cluster.run(sys.executable, str(program), timeout_s=1800)
     return [
         figure(row["what"], row["instructions"], "instructions", METHOD, ("<=", row["budget"]))
-        for row in json.loads(done.stdout)
+        for row in json.loads(said)
     ]
