@@ -40,7 +40,7 @@ def instructions(ticks: int) -> int:
     return ticks * (1_000_000_000 // TIMER_HZ) >> SHIFT
 
 
-def run(image: bytes, code: str, seconds: float = 60) -> str:
+def run(image: bytes, code: str, seconds: float = 600) -> str:
     """Run `code` with a ROMFS image at /rom; return what it printed.
 
     Raises:
