@@ -317,6 +317,8 @@ PREFIXES = {
     "_ENTRY_": tables.ENTRY_TAGS,
     "_OWNER_HELLO_": tables.OWNER_HELLO_TAGS,
     "_OWNER_": tables.OWNER_TAGS,
+    "_RENEW_": tables.RENEW_TAGS,
+    "_RENEWED_": tables.RENEWED_TAGS,
     "_ORDER_": tables.ORDER_TAGS,
     "ACTION_": tables.ORDER_ACTIONS,
     "_ANSWER_": tables.ANSWERS,

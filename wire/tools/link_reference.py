@@ -31,6 +31,8 @@ NUMBERED = {
     "order-actions": (tables.ORDER_ACTIONS, "action", "", False),
     "owner-tags": (tables.OWNER_TAGS, "tag", "format", False),
     "owner-hello-tags": (tables.OWNER_HELLO_TAGS, "tag", "format", False),
+    "renew-tags": (tables.RENEW_TAGS, "tag", "format", False),
+    "renewed-tags": (tables.RENEWED_TAGS, "tag", "format", False),
     "refusals": (tables.REFUSALS, "", "by", False),
 }
 

@@ -42,13 +42,13 @@ TWIN_URI = "urn:metertwin:twin:"
 MAX_EPOCH = 0xFFFFFFFF
 MAX_SEQ = 0xFFFFFFFF
 CHANNELS = ("up", "down", "ctl", "state")
-DEVICE_CHANNELS = ("owner", "hello")
+DEVICE_CHANNELS = ("owner", "hello", "renew", "renewed")
 TO_EMS, FROM_EMS = ("plan", "answer"), ("state", "override")
 """What a twin and the home's energy management (EMS) say to each other."""
 
 
 class Topic(NamedTuple):
-    """A parsed topic; epoch is None for `owner` and `hello`."""
+    """A parsed topic; epoch is None for `DEVICE_CHANNELS`."""
 
     device: str
     epoch: int | None
@@ -78,7 +78,7 @@ def check_epoch(epoch: int) -> int:
 
 
 def build_topic(device: str, channel: str, epoch: int | None = None) -> str:
-    """Return `mt/<device>/<epoch>/<channel>`, or `mt/<device>/<channel>` for owner and hello.
+    """Return `mt/<device>/<epoch>/<channel>`, or `mt/<device>/<channel>` for `DEVICE_CHANNELS`.
 
     Raises:
         ValueError: unknown channel, or an epoch where there is none, or a bad name.

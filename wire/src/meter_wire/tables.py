@@ -209,6 +209,25 @@ OWNER_HELLO_TAGS = (
     Row(6, "incarnation", "8 bytes", "of the ring"),
 )
 
+RENEW_TAGS = (
+    Row(1, "device", "text", "device id"),
+    Row(2, "nonce", "16 bytes", "fresh"),
+    Row(3, "certificate", "bytes", "the meter's, DER, valid or not; at most 1024"),
+)
+
+RENEWED_TAGS = (
+    Row(1, "device", "text", "device id"),
+    Row(2, "nonce", "16 bytes", "of the request"),
+    Row(3, "certificate", "bytes", "a new one for the same key, DER; at most 1024"),
+    Row(
+        4,
+        "anchors",
+        "list",
+        "1 or 2 CA certificates, DER, each after its length; the signing one first",
+    ),
+    Row(5, "renew_from", "uint", "UTC second from which on the next request is welcome"),
+)
+
 REFUSALS = (
     Row(0, "malformed", "both", "not this format, or a field is missing or out of its bounds"),
     Row(0, "version", "both", "version byte is not 1"),

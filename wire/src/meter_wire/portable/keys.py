@@ -46,14 +46,14 @@ def hkdf_sha256(secret: bytes, info: bytes, salt: bytes = SALT) -> bytes:
 def derive_key(
     meter_key: bytes, label: str, device: str, epoch: int = 0, epoch_id: bytes = NO_EPOCH_ID
 ) -> bytes:
-    """Return K(label): labels `up`, `down`, `ctl` of an epoch; `owner`, `hello` without one.
+    """Return K(label): labels `up`, `down`, `ctl` of an epoch, the others without one.
 
     Args:
         meter_key: K_meter, 32 bytes.
-        label: one of the five labels.
+        label: `up`, `down`, `ctl`, `owner`, `hello`, `renew` or `renewed`.
         device: device id.
-        epoch: number of the epoch, 0 for `owner` and `hello`.
-        epoch_id: its 16 random bytes, zeros for `owner` and `hello`.
+        epoch: number of the epoch, 0 where there is none.
+        epoch_id: its 16 random bytes, zeros where there is none.
     """
     info = label.encode() + b"\0" + device.encode() + b"\0" + epoch.to_bytes(4, "big") + epoch_id
     return hkdf_sha256(meter_key, info)
