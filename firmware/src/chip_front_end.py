@@ -68,6 +68,8 @@ class ChipFrontEnd(FrontEnd):
         self._starts_wh = starts_wh
         self._begun_wh = [0, 0]
         self._powered_up = powered_up
+        self._polled_ms = 0
+        """Of the tick that began, what the driver has counted; 0 as soon as it is handed out."""
         absent = ()
         for what, codes in REGISTERS_OF.items():
             if what not in driver.measures:
@@ -75,22 +77,35 @@ class ChipFrontEnd(FrontEnd):
         self.absent = absent
 
     def tick(self, tick_ms: int) -> tuple:
-        """Poll the chip; return (frequency mHz, [(P W, Q var, U mV, I mA)]), None where unknown."""
-        driver = self.driver
+        """Poll the chip; return (frequency mHz, [(P W, Q var, U mV, I mA)]), None where unknown.
+
+        After a MemoryError the same tick, perhaps a longer one, is asked for again.
+        """
+        driver, generator = self.driver, self.generator
         if tick_ms <= 0:
             return driver.sample[0], [driver.sample[1:]]
-        was_silent = driver.silent
-        driver.poll(tick_ms)
+        if not self._polled_ms:
+            self._was_silent = driver.silent
+        if self._polled_ms < tick_ms:
+            driver.poll(tick_ms - self._polled_ms)
+            self._polled_ms = tick_ms
         energy_mj = driver.energy_mj
         production_mj = 0
-        if self.generator is not None:
-            self.generator.poll(tick_ms)
-            production_mj = self.generator.energy_mj
+        if generator is not None:
+            generator.poll(tick_ms)
+            production_mj = generator.energy_mj
         energies_mj = (max(energy_mj, 0), max(-energy_mj, 0), production_mj)
-        self.exact = Exact(energies_mj, tick_ms, driver.late)
-        faulty = was_silent or driver.silent or driver.lost
+        exact = Exact(energies_mj, tick_ms, driver.late)
+        faulty = self._was_silent or driver.silent or driver.lost
+        sample = driver.sample[0], [driver.sample[1:]]
+        # From here on nothing needs memory: the energy changes hands.
+        self.exact = exact
         self.faults = STATUS_DATA_NOT_VALID | STATUS_ERROR if faulty else 0
-        return driver.sample[0], [driver.sample[1:]]
+        driver.energy_mj = self._polled_ms = 0
+        driver.lost = driver.late = False
+        if generator is not None:
+            generator.energy_mj = 0
+        return sample
 
     def save(self) -> bytes:
         """Return start values, production, the chip's own counter and the remainders of pulses."""

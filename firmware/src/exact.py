@@ -22,6 +22,12 @@ class Exact:
         self._done_ms = 0
         self._given = [0] * len(energies_mj)
 
+    def rewind(self) -> None:
+        """Give it all once more, from the first part on."""
+        self._done_ms = 0
+        for index in range(len(self._given)):
+            self._given[index] = 0
+
     def take(self, part_ms: int) -> list:
         """Return the energies of the next part."""
         self._done_ms += part_ms

@@ -15,7 +15,6 @@ from metering import Meter
 from periods import Periods
 from registers import READY_FOR_RECONNECTION
 from tariff import Calendar
-from utc_ticks import UtcTicks
 
 
 class FixedFrontEnd(FrontEnd):
@@ -50,9 +49,7 @@ class Measuring:
         self.calendars = Calendars(state, calendar)
         self.periods = Periods(state, config.capture_period_s, config.report_spread_s)
         self.meter = Meter(config.serial.encode(), phases, self.calendars, self.periods.capture_s)
-        self.meter.absent = front_end.absent
-        self.meter.apparent_of_rms = front_end.apparent_of_rms
-        self.meter.production = front_end.production
+        self.meter.attach(front_end)
         self.quality = None
         if config.quality and front_end.waveform is not None:
             from quality import Quality  # noqa: PLC0415
@@ -62,6 +59,13 @@ class Measuring:
         self._saved_ms = self._last_ms
         self._counted_ms = 0
         self._due = []
+        self._captures = ()
+        self._is_asked = False
+        """Whether the front end has begun a tick and not given it."""
+        self._sample = front_end.tick(0)
+        self._part_ms = self._part_utc_ms = 0
+        self._part_utc_s = None
+        """What it has given and the registers do not have yet: `_part_ms` is not 0 then."""
 
     @property
     def sampled_ms(self) -> int:
@@ -85,8 +89,7 @@ class Measuring:
         """Change the capture period, durable; False if it is not usable."""
         if not self.periods.set_capture(period_s):
             return False
-        self.meter.capture_s = period_s
-        self.meter._ticks = UtcTicks(min(period_s, 60))
+        self.meter.set_capture(period_s)
         return True
 
     def set_supply(self, state: int) -> None:
@@ -108,9 +111,16 @@ class Measuring:
         return utc_s, [row for row in rows if row[1] is not None]
 
     def save(self) -> None:
-        """Make registers, offset of the clock and sign of life durable."""
-        self._state.set(items.REGISTERS, self.meter.save())
-        self._state.set(items.FRONT_END, self.front_end.save())
+        """Make registers, offset of the clock and sign of life durable.
+
+        Registers and what the front end goes on from belong to one moment, or a power cut would
+        count something twice or not at all.
+        """
+        if self._is_asked:
+            self.tick()
+        self._count_part()
+        registers, front_end = self.meter.save(), self.front_end.save()
+        self._state.set_both(items.REGISTERS, registers, items.FRONT_END, front_end)
         self._timekeeper.keep()
         self._recorder.ring.save()
         self._saved_ms = self._timekeeper.uptime_ms()
@@ -123,18 +133,21 @@ class Measuring:
             await asyncio.sleep(self._tick_ms / 1000)
 
     def tick(self) -> None:
-        """Count what passed since the last tick; record what is due."""
+        """Count what passed since the last tick; record what is due.
+
+        A MemoryError loses nothing and counts nothing twice: the next tick goes on from there.
+        """
+        self._count_part()
         now_ms = self._timekeeper.uptime_ms()
         passed_ms = now_ms - self._last_ms
         if passed_ms <= 0:
             return
-        self._last_ms = now_ms
         utc_s, utc_ms = self._timekeeper.utc()
         edge_ms = self.front_end.edge_ms()
         if 0 < edge_ms < passed_ms:
             passed_ms -= edge_ms
-            self._due += self._count(edge_ms, *_earlier(utc_s, utc_ms, passed_ms))
-        self._due += self._count(passed_ms, utc_s, utc_ms)
+            self._count(edge_ms, *_earlier(utc_s, utc_ms, passed_ms))
+        self._count(passed_ms, utc_s, utc_ms)
         self._recorder.fault = self.front_end.faults
         last_s = self._due[-1][0] if self._due else None
         if self._due:
@@ -155,23 +168,35 @@ class Measuring:
             self.calendars.tell(plan)
             self._state.save()
 
-    def _count(self, passed_ms: int, utc_s, utc_ms: int) -> list:
-        """Count one stretch that ends at the given time; return the captures that are due."""
-        sample = self.front_end.tick(passed_ms)
-        captures = self.meter.tick(sample, passed_ms, utc_s, utc_ms, self.front_end.exact)
-        if utc_s is None:
-            captures = self._count_on(passed_ms)
+    def _count(self, passed_ms: int, utc_s, utc_ms: int) -> None:
+        """Count one stretch that ends at the given time."""
+        until_ms = self._last_ms + passed_ms
+        self._is_asked = True
+        self._sample = sample = self.front_end.tick(passed_ms)
+        self._part_ms, self._last_ms = passed_ms, until_ms
+        self._part_utc_s, self._part_utc_ms = utc_s, utc_ms
+        self._is_asked = False
+        self._count_part()
         if self.quality is not None:
             self._judge(self.quality, sample, passed_ms, utc_s, utc_ms)
-        return captures
 
-    def _count_on(self, passed_ms: int) -> list:
-        """Return the capture due on the uptime while the clock is invalid."""
-        self._counted_ms += passed_ms
-        if self._counted_ms < self.meter.capture_s * 1000:
-            return []
-        self._counted_ms = 0
-        return [(None, self.meter.snapshot(None))]
+    def _count_part(self) -> None:
+        """Bring what the front end has given into the registers, and what is due into `_due`.
+
+        Each step is done as a whole or not at all, and once: a pair is assigned without memory.
+        """
+        part_ms, utc_s = self._part_ms, self._part_utc_s
+        if part_ms:
+            utc_ms, exact = self._part_utc_ms, self.front_end.exact
+            counted_ms = self._counted_ms + (part_ms if utc_s is None else 0)
+            tick = self.meter.tick
+            self._captures, self._part_ms = tick(self._sample, part_ms, utc_s, utc_ms, exact), 0
+            self._counted_ms = counted_ms
+        if self._captures:
+            self._due, self._captures = self._due + self._captures, ()
+        if utc_s is None and self._counted_ms >= self.meter.capture_s * 1000:
+            self._due.append((None, self.meter.snapshot(None)))
+            self._counted_ms = 0
 
     def _judge(self, quality, sample, passed_ms: int, utc_s, utc_ms: int) -> None:
         wave = self.front_end.waveform

@@ -11,12 +11,14 @@ from demand import Demand
 from isqrt import isqrt
 from meter_state import CUMULATIVE, StateError, encode_state, load_state
 from tariff import RATES, Calendar
+from undo import Undo
 from utc_ticks import UtcTicks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from calendars import Calendars
     from exact import Exact
+    from front_end import FrontEnd
 
 
 class Meter:
@@ -58,7 +60,27 @@ class Meter:
         self.absent: tuple = ()
         self.apparent_of_rms = False
         self._ticks = UtcTicks(min(capture_s, 60))
-        self._aligned = False
+        self.aligned = False
+        self._undo = self._make_undo()
+
+    def _make_undo(self) -> Undo:
+        """Return what takes a tick back: all that it changes."""
+        counters = self.rates + self.exports + [self.reactive_in, self.reactive_out]
+        if self.production is not None:
+            counters.append(self.production)
+        return Undo(self, counters, self.demand, self._ticks)
+
+    def attach(self, front_end: "FrontEnd") -> None:
+        """Take over what the front end does not measure, and what it counts besides."""
+        self.absent = front_end.absent
+        self.apparent_of_rms = front_end.apparent_of_rms
+        self.production = front_end.production
+        self._undo = self._make_undo()
+
+    def set_capture(self, capture_s: int) -> None:
+        """Change the capture period; bounds as at the beginning."""
+        self.capture_s = capture_s
+        self._ticks.quantum_s = min(capture_s, 60)
 
     def tick(
         self,
@@ -81,14 +103,34 @@ class Meter:
         Returns:
             [(UTC boundary, snapshot at it)], normally empty. Energy is divided at the boundary in
             proportion to time. The same boundary comes again after a backward clock step.
+
+        Raises:
+            MemoryError: nothing was counted; the same tick is to be given again.
         """
+        self._undo.mark()
+        try:
+            return self._tick(sample, tick_ms, utc_s, utc_ms, exact)
+        except MemoryError:
+            self._undo.back()
+            if exact is not None:
+                exact.rewind()
+            raise
+
+    def _tick(
+        self,
+        sample: tuple[int, list[tuple[int, int, int, int]]],
+        tick_ms: int,
+        utc_s: int | None,
+        utc_ms: int,
+        exact: "Exact | None",
+    ) -> list[tuple[int, list[tuple[bytes, int | bytes, int | None]]]]:
         self.frequency_mhz, self.phases = sample
         power_w = self.power_w
         reactive_var = sum([phase[1] or 0 for phase in self.phases])
         captures = []
         parts = self._ticks.parts(tick_ms, utc_s, utc_ms)
         if utc_s is None:
-            self._aligned = False
+            self.aligned = False
         else:
             self._follow_clock(utc_s, (tick_ms - utc_ms + 999) // 1000)
         for part_ms, boundary in parts:
@@ -117,10 +159,10 @@ class Meter:
             self.demand.interval = utc_s // self.demand.period_s
             self.month = min(self.month, self.calendar.month(utc_s))
             self._apply_calendar(utc_s)
-        elif not self._aligned:
+        elif not self.aligned:
             self.demand.align(utc_s - tick_s)
             self._apply_calendar(utc_s - tick_s)
-            self._aligned = True
+            self.aligned = True
 
     def _apply_calendar(self, utc_s: int) -> None:
         """Take the rate of a moment; a later month ends the billing period, an earlier one none.

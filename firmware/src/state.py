@@ -89,6 +89,14 @@ class State:
             self._items[number] = content
             self._dirty = True
 
+    def set_both(self, number: int, content: bytes, other: int, other_content: bytes) -> None:
+        """Change two items that belong together; once they are there, that needs no memory."""
+        items = self._items
+        if items.get(number) != content or items.get(other) != other_content:
+            items[number] = content
+            items[other] = other_content
+            self._dirty = True
+
     def next_boot(self) -> int:
         """Count this start and return its number; the caller saves it before anything leaves.
 

@@ -6,12 +6,16 @@ A driver is polled once a tick with the milliseconds that passed, over the small
 | attribute | meaning |
 | --- | --- |
 | `sample` | (frequency mHz, P W, Q var, U mV, I mA); None for what is not known |
-| `energy_mj` | exact energy since the last poll, negative for export |
+| `energy_mj` | exact energy that was not taken yet, negative for export |
 | `silent` | whether the chip has stopped answering |
-| `lost` | whether energy has passed that nobody counted |
+| `lost` | whether energy has passed that nobody counted, since the last take |
 | `late` | whether `energy_mj` came in while it was silent, so it belongs to no one tick |
 | `measures` | names of what it can measure beside power: keys of `chip_front_end.REGISTERS_OF` |
 | `count`, `resume(count)` | a counter that lives on in the chip while the processor starts again |
+
+Who polls takes the energy and sets `energy_mj`, `lost` and `late` back. A poll that failed for want
+of memory is made again, with its time: energy, and from where it goes on, change together, and
+where energy is power times time that is the last thing a poll does.
 
 Neighbours: `chip_front_end` makes one meter's front end of a driver, `calibration` its scales.
 The constants are the data sheets' as other open drivers (ESPHome, OpenBK7231T) have them; the

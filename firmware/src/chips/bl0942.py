@@ -105,23 +105,24 @@ class Bl0942(Driver):
 
     def poll(self, passed_ms: int) -> None:
         """Take the packets that came and ask for the next."""
-        self.energy_mj = 0
-        self.lost = False
-        self.late = self._unheard_ms >= SILENT_MS
-        self._unheard_ms += passed_ms
-        self._asked_ms += passed_ms
-        self._misses += 1
+        if self._unheard_ms >= SILENT_MS:
+            self.late = True
+        unheard_ms, is_heard = self._unheard_ms + passed_ms, False
         self._buffer += self._uart.read()
         packet = self._next_packet()
         while packet is not None:
-            self._take(packet)
+            if self._take(packet, unheard_ms):
+                unheard_ms, is_heard = 0, True
             packet = self._next_packet()
-        if self._misses > 2 and self._unheard_ms >= SILENT_MS:
+        asked_ms = self._asked_ms + passed_ms
+        if asked_ms >= REPLY_MS:
+            self._uart.write(bytes((READ | self._address, ALL)))
+            asked_ms = 0
+        self._unheard_ms, self._asked_ms = unheard_ms, asked_ms
+        self._misses = 0 if is_heard else self._misses + 1
+        if self._misses > 2 and unheard_ms >= SILENT_MS:
             self.silent = True
             self.sample = Driver.sample
-        if self._asked_ms >= REPLY_MS:
-            self._asked_ms = 0
-            self._uart.write(bytes((READ | self._address, ALL)))
 
     def _next_packet(self) -> "tuple | None":
         """Return the next packet whose sum is right, whatever lies before it; count the others."""
@@ -139,34 +140,36 @@ class Bl0942(Driver):
             self.bad_sums += 1
             buffer = buffer[1:]
 
-    def _take(self, packet: tuple) -> None:
+    def _take(self, packet: tuple, unheard_ms: int) -> bool:
+        """Count what a packet says; return whether it can be."""
         current, voltage, watt, count, period = packet
-        pulses = self._pulses(count)
+        pulses = self._pulses(count, unheard_ms)
         if pulses is None:
             self.implausible += 1
-            return
+            return False
         scales = self._scales
-        energy_mj = self.energy.take(pulses)
-        self.energy_mj += -energy_mj if watt < 0 else energy_mj
-        self.count = count
-        self.silent = False
-        self._unheard_ms = self._misses = 0
-        self.sample = (
+        energy_mj, remainder = self.energy.split(pulses)
+        energy_mj = self.energy_mj + (-energy_mj if watt < 0 else energy_mj)
+        sample = (
             scales["frequency"].of(1000000000 // period) if period else None,
             scales["active_power"].of(watt),
             None,
             scales["voltage"].magnitude(voltage),
             scales["current"].magnitude(current),
         )
+        self.energy_mj, self.energy.remainder, self.count = energy_mj, remainder, count
+        self.sample = sample
+        self.silent = False
+        return True
 
-    def _pulses(self, count: int) -> "int | None":
+    def _pulses(self, count: int, unheard_ms: int) -> "int | None":
         """Return the pulses since the last packet; None if the chip cannot have counted so many.
 
         A chip that started again counts from zero. Two packets in a row that agree with each other
         are believed: then it is our mark that is wrong, and what was counted meanwhile is unknown.
         """
         before, doubtful = self.count, self._doubtful
-        most = MOST_A_SECOND * (self._unheard_ms // 1000 + 2)
+        most = MOST_A_SECOND * (unheard_ms // 1000 + 2)
         self._doubtful = None
         if before is None:
             return 0

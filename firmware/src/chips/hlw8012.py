@@ -73,8 +73,10 @@ class Hlw8012(Driver):
 
     def poll(self, passed_ms: int) -> None:
         """Count what came on CF; read CF1 at the end of its window and turn SEL."""
-        self._train.poll(passed_ms)
-        self.energy_mj = self._train.energy_mj
+        train = self._train
+        train.poll(passed_ms)
+        energy_mj = self.energy_mj + train.energy_mj
+        self.energy_mj, train.energy_mj = energy_mj, 0
         self._chosen_ms += passed_ms
         if not self._settled:
             if self._chosen_ms >= SETTLE_MS:

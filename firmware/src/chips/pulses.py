@@ -19,10 +19,9 @@ class PulseEnergy:
         self.per = per
         self.remainder = 0
 
-    def take(self, pulses: int) -> int:
-        """Return the mJ of these pulses (not negative) and what was left of those before."""
-        whole, self.remainder = divmod(pulses * self._mj + self.remainder, self.per)
-        return whole
+    def split(self, pulses: int) -> tuple[int, int]:
+        """Return (mJ, new remainder) of these pulses (not negative) and what was left before."""
+        return divmod(pulses * self._mj + self.remainder, self.per)
 
 
 class PulseTrain(Driver):
@@ -47,8 +46,9 @@ class PulseTrain(Driver):
         """Count the pulses that came; without one the power sinks with the time waited for it."""
         count = self._counter.count()
         pulses = count - self._seen
-        self._seen = count
-        self.energy_mj = self.energy.take(pulses)
+        energy_mj, remainder = self.energy.split(pulses)
+        energy_mj += self.energy_mj
+        self.energy_mj, self.energy.remainder, self._seen = energy_mj, remainder, count
         self._waited_ms += passed_ms
         period_us = self._counter.period_us()
         if pulses and not period_us:  # minutes apart: the board's microseconds have wrapped

@@ -172,9 +172,10 @@ class Sampled(Driver):
         if self.silent:
             self.sample = Driver.sample
             self._power_mw = None
-        self.energy_mj = 0
         if self._power_mw is not None:
-            self.energy_mj, self._carry = divmod(self._power_mw * passed_ms + self._carry, 1000)
+            energy_mj, carry = divmod(self._power_mw * passed_ms + self._carry, 1000)
+            energy_mj += self.energy_mj
+            self.energy_mj, self._carry = energy_mj, carry
 
     def _take(self, found: tuple) -> None:
         frequency_mhz, voltage, current, power, reactive = found

@@ -141,3 +141,10 @@ class Hal:
 
     def reset_cause(self):
         return self._cause
+
+
+def take(driver):
+    """Take a driver's energy in mJ and its flags, as `chip_front_end` does after each poll."""
+    energy_mj, driver.energy_mj = driver.energy_mj, 0
+    driver.lost = driver.late = False
+    return energy_mj

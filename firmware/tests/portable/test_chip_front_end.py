@@ -4,6 +4,7 @@
 The metering task with its own ring, state and clock, on chips that are simulated.
 """
 
+import chips.waveform  # noqa: F401 - while the heap is whole, as a board does at its start
 import registers as obis
 from chip_front_end import build_front_end
 from chip_rig import ChipMeter
