@@ -99,7 +99,7 @@ def _find_pulse_uj(settings: dict[str, Any], board: dict[str, Any]) -> int:
         energy = build_front_end(board, settings, Unwired()).driver.energy
     except ConfigError as error:
         raise BundleError(str(error)) from None
-    return energy.take(PULSES) * 1000 // PULSES
+    return energy.split(PULSES)[0] * 1000 // PULSES
 
 
 def _check_wifi(wifi: Wifi) -> None:
@@ -116,7 +116,7 @@ class Unwired:
         """Return a line that says nothing."""
         return self
 
-    counter = output = uart
+    counter = output = sampler = uart
 
     def read(self) -> bytes:
         """Return nothing."""

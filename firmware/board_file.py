@@ -51,7 +51,12 @@ CHIP_PINS = {
     "hlw8012": ("cf", "cf1", "sel"),
     "bl0937": ("cf", "cf1", "sel"),
     "pulses": ("utility_pulse",),
+    "waveform": ("voltage", "current"),
 }
+CHIP_CIRCUITS = {"waveform": ("uv_per_step", "ua_per_step")}
+ADC1 = frozenset(range(32, 40))
+"""Of the ESP32; ADC2 does not convert while the radio is on."""
+ANALOG = ("voltage", "current")
 OUTPUTS = ("supply", "load", "sel", "led")
 COUNTED = ("utility_pulse", "generator_pulse", "cf", "cf1")
 
@@ -102,20 +107,25 @@ def find_faults(declaration: Any) -> Iterator[str]:
 
 
 def _find_lacking(declaration: dict[str, Any]) -> Iterator[str]:
-    chip = declaration["chip"]
-    for uart in CHIP_UARTS.get(chip, ()):
-        if uart not in declaration.get("uarts", {}):
-            yield f"uarts.{uart}: the chip {chip} needs it; declare it"
-    for pin in CHIP_PINS.get(chip, ()):
-        if pin not in declaration.get("pins", {}):
-            yield f"pins.{pin}: the chip {chip} needs it; declare it"
+    yield from _find_lacking_of_chip(declaration)
+    pins = declaration.get("pins", {})
     for source in declaration.get("pulses_per_kwh", {}):
-        if f"{source}_pulse" not in declaration.get("pins", {}):
+        if f"{source}_pulse" not in pins:
             yield f"pins.{source}_pulse: pulses_per_kwh names it; declare it, or take the name out"
-    loads = [name for name in declaration.get("pins", {}) if name.startswith("load")]
+    loads = [name for name in pins if name.startswith("load")]
     if sorted(loads) != [f"load{number}" for number in range(len(loads))]:
         yield "pins: loads are load0, load1, … without a gap"
     yield from _find_too_much(declaration)
+
+
+def _find_lacking_of_chip(declaration: dict[str, Any]) -> Iterator[str]:
+    chip = declaration["chip"]
+    for table, needs in (("uarts", CHIP_UARTS), ("pins", CHIP_PINS), ("circuit", CHIP_CIRCUITS)):
+        for name in needs.get(chip, ()):
+            if name not in declaration.get(table, {}):
+                yield f"{table}.{name}: the chip {chip} needs it; declare it"
+    if chip == "waveform" and declaration["port"] != "esp32":
+        yield f"chip: the {declaration['port']} samples no waveform; choose another, or an esp32"
 
 
 def _find_too_much(declaration: dict[str, Any]) -> Iterator[str]:
@@ -140,10 +150,7 @@ def _find_pin_faults(declaration: dict[str, Any], port: Pins) -> Iterator[str]:
         used[gpio] = field
     for name, pin in declaration.get("pins", {}).items():
         field, gpio = f"pins.{name}.gpio", pin["gpio"]
-        is_contact = not name.startswith(OUTPUTS)
-        if gpio in port.input_only:
-            fault = "has no pull-up" if is_contact else "is an input only"
-            yield f"{field}: {gpio} {fault}; choose another"
+        yield from _find_direction_faults(field, name, gpio, port)
         if gpio in port.console:
             yield f"{field}: {gpio} is the console's; choose another"
         if name in COUNTED:
@@ -152,6 +159,15 @@ def _find_pin_faults(declaration: dict[str, Any], port: Pins) -> Iterator[str]:
             yield from _find_counter_faults(declaration["port"], name, pin, counters)
     if declaration["port"] == "esp8266" and declaration.get("uarts", {}).get("chip", {}).get("id"):
         yield "uarts.chip.id: only UART 0 of the esp8266 can receive; give 0"
+
+
+def _find_direction_faults(field: str, name: str, gpio: int, port: Pins) -> Iterator[str]:
+    if name in ANALOG:
+        if gpio not in ADC1:
+            yield f"{field}: {gpio} is no pin of the converter ADC1; choose 32 to 39"
+    elif gpio in port.input_only:
+        fault = "is an input only" if name.startswith(OUTPUTS) else "has no pull-up"
+        yield f"{field}: {gpio} {fault}; choose another"
 
 
 def _find_counter_faults(

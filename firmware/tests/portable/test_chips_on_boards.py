@@ -4,6 +4,8 @@
 Neighbours: test_hal.py (the layer alone), test_chip_front_end.py (the front end alone).
 """
 
+from math import pi, sin, sqrt
+
 from chip_front_end import build_front_end
 from fake_board import plug_in
 from fake_chips import Bl0942Chip
@@ -22,6 +24,12 @@ ESP8266 = {
     "port": "esp8266",
     "chip": "hlw8012",
     "pins": {"cf": {"gpio": 14}, "cf1": {"gpio": 13}, "sel": {"gpio": 5}},
+}
+SAMPLED = {
+    "port": "esp32",
+    "chip": "waveform",
+    "circuit": {"uv_per_step": 250000, "ua_per_step": 15000},
+    "pins": {"voltage": {"gpio": 34}, "current": {"gpio": 35}},
 }
 
 
@@ -81,3 +89,29 @@ def test_a_hlw8012_at_an_esp8266():
     near(voltage_mv, 229700, 500)
     near(current_ma, 9999, 30)
     near(energy_mj, 1200 * 10343, 1200)
+
+
+def test_an_esp32_samples_a_voltage_and_a_current_itself():
+    for conversion_us, degrees in ((20, 0), (40, 60), (90, -90), (200, 180)):
+        wires, esp32, _ = plug_in()
+        wires.conversion_us, wires.look_us = conversion_us, 1
+        late = degrees * pi / 180
+        wires.analog[34] = lambda us: int(2048.5 + 1300 * sin(2 * pi * 50 * us / 1000000))
+        wires.analog[35] = lambda us, late=late: int(
+            1900.5 + 900 * sin(2 * pi * 50 * us / 1000000 - late)
+        )
+        front_end = build_front_end(SAMPLED, {}, esp32.Board(SAMPLED))
+        frequency_mhz, ((power_w, reactive_var, voltage_mv, current_ma),) = front_end.tick(1000)
+        apparent_va = 1300 * 0.25 * 900 * 0.015 / 2
+        near(frequency_mhz, 50000, 20)
+        near(voltage_mv, 1300 * 250 / sqrt(2), 1300)
+        near(current_ma, 900 * 15 / sqrt(2), 60)
+        near(power_w, apparent_va * (1, 0.5, 0, -1)[(0, 60, -90, 180).index(degrees)], 60)
+        near(reactive_var, apparent_va * sin(late), 60)
+
+
+def test_a_converter_that_python_had_no_time_for_gives_no_block():
+    wires, esp32, _ = plug_in()
+    wires.conversion_us = 2000
+    wires.analog[34] = wires.analog[35] = lambda _us: 2048
+    assert esp32.Board(SAMPLED).sampler("chip").read() is None

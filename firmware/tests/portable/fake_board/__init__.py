@@ -22,6 +22,10 @@ class Wires:
         self.timeout = None
         self.us = 0
         self.hostname = ""
+        self.analog = {}
+        self.conversion_us = 0
+        self.look_us = 0
+        """What a look at the clock takes."""
         self.is_connected = False
         self.joined = []
         self.fails = False
@@ -71,6 +75,22 @@ class Counter:
 
     def value(self):
         return self.count
+
+
+class ADC:
+    """Converts what the test says of a pin at that time; each takes its time."""
+
+    ATTN_11DB = 11
+
+    def __init__(self, pin, atten):
+        assert atten == self.ATTN_11DB
+        self.level = wires.analog[pin.gpio]
+
+    def read_u16(self):
+        wires.us += wires.conversion_us
+        step = self.level(wires.us)
+        assert 0 <= step < 4096
+        return step << 4 | step >> 8
 
 
 class UART:
@@ -131,6 +151,7 @@ class Ticks:
 
     @staticmethod
     def ticks_us():
+        wires.us += wires.look_us
         return wires.us & 0x3FFFFFFF
 
     @staticmethod
@@ -147,6 +168,7 @@ def set_hostname(name):
 
 
 Machine.Pin, Machine.Counter, Machine.UART, Machine.WDT = Pin, Counter, UART, WDT
+Machine.ADC = ADC
 Machine.reset_cause = staticmethod(reset_cause)
 Network.WLAN, Network.hostname = WLAN, staticmethod(set_hostname)
 
