@@ -7,20 +7,10 @@ from chip_front_end import build_front_end
 from fake_chips import Hal
 from flash_with_cuts import CutFlash, Medium
 from measuring import Measuring
-from meter_rig import NOW_S, Config
+from meter_rig import NOW_S, Config, PlayedTime
 from recorder import Recorder
 from ring import Ring
 from state import State
-from timekeeper import Timekeeper
-
-
-class PlayedTime(Timekeeper):
-    """Time that passes when the test says so."""
-
-    now_ms = 0
-
-    def uptime_ms(self):
-        return self.now_ms
 
 
 class NotingRecorder(Recorder):

@@ -6,7 +6,7 @@ Both Pythons. Neighbours: meter_rig.py, on which it stands; test_local_control.p
 from actuators import Loads
 from front_end import FrontEnd
 from local_control import LocalControl
-from meter_rig import NOW_S, Config, Rig, parse_event
+from meter_rig import NOW_S, Config, PlayedTime, Rig, parse_event
 from start_record import record_start
 from state import LOADS
 
@@ -39,6 +39,7 @@ class LocalRig(Rig):
     """A meter that has booted at uptime 0; `pass_time` lets its tasks do what they do."""
 
     ring_bytes = 131072
+    time = PlayedTime
 
     def __init__(self, medium=None, loads=(), trips=(), contacts=(), cause="power", rtc_s=NOW_S):
         super().__init__(medium, rtc_s=rtc_s)

@@ -31,6 +31,15 @@ class Config:
     quality = False
 
 
+class PlayedTime(Timekeeper):
+    """Time that passes when the test says so."""
+
+    now_ms = 0
+
+    def uptime_ms(self):
+        return self.now_ms
+
+
 class FakeLink:
     """Answers and counts, in place of `MeterLink`."""
 
@@ -83,6 +92,7 @@ class Rig:
     """A meter that has booted; `reboot` starts another on the same flash."""
 
     ring_bytes = 8 * 720
+    time = Timekeeper
 
     def __init__(
         self, medium=None, has_relay=True, never=False, rtc_s=NOW_S, boot=7, loads=(), ems=None
@@ -92,7 +102,7 @@ class Rig:
         flash = CutFlash(self.medium)
         self.state = State(flash)
         self.ring = Ring(flash, self.state, self.ring_bytes, 8, lambda length: b"i" * length)
-        self.timekeeper = Timekeeper(
+        self.timekeeper = self.time(
             self.state, rtc_s is not None, 0, lambda: (self.rtc_s or 0) * 1000
         )
         self.recorder = Recorder(self.ring, self.timekeeper, boot)
