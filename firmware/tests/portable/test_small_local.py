@@ -1,3 +1,4 @@
+# ruff: noqa: SIM105 - MicroPython has no others
 """The small profile's load: limits, times, trips, without twin, broker and network. Both Pythons."""
 
 from actuators import COMMAND, EXPIRED, LIMIT, LOCAL_ACTION, POWER_RETURN, PROTECTION
@@ -185,3 +186,21 @@ def test_the_power_knows_that_ticks_wrap():
     power = Power(10000000)
     power.poll(1, 0x3FFFFFFF - 99, 0x3FFFFFFF)
     assert power.poll(11, 900, 1000) == 100
+
+
+def test_what_moved_while_nothing_could_be_recorded_is_told_later_all_of_it_once():
+    rig = make(release_s=0)
+    event = rig.meter.event
+
+    def refuse(*_arguments):
+        raise MemoryError
+
+    rig.meter.event = refuse
+    for value in (0, 9000):
+        try:
+            rig.write(LOAD, value, 3600)
+        except MemoryError:
+            pass
+        assert rig.board.relay == bool(value), "the relay does not wait for the flash"
+    rig.meter.event = event
+    assert rig.pass_time(3) == [moved(0, COMMAND), moved(1, COMMAND)]
