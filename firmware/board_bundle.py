@@ -17,6 +17,8 @@ from config import Config, ConfigError
 FOLDERS = {"whole": "/meter", "small": ""}
 """Where a profile of the firmware has its configuration, certificates and state."""
 WATCHDOG_S = 120
+NOT_OF_SMALL = ("rtc", "supply_relay", "calibration")
+"""What the small profile does not read, and would only keep in its heap."""
 PULSES = 1_000_000
 SSID_BYTES = 32
 """IEEE 802.11, 9.4.2.2."""
@@ -84,22 +86,31 @@ def complete(
         found["wifi"] = {"ssid": wifi.ssid, "password": wifi.password}
     if calibration is not None:
         found["calibration"] = calibration
-    if board["profile"] == "small" and "pulse_uj" not in found:
-        found["pulse_uj"] = _find_pulse_uj(found, board)
+    if board["profile"] == "small":
+        found = _find_pulses_uj(found, board) | found
+        if "load0" in board["pins"]:
+            found = {"loads": [{}]} | found
+        for key in NOT_OF_SMALL:
+            found.pop(key, None)
     return found
 
 
-def _find_pulse_uj(settings: dict[str, Any], board: dict[str, Any]) -> int:
-    """Return what a pulse is worth to the small profile, which has no room to reckon it, in µJ.
+def _find_pulses_uj(settings: dict[str, Any], board: dict[str, Any]) -> dict[str, int]:
+    """Return what a pulse of each source is worth to the small profile, in µJ.
+
+    It has no room to reckon it.
 
     Raises:
         BundleError: the calibration or the pulses are wrong, or the chip has no pulses.
     """
     try:
-        energy = build_front_end(board, settings, Unwired()).driver.energy
+        front_end = build_front_end(board, settings, Unwired())
     except ConfigError as error:
         raise BundleError(str(error)) from None
-    return energy.split(PULSES)[0] * 1000 // PULSES
+    found = {"pulse_uj": front_end.driver.energy.split(PULSES)[0] * 1000 // PULSES}
+    if front_end.generator is not None:
+        found["generator_uj"] = front_end.generator.energy.split(PULSES)[0] * 1000 // PULSES
+    return found
 
 
 def _check_wifi(wifi: Wifi) -> None:
@@ -168,6 +179,29 @@ def list_files(
     return files
 
 
+def _check_small(settings: dict[str, Any], board: dict[str, Any]) -> None:
+    """Refuse what the small profile does not do; it would say nothing of it."""
+    loads = settings.get("loads", [])
+    if len(loads) > 1:
+        raise BundleError(f"loads: the small profile has one, not {len(loads)}; take the rest out")
+    pulses = settings.get("pulses") or {}
+    if "utility" in pulses and "utility_pulse" not in board["pins"]:
+        raise BundleError(
+            f"pulses.utility: the board counts its {board['chip']}; take it out, or choose a board "
+            "with a pin utility_pulse and the chip pulses"
+        )
+    if "generator" in pulses and "generator_pulse" not in board["pins"]:
+        raise BundleError("pulses.generator: the board has no pin generator_pulse; declare it")
+    for kind in settings.get("trips") or {}:
+        if kind != "load_limit":
+            raise BundleError(
+                f"trips.{kind}: {board['chip']} gives the small profile pulses and so the power "
+                "alone; take it out, or use load_limit"
+            )
+        if not loads:
+            raise BundleError("trips: there is no load; give loads, and the board a pin load0")
+
+
 def _check_link(settings: dict[str, Any], board: dict[str, Any]) -> None:
     wanted = board["capabilities"]["link"]
     if wanted == "constrained" and "tls" in settings:
@@ -184,6 +218,8 @@ def check(
     Raises:
         BundleError: what it says.
     """
+    if board["profile"] == "small":
+        _check_small(settings, board)
     judged = dict(settings)
     if "tls" in settings and key is not None:
         judged["tls"] = settings["tls"] | {"key": str(key.resolve())}

@@ -28,6 +28,10 @@ class Pins(NamedTuple):
     input_only: frozenset[int]
     console: frozenset[int]
     without_interrupt: frozenset[int]
+    without_pull_up: frozenset[int]
+    start: frozenset[int]
+    """What they are at while the board starts says how; all but a button is at its level then."""
+    high_at_start: frozenset[int]
 
 
 PORTS = {
@@ -37,6 +41,9 @@ PORTS = {
         frozenset(range(34, 40)),
         frozenset({1, 3}),
         frozenset(),
+        frozenset(range(34, 40)),
+        frozenset(),
+        frozenset(),
     ),
     "esp8266": Pins(
         frozenset(range(17)),
@@ -44,6 +51,9 @@ PORTS = {
         frozenset(),
         frozenset({1, 3}),
         frozenset({16}),
+        frozenset({15, 16}),
+        frozenset({0, 2}),
+        frozenset({0, 2, 16}),
     ),
 }
 CHIP_UARTS = {"bl0942": ("chip",)}
@@ -58,6 +68,9 @@ ADC1 = frozenset(range(32, 40))
 """Of the ESP32; ADC2 does not convert while the radio is on."""
 ANALOG = ("voltage", "current")
 OUTPUTS = ("supply", "load", "sel", "led")
+SWITCHES = ("supply", "load")
+CLOSED_AT_START = ("cover", "magnet", "power_fail")
+"""Contacts that nobody can tell to be open at the start."""
 COUNTED = ("utility_pulse", "generator_pulse", "cf", "cf1")
 
 
@@ -135,6 +148,8 @@ def _find_too_much(declaration: dict[str, Any]) -> Iterator[str]:
         yield "capabilities: the small profile has no TLS and no EMS port; link is constrained"
     if declaration["profile"] == "small" and chip not in {"hlw8012", "bl0937", "pulses"}:
         yield f"chip: the small profile counts pulses, {chip} gives none; choose another"
+    if declaration["profile"] == "small" and {"supply", "load1"} & set(declaration.get("pins", {})):
+        yield "pins: the small profile has one load and no supply; leave load0 alone"
     if "serial" in can.get("ems", ()) and "ems" not in declaration.get("uarts", {}):
         yield "uarts.ems: capabilities.ems says serial; declare it"
 
@@ -150,9 +165,7 @@ def _find_pin_faults(declaration: dict[str, Any], port: Pins) -> Iterator[str]:
         used[gpio] = field
     for name, pin in declaration.get("pins", {}).items():
         field, gpio = f"pins.{name}.gpio", pin["gpio"]
-        yield from _find_direction_faults(field, name, gpio, port)
-        if gpio in port.console:
-            yield f"{field}: {gpio} is the console's; choose another"
+        yield from _find_level_faults(field, name, pin, port)
         if name in COUNTED:
             if gpio in port.without_interrupt:
                 yield f"{field}: {gpio} has no interrupt; choose another"
@@ -161,13 +174,23 @@ def _find_pin_faults(declaration: dict[str, Any], port: Pins) -> Iterator[str]:
         yield "uarts.chip.id: only UART 0 of the esp8266 can receive; give 0"
 
 
-def _find_direction_faults(field: str, name: str, gpio: int, port: Pins) -> Iterator[str]:
+def _find_level_faults(field: str, name: str, pin: dict[str, Any], port: Pins) -> Iterator[str]:
+    """Find what a pin cannot do for its purpose, or does while the board starts."""
+    gpio = pin["gpio"]
+    is_contact = not name.startswith(OUTPUTS)
     if name in ANALOG:
         if gpio not in ADC1:
             yield f"{field}: {gpio} is no pin of the converter ADC1; choose 32 to 39"
+    elif is_contact and gpio in port.without_pull_up:
+        yield f"{field}: {gpio} has no pull-up; choose another"
     elif gpio in port.input_only:
-        fault = "is an input only" if name.startswith(OUTPUTS) else "has no pull-up"
-        yield f"{field}: {gpio} {fault}; choose another"
+        yield f"{field}: {gpio} is an input only; choose another"
+    if name in CLOSED_AT_START and gpio in port.start:
+        yield f"{field}: {gpio} closed keeps the board from starting; choose another"
+    if name.startswith(SWITCHES) and gpio in port.high_at_start and not pin.get("inverted"):
+        yield f"{field}: {gpio} is high while the board starts; choose another, or invert it"
+    if gpio in port.console:
+        yield f"{field}: {gpio} is the console's; choose another"
 
 
 def _find_counter_faults(

@@ -47,19 +47,32 @@ PORTABLE = [
     "mqtt_event",
     "mqtt",
 ]
-SMALL = [
-    "crc",
-    "back_off",
-    "mqtt_shell",
-    "flash",
-    "state",
-    "segments",
-    "ring",
-    "counter",
-    "periods",
-    "small",
-]
-"""What the small profile (`small.py`, 38 KB of heap) bundles, each after what it needs."""
+SMALL = {
+    "small": [
+        "crc",
+        "back_off",
+        "mqtt_shell",
+        "flash",
+        "state",
+        "segments",
+        "ring",
+        "periods",
+        "small_energy",
+        "small_record",
+        "small",
+    ],
+    "small_start": ["small_start"],
+    "small_local": ["actuators", "small_local"],
+    "small_trips": ["trips"],
+    "small_inputs": ["inputs", "small_inputs"],
+    "small_watchdog": ["watchdog"],
+    "small_sntp": ["sntp", "small_sntp"],
+}
+"""What the small profile (`small.py`, 38 KB of heap) bundles, each module after what it needs.
+
+The first has `PORTABLE` too, the second goes from the heap after the start, the others are loaded
+where they are configured.
+"""
 
 
 SIMULATED = ("simulation", "electricity.py")
@@ -75,7 +88,7 @@ main.main(["--config", "/meter/meter.json"])
     "small": """import small
 from hal.esp8266_small import open_board
 
-small.main("/meter.json", lambda table: open_board(table, GPIO, APART_MS))
+small.main("/meter.json", lambda table: open_board(table, PINS))
 """,
 }
 """The `main.py` of a board; `main` is then the one of /lib."""
@@ -129,7 +142,7 @@ def compile_to(out: Path, source: Path, name: str, march: str = "none", level: i
 
 
 def build_small(target: Path, march: str = "none", *, with_board: bool = False) -> dict[str, str]:
-    """Make small.mpy and small.romfs; return the short names of attributes.
+    """Make the bundle's files, below small/, and small.romfs; return short names of attributes.
 
     Args:
         target: folder of both.
@@ -137,18 +150,22 @@ def build_small(target: Path, march: str = "none", *, with_board: bool = False) 
         with_board: whether the image has the board's counter and radio too.
     """
     wire, own = ROOT / "wire/src/meter_wire/portable", ROOT / "firmware/src"
-    parts = [(f"meter_wire.portable.{name}", wire / f"{name}.py") for name in PORTABLE]
-    parts += [(name, own / f"{name}.py") for name in SMALL]
-    text, short = bundle(parts)
+    parts = {file: [(name, own / f"{name}.py") for name in names] for file, names in SMALL.items()}
+    parts["small"][:0] = [(f"meter_wire.portable.{name}", wire / f"{name}.py") for name in PORTABLE]
+    texts, short = bundle(parts)
     folder = target / "small"
     folder.mkdir(parents=True)
-    (folder / "small.py.txt").write_text(text)
-    compile_to(folder / "small.mpy", folder / "small.py.txt", "small.py", march)
-    image = {"small.mpy": (folder / "small.mpy").read_bytes()}
+    image = {}
+    for file, text in texts.items():
+        source, code = folder / f"{file}.py.txt", folder / f"{file}.mpy"
+        source.write_text(text)
+        compile_to(code, source, f"{file}.py", march)
+        image[code.name] = code.read_bytes()
     if with_board:
-        board = folder / "board.mpy"
+        board = target / "board.mpy"
         compile_to(board, own / "hal/esp8266_small.py", "esp8266_small.py", march)
         image["hal/esp8266_small.mpy"] = board.read_bytes()
+        board.unlink()
     (target / "small.romfs").write_bytes(pack(image))
     return short
 
@@ -172,6 +189,17 @@ def build_whole(board: dict[str, Any], target: Path) -> dict[str, int]:
     return sizes
 
 
+def _pins_of_small(board: dict[str, Any]) -> dict[str, tuple[int, int | bool]]:
+    """Return {purpose: (gpio, bounce in ms or whether it is inverted)} of what the profile uses."""
+    pins = {}
+    for name, pin in board["pins"].items():
+        if name in ("cf", "utility_pulse", "generator_pulse"):
+            pins[name] = (pin["gpio"], pin.get("apart_ms", 0))
+        elif name in ("load0", "cover", "magnet", "button", "power_fail"):
+            pins[name] = (pin["gpio"], pin.get("inverted", False))
+    return pins
+
+
 def build_board(board: dict[str, Any], target: Path) -> dict[str, int]:
     """Make everything that a board gets, in a folder of its own; return {file: octets}.
 
@@ -182,9 +210,7 @@ def build_board(board: dict[str, Any], target: Path) -> dict[str, int]:
     target.mkdir(parents=True)
     start = STARTS[board["profile"]]
     if board["profile"] == "small":
-        pin = board["pins"].get("cf") or board["pins"]["utility_pulse"]
-        start = start.replace("GPIO", str(pin["gpio"]))
-        start = start.replace("APART_MS", str(pin.get("apart_ms", 0)))
+        start = start.replace("PINS", repr(_pins_of_small(board)))
     (target / "main.py").write_text(start)
     if board["profile"] == "whole":
         return {"main.py": len(start), **build_whole(board, target)}

@@ -1,63 +1,37 @@
-"""Packs the small profile's modules into one: a third less heap than the same modules apart.
+"""Packs the small profile's modules into few files: a third less heap than the same modules apart.
 
 On a board each module costs a dictionary of its globals, and each name that the interpreter does
 not know costs its entry. The bundle resolves what the modules import from each other, drops
-docstrings, annotations, asserts and checks of types, turns whole-number globals into constants
-(which the compiler inlines) and gives methods, attributes and positional parameters short names.
-The sources stay what everybody reads and tests; the memory test runs the bundle against real twins.
+docstrings, annotations, asserts, checks of types and functions that nothing asks for
+(`bundle_unused`), turns globals that are numbers or texts into constants (which the compiler
+inlines) and gives globals, methods, attributes and positional parameters names that take less heap
+(`bundle_names`).
+What is only needed where it is configured is a file of its own: a function that imports one of its
+modules loads it. The sources stay what everybody reads and tests; the memory test runs the bundle
+against real twins.
 """
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
-from bundle_rewriting import FUNCTIONS, Module, Rename, Silence, Strip
-
-KEPT = set(  # noqa: C405
-    [
-        "run",
-        "main",
-        "decode",
-        "encode",
-        "read",
-        "write",
-        "close",
-        "open",
-        "connect",
-        "subscribe",
-        "unsubscribe",
-        "publish",
-        "append",
-        "get",
-        "set",
-        "clear",
-        "wait",
-        "add",
-        "remove",
-        "pop",
-        "flush",
-        "names",
-        "seek",
-        "cancel",
-        "done",
-        "drain",
-        "retain",
-        "args",
-        "items",
-        "values",
-        "keys",
-        "index",
-        "send",
-        "start",
-        "s",
-    ]
+from bundle_names import (
+    BOARD,
+    KEPT,
+    ROOTS,
+    list_outside,
+    list_texts,
+    shorten_attributes,
+    spare_globals,
 )
-"""Names that objects of the interpreter have too: never renamed."""
+from bundle_rewriting import FUNCTIONS, Module, Rename, Silence, Strip, value_of
+from bundle_unused import list_names, remove_unused
 
 
-def _take(module: Module, node: ast.ImportFrom, modules: dict[str, Module]) -> bool:
-    """Record names that another module of the bundle defines; False if it is not in it."""
+def _take(module: Module, node: ast.ImportFrom, modules: dict[str, Module], *, top: bool) -> bool:
+    """Record names that another module of the bundle defines; False if the import has to stay."""
     source = node.module or ""
     if node.level:
         base = module.name.rsplit(".", node.level)[0]
@@ -66,6 +40,8 @@ def _take(module: Module, node: ast.ImportFrom, modules: dict[str, Module]) -> b
         return True
     taken = False
     for one in node.names:
+        if source in modules and not top and modules[source].file != module.file:
+            continue  # it loads that file
         if source in modules:
             module.aliases[one.asname or one.name] = (source, one.name)
             taken = True
@@ -77,7 +53,8 @@ def _take(module: Module, node: ast.ImportFrom, modules: dict[str, Module]) -> b
 
 
 def _imports(module: Module, modules: dict[str, Module], outside: set[str]) -> None:  # noqa: C901
-    """Resolve imports; those of the interpreter's modules go to the bundle's top."""
+    """Resolve imports; those of the interpreter's modules go to the file's top."""
+    used = set(list_names(module.tree))
     for parent in list(ast.walk(module.tree)):
         body = getattr(parent, "body", None)
         if not isinstance(body, list):
@@ -85,24 +62,31 @@ def _imports(module: Module, modules: dict[str, Module], outside: set[str]) -> N
         top = parent is module.tree
         for node in list(body):
             if isinstance(node, ast.ImportFrom):
-                if _take(module, node, modules):
+                if _take(module, node, modules, top=top):
                     body.remove(node)
                 elif top:
-                    outside.add(ast.unparse(node))
+                    if used & {one.asname or one.name for one in node.names}:
+                        outside.add(ast.unparse(node))
                     body.remove(node)
             elif isinstance(node, ast.Import) and top:
                 body.remove(node)
                 for one in node.names:
                     if one.name in modules:
                         module.aliases[one.asname or one.name] = (one.name, None)
-                    else:
+                    elif used & {one.asname or one.name}:
                         outside.add(ast.unparse(ast.Import([one])))
         if not body and not top:
             body.append(ast.Pass())
 
 
-def _collect(module: Module, number: int) -> None:
-    """Give each global of the module its name in the bundle; `main` and `Small` keep theirs."""
+def _collect(module: Module, number: int, spare: Iterator[str]) -> None:
+    """Give each global of the module its name in the bundle; constants are compiled in.
+
+    Args:
+        module: its imports are resolved.
+        number: of the module.
+        spare: names that no global of the file has; `ROOTS` keep theirs.
+    """
     names = []
     for node in module.tree.body:
         if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
@@ -113,47 +97,25 @@ def _collect(module: Module, number: int) -> None:
                 names.append(one.id)
             elif isinstance(one, FUNCTIONS):
                 names.append(one.name)
+    constants = {_constant_name(node) for node in module.tree.body}
     for name in names:
-        if name not in {"main", "Small"}:
+        if name in constants:
             module.defined.setdefault(name, f"_{number:x}_{len(module.defined):x}")
+        elif name not in ROOTS and name not in module.defined:
+            module.defined[name] = next(spare)
+
+
+def _constant_name(node: ast.stmt) -> str | None:
+    """Return the global that a statement sets to a number, a text or octets; None for others."""
+    if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
+        return None
+    return None if value_of(node.value) is None else node.targets[0].id
 
 
 def _constants(tree: ast.Module) -> None:
     for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):  # noqa: SIM102
-            if type(node.value.value) is int:
-                node.value = ast.Call(ast.Name("const", ast.Load()), [node.value], [])
-
-
-def _outside(module: Module) -> set[str]:
-    """Return the attributes of the interpreter's modules that it uses, as `time.ticks_ms`."""
-    imported = {
-        one.asname or one.name
-        for node in ast.walk(module.tree)
-        if isinstance(node, ast.Import)
-        for one in node.names
-    }
-    return {
-        node.attr
-        for node in ast.walk(module.tree)
-        if isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Name)
-        and node.value.id in imported
-    }
-
-
-def _attributes(modules: dict[str, Module], kept: set[str]) -> dict[str, str]:
-    """Return short names of the attributes and methods that only our own objects have."""
-    names = set()
-    for module in modules.values():
-        for node in ast.walk(module.tree):
-            if isinstance(node, ast.ClassDef):
-                names |= {one.name for one in node.body if isinstance(one, FUNCTIONS)}
-            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):  # noqa: SIM102
-                if isinstance(node.value, ast.Name) and node.value.id == "self":
-                    names.add(node.attr)
-    own = sorted(n for n in names if not n.startswith("__") and n not in kept and len(n) > 2)  # noqa: PLR2004
-    return {name: f"b{index:x}" for index, name in enumerate(own)}
+        if _constant_name(node) and isinstance(node.value, ast.Constant):  # type: ignore[attr-defined]
+            node.value = ast.Call(ast.Name("const", ast.Load()), [node.value], [])  # type: ignore[attr-defined]
 
 
 def name_of(module: Module) -> str:
@@ -161,32 +123,44 @@ def name_of(module: Module) -> str:
     return module.name.rsplit(".", 1)[-1]
 
 
-def bundle(sources: list[tuple[str, Path]]) -> tuple[str, dict[str, str]]:
-    """Return one module's source that holds all of `sources`, and {name: short name}.
+def bundle(files: dict[str, list[tuple[str, Path]]]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return {file: source} of modules that hold all of `files`, and {name: short name}.
 
-    `sources` are (module name, path), each after those that it needs when it is imported.
+    `files` are {file: [(module name, path)]}, each module after those that it needs when it is
+    imported; what files share is in the first.
     """
-    modules = {name: Module(name, path) for name, path in sources}
-    outside: set[str] = set()
-    kept = set(KEPT)
-    for number, module in enumerate(modules.values()):
-        kept |= _outside(module)
+    modules = {
+        name: Module(name, path, file) for file, rows in files.items() for name, path in rows
+    }
+    kept = KEPT | BOARD
+    outside: dict[str, set[str]] = {file: set() for file in files}
+    for module in modules.values():
+        kept |= list_outside(module.tree)
         module.tree = Strip().visit(module.tree)
         if name_of(module).startswith("mqtt"):  # the link's errors carry the refusal's name
             module.tree = Silence().visit(module.tree)
-        _imports(module, modules, outside)
-        _collect(module, number)
-    short = _attributes(modules, kept)
+    remove_unused([module.tree for module in modules.values()], ROOTS)
+    trees = {file: [one.tree for one in modules.values() if one.file == file] for file in files}
+    texts = list_texts(trees[next(iter(files))])
+    spare = {file: spare_globals(trees[file], texts) for file in files}
+    for number, module in enumerate(modules.values()):
+        _imports(module, modules, outside[module.file])
+        _collect(module, number, spare[module.file])
+    short = shorten_attributes([module.tree for module in modules.values()], kept, texts)
     keywords = {
         node.arg
         for module in modules.values()
         for node in ast.walk(module.tree)
         if isinstance(node, ast.keyword) and node.arg
     }
-    body = []
+    bodies: dict[str, list[str]] = {file: [] for file in files}
     for module in modules.values():
         module.tree = Rename(module, modules, short, keywords).visit(module.tree)
         _constants(module.tree)
-        body.append(ast.unparse(ast.fix_missing_locations(module.tree)))
-    head = sorted(one for one in outside if one and "micropython" not in one)
-    return "\n".join(["from micropython import const", *head, *body]) + "\n", short
+        bodies[module.file].append(ast.unparse(ast.fix_missing_locations(module.tree)))
+        outside[module.file] |= module.needed
+    sources = {}
+    for file, body in bodies.items():
+        head = sorted(one for one in outside[file] if one and "micropython" not in one)
+        sources[file] = "\n".join(["from micropython import const", *head, *body]) + "\n"
+    return sources, short

@@ -11,17 +11,38 @@ from pathlib import Path
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
+PARAMETERS = ("self", "bytecode", "builtins", "little", "popitem", "rindex", "rsplit", "setdefault")
+"""Of each function, by their place: names that every MicroPython has, and no source uses."""
 PROTOCOL_ERRORS = {"LocalProtocolError", "RemoteProtocolError"}
 
 
 class Module:
     """A source: what it defines at its top, and what it takes from the others."""
 
-    def __init__(self, name: str, path: Path) -> None:  # noqa: D107
+    def __init__(self, name: str, path: Path, file: str) -> None:  # noqa: D107
         self.name = name
+        self.file = file
         self.tree = ast.parse(path.read_text())
         self.defined: dict[str, str] = {}
         self.aliases: dict[str, tuple[str, str | None]] = {}
+        self.needed: set[str] = set()
+        """Imports of what other files of the bundle define."""
+
+    def constant(self, name: str) -> int | str | bytes | None:
+        """Return the number, text or octets that a global is, None if it is something else."""
+        for node in self.tree.body:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):  # noqa: SIM102
+                if node.targets[0].id in {name, self.defined[name]}:
+                    return value_of(node.value)
+        return None
+
+
+def value_of(node: ast.expr) -> int | str | bytes | None:
+    """Return the value of a constant, `const(…)` around it or not; None of everything else."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "const":
+        node = node.args[0]
+    value = node.value if isinstance(node, ast.Constant) else None
+    return value if type(value) in {int, str, bytes} else None
 
 
 def _is_needless(node: ast.AST) -> bool:
@@ -106,7 +127,7 @@ class Rename(ast.NodeTransformer):
         self.keywords = keywords
         self.scopes: list[tuple[set[str], dict[str, str]]] = []
 
-    def visit_Name(self, node: ast.Name) -> ast.Name:
+    def visit_Name(self, node: ast.Name) -> ast.expr:
         """Rename a global or a parameter; other locals cost nothing."""
         for bound, parameters in reversed(self.scopes):
             if node.id in parameters:
@@ -116,9 +137,8 @@ class Rename(ast.NodeTransformer):
                 return node
         source, name = self.module.aliases.get(node.id, ("", None))
         if name is not None:
-            node.id = self.modules[source].defined[name]
-        else:
-            node.id = self.module.defined.get(node.id, node.id)
+            return self._global(source, name)
+        node.id = self.module.defined.get(node.id, node.id)
         return node
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
@@ -126,16 +146,24 @@ class Rename(ast.NodeTransformer):
         if isinstance(node.value, ast.Name):
             source, name = self.module.aliases.get(node.value.id, ("", ""))
             if name is None and not any(node.value.id in bound for bound, _ in self.scopes):
-                return ast.Name(self._global(source, node.attr), node.ctx)
+                return self._global(source, node.attr)
         self.generic_visit(node)
         node.attr = self.short.get(node.attr, node.attr)
         return node
 
-    def _global(self, source: str, name: str) -> str:
+    def _global(self, source: str, name: str) -> ast.expr:
+        """Return what stands for a global of another module; a file imports it, but for numbers."""
         module = self.modules[source]
-        if name in module.defined:
-            return module.defined[name]
-        return self._global(*module.aliases[name])
+        if name not in module.defined:
+            return self._global(*module.aliases[name])
+        if module.file != self.module.file:
+            value = module.constant(name)
+            if value is not None:
+                return ast.Constant(value)
+            other = module.defined[name]
+            self.module.needed.add(f"from {module.file} import {other} as {module.file}_{other}")
+            return ast.Name(f"{module.file}_{other}", ast.Load())
+        return ast.Name(module.defined[name], ast.Load())
 
     def _function(self, node):  # noqa: ANN001, ANN202
         if getattr(node, "in_class", False):
@@ -149,7 +177,8 @@ class Rename(ast.NodeTransformer):
         if not node.args.kwonlyargs and not node.args.vararg:
             for index, one in enumerate(node.args.args):
                 if one.arg not in self.keywords:
-                    parameters[one.arg] = one.arg = f"a{index}"
+                    short = PARAMETERS[index] if index < len(PARAMETERS) else f"a{index}"
+                    parameters[one.arg] = one.arg = short
         self.scopes.append((bound, parameters))
         node.body = [self.visit(one) for one in node.body]
         self.scopes.pop()
@@ -168,5 +197,11 @@ class Rename(ast.NodeTransformer):
         return node
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom:
-        """Leave what stayed: modules that are not in the bundle."""
+        """Leave what stayed, but that a name of another file has become a short one there."""
+        module = self.modules.get(node.module or "")
+        if module is not None:
+            node.module = module.file
+            node.names = [
+                ast.alias(module.defined[one.name], one.asname or one.name) for one in node.names
+            ]
         return node

@@ -39,7 +39,7 @@ from processes import Process, wait_for
 import build
 
 STEP = 1024
-RANGES = {"small": (24 * 1024, 48 * 1024), "whole": (56 * 1024, 128 * 1024)}
+RANGES = {"small": (16 * 1024, 48 * 1024), "whole": (56 * 1024, 128 * 1024)}
 FROM_FILES = (96 * 1024, 192 * 1024)
 PASSWORD = "0123456789abcdef0123456789abcdef"  # noqa: S105 - of a broker that lives for a minute
 AHEAD = 8

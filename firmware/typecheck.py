@@ -53,7 +53,7 @@ PORTS = (
     Port(
         "esp8266", "1.29.0.post1",
         (
-            *[f"{FIRMWARE}/{name}.py" for name in SMALL],
+            *[f"{FIRMWARE}/{name}.py" for names in SMALL.values() for name in names],
             *[f"{WIRE}/{name}.py" for name in PORTABLE],
             f"{FIRMWARE}/hal",
         ),

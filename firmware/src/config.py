@@ -84,7 +84,8 @@ def _trips(table, loads: int) -> list:
     """Return arguments of `trips.Trip` for each kind that is given."""
     if table is None:
         return []
-    from trips import KINDS  # noqa: PLC0415 - costs heap only when needed
+    from trip_kinds import KINDS  # noqa: PLC0415 - costs heap only when needed
+    from trips import SIGNS  # noqa: PLC0415
 
     for name in table:
         if name not in [kind[0] for kind in KINDS]:
@@ -92,7 +93,7 @@ def _trips(table, loads: int) -> list:
                 "trips.%s: is not known; give %s" % (name, ", ".join([kind[0] for kind in KINDS]))
             )
     rows = []
-    for kind, (name, unit, sign) in enumerate(KINDS):
+    for kind, (name, unit) in enumerate(KINDS):
         row = _table(table, name, "trips.")
         if row is None:
             continue
@@ -102,10 +103,10 @@ def _trips(table, loads: int) -> list:
                 raise ConfigError("%s%s: is not known; leave it out" % (where, key))
         pick_up = _whole(row, "pick_up_" + unit, 1, _MOST[unit], None, where)
         drop_out = _whole(row, "drop_out_" + unit, 1, _MOST[unit], None, where)
-        if (pick_up - drop_out) * sign <= 0:
+        if (pick_up - drop_out) * SIGNS[kind] <= 0:
             raise ConfigError(
                 "%sdrop_out_%s: %d lies not %s pick_up_%s; give the value that is good again"
-                % (where, unit, drop_out, "below" if sign > 0 else "above", unit)
+                % (where, unit, drop_out, "below" if SIGNS[kind] > 0 else "above", unit)
             )
         load = _whole(row, "load", 0, 7, 0, where)
         if load >= loads:

@@ -6,18 +6,11 @@ not back at `drop_out` for `delay_ms` (as a relay's start element resets, IEC 60
 ends at `drop_out`, after a minute at the earliest: opening a load takes the cause of an
 overcurrent away, which proves nothing. **No protection function** in the sense of IEC 60255: it
 judges the mean of a metering tick, by one processor and one measuring chip, and nobody has tested
-its times. Neighbours: `local_control` calls it, `actuators` opens the load.
+its times. Neighbours: `local_control` (calls it), `actuators` (opens the load), `trip_kinds`.
 """
 
-KINDS = (
-    ("over_voltage", "mv", 1),
-    ("under_voltage", "mv", -1),
-    ("over_frequency", "mhz", 1),
-    ("under_frequency", "mhz", -1),
-    ("over_current", "ma", 1),
-    ("load_limit", "w", 1),
-)
-"""(name, unit, 1 if above the threshold is wrong, -1 if below); the event has place + 1."""
+SIGNS = (1, -1, 1, -1, 1, 1)
+"""Of each of `trip_kinds.KINDS`: 1 if above the threshold is wrong, -1 if below."""
 HOLD_MS = 60000
 LOST_MS = 60000
 """A trip ends when its quantity was not measured for so long: a limit without a measurement."""
@@ -27,11 +20,11 @@ class Trip:
     """One kind on one load; levels are values times the sign of the kind, so above is wrong."""
 
     def __init__(self, kind: int, load: int, pick_up: int, drop_out: int, delay_ms: int) -> None:
-        """`kind`: place in `KINDS`; `pick_up`, `drop_out`: in its unit."""
+        """`kind`: place in `trip_kinds`; `pick_up`, `drop_out`: in its unit."""
         self.kind = kind
         self.load = load
         self.active = False
-        self._sign = sign = KINDS[kind][2]
+        self._sign = sign = SIGNS[kind]
         self._pick_up = pick_up * sign
         self._drop_out = drop_out * sign
         self._delay_ms = delay_ms
@@ -80,7 +73,7 @@ class Trip:
 
 
 def quantities(frequency_mhz: "int | None", phases: list) -> tuple:
-    """Return the value of each of `KINDS`, None for what is not measured.
+    """Return the value of each of `trip_kinds`, None for what is not measured.
 
     A frequency or voltage of 0 is none: a chip without that quantity, or a phase without supply,
     which is an interruption and no low voltage.

@@ -9,6 +9,15 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 MICROPYTHON = ROOT / "tools/micropython/micropython"
 HEAP_BYTES = 38 * 1024
 REPORTED = ("link", "ring", "epochs", "head")
+EVERYTHING = {
+    "loads": [{"safe_w": 3000, "min_on_s": 1, "release_s": 0, "lock_out_trips": 3}],
+    "trips": {"load_limit": {"pick_up_w": 3500, "drop_out_w": 3000, "delay_ms": 2000}},
+    "pins": ["cf", "load0", "cover", "magnet", "button", "power_fail"],
+    "watchdog_s": 120,
+    "generator_uj": 2250000000,
+    "pulse_uj": 10342967,
+}
+"""Settings that load every part of the profile; `pins` are those of `tests/process/small_board.py`."""
 LOADER = """
 import os, sys, vfs
 os.chdir("FOLDER")
@@ -60,17 +69,19 @@ def make_image(folder, beside=ROOT / "tests/process/small_meter.py", names=REPOR
     source, code = folder / beside.name, folder / f"{beside.stem}.mpy"
     source.write_text(text)
     build.compile_to(code, source, beside.name)
-    small = folder / "small-build/small/small.mpy"
+    board = folder / "small_board.mpy"
+    build.compile_to(board, ROOT / "tests/process/small_board.py", "small_board.py")
     image = folder / "small.romfs"
-    image.write_bytes(pack({"small.mpy": small.read_bytes(), code.name: code.read_bytes()}))
+    files = [*(folder / "small-build/small").glob("*.mpy"), code, board]
+    image.write_bytes(pack({file.name: file.read_bytes() for file in files}))
     return image
 
 
-def small_command(folder, device, key, port, arch="i386", **login):
+def small_command(folder, device, key, port, arch="i386", parts=None, **login):
     """Write `meter.json` of a meter without TLS; return the command that runs it.
 
-    `arch`: a 32-bit MicroPython of the launcher. `login`: `user` and `password`, for a broker that
-    wants them.
+    `arch`: a 32-bit MicroPython of the launcher. `parts`: further settings, such as `EVERYTHING`.
+    `login`: `user` and `password`, for a broker that wants them.
     """
     table = {
         "device": device,
@@ -80,6 +91,7 @@ def small_command(folder, device, key, port, arch="i386", **login):
         "ring_bytes": 8192,
         "ring_segments": 4,
         "state_dir": str(folder / "state"),
+        **(parts or {}),
     }
     (folder / "meter.json").write_text(json.dumps(table))
     return run_command(folder, arch)

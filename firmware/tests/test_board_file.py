@@ -67,6 +67,12 @@ def change(board_name, /, **changes):
         (change("esp8266", pins__cf={"gpio": 16}), "16 has no interrupt"),
         (change("esp8266", capabilities__link="tls"), "the small profile has no TLS"),
         (change("esp8266", chip="simulated"), "chip: the small profile counts pulses"),
+        (change("esp8266", pins__cover={"gpio": 16}), "pins.cover.gpio: 16 has no pull-up"),
+        (change("esp8266", pins__cover={"gpio": 15}), "pins.cover.gpio: 15 has no pull-up"),
+        (change("esp8266", pins__cover={"gpio": 2}), "2 closed keeps the board from starting"),
+        (change("esp8266", pins__load0={"gpio": 2}), "2 is high while the board starts"),
+        (change("esp8266", pins__supply={"gpio": 4}), "has one load and no supply"),
+        (change("esp8266", pins__load1={"gpio": 4}), "has one load and no supply"),
         (change("unix", pins={"led": {"gpio": 2}}), "pins: the unix port has none"),
         ([], "board"),
     ],
@@ -75,6 +81,18 @@ def test_a_wrong_declaration_is_refused_by_its_field(board, said):
     faults = list(board_file.find_faults(board))
     assert faults
     assert any(said in fault for fault in faults), faults
+
+
+@pytest.mark.parametrize(
+    "board",
+    [
+        change("esp8266", pins__load0={"gpio": 2, "inverted": True}),
+        change("esp8266", pins__load0={"gpio": 15}),
+        change("esp8266", pins__cover={"gpio": 4}),
+    ],
+)
+def test_what_the_port_can_do_is_taken(board):
+    assert not list(board_file.find_faults(board))
 
 
 def test_a_board_of_ones_own_is_a_file(tmp_path):

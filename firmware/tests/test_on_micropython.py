@@ -15,6 +15,8 @@ LINK = [
     "test_orders",
     "test_clock_and_periods",
     "test_small",
+    "test_small_kept",
+    "test_small_local",
     "test_state",
     "test_hal",
     "test_crc",

@@ -257,3 +257,45 @@ def test_the_small_profile_is_told_what_a_pulse_is_worth_and_whole_readings_add_
     assert board_bundle.complete(pulses, board)["pulse_uj"] == 2_250_000_000
     with pytest.raises(board_bundle.BundleError, match="per_kwh"):
         board_bundle.complete({"pulses": {"utility": {"per_kwh": 0}}}, board)
+
+
+def test_the_small_profile_gets_what_it_reads_and_a_load_where_there_is_a_relay():
+    board = board_file.load_board("esp8266")
+    wish = {"calibration": {"active_power": {"gain_ppm": 2000000}}}
+    found = board_bundle.complete(wish, board)
+    assert set(found) == {"ring_bytes", "watchdog_s", "pulse_uj", "loads"}
+    assert found["loads"] == [{}]
+    assert board_bundle.complete({"loads": []}, board)["loads"] == []
+    del board["pins"]["load0"]
+    assert "loads" not in board_bundle.complete({}, board)
+    board["pins"]["generator_pulse"] = {"gpio": 4}
+    generator = {"pulses": {"generator": {"per_kwh": 300}}}
+    assert board_bundle.complete(generator, board)["generator_uj"] == 12_000_000_000
+
+
+LIMIT = {"load_limit": {"pick_up_w": 3000, "drop_out_w": 2500}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"loads": [{}, {}]}, "loads: the small profile has one, not 2"),
+        ({"trips": {"over_voltage": {"pick_up_mv": 9, "drop_out_mv": 8}}}, "trips.over_voltage"),
+        ({"trips": {"over_current": {"pick_up_ma": 9, "drop_out_ma": 8}}}, "power alone"),
+        ({"loads": [], "trips": LIMIT}, "trips: there is no load"),
+        ({"loads": [{"safe_w": -1}]}, "safe_w"),
+        ({"watchdog_s": 20}, "watchdog_s"),
+        (
+            {"pulses": {"utility": {"per_kwh": 1600}}},
+            "pulses.utility: the board counts its hlw8012",
+        ),
+        ({"pulses": {"generator": {"per_kwh": 300}}}, "no pin generator_pulse"),
+    ],
+)
+def test_what_the_small_profile_does_not_do_is_refused(tmp_path, settings, said):
+    board = board_file.load_board("esp8266")
+    meter = {"device": "house-1", "key": "00" * 32, "broker": {"host": "b", "port": 1883}}
+    right = board_bundle.complete(meter | {"trips": LIMIT}, board)
+    board_bundle.check(right, board, tmp_path)
+    with pytest.raises(board_bundle.BundleError, match=said):
+        board_bundle.check(board_bundle.complete(meter | settings, board), board, tmp_path)

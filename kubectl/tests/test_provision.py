@@ -259,8 +259,10 @@ def test_the_settings_that_are_known_are_those_that_the_firmware_reads():
     read = set(re.findall(r'_(?:whole|text|flag|table)\(table, "(\w+)"', source))
     read |= set(re.findall(r'\btable\.get\("(\w+)"', source)) | {"utility_key"}
     assert read == {*KNOWN, *OURS}
-    small = (Path(__file__).parents[2] / "firmware/src/small.py").read_text()
+    files = (Path(__file__).parents[2] / "firmware/src").glob("small*.py")
+    small = "".join(path.read_text() for path in files)
     read = set(re.findall(r'\btable(?:\.get\(|\[)"(\w+)"', small))
+    read |= set(re.findall(r'"(\w+)" in \S*table\b', small))
     assert read == {*KNOWN_SMALL, "device", "key"}
 
 

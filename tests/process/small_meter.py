@@ -9,6 +9,7 @@ Neighbour: test_small_heap.py, which maps the image outside of the heap and call
 import asyncio
 import gc
 import json
+import time
 
 
 async def _watch(meter):
@@ -32,7 +33,13 @@ def main(config):
     import small
 
     with open(config) as file:  # noqa: PTH123
-        meter = small.Small(json.load(file))
+        table = json.load(file)
+    board = None
+    if "pins" in table:
+        from small_board import Board
+
+        board = Board(table["pins"])
+    meter = small.Small(table, None, time.ticks_ms, board)
     gc.collect()
     print("HEAP built", gc.mem_free())
     asyncio.run(_run(meter))

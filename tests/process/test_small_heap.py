@@ -50,11 +50,13 @@ small_image = load_small_image()
 HEAP = small_image.HEAP_BYTES
 
 
-def start_small(world: World, port: int, arch: str) -> Process:
+def start_small(world: World, port: int, arch: str, parts: dict[str, Any]) -> Process:
     folder = world.folder / "meter"
     folder.mkdir()
     login = {"user": DEVICE, "password": PASSWORD}
-    command = small_image.small_command(folder, DEVICE, K_METER, port, arch=arch, **login)
+    command = small_image.small_command(
+        folder, DEVICE, K_METER, port, arch=arch, parts=parts, **login
+    )
     return start(world, command)
 
 
@@ -74,7 +76,17 @@ def has_more_than(twin: Twin, count: int) -> bool:
     return len(read_store(twin.store).entries) > count
 
 
-def test_two_epochs_over_a_real_broker_in_the_heap_of_an_esp8266(world: World) -> None:
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("size", {}),
+        ("size_load", {"loads": [{}], "pins": ["load0"]}),
+        ("size_everything", small_image.EVERYTHING),
+    ],
+)
+def test_two_epochs_over_a_real_broker_in_the_heap_of_an_esp8266(
+    world: World, name: str, parts: dict[str, Any]
+) -> None:
     port = free_port()
     add_password(world.folder, DEVICE, PASSWORD)
     world.configure_broker(plain_port=port)
@@ -82,7 +94,7 @@ def test_two_epochs_over_a_real_broker_in_the_heap_of_an_esp8266(world: World) -
     world.operator.start()
     world.operator.take_over()
     world.twin.start()
-    world.firmware = start_small(world, port, "esp8266-model")
+    world.firmware = start_small(world, port, "esp8266-model", parts)
     wait_for(lambda: len(read_store(world.twin.store).entries) > 4, "the active twin fills")
     candidate = world.twins[world.operator.prepare()]
     candidate.start()
@@ -108,7 +120,7 @@ def test_two_epochs_over_a_real_broker_in_the_heap_of_an_esp8266(world: World) -
         "image_bytes": (world.folder / "meter/small-build/small.romfs").stat().st_size,
     }
     (ROOT / "build/firmware").mkdir(parents=True, exist_ok=True)
-    (ROOT / "build/firmware/size.json").write_text(json.dumps(figures, indent=1) + "\n")
+    (ROOT / f"build/firmware/{name}.json").write_text(json.dumps(figures, indent=1) + "\n")
     print(json.dumps(figures))
     assert "MemoryError" not in world.firmware.log
     assert figures["free_with_two_epochs_least"] >= LEAST_FREE

@@ -41,7 +41,8 @@ On request only, in no reading: 0-0:13.0.0*255 and 0-0:13.0.1*255 are the names 
 calendar in force and of the passive one, each with the time from which it is in force. An empty
 name is the calendar of the configuration, or none to come.
 
-The small profile for boards with 38 KB of heap counts pulses: it has 1-0:1.8.0*255 only.
+The small profile for boards with 38 KB of heap counts pulses: it has 1-0:1.8.0*255,
+and 1-1:2.8.0*255 where it counts a generator's.
 """
 EVENTS_HEAD = """\
 # Events of the meter

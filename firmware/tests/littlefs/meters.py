@@ -8,7 +8,8 @@ from measuring import FixedFrontEnd, Measuring
 from meter_wire.portable.entry import KIND_READING
 from recorder import Recorder
 from ring import Ring
-from small import IMPORT_ENERGY
+from small_record import IMPORT_ENERGY
+from small_start import POWER_UP
 from state import State
 from story import FOLDER
 
@@ -150,7 +151,7 @@ def check_small(story, operations):
     assert told <= meter.energy.units <= coming, f"register {meter.energy.units}, told {told}"
     assert story.at("boot", operations, 0)[0] < meter.boot, "boot number"
     assert story.at("head", operations, 0)[0] < meter.ring.head, "head"
-    assert meter.ring.read(meter.ring.head)[0][16] == small.POWER_UP, "start"
+    assert meter.ring.read(meter.ring.head)[0][16] == POWER_UP, "start"
     for number in range(meter.ring.oldest, meter.ring.head + 1):
         units = units_of(meter.ring.read(number)[0])
         assert units is None or units <= meter.energy.units, "a reading shows more than is kept"

@@ -5,7 +5,7 @@ from flash_with_cuts import CutFlash, Medium
 from meter_wire.portable.entry import encode_reading, encode_register
 from metering import Meter
 from ring import Ring
-from small import IMPORT_ENERGY
+from small_record import IMPORT_ENERGY
 from state import State
 
 DAY_S = 86400

@@ -67,16 +67,61 @@ def test_the_esp8266_counts_edges_but_no_bounces():
 def test_the_small_profile_counts_and_joins_with_less():
     wires, _, _ = plug_in()
     small = import_small()
-    count = small.open_board({"device": "house-1", "wifi": {"ssid": "street"}}, 14, 30)
+    board = small.open_board({"device": "house-1", "wifi": {"ssid": "street"}}, {"cf": (14, 30)})
     for gap_ms in (40, 1, 29, 30, 31, 5):
         wires.us += gap_ms * 1000
         wires.pulse(14)
-    assert count() == 3
+    assert board.count() == 3
+    assert board.edge_ms() == 131, "that of the last pulse, not of the bounce after it"
     assert wires.joined == [("street", "")]
     assert wires.hostname == "house-1"
     wires.joined.clear()
-    small.open_board({"device": "house-1"}, 14, 0)
+    small.open_board({"device": "house-1"}, {"utility_pulse": (14, 0)})
     assert wires.joined == []
+
+
+def test_the_small_profile_has_a_relay_contacts_and_a_second_counter_if_they_are_declared():
+    wires, _, _ = plug_in()
+    small = import_small()
+    pins = {"cf": (14, 0), "generator_pulse": (13, 0), "load0": (12, True), "cover": (5, True)}
+    board = small.Board(pins)
+    switch = board.output("load0", True)
+    assert wires.levels[12] == 0
+    switch(False)
+    assert wires.levels[12] == 1
+    wires.pulse(13, 4)
+    assert (board.count(), board.generator_count()) == (0, 4)
+    contacts = board.contacts()
+    assert [(name, is_on()) for name, is_on in contacts.items()] == [("cover", True)]
+    wires.levels[5] = 0
+    assert not contacts["cover"]()
+    bare = small.Board({"cf": (14, 0)})
+    assert bare.output("load0", True) is None
+    assert bare.contacts() == {}
+
+
+def test_the_small_profiles_watchdog_resets_when_it_is_not_fed_and_the_next_start_knows():
+    wires, _, _ = plug_in()
+    small = import_small()
+    board = small.Board({"cf": (14, 0)})
+    wires.cause = 5
+    assert board.reset_cause() == "soft"
+    board.memory(b"\0meter")
+    feed = board.watchdog(90000)
+    for _ in range(4):
+        wires.pass_ms(80000)
+        feed()
+    assert wires.resets == 0
+    wires.pass_ms(80000)
+    assert wires.resets == 0
+    wires.pass_ms(15000)
+    assert wires.resets > 0
+    assert board.reset_cause() == "watchdog"
+    assert board.memory() == b"\x01meter", "what it keeps is not lost"
+    wires.kept, wires.cause = b"", 1
+    assert board.reset_cause() == "power"
+    wires.cause = 3
+    assert board.reset_cause() == "watchdog", "the chip's own"
 
 
 def test_a_pulse_after_hours_or_days_is_counted():

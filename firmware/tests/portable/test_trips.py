@@ -1,6 +1,7 @@
 """Trips pick up late, drop out with hysteresis, and never on what is not measured. Both Pythons."""
 
-from trips import HOLD_MS, KINDS, LOST_MS, Trip, Trips, quantities
+from trip_kinds import KINDS
+from trips import HOLD_MS, LOST_MS, SIGNS, Trip, Trips, quantities
 
 PLACES = {}
 for place, row in enumerate(KINDS):
@@ -79,7 +80,7 @@ def test_the_extreme_is_the_worst_value_in_the_units_of_the_kind():
 def test_what_is_not_measured_never_trips():
     assert quantities(0, [])[UNDER_FREQUENCY] is None
     assert quantities(None, [])[UNDER_FREQUENCY] is None
-    trips = Trips([(kind, 0, 1 if row[2] > 0 else 10**6, 2, 0) for kind, row in enumerate(KINDS)])
+    trips = Trips([(kind, 0, 1 if sign > 0 else 10**6, 2, 0) for kind, sign in enumerate(SIGNS)])
     for sample in ((0, []), (None, []), (None, [(None, None, None, None)])):
         assert trips.poll(quantities(*sample), 0) == []
     assert trips.poll(quantities(0, [(0, 0, 0, 0)]), 0) == [], "no supply is no low voltage"

@@ -29,6 +29,17 @@ class Wires:
         self.is_connected = False
         self.joined = []
         self.fails = False
+        self.kept = b""
+        self.timers = []
+        self.resets = 0
+        self.cause = Machine.WDT_RESET
+
+    def pass_ms(self, ms):
+        """Let time pass; timers are as late as the step is long."""
+        self.us += ms * 1000
+        for period_ms, look in self.timers:
+            for _ in range(ms // period_ms):
+                look(None)
 
     def pulse(self, gpio, times=1):
         """Let falling edges come to a pin."""
@@ -37,9 +48,6 @@ class Wires:
                 self.counted[gpio].count += 1
             if gpio in self.handlers:
                 self.handlers[gpio](None)
-
-
-wires = Wires()
 
 
 class Pin:
@@ -113,6 +121,25 @@ class WDT:
         wires.fed += 1
 
 
+class Timer:
+    PERIODIC = 1
+
+    def __init__(self, number):
+        assert number == -1
+
+    def init(self, period, mode, callback):
+        assert mode == self.PERIODIC
+        wires.timers.append((period, callback))
+
+
+class RTC:
+    def memory(self, data=None):
+        if data is None:
+            return wires.kept
+        wires.kept = bytes(data)
+        return None
+
+
 class WLAN:
     def __init__(self, kind):
         assert kind == Network.STA_IF
@@ -135,7 +162,11 @@ class WLAN:
 
 
 def reset_cause():
-    return Machine.WDT_RESET
+    return wires.cause
+
+
+def reset():
+    wires.resets += 1
 
 
 class Machine:
@@ -169,7 +200,9 @@ def set_hostname(name):
 
 Machine.Pin, Machine.Counter, Machine.UART, Machine.WDT = Pin, Counter, UART, WDT
 Machine.ADC = ADC
-Machine.reset_cause = staticmethod(reset_cause)
+Machine.RTC, Machine.Timer = RTC, Timer
+Machine.reset_cause, Machine.reset = staticmethod(reset_cause), staticmethod(reset)
+wires = Wires()
 Network.WLAN, Network.hostname = WLAN, staticmethod(set_hostname)
 
 
