@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from cryptography.hazmat.primitives.serialization import Encoding
 from meter_pki.authority import CredentialError, end_of
 from meter_pki.renewal import renew_certificate, renew_from
 from meter_wire.names import build_topic
@@ -125,9 +124,8 @@ class Renewals:
             raise RenewalCertificateError(
                 f"renewal of {device}: {error}, or provision the meter again"
             ) from None
-        anchors = [one.public_bytes(Encoding.DER) for one in authorities.trusted]
         sealed = derive_key(key, "renewed", device)
-        content = _encode(request, certificate, anchors, sealed)
+        content = _encode(request, certificate, authorities.trusted_der, sealed)
         return Answer(Message(build_topic(device, "renewed"), content), end_of(certificate))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from meter_pki.authority import Authority, CredentialError, is_authority
 
@@ -32,7 +32,12 @@ class Authorities(NamedTuple):
     @property
     def trusted_pem(self) -> bytes:
         """The same as one PEM text."""
-        return b"".join(one.public_bytes(serialization.Encoding.PEM) for one in self.trusted)
+        return b"".join(one.public_bytes(Encoding.PEM) for one in self.trusted)
+
+    @property
+    def trusted_der(self) -> list[bytes]:
+        """The same, each in its DER form."""
+        return [one.public_bytes(Encoding.DER) for one in self.trusted]
 
 
 def load_authorities(data: Mapping[str, bytes]) -> Authorities:
