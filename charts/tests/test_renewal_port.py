@@ -8,8 +8,9 @@ import ssl
 import time
 
 import pytest
+from loopback import free_ports
 from mqtt_client import WAIT_S, Client
-from test_broker import refused, renew_certificate
+from test_broker import connack, refused, renew_certificate
 
 METER, OPERATOR = "house-1", "Operator.metertwin"
 ON = "mosquitto.renewalListener.enabled=true"
@@ -171,6 +172,32 @@ def test_whoever_takes_a_name_there_ends_no_session_and_gets_none_of_its_message
     assert victims[METER].until("mt/house-1/1/down")[-1][1] == b"frame"
     assert all(victim.lost.empty() for victim in victims.values())
     assert all(thief.messages.empty() for thief in thieves)
+
+
+def test_on_a_second_port_of_the_same_broker_whoever_takes_a_name_would_end_its_session(
+    start_broker,
+):
+    """Why the port is a broker of its own; the test before would notice."""
+    (second,) = free_ports(1)
+
+    def open_it(broker) -> None:
+        folder = broker.folder / "config"
+        more = f"listener {second} localhost\nallow_anonymous true\nacl_file {folder}/acl-renewal\n"
+        file = folder / "mosquitto.conf"
+        file.write_text(file.read_text() + more)
+
+    broker = start_broker("default", ON, before=open_it)
+    victim = broker.connected(METER)
+    thief = Client(second, client_id=METER)
+    broker.clients.append(thief)
+    assert thief.connect() == 0
+    victim.lost.get(timeout=WAIT_S)
+
+
+def test_nobody_comes_without_a_name(port):
+    broker, _ = port
+    context = ssl.create_default_context(cafile=broker.authority.ca)
+    assert connack(broker.renewal_port, context) == b"\x20\x02\x00\x02"  # identifier rejected
 
 
 def test_what_is_to_be_kept_is_refused_so_strangers_fill_no_memory(port):

@@ -9,7 +9,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
+from meter_operator.__main__ import Process
 from meter_operator.fleet import Fleet, load_fleet
+from meter_operator.http_server import RENEWED
 from meter_operator.messenger import Messenger
 from meter_operator.renewals import (
     MOST_BYTES,
@@ -284,6 +286,23 @@ async def test_an_answer_stands_in_the_line_and_is_noted_with_its_end(world):
     end = x509.load_der_x509_certificate(opened.certificate).not_valid_after_utc
     assert noted == [("house-1", end)]
     assert not messenger.refused
+
+
+async def test_an_answer_is_counted_and_told_on_the_smartmeter_with_its_end(world):
+    process = Process(world.operator.settings)
+    process.events = world.operator.events
+    before = RENEWED._value.get()
+    process._note_renewal(
+        world.operator.cache.owner_of("house-1"), datetime(2036, 6, 1, tzinfo=UTC)
+    )
+    await process.events.flush()
+    (event,) = [
+        body for (kind, *_), body in world.operator.cluster.objects.items() if kind == "events"
+    ]
+    assert (event["reason"], event["type"]) == ("CertificateRenewed", "Normal")
+    assert event["message"].endswith("the meter was given a certificate that lasts until 2036-06-01T00:00:00Z")  # fmt: skip
+    assert event["involvedObject"]["name"] == "house-1"
+    assert RENEWED._value.get() == before + 1
 
 
 async def test_refusals_are_counted_by_type_and_said_once_per_device(world, caplog):
