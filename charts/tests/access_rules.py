@@ -6,12 +6,13 @@ one. Users are named as in certificates: meter `house-1`, its twin of epoch 1 `h
 
 OPERATOR = "Operator.metertwin"
 ENDS = ("ctl", "down", "state", "up")
+DEVICE_ENDS = ("owner", "hello", "renew", "renewed")
 
 
 def build_foreign(device: str, epoch: int = 1) -> list[str]:
     """Return the topics of a device, as another one sees them."""
     topics = [f"mt/{device}/{epoch}/{end}" for end in ENDS]
-    return [*topics, f"mt/{device}/owner", f"mt/{device}/hello"]
+    return [*topics, *[f"mt/{device}/{end}" for end in DEVICE_ENDS]]
 
 
 def build_forbidden(device: str, other: str) -> list[tuple[str, str]]:
@@ -20,26 +21,26 @@ def build_forbidden(device: str, other: str) -> list[tuple[str, str]]:
     return [
         *[(who, topic) for who in (meter, twin) for topic in build_foreign(other)],
         # a meter does not speak for its twin or the operator
-        *[(meter, f"{mine}/{end}") for end in ("1/down", "1/ctl", "1/state", "owner")],
+        *[(meter, f"{mine}/{end}") for end in ("1/down", "1/ctl", "1/state", "owner", "renewed")],
         *[(meter, f"{mine}/2/{end}") for end in ("down", "ctl", "state")],
         # a twin does not speak for its meter or the operator
-        *[(twin, f"{mine}/{end}") for end in ("1/up", "1/ctl", "owner", "hello")],
+        *[(twin, f"{mine}/{end}") for end in ("1/up", "1/ctl", *DEVICE_ENDS)],
         # an old epoch's twin does not touch the new epoch
         *[(twin, f"{mine}/2/{end}") for end in ENDS],
         *[(who, "elsewhere") for who in (meter, twin, OPERATOR)],
         *[(who, f"{mine}/1/up/deeper") for who in (meter, twin, OPERATOR)],
-        # the operator neither measures nor acknowledges
-        *[(OPERATOR, f"{mine}/{end}") for end in ("1/up", "1/down", "hello")],
+        # the operator neither measures nor acknowledges, and asks for nothing
+        *[(OPERATOR, f"{mine}/{end}") for end in ("1/up", "1/down", "hello", "renew")],
     ]
 
 
 def build_readable(who: str) -> list[str]:
     """Return the filters of all that a user may read."""
     if who == OPERATOR:
-        return ["mt/+/+/state", "mt/+/hello", "mt/+/+/ctl", "mt/+/owner"]
+        return ["mt/+/+/state", "mt/+/hello", "mt/+/+/ctl", "mt/+/owner", "mt/+/renew"]
     if "/" in who:
         return [f"mt/{who}/up", f"mt/{who}/ctl"]
-    return [f"mt/{who}/+/down", f"mt/{who}/owner"]
+    return [f"mt/{who}/+/down", f"mt/{who}/owner", f"mt/{who}/renewed"]
 
 
 def build_greedy(own: str) -> list[str]:

@@ -97,6 +97,7 @@ class Broker:
     def __init__(self, folder: Path, data: dict[str, str]) -> None:
         self.folder = folder
         self.port, self.open_port, self.constrained_port = free_ports(3)
+        self.renewal_port, self.bridge_port = free_ports(2)
         for name in ("config", "tls", "trust", "data", "passwords"):
             (folder / name).mkdir(parents=True)
         self.authority = Authority(folder / "trust")
@@ -106,6 +107,7 @@ class Broker:
             (folder / "config" / name).write_text(self.adapt(name, text))
         self.clients: list[Client] = []
         self.process: subprocess.Popen | None = None
+        self.renewal: subprocess.Popen | None = None
         self.reload: subprocess.Popen | None = None
 
     def adapt(self, name: str, text: str) -> str:
@@ -114,6 +116,9 @@ class Broker:
             "/mosquitto/": f"{self.folder}/",
             "listener 8883": f"listener {self.port} localhost",
             "listener 1883": f"listener {self.constrained_port} localhost",
+            "listener 8884": f"listener {self.renewal_port} localhost",
+            "listener 18840": f"listener {self.bridge_port}",
+            "127.0.0.1:18840": f"127.0.0.1:{self.bridge_port}",
             # Statistics are off; here they are on, so that the rules have something to deny.
             "sys_interval 0": "sys_interval 1",
         }
@@ -122,7 +127,7 @@ class Broker:
         if name == "mosquitto.conf":
             # As root Mosquitto would become another user; in the cluster it starts as 65532.
             text += f"\nlistener {self.open_port} localhost\nallow_anonymous true\nuser root\n"
-        return text
+        return f"{text}\nuser root\n" if name == "renewal.conf" else text
 
     def install_certificate(self) -> None:
         for source, name in zip(
@@ -135,9 +140,19 @@ class Broker:
             target.chmod(0o644)
 
     def start(self) -> None:
+        if self.renewal is None and (self.folder / "config" / "renewal.conf").exists():
+            self.start_renewal()
+        self.process = self.launch("mosquitto.conf", self.open_port)
+
+    def start_renewal(self) -> None:
+        """Run the broker of the renewal port, which is a container of its own."""
+        self.renewal = self.launch("renewal.conf", self.renewal_port)
+
+    def launch(self, name: str, port: int) -> subprocess.Popen:
+        """Run a Mosquitto with a file of the chart and wait until it listens."""
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                ["mosquitto", "-c", self.folder / "config" / "mosquitto.conf"],
+            process = subprocess.Popen(
+                ["mosquitto", "-c", self.folder / "config" / name],
                 stderr=log,
                 stdout=log,
                 env={"PATH": "/usr/sbin:/usr/bin:/bin"},
@@ -145,21 +160,22 @@ class Broker:
         end = time.monotonic() + WAIT_S
         while True:
             try:
-                socket.create_connection(("localhost", self.open_port), timeout=1).close()
+                socket.create_connection(("localhost", port), timeout=1).close()
             except OSError:
-                assert self.process.poll() is None, (self.folder / "log").read_text()
+                assert process.poll() is None, (self.folder / "log").read_text()
                 assert time.monotonic() < end
                 time.sleep(0.02)
             else:
-                return
+                return process
 
-    def start_reload(self) -> None:
-        """Run the container that watches what is mounted, for this broker's process only."""
+    def start_reload(self, process: subprocess.Popen | None = None) -> None:
+        """Run the container that watches what is mounted, for one process of this broker only."""
+        process = process or self.process
         names = ("config", "tls", "trust", "passwords")
         watched = " ".join(str(self.folder / name) for name in names)
         self.reload = subprocess.Popen(
             [sys.executable, self.folder / "config" / "reload.py"],
-            env={"WATCHED": watched, "PERIOD_SECONDS": "0.2", "PROCESS": str(self.process.pid)},
+            env={"WATCHED": watched, "PERIOD_SECONDS": "0.2", "PROCESS": str(process.pid)},
         )
 
     def stop(self) -> None:
@@ -169,8 +185,9 @@ class Broker:
         for client in self.clients:
             with contextlib.suppress(Exception):
                 client.close()
-        self.process.terminate()
-        self.process.wait(timeout=WAIT_S)
+        for process in filter(None, (self.process, self.renewal)):
+            process.terminate()
+            process.wait(timeout=WAIT_S)
 
     def context(self, common_name: str | None, authority: Authority | None = None):
         context = ssl.create_default_context(cafile=self.authority.ca)

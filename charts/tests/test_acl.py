@@ -30,6 +30,8 @@ def attempt(broker, who: str, topic: str, **how) -> list[tuple]:
         (METER, "mt/house-1/1/up"),
         (METER, "mt/house-1/2/up"),
         (METER, "mt/house-1/hello"),
+        (METER, "mt/house-1/renew"),
+        (OPERATOR, "mt/house-1/renewed"),
         (TWIN, "mt/house-1/1/down"),
         (TWIN, "mt/house-1/1/state"),
         (OPERATOR, "mt/house-1/1/ctl"),
@@ -78,7 +80,7 @@ def test_a_subscription_to_foreign_topics_delivers_nothing(broker, who, qos):
 def readable(who: str) -> set[str]:
     """Return the topics that `who` may read (and is forbidden to write)."""
     if who == METER:
-        return {"mt/house-1/1/down", "mt/house-1/2/down", "mt/house-1/owner"}
+        return {f"mt/house-1/{end}" for end in ("1/down", "2/down", "owner", "renewed")}
     return {"mt/house-1/1/up", "mt/house-1/1/ctl"}
 
 

@@ -12,7 +12,7 @@ A, B = "house-1", "house-2"
 OPEN = "topic readwrite #\npattern readwrite #\n"
 UNHEARD = ("elsewhere", "deeper")
 """Ends of topics that nobody reads."""
-TO_OPERATOR = ("state", "hello")
+TO_OPERATOR = ("state", "hello", "renew")
 
 
 @pytest.fixture

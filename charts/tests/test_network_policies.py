@@ -21,6 +21,7 @@ RELEASE = "metertwin-demo"
 ROLE = "metertwin.io/role"
 ASK = "import json, street; print(json.dumps(street.build_meter_pod('house-1', 'image')))"
 PORTS = (53, 443, 1883, 5432, 6443, 8080, 8443, 8883, 8884)
+RENEWAL = "mosquitto.renewalListener.enabled=true"
 NARROW = "networkPolicy.apiServerCidrs={10.0.0.1/32}"
 
 
@@ -116,6 +117,8 @@ ALWAYS = ways(
 )
 TO_BROKER = ways((BROKERS, ["broker"], [8883]))
 FROM_FIELD = ways((["field meter"], ["broker"], [8883]))
+TO_RENEWAL = ways((["meter"], ["broker"], [8884]))
+FROM_FIELD_TO_RENEWAL = ways((["field meter"], ["broker"], [8884]))
 FROM_BOARDS = ways((["board"], ["broker"], [1883]))
 TO_EXTERNAL = ways((BROKERS, NOT_OURS, [8884]))
 UTILITY = (
@@ -131,7 +134,8 @@ TWO_STREETS = ("street-a", "street-b")
     ("case", "settings", "namespaces", "also"),
     [
         pytest.param("default", [NARROW], [RELEASE], TO_BROKER, id="one namespace"),
-        pytest.param("full", [], TWO_STREETS, TO_BROKER | FROM_FIELD, id="two streets and a field"),
+        pytest.param("full", [], TWO_STREETS, TO_BROKER | TO_RENEWAL | FROM_FIELD | FROM_FIELD_TO_RENEWAL, id="two streets and a field"),
+        pytest.param("default", [NARROW, RENEWAL], [RELEASE], TO_BROKER | TO_RENEWAL, id="a renewal port"),
         pytest.param("constrained", [NARROW], [RELEASE], TO_BROKER | FROM_BOARDS, id="small boards"),
         pytest.param("external-broker", [NARROW], [RELEASE], TO_EXTERNAL, id="a broker elsewhere"),
         pytest.param("default", [NARROW, *UTILITY], [RELEASE], TO_BROKER | TO_UTILITY, id="a utility"),

@@ -16,6 +16,10 @@ POD_PATHS = {
     "Job": lambda m: m["spec"]["template"],
     "CronJob": lambda m: m["spec"]["jobTemplate"]["spec"]["template"],
 }
+SMALL = ",".join(
+    f"mosquitto.constrainedListener.{one}"
+    for one in ("enabled=true", "existingSecret=boards", "allowedCidrs={10.0.0.0/8}")
+)
 CLUSTER_SCOPED = {"CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"}
 
 
@@ -264,21 +268,31 @@ def test_the_unencrypted_port_is_off_unless_asked_for(render):
     assert "1883" in json.dumps(render("constrained"))
 
 
+def test_the_renewal_port_is_off_unless_asked_for(render):
+    assert "renewal.conf" not in json.dumps(render("default"))
+    manifests = render("default", "mosquitto.renewalListener.enabled=true")
+    ports = find(manifests, "Service", "metertwin-mosquitto")["spec"]["ports"]
+    assert [(one["port"], one["targetPort"]) for one in ports] == [(8883, "mqtts"), (8884, "renewal")]  # fmt: skip
+
+
 def flag_of(setting: str) -> str:
     """`--set` makes a number of `0`, which is refused for its type and tells nothing of its text."""
     texts = ("mosquitto.persistence.size", "broker.externalHost", "operator.image.")
     return "--set-string" if setting.startswith(texts) else "--set"
 
 
-@pytest.mark.parametrize("case", ["default", "constrained"])
+@pytest.mark.parametrize("case", ["default", "constrained", "full"])
 def test_whatever_the_broker_reads_is_watched_for_changes(render, case):
     (pod,) = [
         one["spec"]["template"]["spec"]
         for one in render(case)
         if one["kind"] == "Deployment" and one["metadata"]["name"].endswith("mosquitto")
     ]
-    broker, reload = pod["containers"]
-    read = {one["mountPath"] for one in broker["volumeMounts"] if one.get("readOnly")}
+    *brokers, reload = pod["containers"]
+    assert len(brokers) == (2 if case == "full" else 1)
+    read = {
+        row["mountPath"] for one in brokers for row in one["volumeMounts"] if row.get("readOnly")
+    }
     assert set(reload["env"][0]["value"].split()) == read
     assert {one["mountPath"] for one in reload["volumeMounts"]} == read
     assert ("/mosquitto/passwords" in read) == (case == "constrained")
@@ -288,6 +302,15 @@ def test_whatever_the_broker_reads_is_watched_for_changes(render, case):
     ("setting", "complaint"),
     [
         ("mosquitto.constrainedListener.enabled=true", "existingSecret"),
+        ("mosquitto.renewalListener.port=8883", "renewalListener"),
+        (
+            "mosquitto.renewalListener.enabled=true,mosquitto.renewalListener.port=18840",
+            "port 18840",
+        ),
+        (
+            f"mosquitto.renewalListener.enabled=true,mosquitto.renewalListener.port=1883,{SMALL}",
+            "port 1883",
+        ),
         ("operator.image.tag=latest", "operator/image/tag"),
         ("mosquitto.messageSizeLimit=100", "messageSizeLimit"),
         ("mosquitto.messageSizeLimit=1901", "messageSizeLimit"),

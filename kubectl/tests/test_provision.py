@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from kubectl_meter.settings import KNOWN, KNOWN_SMALL, OURS, zone_offsets
+from meter_pki.authority import Authority
 from meter_wire.fleet_keys import derive_meter_key
 
 pytestmark = pytest.mark.usefixtures("fleet")
@@ -39,7 +40,43 @@ def test_a_bundle_has_key_certificate_trust_and_configuration(world, fleet):
     meter = json.loads(files["meter.json"])
     assert meter["key"] == derive_meter_key(bytes(range(32)), "house-9", 1).hex()
     assert meter["broker"] == {"host": "metertwin-mosquitto.demo.svc", "port": 8883}
+    due = meter["tls"].pop("renew_from")
     assert meter["tls"] == {"ca": "ca.der", "cert": "meter.crt.der", "key": "meter.key.der"}
+    life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
+    assert due == int((certificate.not_valid_after_utc - life / 3).timestamp())
+    assert (
+        f"; renewed from {dt.datetime.fromtimestamp(due, dt.UTC):%Y-%m-%dT%H:%M:%SZ} on"
+        in done.stdout
+    )
+
+
+def test_a_meter_is_told_the_renewal_port_only_if_that_is_asked_for(world):
+    done = world.run("provision", "house-9", "--out", "out", "--renewal-port", "8884")
+    assert done.returncode == 0, done.stderr
+    broker = json.loads(bundle(world)["meter.json"])["broker"]
+    assert (broker["port"], broker["renewal_port"]) == (8883, 8884)
+
+
+def test_a_meter_that_is_provisioned_while_the_ca_is_rotated_trusts_both(world, fleet):
+    others = [Authority.create(dt.datetime.now(dt.UTC)) for _ in range(2)]
+    data = {
+        "tls.crt": fleet.certificate_pem,
+        "tls.key": fleet.key_pem,
+        "anchors.crt": b"".join(other.certificate_pem for other in others),
+    }
+    encoded = {name: base64.b64encode(value).decode() for name, value in data.items()}
+    world.put("secret", "metertwin-ca", {"metadata": {"name": "metertwin-ca"}, "data": encoded})
+    done = world.run("provision", "house-9", "--out", "out")
+    assert done.returncode == 0, done.stderr
+    files = bundle(world)
+    assert json.loads(files["meter.json"])["tls"]["ca"] == ["ca.der", "ca-2.der"]
+    trusted = [x509.load_der_x509_certificate(files[name]) for name in ("ca.der", "ca-2.der")]
+    assert trusted == [fleet.certificate, others[0].certificate]
+    wrong = encoded | {"former.crt": base64.b64encode(b"nonsense").decode()}
+    world.put("secret", "metertwin-ca", {"metadata": {"name": "metertwin-ca"}, "data": wrong})
+    refused = world.run("provision", "house-8", "--out", "out")
+    assert "former.crt" in refused.stderr
+    assert not (world.folder / "out/house-8").exists()
 
 
 def test_a_bundle_is_readable_by_its_owner_only_and_never_printed(world):
@@ -188,6 +225,8 @@ def test_offsets_change_when_the_zone_does():
         (["house-9", "--constrained", "--out", "out", "--csr", "x"], ["--constrained", "no cert"]),
         (["a", "b", "--csr", "x", "--out", "out"], ["one device"]),
         (["house-9", "--constrained", "--out", "out", "--days", "9"], ["no certificate"]),
+        (["house-9", "--constrained", "--out", "o", "--renewal-port", "8884"], ["no certificate"]),
+        (["house-9", "--out", "out", "--renewal-port", "0"], ["--renewal-port", "65535"]),
     ],
 )
 def test_options_that_do_not_go_together_are_misuse(world, arguments, expected):

@@ -218,18 +218,6 @@ def test_the_ca_is_rotated_in_three_steps_and_every_certificate_is_trusted_at_ea
     assert store.maps["metertwin-trust"]["ca.crt"] == new.certificate_pem.decode()
 
 
-@pytest.mark.parametrize("wrong", [b"nonsense", None])
-def test_an_anchor_that_is_no_ca_is_refused_and_nothing_is_changed(wrong):
-    store = MemorySecrets()
-    ensure_installation(store, "ns", NOW)
-    leaf = store.secrets["metertwin-operator-tls"]["tls.crt"]
-    store.secrets["metertwin-ca"]["anchors.crt"] = wrong or leaf
-    before, maps = dict(store.secrets), dict(store.maps)
-    with pytest.raises(CredentialError, match=r"metertwin-ca, anchors\.crt"):
-        ensure_installation(store, "ns", NOW + timedelta(days=1))
-    assert (store.secrets, store.maps) == (before, maps)
-
-
 def test_a_fleet_key_of_the_wrong_length_is_refused_and_not_replaced():
     store = MemorySecrets()
     store.secrets["metertwin-fleet-key"] = {"master": b"short"}

@@ -98,6 +98,7 @@ def test_what_the_job_prints_has_no_piece_of_a_key(monkeypatch, capsys, caplog):
         pytest.param("metertwin-ca", lambda data: {"tls.key": data["tls.key"]}, id="a key without a certificate"),
         pytest.param("metertwin-ca", lambda data: {**data, "tls.crt": data["tls.key"]}, id="a key in place of the certificate"),
         pytest.param("metertwin-ca", lambda data: {**data, "anchors.crt": data["tls.key"]}, id="a key among the anchors"),
+        pytest.param("metertwin-ca", lambda data: {**data, "former.crt": data["tls.key"]}, id="a key among the former CAs"),
     ],
 )  # fmt: skip
 def test_a_refusal_has_no_piece_of_the_key_that_it_refuses(capsys, caplog, name, change):

@@ -12,7 +12,8 @@ from typing import Any
 from meter_operator.cache import Cache
 from meter_operator.desired import Key, Meter
 from meter_operator.lease import Lease
-from meter_operator.messenger import BATCH, Messenger
+from meter_operator.messenger import Messenger
+from meter_operator.outbox import BATCH
 from meter_operator.owner import Message
 from meter_wire.portable.tlv import RemoteProtocolError
 
@@ -68,7 +69,7 @@ class Voice(Messenger):
         session = self._current
         if session is None or not session.is_open or self._in_flight:
             return
-        self._in_flight = dict(list(self._pending.items())[:BATCH])
+        self._in_flight = dict(list(self._outbox.pending.items())[:BATCH])
         for topic, payload in list(self._in_flight.items()):
             session.publish(
                 topic, payload, retain=True,
@@ -79,9 +80,9 @@ class Voice(Messenger):
         if session is not self._current or self._in_flight.get(topic) != payload:
             return
         del self._in_flight[topic]
-        if self._pending.get(topic) == payload:
-            del self._pending[topic]
-        if not self._in_flight and self._pending:
+        if self._outbox.pending.get(topic) == payload:
+            del self._outbox.pending[topic]
+        if not self._in_flight and self._outbox.pending:
             self._send_batch()
 
 

@@ -19,6 +19,7 @@ from meter_operator.desired import Json
 from meter_operator.fleet import Fleet
 from meter_operator.handover import Patience
 from meter_operator.settings import Settings
+from meter_pki.authorities import Authorities
 from meter_pki.authority import Authority, Bundle
 from meter_pki.identities import twin_identity
 from meter_wire.names import ANNOTATION_PAUSED
@@ -93,7 +94,7 @@ class World:
             *(scheduler, self.cluster, self.broker, folder, self.oracle, self.ledger),
             self._look_at_phase,
         )
-        fleet = Fleet(one_bundle(), MASTER)  # type: ignore[arg-type]
+        fleet = Fleet(Authorities(one_bundle()), MASTER)  # type: ignore[arg-type]
         self.meter_key = fleet.meter_key(DEVICE, 1)
         self.oracle.keep_secret(one_bundle().bundle.key, IN_SECRETS)
         for secret in (MASTER, self.meter_key, *self._device_keys()):

@@ -61,13 +61,16 @@ egress:
 {{- if .Values.broker.externalHost -}}
 - ports: [{protocol: TCP, port: {{ include "metertwin.brokerPort" . }}}]
 {{- else -}}
-- to:
-    - namespaceSelector:
-        matchLabels: {kubernetes.io/metadata.name: {{ .Release.Namespace }}}
-      podSelector:
-        matchLabels: {metertwin.io/role: broker}
+- to: {{- include "metertwin.policy.brokerPods" . | nindent 4 }}
   ports: [{protocol: TCP, port: 8883}]
 {{- end }}
+{{- end }}
+
+{{- define "metertwin.policy.brokerPods" -}}
+- namespaceSelector:
+    matchLabels: {kubernetes.io/metadata.name: {{ .Release.Namespace }}}
+  podSelector:
+    matchLabels: {metertwin.io/role: broker}
 {{- end }}
 
 {{- define "metertwin.policy.fromMonitoring" -}}
@@ -102,6 +105,10 @@ podSelector:
 policyTypes: [Ingress, Egress]
 egress:
   {{- include "metertwin.policy.toBroker" . | nindent 2 }}
+  {{- if and .Values.mosquitto.renewalListener.enabled (not .Values.broker.externalHost) }}
+  - to: {{- include "metertwin.policy.brokerPods" . | nindent 6 }}
+    ports: [{protocol: TCP, port: {{ int .Values.mosquitto.renewalListener.port }}}]
+  {{- end }}
 {{- end }}
 
 {{- define "metertwin.policy.reader" -}}
@@ -166,6 +173,16 @@ ingress:
   {{- with .Values.mosquitto.constrainedListener }}
   {{- if .enabled }}
   - from:
+      {{- range .allowedCidrs }}
+      - ipBlock: {cidr: {{ . | quote }}}
+      {{- end }}
+    ports: [{protocol: TCP, port: {{ int .port }}}]
+  {{- end }}
+  {{- end }}
+  {{- with .Values.mosquitto.renewalListener }}
+  {{- if .enabled }}
+  - from:
+      {{- include "metertwin.policy.peers" (list $ "meter") | nindent 6 }}
       {{- range .allowedCidrs }}
       - ipBlock: {cidr: {{ . | quote }}}
       {{- end }}

@@ -27,6 +27,7 @@ class Wish(NamedTuple):
     renew: bool
     days: int | None
     broker: str | None
+    renewal_port: int | None
     key_version: int
     settings_file: str | None
     assignments: tuple[str, ...]
@@ -54,6 +55,8 @@ class Wish(NamedTuple):
 @click.option("--days", type=click.IntRange(1, lifetimes.MAX_DAYS), metavar="N",
               help="Days that the certificate lasts; else 3650, or as many as its CA.")  # fmt: skip
 @click.option("--broker", metavar="HOST[:PORT]", help="What the meter dials; else the Service.")
+@click.option("--renewal-port", type=click.IntRange(1, 65535), metavar="PORT",
+              help="The broker's for meters that were dark too long: 8884.")  # fmt: skip
 @click.option("--key-version", type=click.IntRange(1), default=1, show_default=True,
               help="As spec.keyVersion of the SmartMeter.")  # fmt: skip
 @click.option("--settings", "settings_file", metavar="FILE",
@@ -69,8 +72,9 @@ class Wish(NamedTuple):
 def provision(cluster: Cluster, devices: tuple[str, ...], **options: Any) -> None:
     """Make or sign the credentials of devices.
 
-    A bundle holds meter.json (with the device's symmetric key), ca.der, meter.crt.der and, unless a
-    request was signed, meter.key.der. Private keys are kept nowhere: a lost bundle is made anew.
+    A bundle holds meter.json (with the device's symmetric key), ca.der (while the CA is rotated
+    ca-2.der too), meter.crt.der and, unless a request was signed, meter.key.der. Private keys are
+    kept nowhere: a lost bundle is made anew. The meter has its certificate renewed by itself.
     With --constrained it holds meter.json, a password in it, and a line for the broker's passwords.
     """
     wish = Wish(**options)
@@ -95,7 +99,7 @@ def _check(wish: Wish, devices: list[str]) -> None:
             field="--out, --secret",
             remedy="--out DIR for a board, --secret for a simulated meter; one of them",
         )
-    if wish.constrained and (wish.csr or wish.as_secret or wish.days):
+    if wish.constrained and (wish.csr or wish.as_secret or wish.days or wish.renewal_port):
         raise WrongUsage(
             "a board without TLS has no certificate, and no pod simulates it",
             field="--constrained",
@@ -172,7 +176,14 @@ def _read_request(path: str | None) -> bytes | None:
         ) from None
 
 
-def _broker(cluster: Cluster, wish: Wish) -> tuple[str, int]:
+def _broker(cluster: Cluster, wish: Wish) -> dict[str, Any]:
+    """Return what meter.json says of the broker: its ports, and where it is."""
+    host, port = _address(cluster, wish)
+    renewal = {"renewal_port": wish.renewal_port} if wish.renewal_port else {}
+    return {"host": host, "port": port, **renewal}
+
+
+def _address(cluster: Cluster, wish: Wish) -> tuple[str, int]:
     """Return host and port of the broker, as given or as the chart's Service is called."""
     default = constrained.PORT if wish.constrained else BROKER_PORT
     if wish.broker is None:

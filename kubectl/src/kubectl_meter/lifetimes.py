@@ -1,12 +1,13 @@
 """How long the certificate of a meter lasts, and how that is said. Pure.
 
-Twins, operator and broker are renewed by themselves; a meter is not, it is provisioned again
+A meter asks for the next one when a third is left; until then this one is what it connects with
 (docs/adr/0016-a-meters-certificate-lasts-as-long-as-its-ca.md). Neighbour: `provisioning`.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from meter_pki.authority import METER_LIFETIME, Authority, end_of
+from meter_pki.renewal import renew_from
 
 from kubectl_meter.errors import MeterError
 
@@ -43,10 +44,11 @@ def choose_lifetime(authority: Authority, days: int | None, now: datetime) -> ti
 
 
 def describe_end(certificate: bytes, authority: Authority) -> str:
-    """Return until when a certificate in its DER form is valid, for the person who provisions."""
+    """Return for the person who provisions until when a certificate (DER) is valid."""
     end = end_of(certificate)
     cut = ", when the CA ends" if end == authority.certificate.not_valid_after_utc else ""
-    return f"valid until {_text(end)}{cut}"
+    due = datetime.fromtimestamp(renew_from(certificate), UTC)
+    return f"valid until {_text(end)}{cut}; renewed from {_text(due)} on"
 
 
 def _text(moment: datetime) -> str:

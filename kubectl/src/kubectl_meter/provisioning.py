@@ -11,8 +11,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from meter_pki.authorities import Authorities, load_authorities
 from meter_pki.authority import Authority, CredentialError, key_to_der, pem_to_der
 from meter_pki.identities import meter_identity
+from meter_pki.renewal import renew_from
 from meter_wire.fleet_keys import derive_meter_key
 from meter_wire.names import (
     FLEET_KEY_FIELD,
@@ -26,7 +28,9 @@ from meter_wire.names import (
 from kubectl_meter.cluster import Cluster
 from kubectl_meter.errors import MeterError
 
-CA_FILE, CERTIFICATE_FILE, KEY_FILE = "ca.der", "meter.crt.der", "meter.key.der"
+CA_FILES = "ca.der", "ca-2.der"
+"""The CA that signs, and the first further anchor while it is rotated: a meter holds two."""
+CERTIFICATE_FILE, KEY_FILE = "meter.crt.der", "meter.key.der"
 _MASTER_BYTES = 32
 CSR_REMEDY = (
     "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes "
@@ -37,8 +41,18 @@ CSR_REMEDY = (
 class Issuer(NamedTuple):
     """What it takes to make credentials; never printed."""
 
-    authority: Authority
+    authorities: Authorities
     master: bytes
+
+    @property
+    def authority(self) -> Authority:
+        """The CA that signs."""
+        return self.authorities.signing
+
+    @property
+    def anchors(self) -> dict[str, bytes]:
+        """What a meter trusts: file → certificate (DER)."""
+        return dict(zip(CA_FILES, self.authorities.trusted_der, strict=False))
 
     def __repr__(self) -> str:
         """Show nothing: a traceback must not hold a key."""
@@ -61,7 +75,7 @@ def load_issuer(cluster: Cluster, ca_secret: str, fleet_key_secret: str) -> Issu
             remedy="name the right one with --fleet-key-secret",
         )
     try:
-        return Issuer(Authority.load(ca.get("tls.crt", b""), ca.get("tls.key", b"")), master)
+        return Issuer(load_authorities(ca), master)
     except CredentialError as error:
         raise MeterError(str(error), field=f"Secret {ca_secret}") from None
 
@@ -94,15 +108,19 @@ def check_name(device: str) -> str:
 
 
 def meter_json(
-    issuer: Issuer, device: str, key_version: int, broker: tuple[str, int], settings: dict[str, Any]
+    issuer: Issuer, device: str, key_version: int, broker: dict[str, Any], settings: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the firmware's configuration, K_meter in it."""
-    host, port = broker
+    """Return the firmware's configuration, K_meter in it; `broker`: where it is, and its ports."""
+    first, *others = issuer.anchors
     return {
         **settings,
         "device": device,
-        "broker": {**settings.get("broker", {}), "host": host, "port": port},
-        "tls": {"ca": CA_FILE, "cert": CERTIFICATE_FILE, "key": KEY_FILE},
+        "broker": {**settings.get("broker", {}), **broker},
+        "tls": {
+            "ca": [first, *others] if others else first,
+            "cert": CERTIFICATE_FILE,
+            "key": KEY_FILE,
+        },
         "key": derive_meter_key(issuer.master, device, key_version).hex(),
     }
 
@@ -122,25 +140,20 @@ def build_bundle(
         MeterError: the signing request cannot be used.
     """
     identity = meter_identity(document["device"])
-    files = {
-        "meter.json": json.dumps(document, indent=1).encode() + b"\n",
-        CA_FILE: pem_to_der(issuer.authority.certificate_pem),
-    }
+    made: dict[str, bytes] = {}
     if request is None:
         bundle = issuer.authority.issue(identity, now, lifetime)
-        files[CERTIFICATE_FILE] = pem_to_der(bundle.certificate)
-        files[KEY_FILE] = key_to_der(bundle.key)
-        return files
-    try:
-        certificate = issuer.authority.sign_request(identity, request, now, lifetime)
-    except CredentialError as error:
-        raise MeterError(
-            str(error),
-            field="--csr",
-            remedy=CSR_REMEDY,
-        ) from None
-    files[CERTIFICATE_FILE] = pem_to_der(certificate)
-    return files
+        made[CERTIFICATE_FILE] = pem_to_der(bundle.certificate)
+        made[KEY_FILE] = key_to_der(bundle.key)
+    else:
+        try:
+            signed = issuer.authority.sign_request(identity, request, now, lifetime)
+        except CredentialError as error:
+            raise MeterError(str(error), field="--csr", remedy=CSR_REMEDY) from None
+        made[CERTIFICATE_FILE] = pem_to_der(signed)
+    tls = {**document["tls"], "renew_from": renew_from(made[CERTIFICATE_FILE])}
+    meter = json.dumps({**document, "tls": tls}, indent=1).encode() + b"\n"
+    return {"meter.json": meter, **issuer.anchors, **made}
 
 
 def write_folder(folder: Path, files: dict[str, bytes]) -> None:

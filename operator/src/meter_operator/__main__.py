@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from datetime import datetime
 from typing import Any
 
 import kopf
@@ -23,6 +24,7 @@ from meter_operator.fleet import Fleet, load_fleet
 from meter_operator.journal import start_journal
 from meter_operator.lease import Lease, LeaseLostError
 from meter_operator.messenger import Messenger
+from meter_operator.moments import format_moment
 from meter_operator.owner import Message
 from meter_operator.reconciler import Reconciler
 from meter_operator.relist import read_again, relist
@@ -87,6 +89,11 @@ class Process:
         self.reconciler.forget(gone)
         self.utilities.forget_meter(gone)
 
+    def _note_renewal(self, meter: Meter, until: datetime) -> None:
+        http_server.RENEWED.inc()
+        text = f"the meter was given a certificate that lasts until {format_moment(until)}"
+        self.events.add(meter, "CertificateRenewed", text)
+
     async def _act(self, cluster: Cluster, fleet: Fleet, lease: Lease) -> None:
         self.cluster = cluster
         self.messenger = Messenger(
@@ -98,6 +105,7 @@ class Process:
             self.queue.add,
             lease.confirm,
             raise_term=lease.raise_above,
+            renewed=self._note_renewal,
         )
         events = self.events = Events(cluster)
         hears = self.messenger.connected.is_set

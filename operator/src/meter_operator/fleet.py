@@ -4,7 +4,8 @@ import asyncio
 import logging
 from functools import lru_cache
 
-from meter_pki.authority import Authority
+from meter_pki.authorities import Authorities, load_authorities
+from meter_pki.authority import Authority, CredentialError
 from meter_wire.fleet_keys import derive_meter_key
 from meter_wire.names import CA_SECRET, FLEET_KEY_FIELD, FLEET_KEY_SECRET
 
@@ -17,9 +18,10 @@ MASTER_BYTES = 32
 class Fleet:
     """What signs certificates and derives keys."""
 
-    def __init__(self, authority: Authority, master: bytes) -> None:
+    def __init__(self, authorities: Authorities, master: bytes) -> None:
         """Keep both; keys of meters are derived when needed."""
-        self.authority = authority
+        self.authorities = authorities
+        self.authority = authorities.signing
         self._derive = lru_cache(maxsize=20000)(
             lambda device, version: derive_meter_key(master, device, version)
         )
@@ -41,10 +43,24 @@ async def load_fleet(cluster: Cluster, namespace: str) -> Fleet:
             FLEET_KEY_FIELD, b""
         )
         if {"tls.crt", "tls.key"} <= pair.keys() and len(master) == MASTER_BYTES:
-            return Fleet(Authority.load(pair["tls.crt"], pair["tls.key"]), master)
+            return Fleet(_load(pair), master)
         log.warning(
             "waiting for Secrets %s (tls.crt, tls.key) and %s (master, 32 bytes)",
             CA_SECRET,
             FLEET_KEY_SECRET,
         )
         await asyncio.sleep(2)
+
+
+def _load(pair: dict[str, bytes]) -> Authorities:
+    """Return the CAs; what is wrong beside the one that signs hinders no meter but those of it."""
+    try:
+        return load_authorities(pair)
+    except CredentialError as error:
+        signing = Authority.load(pair["tls.crt"], pair["tls.key"])
+        log.error(  # noqa: TRY400 - no trace wanted
+            "Secret %s, %s: meters are renewed with certificates of the CA that signs alone, until"
+            " it is put right and this process starts again",
+            *(CA_SECRET, error),
+        )
+        return Authorities(signing)

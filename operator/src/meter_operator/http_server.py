@@ -25,6 +25,7 @@ DEPTH = Gauge("workqueue_depth", "Meters that wait for a look.", ["name"])
 METERS = Gauge("metertwin_meters", "Meters by readiness.", ["ready"])
 WATCH_AGE = Gauge("metertwin_watch_last_event_age_seconds", "Since the last event of any watch.")
 API_WRITES = Counter("metertwin_api_writes", "Writes to the API, Lease and events aside.")
+RENEWED = Counter("metertwin_meter_certificates_renewed", "Meters' requests that were answered.")
 REFUSED = Gauge("metertwin_messages_refused", "Refused broker messages by reason.", ["reason"])
 
 

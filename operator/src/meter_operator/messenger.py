@@ -6,10 +6,9 @@ decision, on a hello whose epoch or counter differs. Neighbours: `owner` (the by
 
 import asyncio
 import logging
-import ssl
 import time
 from collections.abc import Awaitable, Callable
-from itertools import islice
+from datetime import UTC, datetime
 
 import aiomqtt
 from meter_wire.names import MAX_EPOCH, OPERATOR_USER, build_topic, parse_topic
@@ -17,22 +16,25 @@ from meter_wire.owner_record import OwnerHello
 
 from meter_operator import hellos
 from meter_operator.broker_errors import RivalError, describe_error
+from meter_operator.broker_tls import build_context
 from meter_operator.cache import Cache
 from meter_operator.desired import Key, Meter
 from meter_operator.fleet import Fleet
 from meter_operator.observed import Witness, parse_state
+from meter_operator.outbox import Outbox
 from meter_operator.owner import Message, build_removal
+from meter_operator.renewals import RenewalError, Renewals
 from meter_operator.settings import Settings
 
 log = logging.getLogger(__name__)
-SUBSCRIPTIONS = ("mt/+/+/state", "mt/+/hello", "mt/+/owner")
+SUBSCRIPTIONS = {"mt/+/+/state": 1, "mt/+/hello": 1, "mt/+/owner": 1, "mt/+/renew": 0}
+"""Filter → QoS. Strangers may fill the last one; at QoS 0 it takes no place from a hello."""
 RETRY_S = (0.5, 1, 2, 5, 10)
 STABLE_S = 30
 # A broker that restarts ends one session; so does one short visit under our name.
 SHORT_SESSIONS = 6
 OLD_EPOCHS = 64
 PACE_S = 1.0
-BATCH = 64
 
 
 class Messenger:
@@ -50,8 +52,12 @@ class Messenger:
         retry_s: tuple[float, ...] = RETRY_S,
         clock: Callable[[], float] = time.monotonic,
         raise_term: Callable[[int], None] = lambda _: None,
+        renewed: Callable[[Meter, datetime], None] = lambda *_: None,
     ) -> None:
-        """Keep the parts; `run` connects. `raise_term`: the Lease's has to be above this one."""
+        """Keep the parts; `run` connects. `raise_term`: the Lease's has to be above this one.
+
+        `renewed`: a meter is given a certificate, and until when that lasts.
+        """
         self.term = term
         self.refused: dict[str, int] = {}
         self.connected = asyncio.Event()
@@ -64,19 +70,17 @@ class Messenger:
         self._look = look
         self._retry_s = retry_s
         self._accepted = False
-        self._pending: dict[str, bytes] = {}
-        self._wake = asyncio.Event()
+        self._outbox = Outbox()
         self._complained: set[str] = set()
         self._clock = clock
         self._pace = hellos.HelloPace()
         self._terms = hellos.TermWitness(raise_term)
+        self._renewals = Renewals(fleet)
+        self._renewed = renewed
 
     async def publish(self, messages: list[Message]) -> None:
-        """Hand over retained messages; the newest of a topic wins, and goes in its own place."""
-        for message in messages:
-            self._pending.pop(message.topic, None)
-            self._pending[message.topic] = message.payload
-        self._wake.set()
+        """Hand over messages; they are retained, but for the answers to renewals."""
+        self._outbox.add(messages)
 
     async def renew(self, term: int) -> None:
         """Say everything again, in a higher term."""
@@ -130,20 +134,20 @@ class Messenger:
             self._settings.broker_host,
             self._settings.broker_port,
             identifier=OPERATOR_USER,
-            tls_context=_tls(self._settings),
+            tls_context=build_context(self._settings),
             keepalive=20,
         ) as client:
             self._accepted = True
             client.pending_calls_threshold = 1000
-            for topic in SUBSCRIPTIONS:
-                await client.subscribe(topic, qos=1)
+            for topic, qos in SUBSCRIPTIONS.items():
+                await client.subscribe(topic, qos=qos)
             self.connected.set()
             log.info("connected to the broker")
             await self.synced.wait()
-            self._wake.set()
+            self._outbox.wake()
             await self._publish_all()
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._send(client))
+                group.create_task(self._outbox.send(client))
                 group.create_task(self._receive(client))
                 group.create_task(self._answer_later())
 
@@ -162,22 +166,10 @@ class Messenger:
         reason = type(error).__name__
         self.refused[reason] = self.refused.get(reason, 0) + 1
 
-    def _say_once(self, device: str, name: str, text: str) -> None:
-        if device not in self._complained:
-            self._complained.add(device)
+    def _say_once(self, about: str, name: str, text: str) -> None:
+        if about not in self._complained:
+            self._complained.add(about)
             log.error("%s", text, extra={"meter": name})
-
-    async def _send(self, client: aiomqtt.Client) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._pending:
-                batch = list(islice(self._pending.items(), BATCH))
-                sending = (client.publish(name, said, qos=1, retain=True) for name, said in batch)
-                await asyncio.gather(*sending)
-                for topic, payload in batch:
-                    if self._pending.get(topic) == payload:
-                        del self._pending[topic]
 
     async def _receive(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
@@ -210,6 +202,20 @@ class Messenger:
             hello = hellos.open_hello(self._fleet, meter, payload)
             self._check_near(meter.device, meter, hello.highest, hello.owner_counter)
             await self._answer(meter, hello)
+        elif found.channel == "renew":
+            await self._renew_certificate(found.device, meter, payload)
+
+    async def _renew_certificate(self, device: str, meter: Meter | None, payload: bytes) -> None:
+        now = datetime.now(UTC)
+        try:
+            answer = self._renewals.answer(device, meter, payload, self._clock(), now)
+        except RenewalError as error:
+            if meter is not None:  # strangers have many names
+                self._say_once(f"{type(error).__name__} {device}", meter.key.name, str(error))
+            raise
+        await self.publish([answer.message])
+        if meter is not None:
+            self._renewed(meter, answer.until)
 
     async def _is_deleted(self, device: str) -> bool:
         """Whether no resource has a device; certain only when everything was listed once."""
@@ -284,17 +290,9 @@ class Messenger:
                 return
             if (record.active, record.counter) == (meter.epoch, meter.owner_counter):
                 return
-        if meter.epoch and build_topic(device, "owner") not in self._pending:
+        if meter.epoch and build_topic(device, "owner") not in self._outbox.pending:
             await self.publish(self._messages_of(meter, b""))
 
     def _is_owner(self, meter: Meter) -> bool:
         owner = self._cache.owner_of(meter.device)
         return owner is not None and owner.uid == meter.uid
-
-
-def _tls(settings: Settings) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_verify_locations(settings.trust)
-    context.load_cert_chain(settings.identity / "tls.crt", settings.identity / "tls.key")
-    return context

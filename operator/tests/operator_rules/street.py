@@ -12,6 +12,7 @@ from meter_operator.fleet import Fleet
 from meter_operator.memory_cluster import MemoryCluster
 from meter_operator.reconciler import Reconciler
 from meter_operator.settings import Settings
+from meter_pki.authorities import Authorities
 from meter_pki.authority import Authority
 
 NAMESPACE = "street"
@@ -91,7 +92,7 @@ class Operator:
     def __init__(self):
         self.cluster = MemoryCluster()
         self.publisher = ListPublisher()
-        self.fleet = Fleet(AUTHORITY, MASTER)
+        self.fleet = Fleet(Authorities(AUTHORITY), MASTER)
         self.settings = Settings(
             namespace=NAMESPACE,
             watch_namespaces=(NAMESPACE,),

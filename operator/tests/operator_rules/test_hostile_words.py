@@ -279,7 +279,7 @@ async def test_thousands_of_devices_without_a_resource_leave_nothing_in_memory(h
         await until(lambda: session.refused >= sent, 20)  # noqa: B023 - at once
         if number == ROUNDS // 3:
             before = resident_kib()
-    await until(lambda: not session.messenger._pending)
+    await until(lambda: not session.messenger._outbox.pending)
     growth = resident_kib() - before
     assert session.messenger.refused == {"RemoteProtocolError": sent}
     assert growth < MOST_GROWTH_KIB, f"{growth} KiB more after {sent} devices"

@@ -68,7 +68,9 @@ def record(operator, active=1, counter=1, device="house-1", version=1):
 async def test_a_new_meters_hello_is_answered_with_its_nonce(pair):
     operator, messenger, _ = pair
     await messenger._hear("mt/house-1/hello", hello(operator))
-    answer = parse_owner_record(messenger._pending["mt/house-1/owner"], key(operator, "owner"))
+    answer = parse_owner_record(
+        messenger._outbox.pending["mt/house-1/owner"], key(operator, "owner")
+    )
     assert (answer.nonce, answer.active) == (NONCE, 1)
 
 
@@ -76,7 +78,7 @@ async def test_a_hello_that_knows_more_leads_to_a_takeover_above_it(pair):
     operator, messenger, looked = pair
     await messenger._hear("mt/house-1/hello", hello(operator, Current(4, 5, 9)))
     assert looked
-    assert not messenger._pending
+    assert not messenger._outbox.pending
     await operator.settle()
     assert (operator.status()["epoch"], operator.status()["ownerCounter"]) == (6, 10)
     answer = operator.publisher.retained["mt/house-1/owner"]
@@ -116,7 +118,7 @@ async def test_our_own_record_read_back_is_left_alone(pair):
     operator, messenger, looked = pair
     own = {m.topic: m.payload for m in operator.reconciler.messages_of(_meter(operator))}
     await messenger._hear("mt/house-1/owner", own["mt/house-1/owner"])
-    assert not messenger._pending
+    assert not messenger._outbox.pending
     assert not looked
 
 
@@ -126,7 +128,9 @@ async def test_a_lost_or_older_retained_record_is_published_again(pair, lost):
     operator.cache.raise_witness("house-1", 1, 2)
     await operator.settle()
     await messenger._hear("mt/house-1/owner", lost if lost == b"" else record(operator, 1, 1))
-    found = parse_owner_record(messenger._pending["mt/house-1/owner"], key(operator, "owner"))
+    found = parse_owner_record(
+        messenger._outbox.pending["mt/house-1/owner"], key(operator, "owner")
+    )
     assert found.active == operator.status()["epoch"]
 
 
@@ -147,7 +151,7 @@ async def test_a_forged_record_is_no_witness(pair):
 async def test_the_retained_topics_of_an_unknown_device_are_removed(pair):
     operator, messenger, _ = pair
     await messenger._hear("mt/gone/owner", record(operator, 2, 2, "gone"))
-    assert {topic for topic, payload in messenger._pending.items() if payload == b""} == {
+    assert {topic for topic, payload in messenger._outbox.pending.items() if payload == b""} == {
         "mt/gone/owner",
         "mt/gone/1/ctl",
         "mt/gone/1/state",
@@ -167,7 +171,7 @@ async def test_a_newer_record_is_a_witness_though_ours_stands_in_line_to_replace
 async def test_the_record_of_a_deleted_device_with_a_later_key_is_removed_too(pair):
     operator, messenger, _ = pair
     await messenger._hear("mt/gone/owner", record(operator, 1, 1, "gone", version=3))
-    assert messenger._pending["mt/gone/owner"] == b""
+    assert messenger._outbox.pending["mt/gone/owner"] == b""
 
 
 async def test_a_meter_declared_again_begins_above_its_floor(pair):
@@ -187,7 +191,7 @@ async def test_a_meter_declared_again_begins_above_its_floor(pair):
 async def test_the_owner_record_is_the_last_to_be_removed(pair):
     operator, messenger, _ = pair
     await messenger.forget(_meter(operator))
-    assert list(messenger._pending)[-1] == "mt/house-1/owner"
+    assert list(messenger._outbox.pending)[-1] == "mt/house-1/owner"
 
 
 async def test_a_deleted_meter_leaves_nothing_on_the_broker(pair):
@@ -195,8 +199,8 @@ async def test_a_deleted_meter_leaves_nothing_on_the_broker(pair):
     operator.delete_pod("house-1-e1")
     await operator.settle()
     await messenger.forget(_meter(operator))
-    assert set(operator.publisher.retained) <= set(messenger._pending)
-    assert not any(messenger._pending.values())
+    assert set(operator.publisher.retained) <= set(messenger._outbox.pending)
+    assert not any(messenger._outbox.pending.values())
 
 
 async def test_a_twins_state_is_noted_and_its_meter_looked_at(pair):
@@ -228,7 +232,7 @@ def _meter(operator):
 async def test_a_deleted_meters_twin_leaves_no_retained_state(pair):
     _, messenger, looked = pair
     await messenger._hear("mt/house-9/1/state", b'{"online":false,"epoch":1,"meter":"silent"}')
-    assert messenger._pending == {"mt/house-9/1/state": b""}
+    assert messenger._outbox.pending == {"mt/house-9/1/state": b""}
     assert "house-9" not in messenger._cache.states
     assert not looked
 
@@ -271,7 +275,7 @@ async def test_a_deleted_devices_record_far_above_is_removed_and_no_floor(pair):
     operator, messenger, _ = pair
     with pytest.raises(FarAheadError):
         await messenger._hear("mt/gone/owner", record(operator, 2, HIGHEST, "gone"))
-    assert messenger._pending["mt/gone/owner"] == b""
+    assert messenger._outbox.pending["mt/gone/owner"] == b""
     assert "gone" not in operator.cache.witnesses
 
 
@@ -285,8 +289,8 @@ async def test_one_poisoned_meter_keeps_nothing_from_the_others(pair, caplog):
     with caplog.at_level(logging.ERROR):
         await messenger._publish_all()
         await messenger._publish_all()
-    assert "mt/house-2/owner" in messenger._pending
-    assert "mt/house-1/owner" not in messenger._pending
+    assert "mt/house-2/owner" in messenger._outbox.pending
+    assert "mt/house-1/owner" not in messenger._outbox.pending
     assert messenger.refused["ValueError"] == 2
     assert [row.meter for row in caplog.records] == ["house-1"]
 
@@ -297,7 +301,7 @@ async def test_a_poisoned_meter_can_be_deleted(pair):
     operator.meter()["metadata"]["resourceVersion"] = "1000000"
     operator.sync()
     await messenger.forget(_meter(operator))
-    assert messenger._pending["mt/house-1/owner"] == b""
+    assert messenger._outbox.pending["mt/house-1/owner"] == b""
 
 
 def test_the_api_server_takes_no_number_that_no_record_can_carry():
@@ -314,7 +318,7 @@ NUMBERS = ("epoch", "highestEpoch", "ownerCounter")
 async def answer(operator, messenger):
     """Return the nonce that was answered since the last question, if any."""
     await messenger._answer_waiting()
-    payload = messenger._pending.pop("mt/house-1/owner", None)
+    payload = messenger._outbox.pending.pop("mt/house-1/owner", None)
     return payload and parse_owner_record(payload, key(operator, "owner")).nonce
 
 
@@ -338,7 +342,7 @@ async def test_one_meters_hellos_delay_no_other_meter(pair):
     await operator.settle("house-2")
     await messenger._hear("mt/house-1/hello", hello(operator))
     await messenger._hear("mt/house-2/hello", hello(operator, device="house-2"))
-    assert "mt/house-2/owner" in messenger._pending
+    assert "mt/house-2/owner" in messenger._outbox.pending
 
 
 async def test_hellos_cause_one_takeover_in_ten_minutes(pair):
@@ -374,8 +378,8 @@ async def test_a_waiting_hello_of_a_deleted_meter_is_forgotten(pair):
     operator, messenger, _ = pair
     for _ in range(2):
         await messenger._hear("mt/house-1/hello", hello(operator))
-    messenger._pending.clear()
+    messenger._outbox.pending.clear()
     operator.cache.drop_meter(Key("street", "house-1"))
     operator.now_s += ANSWER_S
     await messenger._answer_waiting()
-    assert not messenger._pending
+    assert not messenger._outbox.pending

@@ -16,7 +16,8 @@ import aiomqtt
 import pytest
 from loopback import free_ports
 from meter_operator.broker_errors import RivalError
-from meter_operator.messenger import SHORT_SESSIONS, Messenger, _tls
+from meter_operator.broker_tls import build_context
+from meter_operator.messenger import SHORT_SESSIONS, Messenger
 from meter_pki.authority import Authority
 from meter_pki.identities import broker_identity, operator_identity
 from meter_wire.names import OPERATOR_USER
@@ -240,7 +241,10 @@ async def test_one_visit_under_our_name_ends_one_session_and_not_the_process(ses
 
 def rival(settings):
     return aiomqtt.Client(
-        "localhost", settings.broker_port, identifier=OPERATOR_USER, tls_context=_tls(settings)
+        "localhost",
+        settings.broker_port,
+        identifier=OPERATOR_USER,
+        tls_context=build_context(settings),
     )
 
 

@@ -1,8 +1,8 @@
 """A private certificate authority: makes itself, issues and signs. EC P-256 throughout.
 
 Sources: RFC 5280 (profile), RFC 6125 (names). Certificates last 30 days and are renewed when one
-third is left, but those of meters, which nobody renews by itself; no certificate outlives the CA.
-Fencing never relies on revocation, so there is none here.
+third is left, but those of meters, which last as their CA and are renewed if the meter asks
+(`renewal`); no certificate outlives the CA. Fencing never relies on revocation, so there is none.
 """
 
 import ipaddress
@@ -21,7 +21,7 @@ from meter_pki.identities import Identity
 LIFETIME = timedelta(days=30)
 AUTHORITY_LIFETIME = timedelta(days=3650)
 METER_LIFETIME = AUTHORITY_LIFETIME
-"""A meter is visited when its CA ends in any case: it needs the next one's certificate."""
+"""A meter that nobody renews is visited when its CA ends in any case: it needs the next one's."""
 BACKDATED = timedelta(minutes=5)
 MAX_COMMON_NAME = 64
 
@@ -110,11 +110,7 @@ class Authority:
             raise CredentialError("certificate authority: its key is not an EC key")
         if private.public_key() != loaded.public_key():
             raise CredentialError("certificate authority: tls.key does not belong to tls.crt")
-        try:
-            constraints = loaded.extensions.get_extension_for_class(x509.BasicConstraints)
-        except x509.ExtensionNotFound:
-            raise CredentialError("certificate authority: tls.crt is no CA certificate") from None
-        if not constraints.value.ca:
+        if not is_authority(loaded):
             raise CredentialError("certificate authority: tls.crt is no CA certificate")
         return cls(loaded, private)
 
@@ -131,7 +127,7 @@ class Authority:
     def issue(self, identity: Identity, now: datetime, lifetime: timedelta = LIFETIME) -> Bundle:
         """Return a new key and its certificate."""
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._certify(identity, key.public_key(), now, lifetime)
+        certificate = self.certify(identity, key.public_key(), now, lifetime)
         return Bundle(certificate, _private_pem(key))
 
     def sign_request(
@@ -149,13 +145,14 @@ class Authority:
         key = loaded.public_key()
         if not loaded.is_signature_valid:
             raise CredentialError("signing request: it is not signed by its own key")
-        if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not is_p256(key):
             raise CredentialError("signing request: the key must be EC P-256 (prime256v1)")
-        return self._certify(identity, key, now, lifetime)
+        return self.certify(identity, key, now, lifetime)
 
-    def _certify(
+    def certify(
         self, identity: Identity, key: ec.EllipticCurvePublicKey, now: datetime, lifetime: timedelta
     ) -> bytes:
+        """Return a certificate (PEM) of a public key; who owns the key is the caller's business."""
         uses = [ExtendedKeyUsageOID.CLIENT_AUTH]
         if identity.server:
             uses.append(ExtendedKeyUsageOID.SERVER_AUTH)
@@ -179,26 +176,18 @@ class Authority:
         return signed.public_bytes(serialization.Encoding.PEM)
 
 
-def load_anchors(certificates: bytes) -> list[bytes]:
-    """Return each CA certificate of a PEM text on its own.
-
-    Raises:
-        CredentialError: the text holds something that is no CA certificate.
-    """
-    if not certificates.strip():
-        return []
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Whether a certificate may sign others."""
     try:
-        loaded = x509.load_pem_x509_certificates(certificates)
-    except ValueError as error:
-        raise CredentialError(f"anchors: {error}") from None
-    for one in loaded:
-        try:
-            constraints = one.extensions.get_extension_for_class(x509.BasicConstraints)
-        except x509.ExtensionNotFound:
-            constraints = None
-        if constraints is None or not constraints.value.ca:
-            raise CredentialError(f"anchors: {one.subject.rfc4514_string()} is no CA certificate")
-    return [one.public_bytes(serialization.Encoding.PEM) for one in loaded]
+        found = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+    except x509.ExtensionNotFound:
+        return False
+    return found.value.ca
+
+
+def is_p256(key: ec.EllipticCurvePublicKey) -> bool:
+    """Whether a key is of the one curve that every board has."""
+    return key.curve.name == "secp256r1"
 
 
 def is_issued_by(certificate: bytes, authority: Authority) -> bool:
@@ -227,8 +216,25 @@ def renewal_due(certificate: bytes, now: datetime) -> bool:
         loaded = x509.load_pem_x509_certificate(certificate)
     except ValueError as error:
         raise CredentialError(f"certificate: {error}") from None
-    life = loaded.not_valid_after_utc - loaded.not_valid_before_utc
-    return now >= loaded.not_valid_after_utc - life / 3
+    return now >= third_left(loaded)
+
+
+def third_left(certificate: x509.Certificate) -> datetime:
+    """Return from when on one third of a certificate's life is left."""
+    life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
+    return certificate.not_valid_after_utc - life / 3
+
+
+def load_der(certificate: bytes) -> x509.Certificate:
+    """Return a certificate in its DER form.
+
+    Raises:
+        CredentialError: it cannot be read.
+    """
+    try:
+        return x509.load_der_x509_certificate(certificate)
+    except ValueError as error:
+        raise CredentialError(f"certificate: {error}") from None
 
 
 def end_of(certificate: bytes) -> datetime:
@@ -237,10 +243,7 @@ def end_of(certificate: bytes) -> datetime:
     Raises:
         CredentialError: it cannot be read.
     """
-    try:
-        return x509.load_der_x509_certificate(certificate).not_valid_after_utc
-    except ValueError as error:
-        raise CredentialError(f"certificate: {error}") from None
+    return load_der(certificate).not_valid_after_utc
 
 
 def pem_to_der(certificate: bytes) -> bytes:

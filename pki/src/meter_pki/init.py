@@ -1,14 +1,14 @@
 """Make what an installation lacks: authority, fleet key, certificates. What exists is kept.
 
-While the CA is rotated there are two anchors: the Secret's field `anchors.crt` holds what is
-trusted besides the CA that signs; everybody is given both (docs/how-to/rotate-the-ca.md).
+While the CA is rotated there are two anchors, and everybody is given both; a former CA is judged
+here, but given to nobody (`authorities`).
 The decision is `ensure_installation`, over a small port that `cluster_secrets` implements; tests
 use a dictionary. Certificates of broker and operator are renewed when one third is left.
 """
 
 import secrets
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from meter_wire.names import (
     CA_SECRET,
@@ -18,20 +18,14 @@ from meter_wire.names import (
     TRUST_FIELD,
 )
 
-from meter_pki.authority import (
-    Authority,
-    CredentialError,
-    is_issued_by,
-    load_anchors,
-    renewal_due,
-)
+from meter_pki.authorities import Authorities, load_authorities
+from meter_pki.authority import Authority, CredentialError, is_issued_by, renewal_due
 from meter_pki.identities import Identity, broker_identity, operator_identity
 
 OPERATOR_SECRET = "metertwin-operator-tls"  # noqa: S105 - a name
 BROKER_SECRET = "metertwin-mosquitto-tls"  # noqa: S105 - a name
 TLS = "kubernetes.io/tls"
 FLEET_KEY_BYTES = 32
-ANCHORS = "anchors.crt"
 
 
 class Secrets(Protocol):
@@ -50,30 +44,19 @@ class Secrets(Protocol):
         """Create it or replace its data."""
 
 
-class Trusted(NamedTuple):
-    """The CA that signs, and all that everybody trusts, as PEM."""
-
-    authority: Authority
-    certificates: bytes
-
-
-def _ensure_authority(store: Secrets, now: datetime, name: str) -> tuple[Trusted, bool]:
+def _ensure_authority(store: Secrets, now: datetime, name: str) -> tuple[Authorities, bool]:
     if store.find_secret(name) is None:
         made = Authority.create(now)
         data = {"tls.crt": made.certificate_pem, "tls.key": made.key_pem}
         if store.create_secret(name, TLS, data):
-            return Trusted(made, made.certificate_pem), True
+            return Authorities(made), True
     found = store.find_secret(name)
     if not found or not {"tls.crt", "tls.key"} <= found.keys():
         raise CredentialError(f"Secret {name}: needs tls.crt and tls.key")
-    authority = Authority.load(found["tls.crt"], found["tls.key"])
     try:
-        anchors = load_anchors(found.get(ANCHORS, b""))
+        return load_authorities(found), False
     except CredentialError as error:
-        raise CredentialError(f"Secret {name}, {ANCHORS}: {error}") from None
-    own = authority.certificate_pem
-    others = [anchor for anchor in anchors if anchor != own]
-    return Trusted(authority, b"".join([own, *others])), False
+        raise CredentialError(f"Secret {name}, {error}") from None
 
 
 def _ensure_fleet_key(store: Secrets, name: str) -> bool:
@@ -89,19 +72,19 @@ def _ensure_fleet_key(store: Secrets, name: str) -> bool:
 
 
 def _ensure_certificate(
-    store: Secrets, trusted: Trusted, name: str, identity: Identity, now: datetime
+    store: Secrets, authorities: Authorities, name: str, identity: Identity, now: datetime
 ) -> str:
     found = store.find_secret(name)
     current = (found or {}).get("tls.crt", b"")
-    authority = trusted.authority
+    authority, trusted = authorities.signing, authorities.trusted_pem
     if found and current and not renewal_due(current, now) and is_issued_by(current, authority):
-        if found.get("ca.crt") == trusted.certificates:
+        if found.get("ca.crt") == trusted:
             return "kept"
-        store.replace_secret(name, {**found, "ca.crt": trusted.certificates})
+        store.replace_secret(name, {**found, "ca.crt": trusted})
         return "kept, with other anchors"
     bundle = authority.issue(identity, now)
     data = {"tls.crt": bundle.certificate, "tls.key": bundle.key}
-    data["ca.crt"] = trusted.certificates
+    data["ca.crt"] = trusted
     if found is None:
         store.create_secret(name, TLS, data)
         return "made"
@@ -126,16 +109,16 @@ def ensure_installation(
     Raises:
         CredentialError: an existing Secret cannot be used; nothing was overwritten.
     """
-    trusted, made = _ensure_authority(store, now, ca_secret)
+    authorities, made = _ensure_authority(store, now, ca_secret)
     lines = [f"certificate authority {ca_secret}: {'made' if made else 'kept'}"]
     fleet = _ensure_fleet_key(store, fleet_key_secret)
     lines.append(f"fleet key {fleet_key_secret}: {'made' if fleet else 'kept'}")
-    store.ensure_config_map(trust, {TRUST_FIELD: trusted.certificates.decode()})
+    store.ensure_config_map(trust, {TRUST_FIELD: authorities.trusted_pem.decode()})
     for name, identity in (
         (operator_secret, operator_identity()),
         (broker_secret, broker_identity(namespace, extra=broker_hosts)),
     ):
         if name:
-            what = _ensure_certificate(store, trusted, name, identity, now)
+            what = _ensure_certificate(store, authorities, name, identity, now)
             lines.append(f"certificate {name}: {what}")
     return lines

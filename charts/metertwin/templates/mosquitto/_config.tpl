@@ -49,6 +49,64 @@ use_username_as_clientid true
 allow_anonymous false
 acl_file /mosquitto/config/acl-constrained
 {{- end }}
+{{- if .Values.mosquitto.renewalListener.enabled }}
+
+# The renewal port is that of a broker of its own in this pod (renewal.conf): requests come in, answers
+# go out, and nothing else.
+connection renewal
+address 127.0.0.1:{{ include "metertwin.mosquitto.bridgePort" . }}
+topic mt/+/renew in 1
+topic mt/+/renewed out 1
+cleansession true
+notifications false
+try_private false
+restart_timeout 1 5
+{{- end }}
+{{- end }}
+
+{{/* Where the two brokers of the pod meet; on its loopback only. */}}
+{{- define "metertwin.mosquitto.bridgePort" -}}
+18840
+{{- end }}
+
+{{/*
+The broker of the renewal port, for meters whose certificate is taken no more. Whoever connects without a
+certificate chooses his client id, and the second session of an id ends the first: at the other broker
+that would be any meter's, any twin's or the operator's.
+*/}}
+{{- define "metertwin.mosquitto.renewalConf" -}}
+{{- $renewal := .Values.mosquitto.renewalListener -}}
+per_listener_settings true
+log_dest stderr
+log_type error
+log_type warning
+sys_interval 0
+set_tcp_nodelay true
+message_size_limit {{ int .Values.mosquitto.messageSizeLimit }}
+max_packet_size {{ int .Values.mosquitto.maxPacketSize }}
+max_queued_messages 100
+max_keepalive 300
+# What strangers leave behind is forgotten.
+persistence false
+retain_available false
+persistent_client_expiration 1h
+
+# The client knows nobody: the answer counts by its MAC.
+listener {{ int $renewal.port }}
+protocol mqtt
+max_connections {{ int $renewal.maxConnections }}
+certfile /mosquitto/tls/tls.crt
+keyfile /mosquitto/tls/tls.key
+allow_zero_length_clientid false
+allow_anonymous true
+acl_file /mosquitto/config/acl-renewal
+
+# For the broker beside this one.
+listener {{ include "metertwin.mosquitto.bridgePort" . }} 127.0.0.1
+protocol mqtt
+max_connections 4
+allow_anonymous true
+acl_file /mosquitto/config/acl-bridge
 {{- end }}
 
 {{/* What a meter may do; %u is the device id. */}}
@@ -71,9 +129,13 @@ topic readwrite mt/+/+/ctl
 topic readwrite mt/+/owner
 topic readwrite mt/+/+/state
 topic read mt/+/hello
+topic read mt/+/renew
+topic write mt/+/renewed
 
 # Meters (user name: device).
 {{ include "metertwin.mosquitto.meterPatterns" . }}
+pattern write mt/%u/renew
+pattern read mt/%u/renewed
 
 # Twins (user name: device/epoch).
 pattern read mt/%u/up
@@ -97,4 +159,16 @@ pattern read ems/from/+/%u/override
 {{- define "metertwin.mosquitto.aclConstrained" -}}
 # Meters only: no twin and no operator ever comes through this port.
 {{ include "metertwin.mosquitto.meterPatterns" . }}
+{{- end }}
+
+{{- define "metertwin.mosquitto.aclRenewal" -}}
+# Whoever comes: as the device that the client id names, the one request and its answer.
+pattern write mt/%c/renew
+pattern read mt/%c/renewed
+{{- end }}
+
+{{- define "metertwin.mosquitto.aclBridge" -}}
+# The broker of port 8883 alone reaches this listener.
+topic read mt/+/renew
+topic write mt/+/renewed
 {{- end }}
