@@ -63,6 +63,37 @@ def make_ems(config, board, snapshot, local_action, uptime_ms):
     return port
 
 
+def make_tls(config, boot: int, timekeeper, recorder, log) -> tuple:
+    """Return (TLS context of the link, what renews it or None where nothing can).
+
+    Raises:
+        config.ConfigError: what was provisioned does not load.
+    """
+    from credentials import Credentials  # noqa: PLC0415
+    from event_codes import CREDENTIALS  # noqa: PLC0415
+    from flash import Flash  # noqa: PLC0415
+    from tls_client import tls_context  # noqa: PLC0415
+
+    def tell(change: int) -> None:
+        recorder.event_now(CREDENTIALS, change)
+
+    credentials = Credentials(config.tls, Flash(config.state_dir), tls_context)
+    try:
+        context = credentials.open()
+    except (OSError, ValueError):
+        raise ConfigError("tls: ca, cert or key is not DER or PEM; provision the meter again")
+    if credentials.fault:
+        log("tls: the renewed certificate cannot be used; using the provisioned one")
+        tell(credentials.fault)
+    if not credentials.renew_from_s and not config.renewal_port:
+        return context, None
+    from renewal import Renewal  # noqa: PLC0415
+    from renewing import Renewing  # noqa: PLC0415
+
+    renewal = Renewal(config.device, config.key, boot, os.urandom)
+    return context, Renewing(config, renewal, credentials, timekeeper, tell, log)
+
+
 def add_network(supervisor, config, board, commands, uptime_ms, log) -> None:
     """Add the tasks of the wireless network and of a first time, as configured."""
     network = None

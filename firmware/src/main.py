@@ -15,9 +15,9 @@ import capacity
 import event_codes as codes
 import state as items
 from actuators import Loads, Supply
-from assembly import add_network, find_board, make_ems, make_front_end
+from assembly import add_network, find_board, make_ems, make_front_end, make_tls
 from commands import Commands
-from config import ConfigError, load_config
+from config import load_config
 from flash import Flash
 from measuring import FixedFrontEnd, Measuring
 from meter_state import StateError
@@ -161,17 +161,11 @@ class Firmware:
             link = MeterLink(*arguments, b"", verify)
         link.spread_ms = self.measuring.periods.spread_s * 1000
         self.commands.link = link
-        tls = None
+        tls = renewing = None
         if config.tls:
-            from mqtt_shell import tls_context  # noqa: PLC0415
-
-            try:
-                tls = tls_context(config.tls["ca"], config.tls["cert"], config.tls["key"])
-            except (OSError, ValueError):
-                raise ConfigError(
-                    "tls: ca, cert or key is not DER or PEM; provision the meter again"
-                )
-        task = LinkTask(config, link, self.commands, self.timekeeper.uptime_ms, tls, log)
+            tls, renewing = make_tls(config, self.boot, self.timekeeper, self.recorder, log)
+        uptime_ms = self.timekeeper.uptime_ms
+        task = LinkTask(config, link, self.commands, uptime_ms, tls, log, renewing)
         self.recorder.on_entry = task.wake
         self.commands.wake = task.wake
         return task

@@ -11,6 +11,19 @@ import subprocess
 
 CHART = pathlib.Path(__file__).parents[2] / "charts/metertwin/templates/mosquitto/_config.tpl"
 PASSWORDS = "passwords"
+RENEWAL_OF_METERS = """
+pattern write mt/%u/renew
+pattern read mt/%u/renewed
+"""
+RENEWAL_OF_OPERATOR = """
+user Operator.metertwin
+topic read mt/+/renew
+topic write mt/+/renewed
+"""
+RENEWAL_PORT = """
+pattern write mt/%c/renew
+pattern read mt/%c/renewed
+"""
 
 
 def read_rules(name: str) -> str:
@@ -26,7 +39,11 @@ def read_rules(name: str) -> str:
 
 
 def build_configuration(
-    folder: pathlib.Path, port: int, plain_port: int, address: str = "127.0.0.1"
+    folder: pathlib.Path,
+    port: int,
+    plain_port: int,
+    address: str = "127.0.0.1",
+    renewal_port: int = 0,
 ) -> list[str]:
     """Write the access rules; return the configuration's lines.
 
@@ -35,8 +52,12 @@ def build_configuration(
         port: of the listener with mutual TLS.
         plain_port: of the listener for boards without TLS; 0 for none.
         address: that the listener with mutual TLS is bound to.
+        renewal_port: of the listener that wants no certificate; 0 for none.
     """
-    _write_rules(folder / "acl", read_rules("metertwin.mosquitto.acl"))
+    rules = read_rules("metertwin.mosquitto.acl")
+    if renewal_port:
+        rules += RENEWAL_OF_METERS + RENEWAL_OF_OPERATOR
+    _write_rules(folder / "acl", rules)
     lines = [
         "per_listener_settings true",
         f"user {'root' if os.getuid() == 0 else 'mosquitto'}",
@@ -60,6 +81,15 @@ def build_configuration(
             "use_username_as_clientid true",
             "allow_anonymous false",
             f"acl_file {folder}/acl-constrained",
+        ]
+    if renewal_port:
+        _write_rules(folder / "acl-renewal", RENEWAL_PORT)
+        lines += [
+            f"listener {renewal_port} {address}",
+            f"certfile {folder}/server.crt",
+            f"keyfile {folder}/server.key",
+            "allow_anonymous true",
+            f"acl_file {folder}/acl-renewal",
         ]
     return lines
 

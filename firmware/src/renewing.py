@@ -1,0 +1,158 @@
+"""Renewal of the meter's certificate: moves what `renewal` decides over a session or the port.
+
+Neighbours: `link_task`, whose sessions carry the request and which takes the new context from
+here; `credentials`, which keeps the answer.
+"""
+
+import asyncio
+import gc
+
+from credentials import BY_PORT, BY_SESSION
+from meter_wire.portable.tlv import RemoteProtocolError
+
+WAIT_MS = 30000
+"""For all that is done over the renewal port."""
+_LOOK_S = 0.5
+_REFUSED = 13
+"""EACCES: the broker allows no subscription."""
+
+
+class Renewing:
+    """`context` is the TLS context of new credentials until `take` took it."""
+
+    def __init__(self, config, renewal, credentials, timekeeper, tell, log) -> None:
+        """Ask nobody yet.
+
+        Args:
+            config: see `config.Config`.
+            renewal: see `renewal.Renewal`.
+            credentials: see `credentials.Credentials`.
+            timekeeper: see `timekeeper.Timekeeper`.
+            tell: (change) → None, records the event.
+            log: (text) → None.
+        """
+        self._config = config
+        self._renewal = renewal
+        self._credentials = credentials
+        self._timekeeper = timekeeper
+        self._tell = tell
+        self._log = log
+        self._base = "mt/" + config.device + "/"
+        self._way = BY_SESSION
+        self.context = None
+        self._ended = False
+
+    def tried(self, shell, error) -> None:
+        """Note why a session with the first broker could not be opened."""
+        if not isinstance(error, (asyncio.TimeoutError, MemoryError)):  # they say nothing
+            self._renewal.tried(shell.reached and isinstance(error, (OSError, ValueError)))
+
+    def welcomed(self) -> None:
+        """Note that a session is open."""
+        self._renewal.welcomed()
+
+    def take(self):
+        """Return the new TLS context, once; None if nothing was renewed."""
+        context, self.context = self.context, None
+        return context
+
+    async def ask(self, shell) -> None:
+        """Ask over an open session if that is due; its answer comes to `receive`.
+
+        Raises:
+            OSError: the session was lost meanwhile.
+        """
+        from_s = self._credentials.renew_from_s
+        if not from_s:
+            return
+        now_ms = self._timekeeper.uptime_ms()
+        if self._renewal.is_due(from_s, self._timekeeper.utc()[0], now_ms):
+            self._log("renewal: asking")
+            await self._request(shell, BY_SESSION)
+
+    async def _request(self, shell, way: int) -> None:
+        try:
+            await shell.subscribe((self._base + "renewed", 1))
+        except OSError as error:
+            if error.args[0] != _REFUSED:
+                raise
+            self._log("renewal: not with this broker")
+            return
+        self._way = way
+        request = self._renewal.ask(self._credentials.certificate())
+        await shell.publish(self._base + "renew", request)
+
+    def receive(self, payload: bytes) -> "str | None":
+        """Take what came on `mt/<device>/renewed`; return why it is refused, None if it is kept."""
+        credentials = self._credentials
+        try:
+            found = self._renewal.accept(payload, credentials.certificate)
+            self.context = credentials.store(found.certificate, found.anchors, found.renew_from_s)
+        except RemoteProtocolError as error:
+            return error.args[0]
+        except (OSError, ValueError) as error:  # authentic, and TLS or the flash does not take it
+            self._log("renewal: %s" % (type(error).__name__,))
+            return "malformed"
+        self._log("renewal: done")
+        self._tell(self._way)
+        return None
+
+    def is_dark(self) -> bool:
+        """Tell whether to `dial` now."""
+        port = self._config.renewal_port
+        return bool(port) and self._renewal.is_dark(self._timekeeper.uptime_ms())
+
+    async def dial(self, beat, count) -> None:
+        """Ask over the renewal port of the first broker, where nobody is verified.
+
+        Args:
+            beat: () → None, called twice a second.
+            count: (name) → None, counts a refused answer.
+        """
+        self._log("renewal: asking over the renewal port")
+        self._ended = False
+        work = asyncio.create_task(self._exchange(count))
+        end_ms = self._timekeeper.uptime_ms() + WAIT_MS
+        try:
+            while not self._ended and self._timekeeper.uptime_ms() < end_ms:
+                beat()
+                await asyncio.sleep(_LOOK_S)
+        finally:
+            work.cancel()
+            gc.collect()
+
+    async def _exchange(self, count) -> None:
+        from mqtt_shell import MqttShell  # noqa: PLC0415
+        from tls_client import unverified_context  # noqa: PLC0415
+
+        def on_message(message) -> None:
+            reason = self.receive(bytes(message.payload))
+            if reason is None:
+                self._ended = True
+            else:
+                count(reason)
+
+        config = self._config
+        shell = MqttShell(config.device, on_message)
+        name = config.tls["server_name"]
+        try:
+            await shell.connect(config.host, config.renewal_port, unverified_context(), name)
+            reading = asyncio.create_task(self._read(shell))
+            try:
+                await self._request(shell, BY_PORT)
+                while not self._ended:
+                    await asyncio.sleep(_LOOK_S)
+            finally:
+                reading.cancel()
+        except Exception as error:
+            self._log("renewal: %s" % (type(error).__name__,))
+        finally:
+            shell.abort()
+            self._ended = True
+
+    async def _read(self, shell) -> None:
+        try:
+            await shell.run()
+        except Exception as error:
+            self._log("renewal: %s" % (type(error).__name__,))
+        self._ended = True
