@@ -4,6 +4,7 @@ Nothing here is needed on the unix port without a module `board`, and nothing of
 """
 
 import os
+import sys
 
 from config import ConfigError
 
@@ -63,21 +64,18 @@ def make_ems(config, board, snapshot, local_action, uptime_ms):
     return port
 
 
-def make_tls(config, boot: int, timekeeper, recorder, log) -> tuple:
-    """Return (TLS context of the link, what renews it or None where nothing can).
+def open_credentials(config, tell, log) -> tuple:
+    """Return (TLS context of the link, UTC second from which to renew what it is of, or 0).
+
+    Args:
+        config: see `config.Config`.
+        tell: (change) → None, records that a renewal cannot be used.
+        log: (text) → None.
 
     Raises:
         config.ConfigError: what was provisioned does not load.
     """
-    from credentials import Credentials  # noqa: PLC0415
-    from event_codes import CREDENTIALS  # noqa: PLC0415
-    from flash import Flash  # noqa: PLC0415
-    from tls_client import tls_context  # noqa: PLC0415
-
-    def tell(change: int) -> None:
-        recorder.event_now(CREDENTIALS, change)
-
-    credentials = Credentials(config.tls, Flash(config.state_dir), tls_context)
+    credentials = _make_credentials(config)
     try:
         context = credentials.open()
     except (OSError, ValueError):
@@ -85,13 +83,28 @@ def make_tls(config, boot: int, timekeeper, recorder, log) -> tuple:
     if credentials.fault:
         log("tls: the renewed certificate cannot be used; using the provisioned one")
         tell(credentials.fault)
-    if not credentials.renew_from_s and not config.renewal_port:
-        return context, None
+    for name in ("credentials", "tls_client"):  # not needed until a renewal, years from now
+        sys.modules.pop(name, None)
+    return context, credentials.renew_from_s
+
+
+def _make_credentials(config):
+    from credentials import Credentials  # noqa: PLC0415
+    from flash import Flash  # noqa: PLC0415
+    from tls_client import tls_context  # noqa: PLC0415
+
+    return Credentials(config.tls, Flash(config.state_dir), tls_context)
+
+
+def make_renewing(config, boot: int, timekeeper, tell, log):
+    """Return what renews the certificate."""
     from renewal import Renewal  # noqa: PLC0415
     from renewing import Renewing  # noqa: PLC0415
 
+    credentials = _make_credentials(config)
+    credentials.open()
     renewal = Renewal(config.device, config.key, boot, os.urandom)
-    return context, Renewing(config, renewal, credentials, timekeeper, tell, log)
+    return Renewing(config, renewal, credentials, timekeeper, tell, log)
 
 
 def add_network(supervisor, config, board, commands, uptime_ms, log) -> None:

@@ -9,7 +9,6 @@ Neighbours: `tls_client`, `renewing` (brings the renewals), `assembly` (makes th
 
 from hashlib import sha256
 
-from certificate import to_der
 from state import State
 
 NAME = "credentials"
@@ -74,6 +73,8 @@ class Credentials:
         Raises:
             OSError or ValueError: the provisioned one is gone, or neither DER nor PEM.
         """
+        from certificate import to_der  # noqa: PLC0415
+
         kept = None if self.fault else self._load()
         return to_der(self._read(self._tls["cert"]) if kept is None else kept.get(CERTIFICATE))
 

@@ -16,7 +16,7 @@ class LinkTask:
     """`run` is the task; `wake` after each new entry."""
 
     def __init__(
-        self, config, link, commands, uptime_ms, tls=None, log=print, renewing=None
+        self, config, link, commands, uptime_ms, tls=None, log=print, make_renewing=None
     ) -> None:
         """Connect later.
 
@@ -27,7 +27,7 @@ class LinkTask:
             uptime_ms: () → milliseconds since boot.
             tls: see `tls_client.tls_context`; None without TLS.
             log: (text) → None.
-            renewing: see `renewing.Renewing`; None where no certificate can be renewed.
+            make_renewing: () → `renewing.Renewing`; None where no certificate can be renewed.
         """
         self._config = config
         self._link = link
@@ -42,7 +42,10 @@ class LinkTask:
         self._back_off = BackOff(config.device, link.info.boot)
         self._base = "mt/" + config.device + "/"
         self._brokers = Brokers("%s:%d" % (config.host, config.port))
-        self._renewing = renewing
+        self.renew_from_s = 0
+        """UTC second from which a new certificate is asked for, 0 for never."""
+        self._make_renewing = make_renewing
+        self._renewing = None
 
     def wake(self) -> None:
         """Look for something to send now."""
@@ -66,6 +69,12 @@ class LinkTask:
         finally:
             self._end()
 
+    def _need_renewing(self):
+        """Return what renews the certificate: there only while it is needed, for it takes heap."""
+        if self._renewing is None and self._make_renewing is not None:
+            self._renewing = self._make_renewing()
+        return self._renewing
+
     async def _renew(self, beat) -> None:
         """Between two sessions: dial the renewal port if that is due; use what was renewed."""
         renewing = self._renewing
@@ -76,6 +85,7 @@ class LinkTask:
         context = renewing.take()
         if context is not None:
             self._tls = context
+            self.renew_from_s = renewing.renew_from_s
             self._back_off.reset()
 
     async def _pause(self, beat) -> None:
@@ -117,13 +127,24 @@ class LinkTask:
                 self._log("link: leaving this broker")
                 self._back_off.reset()
                 return
-            if self._renewing is not None:
-                if self._renewing.context is not None:
-                    return
-                await self._renewing.ask(shell)
+            await self._ask_renewal(shell)
+            if self._renewing is not None and self._renewing.context is not None:
+                return
             epochs = await self._follow(shell, epochs)
             await self._send(shell)
         raise self._lost
+
+    async def _ask_renewal(self, shell) -> None:
+        if self.renew_from_s:
+            utc_s = self._commands.timekeeper.utc()[0]
+            if utc_s is not None and utc_s >= self.renew_from_s:
+                renewing = self._need_renewing()
+                if renewing is not None:
+                    await renewing.ask(shell, utc_s)
+                return
+        if self._renewing is not None and self._renewing.is_idle():
+            self._renewing.unload()
+            self._renewing = None
 
     async def _connect(self, shell) -> None:
         config, at = self._config, self._brokers.at
@@ -135,8 +156,9 @@ class LinkTask:
         try:
             await shell.connect(host, port, self._tls, name)
         except Exception as error:
-            if self._renewing is not None and is_first:
-                self._renewing.tried(shell, error)
+            renewing = self._need_renewing() if shell.reached else self._renewing
+            if renewing is not None and is_first:
+                renewing.tried(shell.reached, error)
             raise
         if self._renewing is not None:
             self._renewing.welcomed()

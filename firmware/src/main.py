@@ -15,7 +15,14 @@ import capacity
 import event_codes as codes
 import state as items
 from actuators import Loads, Supply
-from assembly import add_network, find_board, make_ems, make_front_end, make_tls
+from assembly import (
+    add_network,
+    find_board,
+    make_ems,
+    make_front_end,
+    make_renewing,
+    open_credentials,
+)
 from commands import Commands
 from config import load_config
 from flash import Flash
@@ -161,14 +168,24 @@ class Firmware:
             link = MeterLink(*arguments, b"", verify)
         link.spread_ms = self.measuring.periods.spread_s * 1000
         self.commands.link = link
-        tls = renewing = None
+        tls = make = None
+        renew_from_s = 0
         if config.tls:
-            tls, renewing = make_tls(config, self.boot, self.timekeeper, self.recorder, log)
-        uptime_ms = self.timekeeper.uptime_ms
-        task = LinkTask(config, link, self.commands, uptime_ms, tls, log, renewing)
+            tls, renew_from_s = open_credentials(config, self._on_credentials, log)
+            if renew_from_s or config.renewal_port:
+                make = self._make_renewing
+        task = LinkTask(config, link, self.commands, self.timekeeper.uptime_ms, tls, log, make)
+        task.renew_from_s = renew_from_s
         self.recorder.on_entry = task.wake
         self.commands.wake = task.wake
         return task
+
+    def _make_renewing(self):
+        keeper, tell = self.timekeeper, self._on_credentials
+        return make_renewing(self.config, self.boot, keeper, tell, log)
+
+    def _on_credentials(self, change: int) -> None:
+        self.recorder.event_now(codes.CREDENTIALS, change)
 
     def _description(self, version: str) -> bytes:
         if isinstance(self.measuring.front_end, FixedFrontEnd):

@@ -6,6 +6,7 @@ Neighbour in the twin: `meter_twin/mqtt_shell.py`. Runs on CPython too, for the 
 """
 
 import asyncio
+import select
 import socket
 import time
 
@@ -46,6 +47,12 @@ async def _open_stream(host, port, tls, server_name):
         await writer.start_tls(tls, server_hostname=server_name)  # type: ignore
         return reader, writer
     plain = writer.s  # type: ignore - MicroPython's
+    poll = select.poll()
+    poll.register(plain, select.POLLOUT)
+    for _plain, found in poll.poll(0):
+        if found & ~select.POLLOUT:  # its open_connection returns a connection that was refused
+            plain.close()
+            raise OSError(111)  # ECONNREFUSED
     try:  # as MicroPython's open_connection: the first writes shake hands
         raw = tls.wrap_socket(plain, server_hostname=server_name, do_handshake_on_connect=False)
         raw.setblocking(False)

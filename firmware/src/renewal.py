@@ -47,15 +47,19 @@ class Renewal:
         self._refused = 0
         self._nonce = b""
 
-    def is_due(self, renew_from_s: int, utc_s: "int | None", now_ms: int) -> bool:
+    def is_idle(self, now_ms: int) -> bool:
+        """Tell whether nothing is to be remembered: no refused try, and no pause between dials."""
+        return not self._refused and now_ms >= self._dial_ms
+
+    def is_due(self, renew_from_s: int, utc_s: int, now_ms: int) -> bool:
         """Tell whether to ask over the session; True counts as asked, for a day.
 
         Args:
             renew_from_s: UTC second from which it is welcome.
-            utc_s: None while the clock is invalid.
+            utc_s: the time.
             now_ms: uptime.
         """
-        if now_ms < self._next_ms or utc_s is None or utc_s < renew_from_s + self._late_s:
+        if now_ms < self._next_ms or utc_s < renew_from_s + self._late_s:
             return False
         self._next_ms = now_ms + DAY_S * 1000
         return True

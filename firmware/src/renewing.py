@@ -6,6 +6,7 @@ here; `credentials`, which keeps the answer.
 
 import asyncio
 import gc
+import sys
 
 from credentials import BY_PORT, BY_SESSION
 from meter_wire.portable.tlv import RemoteProtocolError
@@ -42,31 +43,41 @@ class Renewing:
         self.context = None
         self._ended = False
 
-    def tried(self, shell, error) -> None:
+    def tried(self, is_reached: bool, error) -> None:
         """Note why a session with the first broker could not be opened."""
         if not isinstance(error, (asyncio.TimeoutError, MemoryError)):  # they say nothing
-            self._renewal.tried(shell.reached and isinstance(error, (OSError, ValueError)))
+            self._renewal.tried(is_reached and isinstance(error, (OSError, ValueError)))
 
     def welcomed(self) -> None:
         """Note that a session is open."""
         self._renewal.welcomed()
+
+    @property
+    def renew_from_s(self) -> int:
+        """UTC second from which the next request is welcome, 0 for never."""
+        return self._credentials.renew_from_s
+
+    def is_idle(self) -> bool:
+        """Tell whether nothing is to be remembered, so that this may go."""
+        return self.context is None and self._renewal.is_idle(self._timekeeper.uptime_ms())
+
+    def unload(self) -> None:
+        """Give back the heap that the code of a renewal takes; it is loaded again when needed."""
+        for name in ("renewing", "renewal", "credentials", "certificate", "tls_client"):
+            sys.modules.pop(name, None)
 
     def take(self):
         """Return the new TLS context, once; None if nothing was renewed."""
         context, self.context = self.context, None
         return context
 
-    async def ask(self, shell) -> None:
+    async def ask(self, shell, utc_s: int) -> None:
         """Ask over an open session if that is due; its answer comes to `receive`.
 
         Raises:
             OSError: the session was lost meanwhile.
         """
-        from_s = self._credentials.renew_from_s
-        if not from_s:
-            return
-        now_ms = self._timekeeper.uptime_ms()
-        if self._renewal.is_due(from_s, self._timekeeper.utc()[0], now_ms):
+        if self._renewal.is_due(self.renew_from_s, utc_s, self._timekeeper.uptime_ms()):
             self._log("renewal: asking")
             await self._request(shell, BY_SESSION)
 

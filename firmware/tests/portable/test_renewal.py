@@ -57,10 +57,6 @@ def darken(renewal, times=TRIES):
         renewal.tried(True)
 
 
-def test_without_a_time_nobody_is_asked_over_the_session():
-    assert not make().is_due(FROM_S, None, 10 * HOUR_MS)
-
-
 def test_before_its_second_nobody_is_asked_and_at_most_a_day_later_it_is():
     renewal = make()
     assert not renewal.is_due(FROM_S, FROM_S - 1, 10 * HOUR_MS)
@@ -157,6 +153,20 @@ def test_neither_a_session_nor_an_answer_shortens_the_pause_that_has_begun():
     darken(renewal)
     assert not renewal.is_dark(2 * MINUTE_MS)
     assert renewal.is_dark(5 * MINUTE_MS)
+
+
+def test_what_has_to_be_remembered_keeps_it_in_the_heap():
+    renewal = make()
+    assert renewal.is_idle(0)
+    renewal.tried(True)
+    assert not renewal.is_idle(0)
+    renewal.welcomed()
+    assert renewal.is_idle(0)
+    darken(renewal)
+    assert renewal.is_dark(0)
+    renewal.welcomed()
+    assert not renewal.is_idle(2 * MINUTE_MS)
+    assert renewal.is_idle(5 * MINUTE_MS)
 
 
 def test_after_an_answer_five_refused_tries_come_before_the_next_dial():
