@@ -4,30 +4,40 @@ Real Mosquitto with the listeners of the chart, real firmware on MicroPython; th
 `renewal_role`. Five tries that end without a session come before the renewal port: some 20 s.
 """
 
+import importlib
+import os
+import pathlib
+import sys
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from attack import Attacker
 from final_check import settle
-from harness import MICROPYTHON, World
-from loopback import free_port
+from harness import DEVICE, MICROPYTHON, ROOT, World
+from loopback import free_port, free_ports
+from meter_pki import identities
 from meter_pki.authority import Authority
-from meter_wire.renewal import RenewalRequest
+from meter_wire.portable.keys import derive_key
+from meter_wire.renewal import RenewalRequest, parse_renewal_request
 from oracle import Ledger
-from processes import wait_for
+from processes import Process, connects, wait_for
 from renewal_role import RenewalRole, kept, other_key, provision
 
 pytestmark = pytest.mark.timeout(300)
 CREDENTIALS = 27
 BY_SESSION, BY_PORT, DAMAGED = 1, 2, 3
-PATIENT = """
-import renewal, main, sys
+BOARD_HEAP = 122_880
+HASTY = """
+import renewal, renewing, main, sys
 renewal.LATEST_S = renewal.SPREAD_MS = 0
 renewal.DAY_S = 3
+renewal.TRIES = 2
+renewing.WAIT_MS = 3000
 sys.exit(main.main(sys.argv[1:]))
 """
-"""A meter for which a day has three seconds."""
+"""A meter for which a day has three seconds, and the second refused try is enough."""
 
 
 def changes(ledger: Ledger) -> list[int]:
@@ -49,20 +59,17 @@ def start(world: World, role: RenewalRole, **changes: object) -> None:
     assert role.world is world
 
 
-def hasten(world: World) -> None:
+def hasten(world: World, arch: str = "amd64") -> None:
     """Have the meter start with days of three seconds, and ask from now on."""
     script = world.folder / "hasten.py"
-    script.write_text(PATIENT)
-    world.firmware.command = [str(MICROPYTHON), str(script), *world.firmware.command[-2:]]
+    script.write_text(HASTY)
+    command = [str(MICROPYTHON), "--arch", arch, str(script)]
+    world.firmware.command = [*command, *world.firmware.command[-2:]]
     world.configure_meter(tls={**world.meter_json["tls"], "renew_from": int(time.time())})
 
 
-@pytest.mark.parametrize("arch", ["amd64", "i386"])
-def test_a_meter_whose_certificate_has_ended_comes_back_by_the_renewal_port(
-    world: World, arch: str
-) -> None:
-    role = RenewalRole(world)
-    start(world, role, arch=arch)
+def comes_back(world: World, role: RenewalRole) -> None:
+    """Start a meter whose certificate has ended; it must come back whole."""
     ended = provision(world, world.authority, datetime.now(UTC) - timedelta(days=400))
     world.firmware.start()
     world.wait_stored(8)
@@ -71,12 +78,38 @@ def test_a_meter_whose_certificate_has_ended_comes_back_by_the_renewal_port(
     assert world.firmware.log.count("renewal port") == 1
 
 
-@pytest.mark.parametrize("arch", ["amd64", "i386"])
+def test_a_meter_whose_certificate_has_ended_comes_back_by_the_renewal_port(world: World) -> None:
+    role = RenewalRole(world)
+    start(world, role)
+    comes_back(world, role)
+
+
+def test_it_does_so_in_the_heap_of_an_esp32_from_a_rom_partition(
+    world: World, tmp_path: pathlib.Path
+) -> None:
+    sys.path[:0] = [str(ROOT / "firmware"), str(ROOT / "firmware/tests")]
+    board_file, build, smallest_heap = map(
+        importlib.import_module, ("board_file", "build", "smallest_heap")
+    )
+    assert board_file.load_board("esp32")["heap_bytes"] == BOARD_HEAP
+    build.build_board(board_file.load_board("unix"), tmp_path / "built")
+    role = RenewalRole(world)
+    start(world, role)
+    broker = world.meter_json["broker"]
+    world.firmware = smallest_heap.start_whole(world, tmp_path / "built", BOARD_HEAP, in_place=True)
+    world.configure_meter(broker=broker)
+    comes_back(world, role)
+    for fault in smallest_heap.FAULTS:
+        assert fault not in world.firmware.log
+
+
+@pytest.mark.parametrize("arch", ["amd64", pytest.param("i386", marks=pytest.mark.slow)])
 def test_a_meter_of_a_ca_that_is_forgotten_comes_back_by_the_renewal_port_only(
     world: World, arch: str
 ) -> None:
     role = RenewalRole(world)
-    start(world, role, arch=arch)
+    start(world, role)
+    hasten(world, arch)
     provision(world, Authority.create(datetime.now(UTC)), datetime.now(UTC))
     world.firmware.start()
     wait_for(lambda: kept(world), "the answer is stored", period_s=0.02)
@@ -137,4 +170,55 @@ def test_wrong_answers_change_nothing_and_the_right_one_is_taken_after_them(worl
     assert seen == [False, False, False]
     assert len({request.nonce for request in role.requests}) == 3
     assert changes(settle(world)) == [BY_SESSION]
-    assert world.ask("GET", "/v1/status")[0] == 200
+
+
+def impostor(world: World) -> tuple[Process, int, int]:
+    """Return a broker of somebody else's CA without rules; its ports with and without TLS."""
+    folder = world.folder / "impostor"
+    folder.mkdir(mode=0o755)
+    identity = identities.broker_identity("elsewhere", extra=("localhost",))
+    bundle = Authority.create(datetime.now(UTC)).issue(identity, datetime.now(UTC))
+    (folder / "tls.crt").write_bytes(bundle.certificate)
+    (folder / "tls.key").write_bytes(bundle.key)
+    (folder / "tls.key").chmod(0o644)
+    tls, plain = free_ports(2)
+    lines = [f"user {'root' if os.getuid() == 0 else 'mosquitto'}", "allow_anonymous true"]
+    lines += [f"listener {plain} 127.0.0.1", f"listener {tls} 127.0.0.1"]
+    lines += [f"certfile {folder}/tls.crt", f"keyfile {folder}/tls.key"]
+    (folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
+    command = [world.broker.command[0], "-c", str(folder / "mosquitto.conf")]
+    process = Process("impostor", command, world.folder)
+    process.start()
+    wait_for(lambda: connects(plain) and connects(tls), "the impostor listens")
+    return process, tls, plain
+
+
+def test_who_poses_as_the_renewal_port_learns_no_key_and_can_only_be_silent(world: World) -> None:
+    role = RenewalRole(world)
+    start(world, role)
+    process, tls, plain = impostor(world)
+    world.configure_meter(broker={**world.meter_json["broker"], "renewal_port": tls})
+    hasten(world)
+    provision(world, world.authority, datetime.now(UTC) - timedelta(days=400))
+    attacker = Attacker(plain)
+    try:
+        world.firmware.start()
+        renew = f"mt/{DEVICE}/renew"
+        (request,) = wait_for(lambda: attacker.seen[renew], "the meter asks", period_s=0.02)
+        parsed = parse_renewal_request(request, derive_key(world.k_meter, "renew", DEVICE))
+        bad = [request, b"", role.encode(parsed, key=bytes(32)), *[bytes(1400)] * 40]
+        attacker.send(f"mt/{DEVICE}/renewed", bad)
+        tries = world.broker.log.count("OpenSSL Error")
+        logged = len(world.oracle())
+        wait_for(lambda: world.broker.log.count("OpenSSL Error") > tries, "the normal tries go on")
+        assert len(world.oracle()) > logged + 2, "it goes on metering"
+    finally:
+        attacker.close()
+        process.kill()
+    assert not kept(world)
+    assert not role.requests
+    private = (world.folder / "meter" / "meter.key.der").read_bytes()[7:39]
+    secrets = [derive_key(world.k_meter, label, DEVICE) for label in ("renew", "renewed", "owner")]
+    heard = b"".join(payload for seen in attacker.seen.values() for payload in seen)
+    for secret in (world.k_meter, private, *secrets):
+        assert secret not in heard
