@@ -6,6 +6,7 @@ carries out what arrives; `supervisor` restarts this task.
 """
 
 import asyncio
+import gc
 
 from back_off import BackOff
 from meter_wire.portable.brokers import Brokers, split_address
@@ -81,8 +82,9 @@ class LinkTask:
         if renewing is None:
             return
         if renewing.is_dark():
+            self._tls = None  # a handshake takes most of the heap
             await renewing.dial(beat, self._link.count)
-        context = renewing.take()
+        context = renewing.store()
         if context is not None:
             self._tls = context
             self.renew_from_s = renewing.renew_from_s
@@ -128,7 +130,7 @@ class LinkTask:
                 self._back_off.reset()
                 return
             await self._ask_renewal(shell)
-            if self._renewing is not None and self._renewing.context is not None:
+            if self._renewing is not None and self._renewing.found is not None:
                 return
             epochs = await self._follow(shell, epochs)
             await self._send(shell)
@@ -153,6 +155,10 @@ class LinkTask:
         name = None
         if config.tls:
             name = config.tls["server_name"] if is_first else host
+            renewing = self._need_renewing() if self._tls is None else None
+            if renewing is not None:
+                self._tls = renewing.open()
+            gc.collect()  # a handshake wants its heap in one piece
         try:
             await shell.connect(host, port, self._tls, name)
         except Exception as error:

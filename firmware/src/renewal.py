@@ -45,7 +45,7 @@ class Renewal:
         self._back_off = BackOff(device + "/renew", boot)
         self._dial_ms = 0
         self._refused = 0
-        self._nonce = b""
+        self._nonce = self._public_key = b""
 
     def is_idle(self, now_ms: int) -> bool:
         """Tell whether nothing is to be remembered: no refused try, and no pause between dials."""
@@ -89,19 +89,24 @@ class Renewal:
         return True
 
     def ask(self, certificate: bytes) -> bytes:
-        """Return a request with a fresh nonce; an earlier one is answered no more."""
+        """Return a request with a fresh nonce; an earlier one is answered no more.
+
+        Raises:
+            ValueError: it is no certificate in its DER form.
+        """
+        from certificate import public_key  # noqa: PLC0415
         from meter_wire.portable.renewal import encode_renewal_request  # noqa: PLC0415
 
+        self._public_key = public_key(certificate)
         self._nonce = self._random(NONCE_BYTES)
         key = derive_key(self._key, "renew", self._device)
         return encode_renewal_request(key, self._device, self._nonce, certificate)
 
-    def accept(self, payload: bytes, certificate):
+    def accept(self, payload: bytes):
         """Return the answer (`Renewed`) to the request that waits, which is over then.
 
         Args:
             payload: of `mt/<device>/renewed`.
-            certificate: () → the one of the request; the new one must be for its key.
 
         Raises:
             RemoteProtocolError: the refusal's name; a request that waits for its answer still does.
@@ -115,7 +120,7 @@ class Renewal:
         found = parse_renewed(payload, key, self._device, self._nonce)
         self._nonce = b""
         try:
-            is_ours = public_key(found.certificate) == public_key(certificate())
+            is_ours = public_key(found.certificate) == self._public_key
         except ValueError:
             is_ours = False
         if not is_ours:

@@ -19,7 +19,7 @@ _REFUSED = 13
 
 
 class Renewing:
-    """`context` is the TLS context of new credentials until `take` took it."""
+    """Asks; `found` is an accepted answer until `store` has kept it."""
 
     def __init__(self, config, renewal, credentials, timekeeper, tell, log) -> None:
         """Ask nobody yet.
@@ -40,8 +40,13 @@ class Renewing:
         self._log = log
         self._base = "mt/" + config.device + "/"
         self._way = BY_SESSION
-        self.context = None
         self._ended = False
+        self.found = None
+
+    @property
+    def renew_from_s(self) -> int:
+        """UTC second from which the next request is welcome, 0 for never."""
+        return self._credentials.renew_from_s
 
     def tried(self, is_reached: bool, error) -> None:
         """Note why a session with the first broker could not be opened."""
@@ -52,24 +57,14 @@ class Renewing:
         """Note that a session is open."""
         self._renewal.welcomed()
 
-    @property
-    def renew_from_s(self) -> int:
-        """UTC second from which the next request is welcome, 0 for never."""
-        return self._credentials.renew_from_s
-
     def is_idle(self) -> bool:
         """Tell whether nothing is to be remembered, so that this may go."""
-        return self.context is None and self._renewal.is_idle(self._timekeeper.uptime_ms())
+        return self.found is None and self._renewal.is_idle(self._timekeeper.uptime_ms())
 
     def unload(self) -> None:
         """Give back the heap that the code of a renewal takes; it is loaded again when needed."""
         for name in ("renewing", "renewal", "credentials", "certificate", "tls_client"):
             sys.modules.pop(name, None)
-
-    def take(self):
-        """Return the new TLS context, once; None if nothing was renewed."""
-        context, self.context = self.context, None
-        return context
 
     async def ask(self, shell, utc_s: int) -> None:
         """Ask over an open session if that is due; its answer comes to `receive`.
@@ -79,9 +74,13 @@ class Renewing:
         """
         if self._renewal.is_due(self.renew_from_s, utc_s, self._timekeeper.uptime_ms()):
             self._log("renewal: asking")
-            await self._request(shell, BY_SESSION)
+            self._way = BY_SESSION
+            await self._send(shell, self._request())
 
-    async def _request(self, shell, way: int) -> None:
+    def _request(self) -> bytes:
+        return self._renewal.ask(self._credentials.certificate())
+
+    async def _send(self, shell, request: bytes) -> None:
         try:
             await shell.subscribe((self._base + "renewed", 1))
         except OSError as error:
@@ -89,24 +88,43 @@ class Renewing:
                 raise
             self._log("renewal: not with this broker")
             return
-        self._way = way
-        request = self._renewal.ask(self._credentials.certificate())
         await shell.publish(self._base + "renew", request)
 
     def receive(self, payload: bytes) -> "str | None":
-        """Take what came on `mt/<device>/renewed`; return why it is refused, None if it is kept."""
-        credentials = self._credentials
+        """Take what came on `mt/<device>/renewed`; return why it is refused, None if it is found.
+
+        It is kept when the session has ended, which takes most of the heap.
+        """
         try:
-            found = self._renewal.accept(payload, credentials.certificate)
-            self.context = credentials.store(found.certificate, found.anchors, found.renew_from_s)
+            self.found = self._renewal.accept(payload)
         except RemoteProtocolError as error:
             return error.args[0]
+        return None
+
+    def store(self):
+        """Keep what was found; return its TLS context, None if there is nothing or it is no use."""
+        found = self.found
+        if found is None:
+            return None
+        gc.collect()
+        try:
+            context = self._credentials.store(found.certificate, found.anchors, found.renew_from_s)
         except (OSError, ValueError) as error:  # authentic, and TLS or the flash does not take it
             self._log("renewal: %s" % (type(error).__name__,))
-            return "malformed"
+            self.found = None
+            return None
+        self.found = None
         self._log("renewal: done")
         self._tell(self._way)
-        return None
+        return context
+
+    def open(self):
+        """Return a TLS context of the credentials in force.
+
+        Raises:
+            OSError or ValueError: those that were provisioned do not load any more.
+        """
+        return self._credentials.open()
 
     def is_dark(self) -> bool:
         """Tell whether to `dial` now."""
@@ -122,22 +140,24 @@ class Renewing:
         """
         self._log("renewal: asking over the renewal port")
         self._ended = False
+        gc.collect()
         work = asyncio.create_task(self._exchange(count))
         end_ms = self._timekeeper.uptime_ms() + WAIT_MS
         try:
-            while not self._ended and self._timekeeper.uptime_ms() < end_ms:
+            while not work.done():  # what follows needs the heap of its session
                 beat()
                 await asyncio.sleep(_LOOK_S)
+                if self._timekeeper.uptime_ms() >= end_ms:
+                    work.cancel()
         finally:
             work.cancel()
-            gc.collect()
 
     async def _exchange(self, count) -> None:
         from mqtt_shell import MqttShell  # noqa: PLC0415
         from tls_client import unverified_context  # noqa: PLC0415
 
         def on_message(message) -> None:
-            reason = self.receive(bytes(message.payload))
+            reason = self.receive(message.payload)
             if reason is None:
                 self._ended = True
             else:
@@ -145,19 +165,22 @@ class Renewing:
 
         config = self._config
         shell = MqttShell(config.device, on_message)
-        name = config.tls["server_name"]
+        reading = None
         try:
+            self._way = BY_PORT
+            request = self._request()
+            gc.collect()
+            name = config.tls["server_name"]
             await shell.connect(config.host, config.renewal_port, unverified_context(), name)
             reading = asyncio.create_task(self._read(shell))
-            try:
-                await self._request(shell, BY_PORT)
-                while not self._ended:
-                    await asyncio.sleep(_LOOK_S)
-            finally:
-                reading.cancel()
+            await self._send(shell, request)
+            while not self._ended:
+                await asyncio.sleep(_LOOK_S)
         except Exception as error:
             self._log("renewal: %s" % (type(error).__name__,))
         finally:
+            if reading is not None:
+                reading.cancel()
             shell.abort()
             self._ended = True
 

@@ -28,10 +28,6 @@ def make(device=DEVICE, boot=1):
     return Renewal(device, KEY, boot, Random())
 
 
-def held():
-    return HELD
-
-
 def encode_answer(
     nonce, certificate=NEW, key=None, device=DEVICE, anchors=(b"one", b"two"), from_s=FROM_S
 ):
@@ -46,7 +42,7 @@ def nonce_of(request):
 
 def refused_as(renewal, payload):
     try:
-        renewal.accept(payload, held)
+        renewal.accept(payload)
     except RemoteProtocolError as error:
         return error.args[0]
     return None
@@ -172,14 +168,14 @@ def test_what_has_to_be_remembered_keeps_it_in_the_heap():
 def test_after_an_answer_five_refused_tries_come_before_the_next_dial():
     renewal = make()
     darken(renewal)
-    renewal.accept(encode_answer(nonce_of(renewal.ask(HELD))), held)
+    renewal.accept(encode_answer(nonce_of(renewal.ask(HELD))))
     darken(renewal, TRIES - 1)
     assert not renewal.is_dark(HOUR_MS)
 
 
 def test_an_answer_is_taken_whole():
     renewal = make()
-    found = renewal.accept(encode_answer(nonce_of(renewal.ask(HELD))), held)
+    found = renewal.accept(encode_answer(nonce_of(renewal.ask(HELD))))
     assert found.certificate == NEW
     assert found.anchors == [b"one", b"two"]
     assert found.renew_from_s == FROM_S
