@@ -6,6 +6,7 @@ shows no error. Neighbours: `provision_board` (puts it there), `board_file`, `bu
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -166,10 +167,8 @@ def list_files(
     files = {}
     where = FOLDERS[board["profile"]]
     _check_link(settings, board)
-    for name, file in settings.get("tls", {}).items():
-        if name == "server_name":
-            continue
-        path = key if name == "key" and key is not None else folder / str(file)
+    for name, file in _credentials(settings.get("tls", {})):
+        path = key if name == "key" and key is not None else folder / file
         if not path.is_file():
             remedy = "give --key" if name == "key" else "provision the meter again"
             raise BundleError(f"tls.{name}: no file {path.name} in the bundle; {remedy}")
@@ -200,6 +199,13 @@ def _check_small(settings: dict[str, Any], board: dict[str, Any]) -> None:
             )
         if not loads:
             raise BundleError("trips: there is no load; give loads, and the board a pin load0")
+
+
+def _credentials(tls: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (key of `tls`, file) of each file that it names."""
+    for name in ("ca", "cert", "key"):
+        value = tls.get(name, [])
+        yield from ((name, str(file)) for file in (value if isinstance(value, list) else [value]))
 
 
 def _check_link(settings: dict[str, Any], board: dict[str, Any]) -> None:

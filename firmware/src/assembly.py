@@ -4,6 +4,7 @@ Nothing here is needed on the unix port without a module `board`, and nothing of
 """
 
 import os
+import sys
 
 from config import ConfigError
 
@@ -61,6 +62,49 @@ def make_ems(config, board, snapshot, local_action, uptime_ms):
 
         port.line = SerialLine(board.uart("ems"), port, uptime_ms)
     return port
+
+
+def open_credentials(config, tell, log) -> tuple:
+    """Return (TLS context of the link, UTC second from which to renew what it is of, or 0).
+
+    Args:
+        config: see `config.Config`.
+        tell: (change) → None, records that a renewal cannot be used.
+        log: (text) → None.
+
+    Raises:
+        config.ConfigError: what was provisioned does not load.
+    """
+    credentials = _make_credentials(config)
+    try:
+        context = credentials.open()
+    except (OSError, ValueError):
+        raise ConfigError("tls: ca, cert or key is not DER or PEM; provision the meter again")
+    if credentials.fault:
+        log("tls: the renewed certificate cannot be used; using the provisioned one")
+        tell(credentials.fault)
+    for name in ("credentials", "tls_client"):  # not needed until a renewal, years from now
+        sys.modules.pop(name, None)
+    return context, credentials.renew_from_s
+
+
+def _make_credentials(config):
+    from credentials import Credentials  # noqa: PLC0415
+    from flash import Flash  # noqa: PLC0415
+    from tls_client import tls_context  # noqa: PLC0415
+
+    return Credentials(config.tls, Flash(config.state_dir), tls_context)
+
+
+def make_renewing(config, boot: int, timekeeper, tell, log):
+    """Return what renews the certificate."""
+    from renewal import Renewal  # noqa: PLC0415
+    from renewing import Renewing  # noqa: PLC0415
+
+    credentials = _make_credentials(config)
+    credentials.open()
+    renewal = Renewal(config.device, config.key, boot, os.urandom)
+    return Renewing(config, renewal, credentials, timekeeper, tell, log)
 
 
 def add_network(supervisor, config, board, commands, uptime_ms, log) -> None:

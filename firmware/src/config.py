@@ -143,6 +143,9 @@ class Config:
         if self.user is not None:
             self.user = _text(broker, "user", None, "broker.")
             self.password = _text(broker, "password", None, "broker.").encode()
+        self.renewal_port = 0
+        if "renewal_port" in broker:
+            self.renewal_port = _whole(broker, "renewal_port", 1, 65535, None, "broker.")
         self.keep_alive_s = _whole(broker, "keep_alive_s", 5, 3600, 60, "broker.")
         self.tls = self._tls(_table(table, "tls"), broker)
         self.capture_period_s = _whole(table, "capture_period_s", 1, 86400, 900)
@@ -194,15 +197,30 @@ class Config:
     def _tls(self, tls, broker: dict):
         if tls is None:
             return None
-        found = {"server_name": _text(tls, "server_name", broker.get("host"), "tls.")}
-        for name in ("ca", "cert", "key"):
-            path = self.path(_text(tls, name, None, "tls."))
-            try:
-                with open(path, "rb") as file:
-                    found[name] = file.read()
-            except OSError:
-                raise ConfigError("tls.%s: no file %s; provision the meter again" % (name, path))
-        return found
+        anchors = tls.get("ca")
+        if isinstance(anchors, list) and not 1 <= len(anchors) <= 2:
+            raise ConfigError("tls.ca: lists %d files; give one or two" % len(anchors))
+        names = anchors if isinstance(anchors, list) else [anchors]
+        renew_from_s = 0
+        if "renew_from" in tls:
+            renew_from_s = _whole(tls, "renew_from", 1, 0xFFFFFFFF, None, "tls.")
+        return {
+            "server_name": _text(tls, "server_name", broker.get("host"), "tls."),
+            "ca": [self._file({"ca": name}, "ca") for name in names],
+            "cert": self._file(tls, "cert"),
+            "key": self._file(tls, "key"),
+            "renew_from": renew_from_s,
+        }
+
+    def _file(self, tls: dict, name: str) -> str:
+        """Return the path of a file that is there."""
+        path = self.path(_text(tls, name, None, "tls."))
+        try:
+            with open(path, "rb") as file:
+                file.read(1)
+        except OSError:
+            raise ConfigError("tls.%s: no file %s; provision the meter again" % (name, path))
+        return path
 
     def _network(self, wifi, sntp) -> None:
         self.wifi = self.sntp = None

@@ -55,5 +55,8 @@ TABLE = (
      ("the meter started again without a power cut; cause 1 watchdog, 2 software; "
       "-1 if the duration is unknown")),
     (code.POWER_HELD, "power_held", (), "the power that power_down saw going did not go"),
+    (code.CREDENTIALS, "credentials", ("change",),
+     ("the link's certificate and anchors: renewed over the session (1), the renewal port (2); "
+      "the renewed ones are damaged (3) or not loaded by TLS (4): the provisioned ones are used")),
 )  # fmt: skip
 """(code, name, argument names, meaning)"""

@@ -6,6 +6,7 @@ carries out what arrives; `supervisor` restarts this task.
 """
 
 import asyncio
+import gc
 
 from back_off import BackOff
 from meter_wire.portable.brokers import Brokers, split_address
@@ -15,8 +16,20 @@ from mqtt_shell import MqttShell
 class LinkTask:
     """`run` is the task; `wake` after each new entry."""
 
-    def __init__(self, config, link, commands, uptime_ms, tls=None, log=print) -> None:
-        """Connect later; `tls`: see `mqtt_shell.tls_context`."""
+    def __init__(
+        self, config, link, commands, uptime_ms, tls=None, log=print, make_renewing=None
+    ) -> None:
+        """Connect later.
+
+        Args:
+            config: see `config.Config`.
+            link: see `meter_link.MeterLink`.
+            commands: see `commands.Commands`.
+            uptime_ms: () → milliseconds since boot.
+            tls: see `tls_client.tls_context`; None without TLS.
+            log: (text) → None.
+            make_renewing: () → `renewing.Renewing`; None where no certificate can be renewed.
+        """
         self._config = config
         self._link = link
         self._commands = commands
@@ -30,6 +43,10 @@ class LinkTask:
         self._back_off = BackOff(config.device, link.info.boot)
         self._base = "mt/" + config.device + "/"
         self._brokers = Brokers("%s:%d" % (config.host, config.port))
+        self.renew_from_s = 0
+        """UTC second from which a new certificate is asked for, 0 for never."""
+        self._make_renewing = make_renewing
+        self._renewing = None
 
     def wake(self) -> None:
         """Look for something to send now."""
@@ -48,9 +65,30 @@ class LinkTask:
                     self._log("link: %s" % (type(error).__name__,))
                 self._end()
                 self._brokers.ended(self._link)
+                await self._renew(beat)
                 await self._pause(beat)
         finally:
             self._end()
+
+    def _need_renewing(self):
+        """Return what renews the certificate: there only while it is needed, for it takes heap."""
+        if self._renewing is None and self._make_renewing is not None:
+            self._renewing = self._make_renewing()
+        return self._renewing
+
+    async def _renew(self, beat) -> None:
+        """Between two sessions: dial the renewal port if that is due; use what was renewed."""
+        renewing = self._renewing
+        if renewing is None:
+            return
+        if renewing.is_dark():
+            self._tls = None  # a handshake takes most of the heap
+            await renewing.dial(beat, self._link.count)
+        context = renewing.store()
+        if context is not None:
+            self._tls = context
+            self.renew_from_s = renewing.renew_from_s
+            self._back_off.reset()
 
     async def _pause(self, beat) -> None:
         pause_ms = self._back_off.next_ms()
@@ -75,12 +113,8 @@ class LinkTask:
         self._shell = shell = MqttShell(
             config.device, self._on_message, keep_alive_s=config.keep_alive_s, **login
         )
+        await self._connect(shell)
         brokers = self._brokers
-        host, port = split_address(brokers.at)
-        name = None
-        if config.tls:
-            name = config.tls["server_name"] if brokers.at == brokers.first else host
-        await shell.connect(host, port, self._tls, name)
         self._reader = asyncio.create_task(self._read(shell))
         beat()
         epochs = self._link.epochs
@@ -95,9 +129,45 @@ class LinkTask:
                 self._log("link: leaving this broker")
                 self._back_off.reset()
                 return
+            await self._ask_renewal(shell)
+            if self._renewing is not None and self._renewing.found is not None:
+                return
             epochs = await self._follow(shell, epochs)
             await self._send(shell)
         raise self._lost
+
+    async def _ask_renewal(self, shell) -> None:
+        if self.renew_from_s:
+            utc_s = self._commands.timekeeper.utc()[0]
+            if utc_s is not None and utc_s >= self.renew_from_s:
+                renewing = self._need_renewing()
+                if renewing is not None:
+                    await renewing.ask(shell, utc_s)
+                return
+        if self._renewing is not None and self._renewing.is_idle():
+            self._renewing.unload()
+            self._renewing = None
+
+    async def _connect(self, shell) -> None:
+        config, at = self._config, self._brokers.at
+        is_first = at == self._brokers.first
+        host, port = split_address(at)
+        name = None
+        if config.tls:
+            name = config.tls["server_name"] if is_first else host
+            renewing = self._need_renewing() if self._tls is None else None
+            if renewing is not None:
+                self._tls = renewing.open()
+            gc.collect()  # a handshake wants its heap in one piece
+        try:
+            await shell.connect(host, port, self._tls, name)
+        except Exception as error:
+            renewing = self._need_renewing() if shell.reached else self._renewing
+            if renewing is not None and is_first:
+                renewing.tried(shell.reached, error)
+            raise
+        if self._renewing is not None:
+            self._renewing.welcomed()
 
     async def _read(self, shell) -> None:
         try:
@@ -152,6 +222,10 @@ class LinkTask:
                 int(rest[:-5]), bytes(message.payload), now_ms, bool(message.retain),
                 bool(message.dup),
             )  # fmt: skip
+        elif rest == "renewed" and self._renewing is not None:
+            reason = self._renewing.receive(bytes(message.payload))
+            if reason is not None:
+                self._link.count(reason)
         if event is not None:
             self._commands.handle(event)
         self._news.set()

@@ -15,9 +15,16 @@ import capacity
 import event_codes as codes
 import state as items
 from actuators import Loads, Supply
-from assembly import add_network, find_board, make_ems, make_front_end
+from assembly import (
+    add_network,
+    find_board,
+    make_ems,
+    make_front_end,
+    make_renewing,
+    open_credentials,
+)
 from commands import Commands
-from config import ConfigError, load_config
+from config import load_config
 from flash import Flash
 from measuring import FixedFrontEnd, Measuring
 from meter_state import StateError
@@ -161,20 +168,24 @@ class Firmware:
             link = MeterLink(*arguments, b"", verify)
         link.spread_ms = self.measuring.periods.spread_s * 1000
         self.commands.link = link
-        tls = None
+        tls = make = None
+        renew_from_s = 0
         if config.tls:
-            from mqtt_shell import tls_context  # noqa: PLC0415
-
-            try:
-                tls = tls_context(config.tls["ca"], config.tls["cert"], config.tls["key"])
-            except (OSError, ValueError):
-                raise ConfigError(
-                    "tls: ca, cert or key is not DER or PEM; provision the meter again"
-                )
-        task = LinkTask(config, link, self.commands, self.timekeeper.uptime_ms, tls, log)
+            tls, renew_from_s = open_credentials(config, self._on_credentials, log)
+            if renew_from_s or config.renewal_port:
+                make = self._make_renewing
+        task = LinkTask(config, link, self.commands, self.timekeeper.uptime_ms, tls, log, make)
+        task.renew_from_s = renew_from_s
         self.recorder.on_entry = task.wake
         self.commands.wake = task.wake
         return task
+
+    def _make_renewing(self):
+        keeper, tell = self.timekeeper, self._on_credentials
+        return make_renewing(self.config, self.boot, keeper, tell, log)
+
+    def _on_credentials(self, change: int) -> None:
+        self.recorder.event_now(codes.CREDENTIALS, change)
 
     def _description(self, version: str) -> bytes:
         if isinstance(self.measuring.front_end, FixedFrontEnd):

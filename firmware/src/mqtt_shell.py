@@ -6,15 +6,11 @@ Neighbour in the twin: `meter_twin/mqtt_shell.py`. Runs on CPython too, for the 
 """
 
 import asyncio
+import select
 import socket
 import time
 
 from meter_wire.portable import mqtt, mqtt_event
-
-try:
-    import ssl
-except ImportError:  # Debian's MicroPython
-    import tls as ssl
 
 CONNECT_TIMEOUT_S = 10
 ANSWER_TIMEOUT_S = 30
@@ -27,43 +23,6 @@ else:
     def now_ms():
         """Return milliseconds of a clock that never steps."""
         return time.monotonic_ns() // 1000000  # type: ignore
-
-
-def tls_context(ca, certificate=None, key=None):
-    """Return a client's context; `ca`, `certificate` and `key` are DER or PEM bytes.
-
-    Raises:
-        OSError or ValueError: not a certificate or key.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if hasattr(context, "load_default_certs"):  # CPython takes its own chain from files only
-        import tempfile  # type: ignore # noqa: PLC0415 - not on MicroPython
-
-        cadata = ca if ca[:1] == b"\x30" else ca.decode()
-        context.load_verify_locations(cadata=cadata)  # type: ignore - not on the ESP8266
-        if certificate:
-            with tempfile.NamedTemporaryFile() as chain:
-                for name, data in (("CERTIFICATE", certificate), ("PRIVATE KEY", key)):
-                    chain.write(_pem(name, data))  # type: ignore
-                chain.flush()  # type: ignore
-                context.load_cert_chain(chain.name)  # type: ignore
-        return context
-    context.verify_mode = ssl.CERT_REQUIRED  # type: ignore
-    context.load_verify_locations(ca)  # type: ignore - not on the ESP8266
-    if certificate:
-        context.load_cert_chain(certificate, key)
-    return context
-
-
-def _pem(name, data):
-    import base64  # type: ignore # noqa: PLC0415 - not on MicroPython
-
-    if data[:1] != b"\x30":
-        return data
-    if name == "PRIVATE KEY" and data[:10].find(b"\x02\x01\x01") > 0:
-        name = "EC PRIVATE KEY"  # SEC 1 has version 1, PKCS 8 version 0
-    body = base64.encodebytes(data).decode()
-    return ("-----BEGIN %s-----\n%s-----END %s-----\n" % (name, body, name)).encode()
 
 
 def _no_delay(stream):
@@ -88,6 +47,12 @@ async def _open_stream(host, port, tls, server_name):
         await writer.start_tls(tls, server_hostname=server_name)  # type: ignore
         return reader, writer
     plain = writer.s  # type: ignore - MicroPython's
+    poll = select.poll()
+    poll.register(plain, select.POLLOUT)
+    for _plain, found in poll.poll(0):
+        if found & ~select.POLLOUT:  # its open_connection returns a connection that was refused
+            plain.close()
+            raise OSError(111)  # ECONNREFUSED
     try:  # as MicroPython's open_connection: the first writes shake hands
         raw = tls.wrap_socket(plain, server_hostname=server_name, do_handshake_on_connect=False)
         raw.setblocking(False)
@@ -113,6 +78,7 @@ class MqttShell:
         self._answer = asyncio.Event()
         self._lock = asyncio.Lock()  # MicroPython's drain takes one task at a time
         self._error = None
+        self.reached = False
         self._answers = {}
         self._waited_s = 0
 
@@ -128,6 +94,7 @@ class MqttShell:
 
     async def _open(self, host, port, tls, server_name):
         self._reader, self._writer = await _open_stream(host, port, tls, server_name or host)
+        self.reached = True
         await self._write(self._connection.connect(now_ms()))
         while self._connection.state != mqtt.CONNECTED:
             await self._read()

@@ -54,9 +54,15 @@ def decode_items(data: bytes) -> dict:
 class State:
     """Items by number; changed in RAM by `set`, durable after `save`."""
 
-    def __init__(self, flash) -> None:
-        """Load the newest slot that is whole; `fresh` tells that there was none."""
+    def __init__(self, flash, name: str = "state") -> None:
+        """Load the newest slot that is whole; `fresh` tells that there was none.
+
+        Args:
+            flash: see `flash.Flash`.
+            name: of the two files, without their number.
+        """
         self._flash = flash
+        self._name = name
         self._generation = 0
         self._items = {}
         for slot in (0, 1):
@@ -68,7 +74,7 @@ class State:
         self._dirty = self.fresh
 
     def _load(self, slot: int) -> tuple:
-        data = self._flash.read("state" + str(slot))
+        data = self._flash.read(self._name + str(slot))
         if data is None or len(data) < _HEADER_BYTES + 4:
             return 0, {}
         magic, generation, length = struct.unpack_from(_HEADER, data, 0)
@@ -113,7 +119,7 @@ class State:
         items = encode_items(self._items)
         generation = self._generation + 1
         data = struct.pack(_HEADER, MAGIC, generation, len(items)) + items
-        file = self._flash.create("state" + str(generation & 1))
+        file = self._flash.create(self._name + str(generation & 1))
         try:
             self._flash.write(file, data + struct.pack(">I", crc32(data)))
         finally:

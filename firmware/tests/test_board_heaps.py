@@ -22,7 +22,9 @@ PARTS_OF_38K = [
     "watchdog", "waveform",
 ]  # fmt: skip
 """Each of these has room, tests and all, in the heap of an ESP8266."""
-PARTS_OF_64K = ["clock_and_periods", "load_control", "orders", "sntp", "supervisor"]
+PARTS_OF_64K = [
+    "clock_and_periods", "credentials", "load_control", "orders", "renewal", "sntp", "supervisor",
+]  # fmt: skip
 """Rules of several parts at once, of the whole firmware, which is for 128 KB."""
 SIMULATED = ("electricity", "wire")
 """No board simulates what it measures."""

@@ -21,6 +21,8 @@ LINK = [
     "test_hal",
     "test_crc",
     "test_sntp",
+    "test_renewal",
+    "test_credentials",
 ]
 CHIPS = ["test_calibration", "test_pulses", "test_chips"]
 ACTING = ["test_actuators", "test_minimum_times", "test_trips", "test_inputs", "test_watchdog"]

@@ -127,6 +127,17 @@ def test_what_the_meter_has_measured_stays_when_it_is_provisioned_again(board, t
     assert not (board.root / "lib/left_over.mpy").exists()
 
 
+def test_both_anchors_of_a_bundle_go_onto_the_board(tmp_path):
+    bundle = make_bundle(tmp_path / "bundle")
+    (bundle / "next.der").write_bytes(b"the next CA")
+    table = json.loads((bundle / "meter.json").read_text())
+    table["tls"] |= {"ca": ["ca.der", "next.der"], "renew_from": 1_900_000_000}
+    files = board_bundle.list_files(table, board_file.load_board("unix"), bundle)
+    assert files["/meter/next.der"] == b"the next CA"
+    names = {path.rpartition("/")[2] for path in files}
+    assert names == {"ca.der", "next.der", "meter.crt.der", "meter.key.der", "meter.json"}
+
+
 START = """
 import vfs
 vfs.umount("/")
@@ -217,6 +228,7 @@ def test_a_file_that_does_not_read_back_is_told(board, monkeypatch):
         ({}, ["--calibration", "nowhere"], "unix", "--calibration: nowhere"),
         ({"tls": {"ca": "x.der", "cert": "meter.crt.der", "key": "meter.key.der"}}, [], "unix", "tls.ca"),
         ({"tls": {"ca": "ca.der", "cert": "meter.crt.der", "key": "x.der"}}, [], "unix", "give --key"),
+        ({"tls": {"ca": ["ca.der", "x.der"], "cert": "meter.crt.der", "key": "meter.key.der"}}, [], "unix", "tls.ca"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_refused_before_anything_is_written(

@@ -26,7 +26,11 @@ def read_rules(name: str) -> str:
 
 
 def build_configuration(
-    folder: pathlib.Path, port: int, plain_port: int, address: str = "127.0.0.1"
+    folder: pathlib.Path,
+    port: int,
+    plain_port: int,
+    address: str = "127.0.0.1",
+    renewal_port: int = 0,
 ) -> list[str]:
     """Write the access rules; return the configuration's lines.
 
@@ -35,6 +39,8 @@ def build_configuration(
         port: of the listener with mutual TLS.
         plain_port: of the listener for boards without TLS; 0 for none.
         address: that the listener with mutual TLS is bound to.
+        renewal_port: of a listener that wants no certificate, in the chart a broker of its own; 0
+            for none.
     """
     _write_rules(folder / "acl", read_rules("metertwin.mosquitto.acl"))
     lines = [
@@ -60,6 +66,15 @@ def build_configuration(
             "use_username_as_clientid true",
             "allow_anonymous false",
             f"acl_file {folder}/acl-constrained",
+        ]
+    if renewal_port:
+        _write_rules(folder / "acl-renewal", read_rules("metertwin.mosquitto.aclRenewal"))
+        lines += [
+            f"listener {renewal_port} {address}",
+            f"certfile {folder}/server.crt",
+            f"keyfile {folder}/server.key",
+            "allow_anonymous true",
+            f"acl_file {folder}/acl-renewal",
         ]
     return lines
 

@@ -84,7 +84,12 @@ class World:
         return Process("broker", [program, "-c", str(self.folder / "mosquitto.conf")], self.folder)
 
     def configure_broker(
-        self, *, persistence: bool = False, plain_port: int = 0, open_port: int = 0
+        self,
+        *,
+        persistence: bool = False,
+        plain_port: int = 0,
+        open_port: int = 0,
+        renewal_port: int = 0,
     ) -> None:
         """Write the broker's configuration; it counts at the next start.
 
@@ -93,8 +98,10 @@ class World:
             plain_port: a listener for meters without TLS, as the chart's constrained one: it wants
                 the passwords of the file `passwords`.
             open_port: a listener without rules and with free client ids, for an attacker.
+            renewal_port: a listener that wants no certificate, for a meter whose own has ended.
         """
-        lines = build_configuration(self.folder, self.port, plain_port, self.listen_on)
+        ports = (self.port, plain_port, self.listen_on, renewal_port)
+        lines = build_configuration(self.folder, *ports)
         if open_port:
             lines += [f"listener {open_port} 127.0.0.1", "allow_anonymous true"]
         if persistence:

@@ -7,6 +7,7 @@ published again at each connection, because a broker without persistence forgets
 import json
 import os
 import threading
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import paho.mqtt.client as paho
@@ -34,6 +35,8 @@ class OperatorRole:
         self.candidate = 0
         self.counter = 0
         self.hellos: list[OwnerHello] = []
+        self.on_renew: Callable[[bytes], Iterable[bytes]] | None = None
+        """Request on `mt/<device>/renew` → what is said on `mt/<device>/renewed`."""
 
     def start(self) -> None:
         """Connect, and keep connecting, in a thread of paho's."""
@@ -61,10 +64,14 @@ class OperatorRole:
         self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any
     ) -> None:
         if not reason.is_failure:
-            client.subscribe(f"mt/{self._device}/hello", 1)
+            client.subscribe([(f"mt/{self._device}/{name}", 1) for name in ("hello", "renew")])
             self.publish()
 
-    def _message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+    def _message(self, client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        if message.topic.endswith("/renew"):
+            for answer in self.on_renew(bytes(message.payload)) if self.on_renew else ():
+                client.publish(f"mt/{self._device}/renewed", answer, 1)
+            return
         hello = parse_owner_hello(
             bytes(message.payload), derive_key(self._key, "hello", self._device)
         )

@@ -129,6 +129,7 @@ def count_served(port: int) -> int:
 
 def test_a_wrong_configuration_names_field_and_remedy(world: World) -> None:
     world.make_firmware()
+    broker, tls = world.meter_json["broker"], world.meter_json["tls"]
     for changes, expected in (
         ({"device": "House_1"}, "device: "),
         ({"capture_period_s": 7}, "capture_period_s: "),
@@ -136,6 +137,13 @@ def test_a_wrong_configuration_names_field_and_remedy(world: World) -> None:
         ({"ems": {"port": 0}}, "ems.port: "),
         ({"state_dir": "/proc/none/state"}, "state_dir: "),
         ({"tariff": {"switches": [["9", "00:00", 1]]}}, "tariff.switches[0]: "),
+        ({"broker": {**broker, "renewal_port": 0}}, "broker.renewal_port: "),
+        ({"tls": {**tls, "renew_from": "soon"}}, "tls.renew_from: "),
+        ({"tls": {**tls, "ca": []}}, "tls.ca: lists 0 files"),
+        ({"tls": {**tls, "ca": ["ca.der"] * 3}}, "tls.ca: lists 3 files"),
+        ({"tls": {**tls, "ca": ["ca.der", 1]}}, "tls.ca: is missing or no text"),
+        ({"tls": {**tls, "ca": ["ca.der", "none.der"]}}, "tls.ca: no file"),
+        ({"tls": {**tls, "cert": "meter.json"}}, "tls: ca, cert or key"),
     ):
         saved = dict(world.meter_json)
         world.configure_meter(**changes)

