@@ -10,6 +10,8 @@ The sources stay what everybody reads and tests; the memory test runs the bundle
 from __future__ import annotations
 
 import ast
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from bundle_rewriting import FUNCTIONS, Module, Rename, Silence, Strip
@@ -154,6 +156,13 @@ def _attributes(modules: dict[str, Module], kept: set[str]) -> dict[str, str]:
                     names.add(node.attr)
     own = sorted(n for n in names if not n.startswith("__") and n not in kept and len(n) > 2)  # noqa: PLR2004
     return {name: f"b{index:x}" for index, name in enumerate(own)}
+
+
+def shorten(text: str, names: Iterable[str], short: dict[str, str]) -> str:
+    """Return a source that uses these attributes of the bundle's objects, by their short names."""
+    for name in names:
+        text = re.sub(rf"\.{name}\b", f".{short.get(name, name)}", text)
+    return text
 
 
 def name_of(module: Module) -> str:

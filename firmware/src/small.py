@@ -30,6 +30,9 @@ IMPORT_ENERGY = b"\x01\x00\x01\x08\x00\xff"
 POWER_UP = 2
 CLOCK_STEP = 3
 CLOCK_SET = 4
+RING_OVERFLOW = 14
+OWNER_CHANGE = 15
+INCARNATION_NEW = 16
 CONFIGURATION = 18
 CLOCK_REFUSED = 20
 GC_THRESHOLD = 2048
@@ -84,6 +87,8 @@ class Small:
         self.back_off = BackOff(table["device"], self.boot)
         self.news = asyncio.Event()
         self.lost = None
+        if self.ring.is_new:
+            self.event(INCARNATION_NEW)
         self.event(POWER_UP, -1)
 
     def restore(self) -> None:
@@ -116,7 +121,14 @@ class Small:
         """Record an event of this moment."""
         status, time_s = self.stamp()
         uptime_s = self.uptime_ms() // 1000
-        self.ring.append(encode_event(status, time_s, uptime_s, self.boot, code, list(arguments)))
+        self.append(encode_event(status, time_s, uptime_s, self.boot, code, list(arguments)))
+
+    def append(self, entry: bytes) -> None:
+        """Put an entry into the ring, and an event if that overwrote any unacknowledged."""
+        lost = self.ring.lost
+        self.ring.append(entry)
+        if self.ring.lost != lost:
+            self.event(RING_OVERFLOW, self.ring.lost)
 
     def entry(self, status: int = 0, time_s=None) -> bytes:
         """Return a reading, of this moment unless `time_s`; `status`: bits beside the clock's."""
@@ -160,7 +172,7 @@ class Small:
     def record(self, time_s=None) -> None:
         """Record a reading, of this moment unless `time_s` is given."""
         self.keep(SAVE_PAUSE_MS)
-        self.ring.append(self.entry(self.adjusted, time_s))
+        self.append(self.entry(self.adjusted, time_s))
         self.adjusted = 0
 
     async def session(self) -> None:
@@ -237,6 +249,9 @@ class Small:
         if event[0] == "owner":
             self.state.set(items.LINK, event[1])
             self.state.save()
+            owner = self.link.owner
+            if owner is not None:
+                self.event(OWNER_CHANGE, owner.active, owner.candidate)
         elif event[0] == "time":
             code = self.set_clock(event[3])
             if event[2]:

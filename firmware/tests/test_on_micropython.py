@@ -15,6 +15,7 @@ LINK = [
     "test_orders",
     "test_clock_and_periods",
     "test_small",
+    "test_load_curve",
     "test_state",
     "test_hal",
     "test_crc",
