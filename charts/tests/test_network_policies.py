@@ -116,7 +116,7 @@ ALWAYS = ways(
 )
 TO_BROKER = ways((BROKERS, ["broker"], [8883]))
 FROM_FIELD = ways((["field meter"], ["broker"], [8883]))
-FROM_BOARDS = ways((["board"], ["broker"], [1883]))
+FROM_BOARDS = ways((["board", "meter"], ["broker"], [1883]))
 TO_EXTERNAL = ways((BROKERS, NOT_OURS, [8884]))
 UTILITY = (
     "networkPolicy.utilityEgress[0].to[0].ipBlock.cidr=198.51.100.0/24",

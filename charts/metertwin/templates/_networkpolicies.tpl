@@ -61,13 +61,18 @@ egress:
 {{- if .Values.broker.externalHost -}}
 - ports: [{protocol: TCP, port: {{ include "metertwin.brokerPort" . }}}]
 {{- else -}}
+{{ include "metertwin.policy.toOwnBroker" (list . 8883) }}
+{{- end }}
+{{- end }}
+
+{{/* Way to a port of the chart's own broker; (list root port). */}}
+{{- define "metertwin.policy.toOwnBroker" -}}
 - to:
     - namespaceSelector:
-        matchLabels: {kubernetes.io/metadata.name: {{ .Release.Namespace }}}
+        matchLabels: {kubernetes.io/metadata.name: {{ (index . 0).Release.Namespace }}}
       podSelector:
         matchLabels: {metertwin.io/role: broker}
-  ports: [{protocol: TCP, port: 8883}]
-{{- end }}
+  ports: [{protocol: TCP, port: {{ index . 1 }}}]
 {{- end }}
 
 {{- define "metertwin.policy.fromMonitoring" -}}
@@ -96,12 +101,16 @@ egress:
 {{- end }}
 
 {{- define "metertwin.policy.meter" -}}
-# Simulated meters (examples/street): the broker and nothing else.
+# Simulated meters (examples/street): the broker and nothing else; small ones at the port without TLS.
 podSelector:
   matchLabels: {metertwin.io/role: meter}
 policyTypes: [Ingress, Egress]
 egress:
   {{- include "metertwin.policy.toBroker" . | nindent 2 }}
+  {{- $constrained := .Values.mosquitto.constrainedListener }}
+  {{- if and $constrained.enabled (not .Values.broker.externalHost) }}
+  {{- include "metertwin.policy.toOwnBroker" (list . (int $constrained.port)) | nindent 2 }}
+  {{- end }}
 {{- end }}
 
 {{- define "metertwin.policy.reader" -}}
@@ -166,6 +175,7 @@ ingress:
   {{- with .Values.mosquitto.constrainedListener }}
   {{- if .enabled }}
   - from:
+      {{- include "metertwin.policy.peers" (list $ "meter") | nindent 6 }}
       {{- range .allowedCidrs }}
       - ipBlock: {cidr: {{ . | quote }}}
       {{- end }}
