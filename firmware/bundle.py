@@ -14,7 +14,8 @@ against real twins.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bundle_names import (
@@ -116,6 +117,13 @@ def _constants(tree: ast.Module) -> None:
     for node in tree.body:
         if _constant_name(node) and isinstance(node.value, ast.Constant):  # type: ignore[attr-defined]
             node.value = ast.Call(ast.Name("const", ast.Load()), [node.value], [])  # type: ignore[attr-defined]
+
+
+def shorten(text: str, names: Iterable[str], short: dict[str, str]) -> str:
+    """Return a source that uses these attributes of the bundle's objects, by their short names."""
+    for name in names:
+        text = re.sub(rf"\.{name}\b", f".{short.get(name, name)}", text)
+    return text
 
 
 def name_of(module: Module) -> str:

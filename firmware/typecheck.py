@@ -48,7 +48,7 @@ PORTS = (
     ),
     Port(
         "esp32", "1.29.0.post1", (FIRMWARE, WIRE),
-        ("hal/unix.py", "hal/esp8266.py", "hal/esp8266_small.py", *SIMULATION),
+        ("hal/unix.py", "hal/unix_small.py", "hal/esp8266.py", "hal/esp8266_small.py", *SIMULATION),
     ),
     Port(
         "esp8266", "1.29.0.post1",
@@ -57,7 +57,7 @@ PORTS = (
             *[f"{WIRE}/{name}.py" for name in PORTABLE],
             f"{FIRMWARE}/hal",
         ),
-        ("hal/unix.py", "hal/esp32.py"),
+        ("hal/unix.py", "hal/unix_small.py", "hal/esp32.py"),
     ),
 )  # fmt: skip
 

@@ -31,7 +31,8 @@ from meter_state import StateError
 from meter_wire.portable.entry import STATUS_DATA_NOT_VALID, STATUS_ERROR
 from meter_wire.portable.meter_link import MeterInfo, MeterLink
 from meter_wire.portable.tlv import RemoteProtocolError
-from recorder import Oracle, Recorder
+from oracle_log import Oracle
+from recorder import Recorder
 from ring import Ring
 from start_record import record_start
 from state import State

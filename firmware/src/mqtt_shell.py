@@ -16,6 +16,9 @@ CONNECT_TIMEOUT_S = 10
 ANSWER_TIMEOUT_S = 30
 """A broker that leaves a publish or subscribe unanswered so long is lost, though it may ping."""
 
+_ERROR_QUEUE = 0x2000
+_MOST_ERRORS = 4
+
 if hasattr(time, "ticks_ms"):
     now_ms = time.ticks_ms
 else:
@@ -26,12 +29,18 @@ else:
 
 
 def _no_delay(stream):
-    """Switch Nagle's algorithm off where the port can: 44 ms less a QoS 1 round trip."""
+    """Switch Nagle's algorithm off where the port can: 44 ms less a QoS 1 round trip.
+
+    Linux may keep the refusal of an earlier SYN on a connection that came about (tcp_v4_err), and
+    would wake each poll with it for ever: it is read.
+    """
     raw = stream.s if hasattr(stream, "s") else stream.get_extra_info("socket")
     try:
         raw.setsockopt(6, getattr(socket, "TCP_NODELAY", 1), 1)
-    except (AttributeError, OSError):
-        pass  # a port without it
+        for _ in range(_MOST_ERRORS):
+            raw.recv(1, _ERROR_QUEUE)
+    except (AttributeError, OSError, TypeError):
+        pass  # a port without it, or nothing is left
 
 
 async def _open_stream(host, port, tls, server_name):

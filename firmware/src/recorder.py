@@ -1,31 +1,10 @@
-"""Writes readings and events into the ring: their times, their status bits, the oracle log.
+"""Writes readings and events into the ring: their times, their status bits, the oracle's log.
 
-The oracle log (unix port, tests) has one line per entry, durable before anything else happens:
-what it names must reach the twin exactly once. It holds identities and hashes, never a value.
-Neighbours: `ring` below; `measuring`, `link_task` and `main` write through it.
+Neighbours: `ring` and `oracle_log` below; `measuring`, `link_task` and `main` write through it.
 """
-
-import binascii
-from hashlib import sha256
 
 from event_codes import RING_OVERFLOW
 from meter_wire.portable import entry
-
-
-class Oracle:
-    """Lines `append|recovered|boot incarnation seq kind hash`; every line is synchronised."""
-
-    def __init__(self, path: str) -> None:
-        """Open for appending."""
-        self._file = open(path, "a")
-
-    def write(self, what: str, incarnation: bytes, seq: int, content: bytes) -> None:
-        """Write one line; the hash is the first eight octets of SHA-256 over the entry."""
-        kind = content[0] if content else 0
-        digest = binascii.hexlify(sha256(content).digest()[:8]).decode()
-        name = binascii.hexlify(incarnation).decode()
-        self._file.write("%s %s %d %d %s\n" % (what, name, seq, kind, digest))
-        self._file.flush()
 
 
 class Recorder:
@@ -38,7 +17,7 @@ class Recorder:
             ring: see `ring.Ring`.
             timekeeper: see `timekeeper.Timekeeper`.
             boot: number of this boot.
-            oracle: see `Oracle`, None without.
+            oracle: see `oracle_log.Oracle`, None without.
             on_entry: () → None after each entry.
         """
         self.ring = ring
@@ -51,10 +30,7 @@ class Recorder:
         self.on_entry = on_entry
         self._lost = ring.lost
         if oracle is not None:
-            oracle.write("boot", ring.incarnation, ring.head, b"")
-            last = ring.read(ring.head)
-            if last is not None:
-                oracle.write("recovered", ring.incarnation, ring.head, last[0])
+            oracle.begin(ring.incarnation, ring.head, ring.read(ring.head))
 
     def _status(self, utc_s) -> int:
         if utc_s is None:

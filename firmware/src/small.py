@@ -22,6 +22,7 @@ from meter_wire.portable.meter_link import MeterInfo, MeterLink
 from mqtt_shell import MqttShell, now_ms
 from small_record import Record
 
+OWNER_CHANGE = 15
 GC_THRESHOLD = 2048
 """Octets between two collections: seldom ones leave free heap in pieces, too small for a frame."""
 LINK = 1
@@ -162,6 +163,9 @@ class Small(Record):
         if event[0] == "owner":
             self.state.set(items.LINK, event[1])
             self.state.save()
+            owner = self.link.owner
+            if owner is not None:
+                self.event(OWNER_CHANGE, owner.active, owner.candidate)
         elif event[0] == "time":
             code = self.set_clock(event[3])
             if event[2]:

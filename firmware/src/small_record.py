@@ -25,6 +25,7 @@ IMPORT_ENERGY = b"\x01\x00\x01\x08\x00\xff"
 PRODUCED_ENERGY = b"\x01\x01\x02\x08\x00\xff"
 CLOCK_STEP = 3
 CLOCK_SET = 4
+RING_OVERFLOW = 14
 CONFIGURATION = 18
 CLOCK_REFUSED = 20
 CLOCK_INVALID = 0x90
@@ -49,6 +50,7 @@ class Record:
         self.state = state = State(flash)
         ring_bytes, segments = table.get("ring_bytes", 262144), table.get("ring_segments", 8)
         self.ring = Ring(flash, state, ring_bytes, segments, os.urandom)
+        self.overwritten = self.ring.lost
         self.boot = state.next_boot()
         self.energy = Register(table.get("pulse_uj", PULSE_UJ))
         self.registers = [self.energy]
@@ -136,6 +138,9 @@ class Record:
         elif self.energy.units - self.saved_wh >= SAVE_WH:
             self.keep(0)
         self.slot = slot
+        if self.ring.lost != self.overwritten:
+            self.event(RING_OVERFLOW, self.ring.lost)
+            self.overwritten = self.ring.lost
         return 1000 - now_ms % 1000
 
     def record(self, time_s=None) -> None:

@@ -14,6 +14,7 @@ from small_record import IMPORT_ENERGY, REGISTER_BYTES
 
 READING = 1
 POWER_UP = 2
+INCARNATION_NEW = 16
 RESET = 25
 POWER_HELD = 26
 RESETS = ("watchdog", "soft")
@@ -78,6 +79,8 @@ def _take_display(pulses: dict, meter) -> None:
 
 def record_start(meter, cause: str) -> None:
     """Record why the meter has started, and what came before."""
+    if meter.ring.is_new:
+        meter.event(INCARNATION_NEW)
     has_gasped = bool(meter.state.get(items.GASP))
     if has_gasped:
         meter.state.set(items.GASP, b"")

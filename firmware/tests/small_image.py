@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -58,16 +57,14 @@ def make_image(folder, beside=ROOT / "tests/process/small_meter.py", names=REPOR
     Unless another is given, it is the one that reports the heap each second.
     """
     sys.path.insert(0, str(ROOT / "firmware"))
+    from bundle import shorten
     from romfs import pack
 
     import build
 
     short = build.build_small(folder / "small-build")
-    text = beside.read_text()
-    for name in names:
-        text = re.sub(rf"\.{name}\b", f".{short.get(name, name)}", text)
     source, code = folder / beside.name, folder / f"{beside.stem}.mpy"
-    source.write_text(text)
+    source.write_text(shorten(beside.read_text(), names, short))
     build.compile_to(code, source, beside.name)
     board = folder / "small_board.mpy"
     build.compile_to(board, ROOT / "tests/process/small_board.py", "small_board.py")

@@ -17,6 +17,7 @@ LINK = [
     "test_small",
     "test_small_kept",
     "test_small_local",
+    "test_load_curve",
     "test_state",
     "test_hal",
     "test_crc",

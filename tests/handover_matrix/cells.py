@@ -1,6 +1,7 @@
 """Runs cells: a handover until its flow is seen, the fault, then serving again with all readings.
 
-Each house is a worker that takes the next cell. What all houses share is broken by one cell at a
+Each house is a worker that takes the next cell of its build: the whole firmware's, or the small
+one's, whose meters have the heap of an ESP8266. What all houses share is broken by one cell at a
 time; the others go on meanwhile, which is one more trouble for them. Neighbours: `flows`, `faults`,
 `watcher`.
 """
@@ -12,15 +13,19 @@ import threading
 import time
 import traceback
 from dataclasses import asdict, dataclass, field
+from typing import NamedTuple
 
 import pytest
 from api import METERS
-from demo import HOUSES, ROOT, Record, answers, ask_meter, condition, get, until
-from faults import FAULTS, SHARED, SHORT, UnsuitedError
+from demo import BOARDS, HOUSES, ROOT, Record, answers, ask_meter, condition, get, until
+from faults import FAULTS, OF_A_METER, SHARED, SHORT, SHORT_OF_BOARDS, UnsuitedError
 from flows import FLOWS
 from holds import hold, lock
 
 NEXT = "next"
+WHOLE, SMALL = "whole", "esp8266"
+BUILDS = {WHOLE: HOUSES, SMALL: BOARDS}
+"""Build → the houses that take its cells."""
 LOG = ROOT / "build/handover-matrix.jsonl"
 SEEN_S = 180
 SERVING_S = 300
@@ -31,6 +36,17 @@ AS_ASKED_S = 1200
 MOST_TRIES = 6
 FIRST_ASKED = ("rollback", "new-twin-killed")
 """Faults that mean nothing before the change is asked for, even in flow 1."""
+
+
+class Name(NamedTuple):
+    """Names a cell: as FLOW:FAULT for the whole firmware, FLOW:FAULT:esp8266 for the small one."""
+
+    flow: str
+    fault: str
+    build: str = WHOLE
+
+    def __str__(self):
+        return ":".join(self[:2] if self.build == WHOLE else self)
 
 
 @dataclass
@@ -57,9 +73,10 @@ def version_of(meter):
 class Cell:
     """One try of one cell on one house."""
 
-    def __init__(self, api, timeline, folder, flow, fault, *, hold=False):
+    def __init__(self, api, timeline, folder, name, *, hold=False):
         self.api, self.timeline, self.device = api, timeline, timeline.device
-        self.flow, self.fault, self._hold = flow, fault, hold
+        self.name, self._hold = name, hold
+        self.flow, self.fault = name.flow, name.fault
         self.record = Record(folder, self.device)
         self.version_before = self.version_after = None
         self.generation = 0
@@ -171,7 +188,7 @@ class Cell:
         rows = {row["to"]: row for row in status.get("handovers", [])}
         row = rows.get(candidate, {"result": "TakenOver", "message": ""})
         return Outcome(
-            cell=f"{self.flow}:{self.fault}",
+            cell=str(self.name),
             device=self.device,
             hit=seen and fault.fell and ended > hit_s,
             result=row["result"],
@@ -192,15 +209,25 @@ def chosen_cells(config):
     """Return the cells to run, as options say; a few that cover every row and column if none do."""
     wanted = option(config, "cell", default=[])
     if wanted:
-        cells = [tuple(one.split(":", 1)) for one in wanted]
-        unknown = [one for one in cells if one[0] not in FLOWS or one[-1] not in FAULTS]
-        if unknown:
-            known = f"flows: {', '.join(FLOWS)}; faults: {', '.join(FAULTS)}"
-            raise pytest.UsageError(f"--cell {':'.join(unknown[0])}: no such cell; {known}")
-        return cells
+        return [parse_name(one) for one in wanted]
     if option(config, "all_cells", default=False):
-        return [(flow, fault) for flow in FLOWS for fault in FAULTS]
-    return SHORT
+        small = [Name(flow, fault, SMALL) for flow in FLOWS for fault in OF_A_METER]
+        return [*(Name(flow, fault) for flow in FLOWS for fault in FAULTS), *small]
+    return [*(Name(*one) for one in SHORT), *(Name(*one, SMALL) for one in SHORT_OF_BOARDS)]
+
+
+def parse_name(text):
+    """Return the name of a cell.
+
+    Raises:
+        pytest.UsageError: there is none of that name; what there is.
+    """
+    words = text.split(":")
+    name = Name(*words) if len(words) in (2, 3) else Name("", "")
+    if name.flow not in FLOWS or name.fault not in FAULTS or name.build not in BUILDS:
+        known = f"flows: {', '.join(FLOWS)}; faults: {', '.join(FAULTS)}; builds: {SMALL} or none"
+        raise pytest.UsageError(f"--cell {text}: no such cell; {known}")
+    return name
 
 
 class Matrix:
@@ -214,33 +241,40 @@ class Matrix:
         LOG.unlink(missing_ok=True)
 
     def run(self, cells):
-        """Run (flow, fault) pairs; each has its outcome afterwards."""
-        waiting = collections.deque(cells)
-        workers = [threading.Thread(target=self._work, args=(device, waiting)) for device in HOUSES]
+        """Run cells by their names; each has its outcome afterwards."""
+        waiting = {build: collections.deque() for build in BUILDS}
+        for cell in cells:
+            waiting[cell.build].append(cell)
+        workers = [
+            threading.Thread(target=self._work, args=(device, waiting[build]))
+            for build, houses in BUILDS.items()
+            for device in houses
+        ]
         for worker in workers:
             worker.start()
         try:
             for worker in workers:
                 worker.join()
         finally:
-            waiting.clear()  # who interrupts us waits for the cells under way only
+            for rows in waiting.values():  # who interrupts us waits for the cells under way only
+                rows.clear()
 
     def _work(self, device, waiting):
         while True:
             try:
-                flow, fault = waiting.popleft()
+                name = waiting.popleft()
             except IndexError:
                 return
-            outcome = self._try(device, flow, fault)
-            self.outcomes.setdefault((flow, fault), []).append(outcome)
+            outcome = self._try(device, name)
+            self.outcomes.setdefault(name, []).append(outcome)
             with self._lock, LOG.open("a") as log:  # long runs can be looked at
                 log.write(json.dumps(asdict(outcome)) + "\n")
 
-    def _try(self, device, flow, fault):
-        outcome = Outcome(f"{flow}:{fault}", device)
+    def _try(self, device, name):
+        outcome = Outcome(str(name), device)
         for number in range(1, MOST_TRIES + 1):
             timeline = self._watcher.timelines[device]
-            cell = Cell(self._api, timeline, self._folder, flow, fault, hold=number > 1)
+            cell = Cell(self._api, timeline, self._folder, name, hold=number > 1)
             try:
                 outcome = cell.run()
             except UnsuitedError as reason:

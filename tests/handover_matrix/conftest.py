@@ -27,12 +27,15 @@ PROFILE = "household"
 ROLLOUT = {"soakSeconds": 8, "progressDeadlineSeconds": 90, "maxFailures": 10000}
 USUAL_DEADLINE_S = 600
 MOST_DEADLINE_S = 120
+METERS = [*demo.HOUSES, *demo.BOARDS]
 _REPORTED = pytest.StashKey()
 
 
 def pytest_addoption(parser):
     group = parser.getgroup("handover matrix")
-    group.addoption("--cell", action="append", metavar="FLOW:FAULT", help="only this cell")
+    group.addoption(
+        "--cell", action="append", metavar="FLOW:FAULT[:esp8266]", help="only this cell"
+    )
     group.addoption("--repeat", type=int, default=1, metavar="N", help="each cell N times")
     group.addoption("--all-cells", action="store_true", help="every cell, and the long tests")
 
@@ -40,7 +43,7 @@ def pytest_addoption(parser):
 def pytest_generate_tests(metafunc):
     if "cell" in metafunc.fixturenames:
         cells = chosen_cells(metafunc.config)
-        metafunc.parametrize("cell", cells, ids=[":".join(cell) for cell in cells])
+        metafunc.parametrize("cell", cells, ids=[str(cell) for cell in cells])
 
 
 @pytest.hookimpl(trylast=True)
@@ -103,7 +106,7 @@ def set_rollout(rollout):
 @pytest.fixture(scope="session")
 def street(patience, api):  # noqa: ARG001 - it is so while this lives
     """The street with one stock twin a house, before the first test and after the last."""
-    watcher = Watcher(api, demo.HOUSES)
+    watcher = Watcher(api, METERS)
     demo.until(lambda: all(one.meter for one in watcher.timelines.values()), "all are seen")
     bring_back()
     yield watcher
@@ -113,7 +116,7 @@ def street(patience, api):  # noqa: ARG001 - it is so while this lives
 def bring_back():
     """Give each house the twin of the installation, and wait for all of them."""
     patch = json.dumps({"spec": {"twin": None}})
-    for device in demo.HOUSES:
+    for device in METERS:
         demo.kubectl("patch", "smartmeter", device, "--type=merge", "-p", patch)
 
     def is_stock(device):
@@ -122,7 +125,7 @@ def bring_back():
         assert demo.condition(meter).get("status") == "True", meter["status"]["conditions"]
         return demo.answers(device)
 
-    for device in demo.HOUSES:
+    for device in METERS:
         demo.until(lambda device=device: is_stock(device), f"{device} has a stock twin", 400, 1)
 
 

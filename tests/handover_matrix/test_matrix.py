@@ -1,6 +1,6 @@
 """Whatever fails in whatever flow of a handover: one twin serves the meter, and has every entry.
 
-A cell is a flow and a fault. All chosen cells run at the same time on all houses; then each test
+A cell is a flow and a fault, of the whole firmware or the small one. All chosen cells run at the same time on all houses; then each test
 looks at its own.
 """
 
@@ -9,7 +9,7 @@ import os
 import pytest
 from cells import Matrix, chosen_cells, option
 from demo import is_ours
-from faults import FAULTS, SHORT
+from faults import FAULTS, OF_A_METER, SHORT, SHORT_OF_BOARDS
 from flows import FLOWS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(6 * 3600)]
@@ -49,3 +49,10 @@ def is_proof(environment):
 def test_the_short_run_has_every_flow_and_every_fault():
     assert {flow for flow, _ in SHORT} == set(FLOWS)
     assert {fault for _, fault in SHORT} == set(FAULTS)
+
+
+def test_the_short_run_takes_the_small_meters_through_every_flow_and_each_fault_that_reaches_them():
+    assert {flow for flow, _ in SHORT_OF_BOARDS} == set(FLOWS)
+    found = {fault for _, fault in SHORT_OF_BOARDS}
+    assert set(FAULTS) - found == {"operator-killed", "api-away"}
+    assert set(OF_A_METER) <= found

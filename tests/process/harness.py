@@ -51,6 +51,8 @@ class World:
     listen_on = "127.0.0.1"
     """The address of the broker's listener, and what owner records call it."""
     broker_name = "localhost"
+    more_than_a_ring = 45
+    """Entries that surely do not fit into a ring of 4096 bytes."""
 
     def __init__(self, folder: pathlib.Path, k_meter: bytes = K_METER) -> None:
         self.folder = folder
@@ -109,6 +111,11 @@ class World:
             lines += ["persistence true", location, "autosave_interval 1"]
         (self.folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
 
+    @property
+    def meter_broker(self) -> str:
+        """The broker that owner records name, as host:port."""
+        return f"{self.broker_name}:{self.port}"
+
     def start_broker(self) -> None:
         self.broker.start()
         wait_for(lambda: connects(self.port), "the broker listens")
@@ -143,13 +150,15 @@ class World:
         command = [str(MICROPYTHON), "--arch", arch, str(ROOT / "firmware/src/main.py")]
         command += ["--config", str(folder / "meter.json")]
         path = f"{ROOT}/firmware/src:{ROOT}/wire/src:.frozen"
-        environment = {"PATH": os.environ["PATH"], "MICROPYPATH": path}
-        for name in ("HOME", "METERTWIN_CACHE", "METERTWIN_DEBIAN_MIRROR"):
-            if name in os.environ:
-                environment[name] = os.environ[name]
+        environment = {**self.environment(), "MICROPYPATH": path}
         self.firmware = Process("firmware", command, self.folder, environment)
         self.configure_meter(**changes)
         return self.firmware
+
+    def environment(self) -> dict[str, str]:
+        """Return what the launcher of MicroPython needs to know."""
+        wanted = ("PATH", "HOME", "METERTWIN_CACHE", "METERTWIN_DEBIAN_MIRROR")
+        return {name: os.environ[name] for name in wanted if name in os.environ}
 
     @property
     def firmware(self) -> Process:

@@ -92,7 +92,7 @@ class OperatorRole:
                 self.candidate,
                 self.ids[self.candidate] if self.candidate else b"",
                 max(self.ids),
-                f"{self._world.broker_name}:{self._world.port}",
+                self._world.meter_broker,
                 self.counter,
                 nonce,
             )

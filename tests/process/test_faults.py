@@ -1,7 +1,8 @@
 """Nothing is lost and nothing counted twice, whichever process dies whenever.
 
 Real processes over mutual TLS; the oracle is the firmware's own log. See `harness`. Each test
-ends with `settle`. Neighbour: `test_clock`.
+ends with `settle`, and runs for the whole firmware and the small one, whose port has no TLS and
+whose readings have no power (`small_world`). Neighbour: `test_clock`.
 """
 
 import random
@@ -14,6 +15,7 @@ from final_check import settle
 from harness import World
 from oracle import read_store
 from processes import Process, wait_for
+from small_world import both_builds, both_builds_at_night
 
 pytestmark = pytest.mark.timeout(600)
 OVERFLOW, RESERVED, RELEASED = 1, 2, 3
@@ -41,6 +43,7 @@ def test_readings_and_events_arrive_over_mutual_tls(world: World) -> None:
     assert document["registers"]["1-0:16.7.0*255"] == {"value": 230, "unit": "W"}
 
 
+@both_builds
 def test_a_twin_killed_at_random_loses_nothing(world: World) -> None:
     world.start()
     choose = random.Random(1)
@@ -50,6 +53,7 @@ def test_a_twin_killed_at_random_loses_nothing(world: World) -> None:
     settle(world)
 
 
+@both_builds
 @pytest.mark.parametrize("persistence", [False, True], ids=["volatile", "persistent"])
 def test_a_broker_killed_at_random_loses_nothing(world: World, persistence: bool) -> None:
     world.configure_broker(persistence=persistence)
@@ -61,6 +65,7 @@ def test_a_broker_killed_at_random_loses_nothing(world: World, persistence: bool
     settle(world)
 
 
+@both_builds
 def test_a_meter_killed_at_random_loses_and_repeats_nothing(world: World) -> None:
     world.start()
     choose = random.Random(3)
@@ -71,6 +76,7 @@ def test_a_meter_killed_at_random_loses_and_repeats_nothing(world: World) -> Non
     assert len(ledger.raw) == 1
 
 
+@both_builds
 def test_everything_killed_together_loses_nothing(world: World) -> None:
     world.start()
     world.wait_stored(4)
@@ -84,6 +90,7 @@ def test_everything_killed_together_loses_nothing(world: World) -> None:
     settle(world)
 
 
+@both_builds
 def test_a_store_that_is_gone_is_rebuilt_from_the_ring_by_the_next_epoch(world: World) -> None:
     world.start()
     world.wait_stored(10)
@@ -97,6 +104,7 @@ def test_a_store_that_is_gone_is_rebuilt_from_the_ring_by_the_next_epoch(world: 
     settle(world)
 
 
+@both_builds_at_night
 def test_what_the_ring_no_longer_has_is_a_hole_of_the_new_store_only(world: World) -> None:
     world.start(ring_bytes=4096, ring_segments=3)
     wait_for(lambda: len(world.oracle()) > 45, "the ring goes round", 240)
@@ -111,6 +119,7 @@ def test_what_the_ring_no_longer_has_is_a_hole_of_the_new_store_only(world: Worl
     assert last < max(seq for _, seq in world.oracle()) - 8
 
 
+@both_builds_at_night
 def test_a_broker_away_for_half_the_ring_costs_nothing(world: World) -> None:
     # About 165 entries at one a second: after half of it the meter may wait another minute.
     world.start(ring_bytes=57344, ring_segments=7)
@@ -123,12 +132,15 @@ def test_a_broker_away_for_half_the_ring_costs_nothing(world: World) -> None:
     settle(world)
 
 
+@both_builds
 def test_an_overflowing_ring_declares_a_counted_hole_and_goes_on(world: World) -> None:
     world.start(ring_bytes=4096, ring_segments=3)
     world.wait_stored(6)
     world.broker.kill()
     before = len(world.oracle())
-    wait_for(lambda: len(world.oracle()) > before + 45, "the ring overflows", 240)
+    wait_for(
+        lambda: len(world.oracle()) > before + world.more_than_a_ring, "the ring overflows", 240
+    )
     world.start_broker()
     ledger = settle(world, {OVERFLOW})
     (holes,) = ledger.holes.values()
@@ -139,6 +151,7 @@ def test_an_overflowing_ring_declares_a_counted_hole_and_goes_on(world: World) -
     assert RING_OVERFLOW in ledger.event_codes()
 
 
+@both_builds
 def test_a_lost_flash_state_begins_a_new_incarnation_beside_the_old(world: World) -> None:
     world.start()
     world.wait_stored(8)
@@ -156,6 +169,7 @@ def test_a_lost_flash_state_begins_a_new_incarnation_beside_the_old(world: World
     assert INCARNATION_NEW in ledger.event_codes()
 
 
+@both_builds
 def test_a_killed_operator_stops_nothing(world: World) -> None:
     world.start()
     world.wait_stored(5)
@@ -169,6 +183,7 @@ def test_a_killed_operator_stops_nothing(world: World) -> None:
     settle(world)
 
 
+@both_builds
 def test_a_handover_over_one_connection_gives_both_twins_everything(world: World) -> None:
     world.start()
     world.wait_stored(6)
@@ -189,6 +204,7 @@ def test_a_handover_over_one_connection_gives_both_twins_everything(world: World
     assert read_store(old.store).entries == stored, "a retired epoch got something"
 
 
+@both_builds
 def test_an_aborted_handover_leaves_the_active_twin_alone(world: World) -> None:
     world.start()
     world.wait_stored(5)
@@ -202,6 +218,7 @@ def test_an_aborted_handover_leaves_the_active_twin_alone(world: World) -> None:
     settle(world)
 
 
+@both_builds
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(3))

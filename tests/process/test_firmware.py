@@ -1,4 +1,7 @@
-"""The firmware process by itself: EMS port without twin and broker, configuration, supervision."""
+"""The firmware process by itself: EMS port without twin and broker, configuration, supervision.
+
+The small profile has neither EMS port nor supervised tasks, and no room to check its configuration.
+"""
 
 import pathlib
 import re
@@ -11,6 +14,7 @@ from datetime import datetime
 import pytest
 from harness import MICROPYTHON, World
 from processes import connects, wait_for
+from small_world import both_builds
 
 pytestmark = pytest.mark.timeout(600)
 PERIOD_S = 3
@@ -185,6 +189,7 @@ def test_a_memory_error_in_one_task_stops_no_other(world: World, tmp_path: pathl
     assert codes.count(19) == 2, "task_restart"
 
 
+@both_builds
 def test_no_key_and_no_value_is_logged(world: World) -> None:
     world.start()
     world.wait_stored(6)

@@ -7,6 +7,7 @@ import pytest
 from harness import World
 from oracle import Identity
 from processes import wait_for
+from small_world import both_builds, both_builds_at_night
 
 pytestmark = pytest.mark.timeout(600)
 CONFIGURATION_EVENT = "configuration"
@@ -45,6 +46,7 @@ def changes(world: World) -> int:
     return [event["code"] for event in events].count(CONFIGURATION_EVENT)
 
 
+@both_builds_at_night
 def test_the_meter_takes_readings_at_the_period_of_the_resource_and_keeps_it(world: World) -> None:
     world.twin_settings = {"capturePeriodSeconds": 5, "reportSpreadSeconds": 1}
     world.start(capture_period_s=60)
@@ -72,6 +74,7 @@ def test_the_meter_takes_readings_at_the_period_of_the_resource_and_keeps_it(wor
     assert changes(world) == 2, "the same value again is no change"
 
 
+@both_builds
 def test_a_meter_that_refuses_a_period_is_shown_and_goes_on(world: World) -> None:
     world.twin_settings = {"capturePeriodSeconds": 7}
     world.start()

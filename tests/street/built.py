@@ -2,10 +2,16 @@
 
 import json
 
-from demo import DEVICES, ROOT, get
+from demo import BOARDS, DEVICES, ROOT, WHOLE, get
 
-ROLES = {"firmware": "meter", "twin": "twin", "operator": "operator", "mosquitto": "broker"}
-OF_METERS = ("firmware", "twin")
+ROLES = {
+    "firmware": "meter",
+    "firmware-esp8266": "meter",
+    "twin": "twin",
+    "operator": "operator",
+    "mosquitto": "broker",
+}
+OF_METERS = {"firmware": WHOLE, "firmware-esp8266": BOARDS, "twin": DEVICES}
 
 
 def runs_what_was_built():
@@ -18,7 +24,7 @@ def runs_what_was_built():
     for image, role in ROLES.items():
         chosen = f"metertwin.io/role={role}"
         if image in OF_METERS:
-            chosen += f",metertwin.io/device in ({','.join(DEVICES)})"
+            chosen += f",metertwin.io/device in ({','.join(OF_METERS[image])})"
         pods[image] = get("pod", "-l", chosen)
     found = outdated(pods, {image: built_tag(image) for image in ROLES})
     assert not found, found

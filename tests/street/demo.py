@@ -20,7 +20,11 @@ from oracle import read_oracle, read_store  # noqa: E402 - the neighbour is foun
 NAMESPACE = "metertwin-demo"
 HOUSES = [f"house-{number}" for number in range(1, 9)]
 FEEDER = "feeder-1"
-DEVICES = [*HOUSES, FEEDER]
+WHOLE = [*HOUSES, FEEDER]
+"""Those with all of the firmware."""
+BOARDS = ["house-9", "house-10"]
+"""Those with the heap of an ESP8266: pulses of one load, no tariff, at the port without TLS."""
+DEVICES = [*WHOLE, *BOARDS]
 PLUGIN = pathlib.Path(sys.executable).with_name("kubectl-meter")
 CLUSTER = str(ROOT / "tools/cluster/cluster")
 ORACLE_LOG = "/var/lib/meter/oracle.log"
@@ -273,7 +277,7 @@ class Record:
         order = list(ledger.raw)
         listed = {}
         for command, kind in (("readings", 1), ("events", 2)):
-            rows = ask_meter(command, self.device, "--since", "30d")
+            rows = ask_meter(command, self.device, "--since", "all")
             found = [(row["incarnation"], row["seq"]) for row in rows]
             in_order = sorted(found, key=lambda name: (order.index(name[0]), name[1]))
             assert found == in_order, f"{command} of {self.device} are out of order"

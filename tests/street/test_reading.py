@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-from demo import DEVICES, FEEDER, HOUSES, ask_meter, meter, read_live, until
+from demo import FEEDER, HOUSES, WHOLE, ask_meter, meter, read_live, until
 
 pytestmark = [pytest.mark.demo, pytest.mark.timeout(600)]
 IMPORT, EXPORT = "1-0:1.8.0*255", "1-0:2.8.0*255"
@@ -74,7 +74,7 @@ def test_people_read_value_unit_age_and_origin(live):
     assert "asked from the meter now" in text if live else re.search(r"cached, \d+s old", text)
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("device", WHOLE)
 def test_the_rates_sum_to_the_total(device):
     found = read_live(device)
     for way, total in ((1, IMPORT), (2, EXPORT)):
@@ -127,13 +127,13 @@ def list_boots(device):
 
 
 def find_undisturbed_run():
-    """Return the readings of all meters over the longest run of minutes without a restart."""
+    """Return the readings of the feeder and its houses over the longest run of minutes without a restart."""
     tables = {}
-    for device in DEVICES:
+    for device in WHOLE:
         rows = ask_meter("readings", device, "--since", "1h")
         tables[device] = {row["time"]: row for row in rows}
     times = sorted(set.intersection(*(set(table) for table in tables.values())))
-    boots = [time for device in DEVICES for time in list_boots(device)]
+    boots = [time for device in WHOLE for time in list_boots(device)]
     runs, run = [], times[:1]
     for begin, end in itertools.pairwise(times):
         if any(begin <= boot < end for boot in boots):
@@ -154,7 +154,7 @@ def test_the_feeder_measures_the_sum_of_its_houses():
         return used - (value(table[last], EXPORT) - value(table[first], EXPORT))
 
     houses = {device: net(device) for device in HOUSES}
-    tolerance = 2 * QUANTUM_WH * len(DEVICES)
+    tolerance = 2 * QUANTUM_WH * len(WHOLE)
     # The two ends of the run each fall within SAMPLE_S of the minute, at the power of that moment.
     for table in tables.values():
         for end in (first, last):

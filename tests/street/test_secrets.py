@@ -4,7 +4,19 @@ import base64
 import json
 
 import pytest
-from demo import DEVICES, ask_meter, get, kubectl, meter, names, read_live, secret, twin_of, until
+from demo import (
+    BOARDS,
+    DEVICES,
+    ask_meter,
+    get,
+    kubectl,
+    meter,
+    names,
+    read_live,
+    secret,
+    twin_of,
+    until,
+)
 from leaks import find_keys, find_unknown_series, find_values, parse_registers
 
 pytestmark = [pytest.mark.demo, pytest.mark.timeout(900)]
@@ -21,6 +33,9 @@ def list_keys():
             raw[f"{name} {label}"] = bytes.fromhex(identity[label])
         configuration = json.loads(secret(f"meter-{device}")["meter.json"])
         raw[f"meter-{device}"] = bytes.fromhex(configuration["key"])
+    for device in BOARDS:
+        broker = json.loads(secret(f"meter-{device}")["meter.json"])["broker"]
+        raw[f"meter-{device} password"] = broker["password"].encode()
     for name, content in raw.items():
         assert len(content) == 32, name
         forms = (content.hex(), base64.b64encode(content).decode(), repr(content)[2:-1])

@@ -2,9 +2,9 @@
 
 The story: preconditions, a cluster, images, the chart, the meters' credentials, the street, the
 table. Every step may be repeated. Neighbours: ``preconditions.py``, ``target.py`` (which cluster),
-``street.py`` (the meters), ``renewing.py`` (their certificates), ``home.py`` (one home's energy
-management), ``settling.py`` (waiting), ``policies.py`` (what the network does), ``images.py``,
-``progress.py`` (what the reader sees).
+``street.py`` (the meters), ``renewing.py`` (their certificates), ``passwords.py`` (passwords of the
+small ones), ``home.py`` (one home's energy management), ``settling.py`` (waiting), ``policies.py``
+(what the network does), ``images.py``, ``progress.py`` (what the reader sees).
 """
 
 import argparse
@@ -19,6 +19,7 @@ from pathlib import Path
 from customers import apply_utility
 from home import apply_home
 from images import IMAGES, load_image, write_values
+from passwords import ensure_passwords, find_pod_ranges, give_credentials
 from policies import NOTES, try_network_policies
 from preconditions import check_preconditions
 from progress import fail, say, step
@@ -99,8 +100,9 @@ def install_chart(target: Target) -> None:
     command = ["helm", "upgrade", "--install", RELEASE, str(chart), "--namespace", NAMESPACE]
     command += ["--create-namespace", "--values", str(chart / "ci/demo-values.yaml")]
     command += ["--wait", "--timeout", "2m", "--force-conflicts"]
-    command += ["--values", str(write_values(target))]
+    command += ["--values", str(write_values(target, find_pod_ranges(target)))]
     label_namespace(target)
+    ensure_passwords(target, NAMESPACE)
     done = subprocess.run(
         command, check=False, env=target.environment(), capture_output=True, text=True
     )
@@ -162,6 +164,7 @@ def up() -> None:
         install_chart(target)
     with step(f"credentials of {len(devices())} meters, and the meters themselves"):
         restarted = renew_meters(target, NAMESPACE)
+        give_credentials(target, NAMESPACE, RELEASE)
         flashed = apply_meters(target, NAMESPACE)
     with step("utility: its server, and its customers' credentials"):
         apply_utility(target, NAMESPACE)

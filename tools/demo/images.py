@@ -17,6 +17,7 @@ IMAGES = (
     "operator-next",
     "mosquitto",
     "firmware",
+    "firmware-esp8266",
     "utility",
     "ems",
 )
@@ -57,13 +58,19 @@ def image_of(target: Target, name: str) -> str:
     return f"{repository(target, name)}:{image_tag(name)}"
 
 
-def write_values(target: Target) -> Path:
-    """Write the chart's values that name the built images; the benchmark uses them too."""
-    values = {
+def write_values(target: Target, ranges: list[str]) -> Path:
+    """Write the chart's values that name the built images; the benchmark uses them too.
+
+    Args:
+        target: the cluster.
+        ranges: from which the boards without TLS come.
+    """
+    values: dict[str, dict[str, object]] = {
         name: {"image": {"registry": "", "repository": where, "tag": image_tag(name)}}
         for name in OF_THE_CHART
         for where in (repository(target, name),)
     }
+    values["mosquitto"]["constrainedListener"] = {"allowedCidrs": ranges}
     VALUES.parent.mkdir(parents=True, exist_ok=True)
     VALUES.write_text(json.dumps(values, indent=1) + "\n")
     return VALUES

@@ -18,7 +18,7 @@ from typing import Any
 
 from credentials import is_due, is_older
 from progress import fail, say
-from street import PLUGIN, container_of, devices, kubectl, pods_of
+from street import PLUGIN, boards, container_of, devices, kubectl, pods_of
 from target import Target
 
 CERTIFICATE = "meter.crt.der"
@@ -47,9 +47,14 @@ def find_due(certificates: dict[str, bytes], now: dt.datetime) -> list[str]:
     """Return the devices of the street whose Secret is there and whose certificate is due."""
     return [
         device
-        for device in devices()
+        for device in with_certificates()
         if f"meter-{device}" in certificates and is_due(certificates[f"meter-{device}"], now)
     ]
+
+
+def with_certificates() -> list[str]:
+    """Return the devices of the street but those that have a password instead."""
+    return [device for device in devices() if device not in boards()]
 
 
 def find_older(pods: list[dict[str, Any]], certificates: dict[str, bytes]) -> dict[str, str]:
@@ -58,7 +63,7 @@ def find_older(pods: list[dict[str, Any]], certificates: dict[str, bytes]) -> di
         name: container_of(pod).get("containerID", "")
         for pod in pods
         for name in (pod["metadata"]["name"],)
-        if name in certificates and is_older(started_of(pod), certificates[name])
+        if certificates.get(name) and is_older(started_of(pod), certificates[name])
     }
 
 

@@ -2,7 +2,7 @@
 
 A meter is a physical thing; here it is a pod that runs the real firmware on MicroPython's unix
 port, fed by measured profiles. Its twin cannot tell it from a board. Neighbours: ``demo.py``,
-``settling.py`` (what runs becomes what was built).
+``passwords.py`` (of the small ones), ``settling.py`` (what runs becomes what was built).
 """
 
 import json
@@ -16,6 +16,7 @@ from target import ROOT, Target
 
 STREET = ROOT / "examples/street.yaml"
 ELECTRICITY = ROOT / "examples/street-electricity.json"
+BOARDS = ROOT / "examples/street-boards.json"
 TARIFFS = ROOT / "examples/street-tariffs.json"
 PLUGIN = ROOT / ".venv/bin/kubectl-meter"
 CAPTURE_PERIOD_S = 60
@@ -29,9 +30,14 @@ def households() -> list[str]:
     return list(json.loads(ELECTRICITY.read_text())["households"])
 
 
+def boards() -> list[str]:
+    """Return the device ids of the houses whose meter is a small board."""
+    return list(json.loads(BOARDS.read_text()))
+
+
 def devices() -> list[str]:
     """Return the device ids of the street, the feeder last."""
-    return [*households(), "feeder-1"]
+    return [*households(), *boards(), "feeder-1"]
 
 
 def kubectl(target: Target, *arguments: str, text: str | None = None) -> str:
@@ -165,26 +171,34 @@ def apply_meters(target: Target, namespace: str) -> dict[str, str]:
         if f"meter-{device}" not in secrets:
             provision(target, namespace, device, anchor)
     missing = [device for device in devices() if f"meter-{device}" not in pods]
-    image = image_of(target, "firmware")
-    manifests = [build_meter_pod(device, image) for device in missing]
+    images = {f"meter-{device}": image_of(target, firmware_of(device)) for device in devices()}
+    manifests = [build_meter_pod(device, images[f"meter-{device}"]) for device in missing]
     if manifests:
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
         kubectl(target, "apply", "-n", namespace, "-f", "-", text=text)
-    flashed = flash(target, namespace, image)
+    flashed = flash(target, namespace, images)
     running = len(devices()) - len(missing) - len(flashed)
     say(f"    {len(missing)} meters started, {len(flashed)} flashed anew, {running} were there")
     return flashed
 
 
-def flash(target: Target, namespace: str, image: str) -> dict[str, str]:
-    """Give meters with other firmware the one that was built, in place: their flash stays."""
+def firmware_of(device: str) -> str:
+    """Return which of the built images a meter runs."""
+    return "firmware-esp8266" if device in boards() else "firmware"
+
+
+def flash(target: Target, namespace: str, images: dict[str, str]) -> dict[str, str]:
+    """Give meters with other firmware the one that was built, in place: their flash stays.
+
+    `images`: pod → what it should run.
+    """
     older = {
         pod["metadata"]["name"]: container_of(pod).get("containerID", "")
         for pod in pods_of(target, namespace, "meter")
-        if pod["spec"]["containers"][0]["image"] != image
+        if pod["spec"]["containers"][0]["image"] != images[pod["metadata"]["name"]]
     }
     for name in older:
-        kubectl(target, "set", "image", "-n", namespace, f"pod/{name}", f"meter={image}")
+        kubectl(target, "set", "image", "-n", namespace, f"pod/{name}", f"meter={images[name]}")
     return older
 
 

@@ -5,6 +5,7 @@ copied as bytecode into ``/app``; third-party wheels are resolved from the works
 """
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from debian import cache, versions
+from debian import versions
 from libraries import parts, replace_libraries
 from python_rootfs import VERSION, build_python, compile_sourceless
 from rootfs import (
@@ -24,9 +25,11 @@ from rootfs import (
     unpacked,
     write_account,
 )
+from wheels import ROOT, install_wheels, trim_wheels, uv
 
-ROOT = Path(__file__).resolve().parents[2]
 OF_THE_STOCK_TWIN = ("nacl", "pynacl", "cffi", "_cffi", "pycparser")
+HEAP_OF_ESP8266 = 38 * 1024
+BUILDER_OF_SMALL = ("build", "board_file", "bundle", "bundle_rewriting", "romfs")
 PARTS_OF_LXML = ("__init__", "etree", "_elementpath")
 
 
@@ -57,51 +60,12 @@ def debian_parts(recipe: Recipe) -> list[str]:
     return sorted(set(found))
 
 
-def uv() -> str:
-    """Return the uv program: the Makefile's own, else the one on the path."""
-    own = sorted(cache().glob("uv-*/bin/uv"))
-    return str(own[-1]) if own else "uv"
-
-
-def install_wheels(package: str, target: Path, *extras: str) -> None:
-    """Install the locked third-party dependencies of a workspace package into `target`.
-
-    `extras`: of its optional ones, those too.
-
-    Raises:
-        subprocess.CalledProcessError: the lock file is out of date or a wheel is missing.
-    """
-    export = [uv(), "export", "--quiet", "--locked", "--package", package, "--no-dev"]
-    export += ["--no-emit-workspace", "--no-hashes", "--no-annotate", "--no-header"]
-    export += [f"--extra={extra}" for extra in extras]
-    listed = subprocess.run(export, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    wanted = target.parent / f"{package}-requirements.txt"
-    wanted.write_text(listed.stdout)
-    install = [uv(), "pip", "install", "--quiet", "--target", str(target), "--no-deps"]
-    install += ["--link-mode", "copy"]  # uv's cache stays as it is when files are stripped
-    install += ["--python-version", VERSION, "--python-platform", "x86_64-manylinux_2_36"]
-    install += ["--only-binary", ":all:", "--requirement", str(wanted)]
-    subprocess.run(install, check=True, cwd=ROOT, stdout=sys.stderr)
-    wanted.unlink()
-
-
 def copy_packages(target: Path, *packages: str) -> None:
     """Copy workspace packages (``part/src/name``) into ``/app`` of the root file system."""
     for package in packages:
         name = Path(package).name
         ignored = shutil.ignore_patterns("__pycache__", "*.pyc", ".*cache")
         shutil.copytree(ROOT / package, target / "app" / name, ignore=ignored)
-
-
-def trim_wheels(folder: Path) -> None:
-    """Drop what wheels carry for developers: tests, type stubs, headers, sources of C."""
-    for name in ("tests", "test", "testing", "include", "bin"):
-        for path in sorted(folder.glob(f"*/{name}")) + sorted(folder.glob(name)):
-            if path.is_dir():
-                shutil.rmtree(path)
-    for pattern in ("*.pyi", "*.c", "*.h", "*.pyx", "*.pxd"):
-        for path in folder.rglob(pattern):
-            path.unlink()
 
 
 def build_twin(target: Path) -> list[str]:
@@ -237,6 +201,30 @@ def build_firmware(target: Path) -> list[str]:
     return ["/usr/bin/micropython", "/app/main.py", "--config", "/etc/meter/meter.json"]
 
 
+def build_firmware_esp8266(target: Path) -> list[str]:
+    """Write the small profile on the ESP8266's model of MicroPython, with the heap of that board.
+
+    The model is built from Debian's source: a 32-bit program with its libraries.
+    """
+    install = [sys.executable, str(ROOT / "tools/micropython/install.py"), "--arch=esp8266-model"]
+    found = subprocess.run(install, check=True, stdout=subprocess.PIPE, text=True)
+    loader, *_, program = map(Path, shlex.split(found.stdout))
+    libraries = target / "usr/lib"
+    libraries.mkdir(parents=True)
+    (target / "lib").symlink_to("usr/lib")
+    for path in (loader, *loader.parent.glob("lib*.so.*")):
+        shutil.copy2(path, libraries / path.name)
+    (target / "usr/bin").mkdir()
+    shutil.copy2(program, target / "usr/bin/micropython")
+    build = [uv(), "run", "--quiet", "--locked", "--all-packages", "firmware/build.py"]
+    subprocess.run(
+        [*build, "--process", str(target / "app")], check=True, cwd=ROOT, stdout=sys.stderr
+    )
+    write_account(target)
+    heap = ["-X", f"heapsize={HEAP_OF_ESP8266}"]
+    return ["/usr/bin/micropython", *heap, "/app/main.py", "/etc/meter/meter.json"]
+
+
 TWIN = Recipe(
     ("twin/src", "wire/src", "uv.lock", "twin/pyproject.toml"),
     ("python", "strip", "libraries"),
@@ -276,5 +264,16 @@ RECIPES: dict[str, Recipe] = {
     ),
     "firmware": Recipe(
         ("firmware/src", "wire/src", "tools/profiles"), ("micropython",), build_firmware
+    ),
+    "firmware-esp8266": Recipe(
+        (
+            *(f"firmware/{name}.py" for name in BUILDER_OF_SMALL),
+            "firmware/src",
+            "wire/src",
+            "tools/micropython",
+            "uv.lock",
+        ),
+        (),
+        build_firmware_esp8266,
     ),
 }

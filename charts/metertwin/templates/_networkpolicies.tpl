@@ -61,9 +61,14 @@ egress:
 {{- if .Values.broker.externalHost -}}
 - ports: [{protocol: TCP, port: {{ include "metertwin.brokerPort" . }}}]
 {{- else -}}
-- to: {{- include "metertwin.policy.brokerPods" . | nindent 4 }}
-  ports: [{protocol: TCP, port: 8883}]
+{{ include "metertwin.policy.toOwnBroker" (list . 8883) }}
 {{- end }}
+{{- end }}
+
+{{/* Way to a port of the chart's own broker; (list root port). */}}
+{{- define "metertwin.policy.toOwnBroker" -}}
+- to: {{- include "metertwin.policy.brokerPods" (index . 0) | nindent 4 }}
+  ports: [{protocol: TCP, port: {{ index . 1 }}}]
 {{- end }}
 
 {{- define "metertwin.policy.brokerPods" -}}
@@ -99,15 +104,17 @@ egress:
 {{- end }}
 
 {{- define "metertwin.policy.meter" -}}
-# Simulated meters (examples/street): the broker and nothing else.
+# Simulated meters (examples/street): the broker and nothing else; small ones at the port without TLS.
 podSelector:
   matchLabels: {metertwin.io/role: meter}
 policyTypes: [Ingress, Egress]
 egress:
   {{- include "metertwin.policy.toBroker" . | nindent 2 }}
-  {{- if and .Values.mosquitto.renewalListener.enabled (not .Values.broker.externalHost) }}
-  - to: {{- include "metertwin.policy.brokerPods" . | nindent 6 }}
-    ports: [{protocol: TCP, port: {{ int .Values.mosquitto.renewalListener.port }}}]
+  {{- $root := . }}
+  {{- range list .Values.mosquitto.renewalListener .Values.mosquitto.constrainedListener }}
+  {{- if and .enabled (not $root.Values.broker.externalHost) }}
+  {{- include "metertwin.policy.toOwnBroker" (list $root (int .port)) | nindent 2 }}
+  {{- end }}
   {{- end }}
 {{- end }}
 
@@ -173,6 +180,7 @@ ingress:
   {{- with .Values.mosquitto.constrainedListener }}
   {{- if .enabled }}
   - from:
+      {{- include "metertwin.policy.peers" (list $ "meter") | nindent 6 }}
       {{- range .allowedCidrs }}
       - ipBlock: {cidr: {{ . | quote }}}
       {{- end }}

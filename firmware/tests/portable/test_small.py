@@ -9,6 +9,7 @@ NOW_MS = 1_800_000_000_000
 DAY_S = 86400
 OK, REFUSED, UNKNOWN, UNSIGNED, OUT_OF_RANGE = 0, 3, 5, 6, 9
 POWER_UP, CLOCK_STEP, CLOCK_SET, CONFIGURATION, CLOCK_REFUSED = 2, 3, 4, 18, 20
+RING_OVERFLOW, OWNER_CHANGE, INCARNATION_NEW = 14, 15, 16
 CAPTURE_PERIOD, REPORT_SPREAD, LOAD = 1, 2, 3
 TABLE = {
     "device": "house-1",
@@ -79,6 +80,13 @@ class Board:
         return [row[15] << 8 | row[16] for row in self.entries(2)]
 
 
+class Owner:
+    """What the link knows of the owner record."""
+
+    active = 3
+    candidate = 4
+
+
 def test_time_goes_on_over_thirteen_days_without_a_word_from_the_twin():
     board = Board()
     assert board.tell() == OK
@@ -109,13 +117,13 @@ def test_three_seconds_slew_without_a_flag_and_sixty_step_with_flag_and_event():
     board.tell()
     board.wait(1)
     assert board.tell(3000) == OK
-    assert board.events() == [POWER_UP, CLOCK_SET]
+    assert board.events() == [INCARNATION_NEW, POWER_UP, CLOCK_SET]
     board.wait(900)
     assert board.error_s() == 3
     assert [row[2] & 2 for row in board.entries(1)] == [2, 0]
     assert board.tell(40000) == OK
     assert board.error_s() == 40
-    assert board.events() == [POWER_UP, CLOCK_SET, CLOCK_STEP]
+    assert board.events() == [INCARNATION_NEW, POWER_UP, CLOCK_SET, CLOCK_STEP]
     board.wait(1)
     assert board.entries(1)[-1][2] & 2
 
@@ -127,11 +135,11 @@ def test_a_time_more_than_sixty_seconds_off_is_refused_and_an_event_once_an_hour
         assert board.tell(61000) == UNSIGNED
         assert board.tell(-61000) == UNSIGNED
     assert board.error_s() == 0
-    assert board.events() == [POWER_UP, CLOCK_SET, CLOCK_REFUSED]
+    assert board.events() == [INCARNATION_NEW, POWER_UP, CLOCK_SET, CLOCK_REFUSED]
     assert board.meter.link.refused == {"unsigned": 10}
     board.wait(3600)
     assert board.tell(DAY_S * 1000) == UNSIGNED
-    assert board.events() == [POWER_UP, CLOCK_SET, CLOCK_REFUSED, CLOCK_REFUSED]
+    assert board.events() == [INCARNATION_NEW, POWER_UP, CLOCK_SET, CLOCK_REFUSED, CLOCK_REFUSED]
 
 
 def test_many_small_steps_make_no_large_one():
@@ -231,7 +239,7 @@ def test_a_twin_sets_period_and_spread_recorded_once_and_kept_over_a_start():
     for _ in range(2):
         assert board.write(CAPTURE_PERIOD, 60) == OK
         assert board.write(REPORT_SPREAD, 30) == OK
-    assert board.events() == [POWER_UP, CLOCK_SET, CONFIGURATION, CONFIGURATION]
+    assert board.events() == [INCARNATION_NEW, POWER_UP, CLOCK_SET, CONFIGURATION, CONFIGURATION]
     board.run(200)
     assert board.times() == [NOW_MS // 1000 + 60 * at for at in (1, 2, 3)]
     assert board.write(CAPTURE_PERIOD, 61) == OUT_OF_RANGE
@@ -251,4 +259,36 @@ def test_device_key_and_broker_are_enough():
     assert (meter.periods.capture_s, meter.periods.spread_s) == (900, 0)
     assert meter.brokers.at == "127.0.0.1:1883"
     meter.record()
-    assert meter.ring.head == 2, "the start and the reading"
+    assert meter.ring.head == 3, "a new ring, the start and the reading"
+
+
+def test_a_start_on_what_was_kept_begins_no_new_incarnation():
+    board = Board()
+    again = Board(medium=board.medium.survive())
+    assert again.events() == [INCARNATION_NEW, POWER_UP, POWER_UP]
+    assert again.meter.ring.incarnation == board.meter.ring.incarnation
+
+
+def test_what_is_overwritten_before_its_acknowledgement_is_an_event_with_the_number():
+    board = Board()
+    board.tell()
+    while not board.meter.ring.lost:
+        board.meter.record()
+    lost = board.meter.ring.lost
+    board.meter.tick()
+    assert board.events()[-1] == RING_OVERFLOW
+    assert board.entries(2)[-1][-2:] == bytes((lost >> 8, lost & 255))
+    told = board.events().count(RING_OVERFLOW)
+    board.meter.record()
+    board.meter.tick()
+    assert board.events().count(RING_OVERFLOW) == told, "nothing more was lost"
+
+
+def test_another_owner_is_kept_and_an_event():
+    board = Board()
+    board.meter.handle(("owner", b"record"))
+    assert board.events() == [INCARNATION_NEW, POWER_UP], "the record of nobody"
+    board.meter.link.owner = Owner()
+    board.meter.handle(("owner", b"record"))
+    assert board.events() == [INCARNATION_NEW, POWER_UP, OWNER_CHANGE]
+    assert list(board.entries(2)[-1][-4:]) == [1, 3, 1, 4]

@@ -101,7 +101,7 @@ def _check(wish: Wish, devices: list[str]) -> None:
         )
     if wish.constrained and (wish.csr or wish.as_secret or wish.days or wish.renewal_port):
         raise WrongUsage(
-            "a board without TLS has no certificate, and no pod simulates it",
+            "a board without TLS has no certificate, and its broker needs a line of the bundle",
             field="--constrained",
             remedy="use it with --out DIR alone",
         )

@@ -4,12 +4,9 @@ import base64
 import datetime as dt
 import hashlib
 import json
-import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography import x509
@@ -17,11 +14,10 @@ from cryptography.hazmat.primitives import serialization
 from meter_pki.authority import Authority, key_to_der, pem_to_der, renewal_due
 from meter_pki.identities import meter_identity
 from own_checkout import Checkout
-from street_cluster import encoded
+from own_street import OwnStreet
 
 ROOT = Path(__file__).resolve().parents[3]
 MICROPYTHON = ROOT / "tools/micropython/micropython"
-CLUSTER = Path(__file__).resolve().parent / "fakes/street_cluster.py"
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
 DAY = dt.timedelta(days=1)
 AUTHORITY = Authority.create(NOW - 100 * DAY)
@@ -104,40 +100,12 @@ def test_a_meter_that_started_before_its_certificate_was_made_runs_with_another(
     assert rule(checkout, f"c.is_older('{started}', {literal(der)})") == str(older)
 
 
-class Street:
-    """The fake cluster of a checkout, with the real plugin."""
-
-    def __init__(self, checkout: Checkout) -> None:
-        self.checkout = checkout
-        self.place = checkout.root / "state.json"
-        (checkout.root / "examples").mkdir()
-        for name in ("street-electricity.json", "street-tariffs.json"):
-            shutil.copy(ROOT / "examples" / name, checkout.root / "examples")
-        self._program("fakes/kubectl", f'"{CLUSTER}" "{self.place}"')
-        self._program(".venv/bin/kubectl-meter", "-m kubectl_meter")
-
-    def _program(self, name: str, what: str) -> None:
-        path = self.checkout.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f'#!/bin/sh\nexec "{sys.executable}" {what} "$@"\n')
-        path.chmod(0o755)
+class Street(OwnStreet):
+    """The fake cluster of a checkout, with the real plugin and the CA of these tests."""
 
     def put(self, secrets: dict[str, dict[str, bytes]], started: dt.datetime) -> None:
         """Set the cluster's state: Secrets, and meters that all started at one time."""
-        authority = {"tls.crt": AUTHORITY.certificate_pem, "tls.key": AUTHORITY.key_pem}
-        own = {"metertwin-ca": authority, "metertwin-fleet-key": {"master": bytes(32)}}
-        state = {
-            "secrets": {name: encoded(data) for name, data in (own | secrets).items()},
-            "pods": dict.fromkeys(secrets, f"{started:%FT%TZ}"),
-            "now": f"{dt.datetime.now(dt.UTC) + dt.timedelta(seconds=9):%FT%TZ}",
-            "restarted": [],
-        }
-        self.place.write_text(json.dumps(state))
-
-    def state(self) -> dict[str, Any]:
-        """Return the cluster's state."""
-        found: dict[str, Any] = json.loads(self.place.read_text())
-        return found
+        self.begin(AUTHORITY, secrets, dict.fromkeys(secrets, f"{started:%FT%TZ}"))
 
     def renew(self) -> dict[str, str]:
         """Run the demo's step and return what it returned."""

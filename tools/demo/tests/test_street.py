@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import yaml
 
 DEMO = Path(__file__).resolve().parents[1]
 FORENOON = range(6, 12)
@@ -44,6 +45,15 @@ def test_there_are_houses_of_one_phase_and_of_three_and_a_feeder_of_three(
     found = read(street.ELECTRICITY)
     assert {row["phases"] for row in found["households"].values()} == {1, 3}
     assert found["feeder"] == {"phases": 3}
+
+
+def test_each_meter_of_the_street_is_declared_and_the_boards_among_them(street: ModuleType) -> None:
+    rows = list(yaml.safe_load_all(street.STREET.read_text()))
+    declared = [row["metadata"]["name"] for row in rows if row["kind"] == "SmartMeter"]
+    assert sorted(declared) == sorted(street.devices())
+    assert street.boards() == ["house-9", "house-10"]
+    assert all(street.firmware_of(device) == "firmware-esp8266" for device in street.boards())
+    assert street.firmware_of("feeder-1") == street.firmware_of("house-1") == "firmware"
 
 
 def test_each_meter_has_its_own_calendar_and_there_are_one_two_and_four_rates(

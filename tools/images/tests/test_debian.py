@@ -28,6 +28,7 @@ IMAGES = {
     "operator-next",
     "mosquitto",
     "firmware",
+    "firmware-esp8266",
     "utility",
     "ems",
 }

@@ -1,6 +1,6 @@
 """A kubectl that knows Secrets and the pods of meters, run as a program: state is `state.json`.
 
-`exec` writes down the pod and says that its process ends; real rules of `kubectl exec` are for the
+`apply` knows Secrets alone, `delete` pods, and `rollout restart` is written down. `exec` writes down the pod and says that its process ends; real rules of `kubectl exec` are for the
 tests on a cluster.
 """
 
@@ -18,6 +18,8 @@ def get(state: dict[str, Any], words: list[str]) -> str:
     if words[0] == "secret":
         return json.dumps({"data": secrets[words[1]]})
     if words[0] == "secrets":
+        if words[-1] == "name":
+            return "".join(f"secret/{name}\n" for name in secrets)
         rows = [f"{name} {data.get('meter.crt.der', '')}\n" for name, data in secrets.items()]
         return "".join(rows)
     items = [
@@ -51,6 +53,13 @@ def answer(place: Path) -> None:
     elif words[0] == "patch":
         change = json.loads(Path(words[words.index("--patch-file") + 1]).read_text())
         state["secrets"][words[2]].update(change["data"])
+    elif words[0] == "apply":
+        secret = json.load(sys.stdin)
+        state["secrets"][secret["metadata"]["name"]] = secret["data"]
+    elif words[0] == "delete":
+        state["pods"].pop(words[2], None)
+    elif words[:2] == ["rollout", "restart"]:
+        state["restarted"].append(words[2])
     elif words[0] == "exec":
         state["restarted"].append(words[1])
         state["pods"][words[1]] = state["now"]
