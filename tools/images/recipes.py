@@ -29,7 +29,9 @@ from wheels import ROOT, install_wheels, trim_wheels, uv
 
 OF_THE_STOCK_TWIN = ("nacl", "pynacl", "cffi", "_cffi", "pycparser")
 HEAP_OF_ESP8266 = 38 * 1024
-BUILDER_OF_SMALL = ("build", "board_file", "bundle", "bundle_rewriting", "romfs")
+BUILDER_OF_SMALL = (
+    "build", "board_file", "bundle", "bundle_names", "bundle_rewriting", "bundle_unused", "romfs",
+)  # fmt: skip
 PARTS_OF_LXML = ("__init__", "etree", "_elementpath")
 
 
