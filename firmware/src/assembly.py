@@ -83,13 +83,13 @@ def open_credentials(config, tell, log) -> tuple:
     if credentials.fault:
         log("tls: the renewed certificate cannot be used; using the provisioned one")
         tell(credentials.fault)
-    for name in ("credentials", "tls_client"):  # not needed until a renewal, years from now
+    for name in ("credential_store", "tls_client"):  # not needed until a renewal, years from now
         sys.modules.pop(name, None)
     return context, credentials.renew_from_s
 
 
 def _make_credentials(config):
-    from credentials import Credentials  # noqa: PLC0415
+    from credential_store import Credentials  # noqa: PLC0415
     from flash import Flash  # noqa: PLC0415
     from tls_client import tls_context  # noqa: PLC0415
 

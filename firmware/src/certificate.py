@@ -1,7 +1,7 @@
 """What the meter has to read in a certificate: its DER form and its public key, nothing else.
 
 No verification: that is TLS's business, and a renewed certificate is authentic by its message.
-Source of the layout: RFC 5280, 4.1; of PEM: RFC 7468. Neighbours: `renewal`, `credentials`.
+Source of the layout: RFC 5280, 4.1; of PEM: RFC 7468. Neighbours: `renewal`, `credential_store`.
 """
 
 from binascii import a2b_base64

@@ -3,8 +3,8 @@
 Two ways lead to the operator. Over the session, once a day from `renew_from` on. Over the broker's
 renewal port, when the broker was reached `TRIES` times in a row and let nobody in: the meter's
 certificate has ended, or no anchor of it knows the broker's. Each meter has its own moments, so a
-street does not ask at once. Neighbours: `renewing` (moves the bytes), `credentials` (keeps what
-came), `meter_wire.portable.renewal` (the codec; loaded when it is needed).
+street does not ask at once. Neighbours: `renewing` (moves the bytes), `credential_store` (keeps
+what came), `meter_wire.portable.renewal` (the codec; loaded when it is needed).
 """
 
 from hashlib import sha256

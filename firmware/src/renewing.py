@@ -1,14 +1,14 @@
 """Renewal of the meter's certificate: moves what `renewal` decides over a session or the port.
 
 Neighbours: `link_task`, whose sessions carry the request and which takes the new context from
-here; `credentials`, which keeps the answer.
+here; `credential_store`, which keeps the answer.
 """
 
 import asyncio
 import gc
 import sys
 
-from credentials import BY_PORT, BY_SESSION
+from credential_store import BY_PORT, BY_SESSION
 from meter_wire.portable.tlv import RemoteProtocolError
 
 WAIT_MS = 30000
@@ -63,7 +63,7 @@ class Renewing:
 
     def unload(self) -> None:
         """Give back the heap that the code of a renewal takes; it is loaded again when needed."""
-        for name in ("renewing", "renewal", "credentials", "certificate", "tls_client"):
+        for name in ("renewing", "renewal", "credential_store", "certificate", "tls_client"):
             sys.modules.pop(name, None)
 
     async def ask(self, shell, utc_s: int) -> None:

@@ -1,7 +1,7 @@
 """TLS contexts of the meter's own connections: one that knows whom it talks to, one that does not.
 
 On MicroPython and, for the tests, on CPython, whose `ssl` takes its own chain from files only.
-Neighbours: `credentials` makes the first, `renewing` the second; `mqtt_shell` opens with either.
+Neighbours: `credential_store` makes the first, `renewing` the second; `mqtt_shell` opens either.
 """
 
 try:

@@ -23,7 +23,7 @@ PARTS_OF_38K = [
 ]  # fmt: skip
 """Each of these has room, tests and all, in the heap of an ESP8266."""
 PARTS_OF_64K = [
-    "clock_and_periods", "credentials", "load_control", "orders", "renewal", "sntp", "supervisor",
+    "clock_and_periods", "credential_store", "orders", "renewal", "sntp", "supervisor",
 ]  # fmt: skip
 """Rules of several parts at once, of the whole firmware, which is for 128 KB."""
 SIMULATED = ("electricity", "wire")
@@ -41,7 +41,7 @@ ROWS = [
     *[("esp8266-model", "64k", name) for name in PARTS_OF_64K],
     *[("esp8266-model", "8m", name) for name in OTHERS],
     *[("i386", "64k", name) for name in [*PARTS_OF_38K, *PARTS_OF_64K]],
-    *[("i386", "128k", name) for name in ("chip_front_end", "ems")],
+    *[("i386", "128k", name) for name in ("chip_front_end", "ems", "load_control")],
 ]
 
 

@@ -6,6 +6,7 @@ what the link itself must stand when they fail: a wrong rule, a stolen credentia
 processes from outside. Neighbours: `watched_meter`, `harness`.
 """
 
+import contextlib
 import json
 import random
 import threading
@@ -84,7 +85,8 @@ class Attacker:
     @staticmethod
     def _end(client: paho.Client) -> None:
         client.disconnect()
-        client.loop_stop()
+        with contextlib.suppress(AttributeError):  # its thread ended in between
+            client.loop_stop()
         client._reset_sockets()  # else left to the garbage collector, which warns in another test
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """A renewal in the flash: old or new at each power cut, and below an engineer's word. Both Pythons."""
 
-from credentials import DAMAGED, UNUSABLE, Credentials
+from credential_store import DAMAGED, UNUSABLE, Credentials
 from fake_certificates import to_pem
 from flash_with_cuts import CutFlash, Medium, PowerCutError
 
