@@ -180,8 +180,11 @@ def build_ems(target: Path) -> list[str]:
 
 
 def build_mosquitto(target: Path) -> list[str]:
-    """Write Debian's Mosquitto broker."""
-    copy_program(unpacked("mosquitto"), "usr/sbin/mosquitto", target)
+    """Write Debian's Mosquitto broker; what ends a bridge's thread is loaded when that happens."""
+    tree = unpacked("mosquitto")
+    copy_program(tree, "usr/sbin/mosquitto", target)
+    loaded_late = tree / LIBRARY_FOLDERS[0] / "libgcc_s.so.1"
+    shutil.copy2(loaded_late.resolve(), target / LIBRARY_FOLDERS[0] / loaded_late.name)
     write_account(target)
     return ["/usr/sbin/mosquitto", "-c", "/mosquitto/config/mosquitto.conf"]
 
