@@ -138,9 +138,10 @@ class Record:
         elif self.energy.units - self.saved_wh >= SAVE_WH:
             self.keep(0)
         self.slot = slot
-        if self.ring.lost != self.overwritten:
-            self.event(RING_OVERFLOW, self.ring.lost)
-            self.overwritten = self.ring.lost
+        lost = self.ring.lost
+        if lost != self.overwritten:
+            self.event(RING_OVERFLOW, lost)
+            self.overwritten = lost  # what this event has overwritten itself is the next tick's
         return 1000 - now_ms % 1000
 
     def record(self, time_s=None) -> None:

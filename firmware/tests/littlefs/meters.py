@@ -3,12 +3,13 @@
 from os import urandom
 
 import small
+import state as items
 from flash import Flash
 from measuring import FixedFrontEnd, Measuring
 from meter_wire.portable.entry import KIND_READING
 from recorder import Recorder
 from ring import Ring
-from small_record import IMPORT_ENERGY
+from small_record import IMPORT_ENERGY, RING_OVERFLOW
 from small_start import POWER_UP
 from state import State
 from story import FOLDER
@@ -145,25 +146,44 @@ def live_small(story, readings):
 
 def check_small(story, operations):
     """The register is the one of the last reading told, or of the one on its way; never behind."""
-    clock = Clock()
-    meter = make_small(clock)
+    kept = State(Flash(FOLDER)).get(items.RING)
+    meter = make_small(Clock())
+    meter.lost_before = int.from_bytes(kept[20:24], "big")
     told, coming = story.at("units", operations, 0)
     assert told <= meter.energy.units <= coming, f"register {meter.energy.units}, told {told}"
-    assert story.at("boot", operations, 0)[0] < meter.boot, "boot number"
-    assert story.at("head", operations, 0)[0] < meter.ring.head, "head"
+    starts = meter.boot - story.at("boot", operations, 0)[0]
+    assert starts > 0, "boot number"
+    told, coming = story.at("head", operations, 0)
+    assert told < meter.ring.head <= coming + starts, f"head {meter.ring.head}, told {told}"
     assert meter.ring.read(meter.ring.head)[0][16] == POWER_UP, "start"
+    moments, overflows = [], []
     for number in range(meter.ring.oldest, meter.ring.head + 1):
-        units = units_of(meter.ring.read(number)[0])
-        assert units is None or units <= meter.energy.units, "a reading shows more than is kept"
+        entry = meter.ring.read(number)[0]
+        units = units_of(entry)
+        if units is not None:
+            assert units <= meter.energy.units, "a reading shows more than is kept"
+            moments.append(entry[7:15])  # uptime and boot
+        elif entry[16] == RING_OVERFLOW:
+            overflows.append(entry[17:])
+    assert len(set(moments)) == len(moments), "a reading is there twice"
+    assert len(set(overflows)) == len(overflows), "an overflow is told twice"
     return meter
 
 
 def follow_small(meter):
-    """The next start has the same register."""
+    """A reading follows, as an event what it overwrote, and the start after it: each once."""
     units, head = meter.energy.units, meter.ring.head
     meter.pulses += 1600
+    meter.count_pulses()
     meter.record()
+    expected = [units + 1000]
+    if meter.ring.lost > meter.lost_before:
+        expected.append(RING_OVERFLOW)
+    expected.append(POWER_UP)
+    meter.tick()
     meter.tick()
     again = make_small(Clock())
-    assert again.energy.units >= units, "register after the cut"
-    assert again.ring.head == head + 2, "head after the cut"
+    assert again.energy.units == units + 1000, "register after the cut"
+    rows = [again.ring.read(number)[0] for number in range(head + 1, again.ring.head + 1)]
+    found = [row[16] if units_of(row) is None else units_of(row) for row in rows]
+    assert found == expected, f"after the cut: {found}, not {expected}"

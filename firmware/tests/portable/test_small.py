@@ -284,6 +284,17 @@ def test_what_is_overwritten_before_its_acknowledgement_is_an_event_with_the_num
     assert board.events().count(RING_OVERFLOW) == told, "nothing more was lost"
 
 
+def test_what_the_event_of_an_overflow_overwrites_itself_is_the_next_event():
+    board = Board()
+    ring = board.meter.ring
+    while ring.oldest == 1:
+        ring.lost += 1  # as if another damaged entry had been found
+        board.meter.tick()
+    for _ in range(2):
+        board.meter.tick()
+        assert board.entries(2)[-1][-2:] == bytes((ring.lost >> 8, ring.lost & 255))
+
+
 def test_another_owner_is_kept_and_an_event():
     board = Board()
     board.meter.handle(("owner", b"record"))
