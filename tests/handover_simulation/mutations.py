@@ -19,6 +19,7 @@ FOUND = (
     of_twin.marks_are_taken_for_possession,
     of_twin.the_highest_seen_is_acknowledged,
     of_twin.what_a_donor_has_pruned_is_deleted,
+    of_twin.readings_expire_before_applications_have_begun,
     of_twin.authority_without_a_lease,
     of_operator.no_wait_after_a_takeover,
     of_meter.the_floor_moves_at_candidate,

@@ -4,6 +4,7 @@ from typing import Any
 
 from meter_twin import owner_gate, store, store_coverage, store_retention, successor, taking
 from meter_wire import twin_intake, word
+from meter_wire.names import MAX_SEQ
 
 from . import twin as played_twin
 from .replacing import Replace
@@ -59,6 +60,11 @@ def what_a_donor_has_pruned_is_deleted(replace: Replace) -> None:
 
     replace(successor, "import_entries", bring)
     replace(played_twin.Twin, "keep", keep)
+
+
+def readings_expire_before_applications_have_begun(replace: Replace) -> None:
+    """Retention takes what it finds, also of a candidate, whose application is to be handed it."""
+    replace(played_twin, "find_handed", lambda *_: MAX_SEQ)
 
 
 def authority_without_a_lease(replace: Replace) -> None:

@@ -18,6 +18,7 @@ from meter_twin.store_records import find_state
 from .ledger import Entry
 
 NAME = "tally"
+END = Position(2**31, 0)
 
 
 class Tally:

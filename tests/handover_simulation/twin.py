@@ -13,7 +13,7 @@ from meter_twin.gate_memory import load_gate_memory, save_gate_memory
 from meter_twin.handover import Handover, Parties
 from meter_twin.owner_gate import OwnerGate
 from meter_twin.store import Batch, Store
-from meter_twin.store_retention import delete_until
+from meter_twin.store_retention import delete_until, find_handed
 from meter_wire.commands import Forward
 from meter_wire.effects import ChainBroken, Effect, MeterHello, Quarantine, Send, StoreEntries
 from meter_wire.twin_link import EpochKeys, TwinLink
@@ -26,7 +26,7 @@ from .exchange import Answer, Call, Relay, answer_taker
 from .ledger import Entry
 from .oracle import Broken
 from .scheduler import Actor, Scheduler
-from .tally import NAME, Tally, find_between, find_noted
+from .tally import END, NAME, Tally, find_between, find_noted
 from .tasks import TaskLoop
 from .watched_store import WatchedStore
 
@@ -130,17 +130,21 @@ class Twin(Actor):
         )
 
     def expire(self, share: float) -> set[Entry]:
-        """Delete so much of what is acknowledged, as retention does; return what is gone."""
+        """Delete so much of what is acknowledged and was handed on, as retention does; return it."""
         assert self.store is not None
         before = set(self.held)
+        unread = find_between(self.store, find_noted(self.store).position, END)
         for incarnation, marks in self.store.marks().items():
-            last = int(marks.stored * share)
-            number = self.store.find_number(incarnation)
-            if number is not None and self.store.find_entry(incarnation, last) is not None:
+            number = self.store.find_number(incarnation) or 0
+            last = min(int(marks.stored * share), find_handed(self.host.handed, number))
+            if number and self.store.find_entry(incarnation, last) is not None:
                 with self.store.transaction() as connection:
                     delete_until(connection, number, last)
                 self.expired[incarnation] = last
         self.held -= self.find_expired(self.held)
+        early = self.find_expired(unread)
+        if early and self.scheduler.broken is None:
+            self.scheduler.broken = Broken(f"epoch {self.epoch} deletes {len(early)} unread")
         return before - self.held
 
     def find_expired(self, entries: Iterable[Entry]) -> set[Entry]:

@@ -14,7 +14,7 @@ from meter_twin.application import (
 )
 from meter_twin.application_host import ApplicationHost
 from meter_twin.store import Batch, Store
-from meter_twin.store_queries import Position
+from meter_twin.store_queries import START, Position
 from meter_twin.store_records import SavedState
 from meter_twin.store_schema import StoreError
 from meter_wire.effects import Hole
@@ -110,6 +110,20 @@ def test_an_application_that_fails_is_stopped_and_the_others_go_on(store, capsys
     assert host.failed == ["bad"]
     assert good.seen == [1, 2, 3, 4, 5]
     assert "a bug of the utility" not in capsys.readouterr().err
+
+
+def test_the_place_of_the_slowest_that_runs_is_known_and_a_stopped_one_holds_nothing_up(store):
+    bad, good = Journal(fail_at=150), Journal()
+    host = ApplicationHost(store, {"bad": (Journal, bad), "good": (Journal, good)})
+    assert host.handed == START
+    ingest(store, range(1, 201), 200)
+    host.step(0)
+    number = store.find_number(A)
+    assert host.handed == Position(number, 100)
+    drain(host)
+    assert host.failed == ["bad"]
+    assert host.handed == Position(number, 200)
+    assert ApplicationHost(store, {}).handed is None
 
 
 def test_a_state_that_nobody_reads_is_derived_anew(store):

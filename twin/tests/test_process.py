@@ -7,12 +7,16 @@ import json
 import random
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 import time
 import urllib.request
 
 import pytest
+from meter_twin.store import Batch, Store
+from meter_twin.store_keeper import LOOK_EVERY_S
+from meter_twin.store_schema import make_folder
 from meter_wire.portable.keys import derive_key
 
 pytestmark = pytest.mark.timeout(300)
@@ -499,3 +503,31 @@ async def test_hostile_frames_are_refused_counted_and_change_nothing(world, tool
         assert (status["entries"], status["gate"]) == (1, "active")
         assert twin.process.poll() is None
         assert twin.process.pid == pid
+
+
+def handed(configuration):
+    """Return the places of the applications in the entries."""
+    with contextlib.closing(sqlite3.connect(configuration["paths"]["store"])) as connection:
+        return [seq for (seq,) in connection.execute("SELECT seq FROM application")]
+
+
+async def test_retention_waits_for_applications_that_have_not_begun(world, tools):
+    changes = {"dataPolicy": {"retentionDays": 1}}
+    configuration = world.configuration(**changes)
+    make_folder(configuration["paths"]["store"])
+    store = Store(configuration["paths"]["store"])
+    old_s = int(time.time()) - 3 * 86_400
+    entries = [(seq, tools.reading(old_s + 60 * seq, 1000 + seq)) for seq in range(1, 6)]
+    store.ingest([Batch(b"A" * 8, entries, (), 5, bytes(16))], old_s)
+    store.close()
+    world.start_broker()
+    twin = world.start_twin(configuration)
+    await asyncio.to_thread(twin.wait_serving)
+    await asyncio.sleep(LOOK_EVERY_S + 2)
+    assert len(stored(twin)) == 5
+    await world.operate("active")
+    await tools.eventually(lambda: handed(configuration) == [5, 5], "both applications have begun")
+    twin.kill()
+    twin = world.start_twin(configuration)
+    await asyncio.to_thread(twin.wait_serving)
+    await tools.eventually(lambda: len(stored(twin)) == 1, "what was handed on to be deleted")

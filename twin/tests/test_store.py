@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from meter_twin.store import Batch, Store
 from meter_twin.store_conflicts import CONFLICT_ROWS
-from meter_twin.store_queries import START, Filter, count_entries, find_start, load_feed, load_page
+from meter_twin.store_queries import (
+    START,
+    Filter,
+    Position,
+    count_entries,
+    find_start,
+    load_feed,
+    load_page,
+)
 from meter_twin.store_retention import prune
 from meter_twin.store_schema import StoreError, StoreFullError
 from meter_wire.effects import Hole
@@ -201,6 +209,20 @@ def test_retention_keeps_what_the_archive_does_not_hold(store):
     store.save_archived(A, 3)
     assert prune(store, 10_000, keep_unarchived=True) == 3
     assert seqs(store)[0] == 4
+
+
+@pytest.mark.parametrize(
+    ("place", "left"), [((0, 0), range(1, 11)), ((0, 3), range(4, 11)), ((1, 2), [10])]
+)
+def test_retention_keeps_what_an_application_is_still_to_be_handed(store, place, left):
+    store.ingest([batch(range(1, 11), 10), batch(range(1, 6), 5, B)], 0)
+    numbers = [store.find_number(A), store.find_number(B)]
+    handed = Position(numbers[place[0]], place[1])
+    prune(store, 10_000, keep_unarchived=False, handed=handed)
+    rows = load_page(store, Filter(), START, 100)
+    kept = {one: [row.position.seq for row in rows if row.incarnation == one] for one in (A, B)}
+    assert kept[A] == list(left)
+    assert kept[B] == list(range(3 if place[0] else 1, 6))
 
 
 def test_entries_without_a_time_go_only_with_later_ones(store):

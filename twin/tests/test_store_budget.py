@@ -13,7 +13,7 @@ import pytest
 from meter_twin import store_keeper
 from meter_twin.store import Batch, Store
 from meter_twin.store_budget import limit_file, prune_oldest, used_bytes
-from meter_twin.store_keeper import StoreKeeper
+from meter_twin.store_keeper import LOOK_EVERY_S, StoreKeeper
 from meter_twin.store_queries import START, Filter, load_page
 from meter_twin.store_schema import StoreFullError
 
@@ -68,6 +68,21 @@ async def test_the_file_stays_below_its_limit_and_what_went_early_is_counted(sto
     assert described["prunedEarlyAt"]
     assert described["storeBytes"] <= LIMIT * 9 // 10
     assert "oldest entries deleted early" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("handed", "left"), [(START, 1000), (None, 1)])
+async def test_what_is_past_its_time_waits_for_applications_that_have_not_begun(
+    store, handed, left
+):
+    kept = StoreKeeper(
+        store, retention_days=1, limit_bytes=LIMIT, keep_unarchived=False, handed=lambda: handed
+    )
+    entries = [(seq, b"\x01\0\0" + seq.to_bytes(4, "big") + bytes(300)) for seq in range(1, 1001)]
+    store.ingest([Batch(A, entries, (), 1000, bytes(16))], 0)
+    looking = asyncio.create_task(kept.run())
+    await asyncio.sleep(LOOK_EVERY_S + 1)
+    looking.cancel()
+    assert len(seqs(store)) == left
 
 
 async def test_within_the_budget_nothing_goes(store, capsys):

@@ -131,15 +131,19 @@ class ApplicationHost:
     def describe(self, units: Units) -> None:
         """Tell each application what the meter's registers are."""
         for running in self._running:
-            if running.failed:
-                continue
-            with suppress(StoppedError), running.guarded():
-                running.application.handle(RegistersDescribed(dict(units)), 0)
+            if not running.failed:
+                with suppress(StoppedError), running.guarded():
+                    running.application.handle(RegistersDescribed(dict(units)), 0)
 
     @property
     def failed(self) -> list[str]:
         """Names of applications that were stopped."""
         return [running.name for running in self._running if running.failed]
+
+    @property
+    def handed(self) -> Position | None:
+        """How far the slowest application that runs is in the entries, None if none runs."""
+        return min((one.position for one in self._running if not one.failed), default=None)
 
     @property
     def beginners(self) -> list[str]:

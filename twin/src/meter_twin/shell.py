@@ -74,6 +74,7 @@ class Twin:
             retention_days=configuration.retention_days,
             limit_bytes=configuration.store_limit_bytes,
             keep_unarchived=configuration.has_archive,
+            handed=lambda: self._host.handed,
         )
         self._utility = build_utility(configuration, applications)
         self._host = ApplicationHost(self._store, applications)

@@ -4,8 +4,9 @@ A volume that overflows costs the pod and everything beyond the meter's ring, so
 before: from `HIGH` of the limit it deletes a prefix like retention does, counted durably, down to
 `LOW`; freed pages are used again, so the file grows no more. What is neither acknowledged nor (with
 an archive) archived never goes: then SQLite itself refuses pages beyond the limit, nothing is
-acknowledged and the meter keeps it. What applications derived does not go, so the marks are those
-of the space that it leaves. Neighbours: `store_retention`, `store_keeper` (calls both).
+acknowledged and the meter keeps it. It does not wait for applications as retention does. What they
+derived does not go, so the marks are those of the space that it leaves. Neighbours:
+`store_retention`, `store_keeper` (calls both).
 """
 
 from typing import NamedTuple

@@ -7,6 +7,7 @@ Neighbours: `store_retention` and `store_budget` delete, `shell` owns the task, 
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 from typing import Any
 
 from . import log
@@ -22,6 +23,7 @@ from .store_budget import (
     prune_oldest,
     used_bytes,
 )
+from .store_queries import Position
 from .store_retention import prune
 from .store_schema import StoreError
 
@@ -36,13 +38,15 @@ class StoreKeeper:
     """Of one store."""
 
     def __init__(
-        self, store: Store, *, retention_days: int, limit_bytes: int, keep_unarchived: bool
-    ) -> None:
-        """Limit the file; nothing is deleted yet."""
+        self, store: Store, *, retention_days: int, limit_bytes: int, keep_unarchived: bool,
+        handed: Callable[[], Position | None] = lambda: None,
+    ) -> None:  # fmt: skip
+        """Limit the file; nothing is deleted yet. `handed`: how far the slowest application is."""
         self._store = store
         self._retention_s = retention_days * 86400
         self._limit_bytes = limit_bytes
         self._keep_unarchived = keep_unarchived
+        self._handed = handed
         self._marks = marks_of(limit_bytes, 0)
         self._records_bytes = 0
         self._measured_s = -float(PRUNE_EVERY_S)
@@ -75,7 +79,9 @@ class StoreKeeper:
     async def _expire(self) -> None:
         before_s = int(time.time()) - self._retention_s
         total = 0
-        while removed := prune(self._store, before_s, keep_unarchived=self._keep_unarchived):
+        while removed := prune(
+            self._store, before_s, keep_unarchived=self._keep_unarchived, handed=self._handed()
+        ):
             total += removed
             await asyncio.sleep(_PAUSE_S)
         if total:

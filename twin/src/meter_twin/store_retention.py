@@ -1,24 +1,32 @@
 """Retention: old entries leave the store in the order of their numbers, a few at a time.
 
 Only a prefix below the stored mark goes, so marks and chain stay what they were; with an archive
-only what it already holds. An entry without a time goes with the next one that has one.
-Neighbour: `store`, whose transactions it uses.
+only what it already holds; and only what the applications have been handed: those of a candidate,
+and of a new twin that waits for older ones, have not begun, and a meter that was away for long
+brings readings that are past their time already. An entry without a time goes with the next one
+that has one. Neighbour: `store`, whose transactions it uses.
 """
 
 import sqlite3
 
+from meter_wire.names import MAX_SEQ
+
 from .store import Store
+from .store_queries import Position
 
 ROWS = 500
 
 
-def prune(store: Store, before_s: int, *, keep_unarchived: bool) -> int:
+def prune(
+    store: Store, before_s: int, *, keep_unarchived: bool, handed: Position | None = None
+) -> int:
     """Delete at most `ROWS` of the oldest entries of each incarnation; return how many went.
 
     Args:
         store: to prune.
         before_s: UTC second; the first entry from it on stays, and everything after it.
         keep_unarchived: whether an archive is configured.
+        handed: how far the slowest application is, None if none runs.
 
     Raises:
         StoreError: nothing was deleted.
@@ -28,11 +36,20 @@ def prune(store: Store, before_s: int, *, keep_unarchived: bool) -> int:
     ).fetchall()
     removed = 0
     for number, stored, archived in rows:
-        last = _last_expired(store, number, archived + 1 if keep_unarchived else stored, before_s)
+        end = archived + 1 if keep_unarchived else stored
+        end = min(end, find_handed(handed, number) + 1)
+        last = _last_expired(store, number, end, before_s)
         if last:
             with store.transaction() as connection:
                 removed += delete_until(connection, number, last)
     return removed
+
+
+def find_handed(handed: Position | None, number: int) -> int:
+    """Return until which number of an incarnation all applications have been handed entries."""
+    if handed is None or number < handed.incarnation:
+        return MAX_SEQ
+    return handed.seq if number == handed.incarnation else 0
 
 
 def _last_expired(store: Store, number: int, end: int, before_s: int) -> int:
