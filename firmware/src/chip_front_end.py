@@ -68,6 +68,7 @@ class ChipFrontEnd(FrontEnd):
         self._starts_wh = starts_wh
         self._begun_wh = [0, 0]
         self._powered_up = powered_up
+        self._was_silent = False
         self._polled_ms = 0
         """Of the tick that began, what the driver has counted; 0 as soon as it is handed out."""
         absent = ()

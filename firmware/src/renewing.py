@@ -27,7 +27,7 @@ class Renewing:
         Args:
             config: see `config.Config`.
             renewal: see `renewal.Renewal`.
-            credentials: see `credentials.Credentials`.
+            credentials: see `credential_store.Credentials`.
             timekeeper: see `timekeeper.Timekeeper`.
             tell: (change) → None, records the event.
             log: (text) → None.

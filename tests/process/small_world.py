@@ -39,24 +39,11 @@ class SmallWorld(World):
         """What owner records name: where the meter is already."""
         return f"127.0.0.1:{self.plain_port}"
 
-    def configure_broker(
-        self,
-        *,
-        persistence: bool = False,
-        plain_port: int = 0,
-        open_port: int = 0,
-        renewal_port: int = 0,
-    ) -> None:
+    def configure_broker(self, *, plain_port: int = 0, **options: Any) -> None:
         """See `World`; the port without TLS is always there."""
         if not (self.folder / PASSWORDS).exists():
             add_password(self.folder, DEVICE, PASSWORD)
-        port = plain_port or self.plain_port
-        super().configure_broker(
-            persistence=persistence,
-            plain_port=port,
-            open_port=open_port,
-            renewal_port=renewal_port,
-        )
+        super().configure_broker(plain_port=plain_port or self.plain_port, **options)
 
     def make_firmware(self, arch: str = ARCH, **changes: Any) -> Process:
         """Build its image and write `meter.json`; keys that a small meter has not are left out."""
