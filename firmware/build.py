@@ -47,6 +47,7 @@ PORTABLE = [
     "mqtt_event",
     "mqtt",
 ]
+PORTABLE_APART = {"small_cipher": ["frame_cipher"]}
 SMALL = {
     "small": [
         "crc",
@@ -71,7 +72,7 @@ SMALL = {
 """What the small profile (`small.py`, 38 KB of heap) bundles, each module after what it needs.
 
 The first has `PORTABLE` too, the second goes from the heap after the start, the others are loaded
-where they are configured.
+where they are configured, as is that of `PORTABLE_APART`.
 """
 
 
@@ -168,6 +169,8 @@ def build_small(target: Path, march: str = "none", *, with_board: bool = False) 
     wire, own = ROOT / "wire/src/meter_wire/portable", ROOT / "firmware/src"
     parts = {file: [(name, own / f"{name}.py") for name in names] for file, names in SMALL.items()}
     parts["small"][:0] = [(f"meter_wire.portable.{name}", wire / f"{name}.py") for name in PORTABLE]
+    for file, names in PORTABLE_APART.items():
+        parts[file] = [(f"meter_wire.portable.{name}", wire / f"{name}.py") for name in names]
     texts, short = bundle(parts)
     folder = target / "small"
     folder.mkdir(parents=True)

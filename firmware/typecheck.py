@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent))
-from build import PORTABLE, SMALL
+from build import PORTABLE, PORTABLE_APART, SMALL
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKER = "basedpyright==1.40.2"
@@ -55,6 +55,7 @@ PORTS = (
         (
             *[f"{FIRMWARE}/{name}.py" for names in SMALL.values() for name in names],
             *[f"{WIRE}/{name}.py" for name in PORTABLE],
+            *[f"{WIRE}/{name}.py" for names in PORTABLE_APART.values() for name in names],
             f"{FIRMWARE}/hal",
         ),
         ("hal/unix.py", "hal/unix_small.py", "hal/esp32.py"),

@@ -16,6 +16,8 @@ CONNECT_TIMEOUT_S = 10
 ANSWER_TIMEOUT_S = 30
 """A broker that leaves a publish or subscribe unanswered so long is lost, though it may ping."""
 
+_PAUSE_S = 0.01
+"""How often an answer is looked for: asyncio's Event, Lock and wait_for take 1.3 KB of heap."""
 _ERROR_QUEUE = 0x2000
 _MOST_ERRORS = 4
 
@@ -41,6 +43,26 @@ def _no_delay(stream):
             raw.recv(1, _ERROR_QUEUE)
     except (AttributeError, OSError, TypeError):
         pass  # a port without it, or nothing is left
+
+
+async def _cancel_after(task, seconds, fired):
+    await asyncio.sleep(seconds)
+    fired.append(True)
+    task.cancel()
+
+
+async def _within(work, seconds):
+    """Wait for work as asyncio.wait_for does."""
+    fired = []
+    timer = asyncio.create_task(_cancel_after(asyncio.current_task(), seconds, fired))
+    try:
+        await work
+    except asyncio.CancelledError:
+        if fired:
+            raise asyncio.TimeoutError
+        raise
+    finally:
+        timer.cancel()
 
 
 async def _open_stream(host, port, tls, server_name):
@@ -84,8 +106,7 @@ class MqttShell:
         self._connection = mqtt.Connection(client_id, **options)
         self._on_message = on_message
         self._reader = self._writer = None
-        self._answer = asyncio.Event()
-        self._lock = asyncio.Lock()  # MicroPython's drain takes one task at a time
+        self._writing = False
         self._error = None
         self.reached = False
         self._answers = {}
@@ -99,7 +120,7 @@ class MqttShell:
             mqtt.RemoteProtocolError: refused (mqtt.RefusedError), or no MQTT.
             asyncio.TimeoutError: no answer.
         """
-        await asyncio.wait_for(self._open(host, port, tls, server_name), CONNECT_TIMEOUT_S)
+        await _within(self._open(host, port, tls, server_name), CONNECT_TIMEOUT_S)
 
     async def _open(self, host, port, tls, server_name):
         self._reader, self._writer = await _open_stream(host, port, tls, server_name or host)
@@ -174,7 +195,6 @@ class MqttShell:
             # MicroPython's close() does nothing, and the socket is its attribute
             getattr(self._writer, "s", self._writer).close()
             self._writer = None
-        self._answer.set()
 
     def unacknowledged(self):
         """Return the ids of the publishes that wait for PUBACK, oldest first."""
@@ -182,7 +202,7 @@ class MqttShell:
 
     async def _room(self):
         while self._writer and self._connection.window() <= 0:
-            await self._changed()
+            await asyncio.sleep(_PAUSE_S)
 
     async def _ask(self, packet):
         packet_id = self._connection.last_id
@@ -193,14 +213,10 @@ class MqttShell:
             while self._answers[packet_id] is None:
                 if self._writer is None:
                     raise OSError(104)  # ECONNRESET
-                await self._changed()
+                await asyncio.sleep(_PAUSE_S)
             return self._answers[packet_id]
         finally:
             del self._answers[packet_id]
-
-    async def _changed(self):
-        self._answer.clear()
-        await self._answer.wait()
 
     async def _read(self):
         data = await self._reader.read(256)  # type: ignore - connected
@@ -215,7 +231,6 @@ class MqttShell:
                     await self._write(self._connection.acknowledge(event.packet_id, now_ms()))
             elif event.packet_id in self._answers:
                 self._answers[event.packet_id] = event
-                self._answer.set()
             event = self._connection.next_event()
 
     async def _ping(self, runner):
@@ -227,16 +242,20 @@ class MqttShell:
                     raise OSError(110)  # ETIMEDOUT
                 packet = self._connection.poll(now_ms())
                 if packet:
-                    await asyncio.wait_for(self._write(packet), CONNECT_TIMEOUT_S)
+                    await _within(self._write(packet), CONNECT_TIMEOUT_S)
             except (OSError, asyncio.TimeoutError, mqtt.RemoteProtocolError) as error:
                 self._error = error
                 runner.cancel()
                 return
 
     async def _write(self, packet):
-        async with self._lock:
-            writer = self._writer
-            if writer is None:
+        while self._writing:  # MicroPython's drain takes one task at a time
+            await asyncio.sleep(_PAUSE_S)
+        self._writing = True
+        try:
+            if self._writer is None:
                 raise OSError(104)
-            writer.write(packet)
-            await writer.drain()
+            self._writer.write(packet)
+            await self._writer.drain()
+        finally:
+            self._writing = False

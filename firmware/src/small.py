@@ -25,6 +25,10 @@ from small_record import Record
 OWNER_CHANGE = 15
 GC_THRESHOLD = 2048
 """Octets between two collections: seldom ones leave free heap in pieces, too small for a frame."""
+RECORDS_LIMIT = 384
+"""Octets of a frame with entries: a longer one is there as entries, frame and packet at a time."""
+PAUSE_S = 0.2
+"""How often the link is asked for a frame: to wait for news with a limit costs a task each time."""
 LINK = 1
 """Bit of the beats: the watchdog is fed when link and contacts have beaten, by who measures."""
 
@@ -52,6 +56,7 @@ class Small(Record):
         self.feed = make_watchdog(self, board, cause)
         self.restore()
         info = MeterInfo(self.boot, "0.1.0", b"")
+        info.records_limit = RECORDS_LIMIT
         self.link = MeterLink(
             table["device"], unhexlify(table["key"]), self.ring, info, os.urandom,
             self.state.get(items.LINK),
@@ -116,7 +121,6 @@ class Small(Record):
                         epochs.append(epoch)
                         await shell.subscribe((base + str(epoch) + "/down", 1))
                 self.beats |= LINK
-                self.news.clear()
                 out = link.poll(self.uptime_ms())
                 if link.serves():
                     self.back_off.reset()
@@ -124,10 +128,7 @@ class Small(Record):
                     name = str(out[0]) + "/up" if out[0] else "hello"
                     await shell.publish(base + name, out[1])
                 else:
-                    try:
-                        await asyncio.wait_for(self.news.wait(), 1)
-                    except asyncio.TimeoutError:
-                        pass
+                    await asyncio.sleep(PAUSE_S)
             if self.lost is not None:
                 raise self.lost
         finally:
@@ -141,7 +142,6 @@ class Small(Record):
             await shell.run()
         except Exception as error:
             self.lost = error
-        self.news.set()
 
     def receive(self, message) -> None:
         """Take a message of the broker."""
@@ -156,7 +156,6 @@ class Small(Record):
             )  # fmt: skip
         if event:
             self.handle(event)
-        self.news.set()
 
     def handle(self, event: tuple) -> None:
         """Carry out what this profile can: owner, time, read and periods; refuse the rest."""
@@ -194,7 +193,9 @@ class Small(Record):
         while True:
             try:
                 await self.session()
-            except Exception as error:
+            except Exception:
+                if self.lost is not None:
+                    error = self.lost  # who waited for an answer says OSError alone
                 print("link:", type(error).__name__)
                 if not isinstance(error, MemoryError):  # who has no memory is not well
                     self.beats |= LINK

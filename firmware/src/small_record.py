@@ -4,7 +4,6 @@ Without a network, a broker or a twin. Neighbours: `small`, which adds the link 
 `small_energy` (a register), `ring` and `state` (flash), `hal.esp8266_small` (the board).
 """
 
-import asyncio
 import os
 
 import small_energy
@@ -67,7 +66,6 @@ class Record:
         self.refused_ms = -REFUSAL_PAUSE_MS
         self.slot = -1
         self.link: "MeterLink" = None  # type: ignore - `small` sets it
-        self.news = asyncio.Event()
         capture_s = table.get("capture_period_s", 900)
         self.periods = Periods(state, capture_s, table.get("report_spread_s", 0))
 
@@ -134,7 +132,6 @@ class Record:
         if -1 < self.slot < slot:
             self.record(None if utc_ms is None else slot * self.periods.capture_s)
             self.slot = slot  # once it is recorded, or it would be again after a MemoryError
-            self.news.set()
         elif self.energy.units - self.saved_wh >= SAVE_WH:
             self.keep(0)
         self.slot = slot

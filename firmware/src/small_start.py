@@ -95,6 +95,10 @@ def record_start(meter, cause: str) -> None:
 
 def load_parts(meter, board) -> None:
     """Load what configuration and board declare."""
+    if meter.table.get("encrypt", True):
+        meter.link.info.aes = find_aes()
+        if meter.link.info.aes:  # now, while the heap is in one piece
+            from meter_wire.portable import frame_cipher  # noqa: F401, PLC0415
     if meter.table.get("loads"):
         from small_local import Local  # noqa: PLC0415 - costs heap only when needed
 
@@ -106,6 +110,15 @@ def load_parts(meter, board) -> None:
 
         meter.inputs = Inputs(meter, contacts)
         meter.awaited |= INPUTS
+
+
+def find_aes():
+    """Return the board's AES, None if its Python has none."""
+    try:
+        from cryptolib import aes  # noqa: PLC0415 - not on CPython
+    except ImportError:
+        return None
+    return aes
 
 
 def make_watchdog(meter, board, cause: str):

@@ -66,7 +66,7 @@ STATUS = {
     "/v1/status": [
         200,
         {
-            "device": "house-1", "session": True, "entries": 42, "holes": 1, "conflicts": 0,
+            "device": "house-1", "session": True, "encrypted": True, "entries": 42, "holes": 1, "conflicts": 0,
             "marks": [{"incarnation": "00112233445566aa", "stored": 42, "archived": 0}],
             "refused": {"mac": 3}, "framesDropped": 0, "chainBreaks": 0, "storeFault": None,
         },

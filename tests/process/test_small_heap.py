@@ -101,6 +101,7 @@ def test_two_epochs_over_a_real_broker_in_the_heap_of_an_esp8266(
     candidate.start()
     wait_for(lambda: len(read_store(candidate.store).entries) > 4, "the candidate fills")
     assert world.ask("GET", "/v1/registers?live=1")[0] == 200
+    assert world.ask("GET", "/v1/status")[1]["encrypted"] is True
     world.broker.kill()
     time.sleep(3)
     world.start_broker()

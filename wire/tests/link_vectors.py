@@ -12,6 +12,11 @@ from meter_wire.portable.order import Order, judge, verifier
 from meter_wire.portable.tariff_calendar import parse_calendar
 from meter_wire.portable.tlv import RemoteProtocolError, encode_int, parse_int
 
+try:
+    from cryptolib import aes
+except ImportError:  # CPython
+    from meter_wire.libcrypto_aes import aes
+
 
 class Ring:
     """Like MemoryRing, for both Pythons."""
@@ -86,6 +91,12 @@ def check_functions(vectors):
             yield "key " + label
 
 
+def check_cipher(vectors):
+    for secret, derived in vectors["encryption"]["keys"]:
+        if hmac_sha256(unhex(secret), b"metertwin/v1 cipher", b"\x01") != unhex(derived):
+            yield "key of a cipher"
+
+
 def check_orders(vectors):
     orders = vectors["orders"]
     meter = orders["meter"]
@@ -116,16 +127,17 @@ def check_calendars(vectors):
             yield "calendar " + name
 
 
-def check_transcript(vectors):  # noqa: C901 - one line a kind of step
+def check_transcript(vectors, transcript, aes=None):  # noqa: C901 - one line a kind of step
     ring = Ring(unhex(vectors["incarnation"]), vectors["capacity"])
     info = MeterInfo(vectors["boot"], "1.0.0", unhex(vectors["description"]))
+    info.aes = aes
     genuine = verifier(unhex(vectors["orders"]["public_key"]))
     link = MeterLink(
         vectors["device"], unhex(vectors["meter_key"]), ring, info, Draw(), b"", genuine
     )
     now_ms = 0
     link.connected(now_ms)
-    for position, step in enumerate(vectors["transcript"]):
+    for position, step in enumerate(transcript):
         kind = step[0]
         good = True
         if kind == "up":
@@ -154,5 +166,8 @@ def check_transcript(vectors):  # noqa: C901 - one line a kind of step
 
 
 def run(vectors):
-    steps = (check_functions, check_orders, check_calendars, check_transcript)
-    return [failure for check in steps for failure in check(vectors)]
+    failures = []
+    for check in (check_functions, check_cipher, check_orders, check_calendars):
+        failures += check(vectors)
+    failures += check_transcript(vectors, vectors["transcript"])
+    return failures + list(check_transcript(vectors, vectors["encryption"]["transcript"], aes))

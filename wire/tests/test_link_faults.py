@@ -1,7 +1,8 @@
 """The real meter link against the real twin link over a wire that Hypothesis breaks.
 
 Oracle: what was appended to the ring. Whatever happens, every entry that the ring did not lose
-ends in the active twin exactly once, in order, and no ack is ever beyond what is stored.
+ends in the active twin exactly once, in order, and no ack is ever beyond what is stored. Of an
+encrypted session each side computes each block of the keystream once at most.
 """
 
 import random
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from meter_wire.effects import ChainBroken
+from meter_wire.libcrypto_aes import aes
 from meter_wire.memory import MemoryMeter
 from meter_wire.owner_record import parse_owner_hello
 from meter_wire.portable.entry import encode_event, encode_reading, encode_register
@@ -19,11 +21,37 @@ CAPACITY = 60
 CODE = b"\x01\x00\x01\x08\x00\xff"
 
 
+class CountedAes:
+    """AES of one side; `blocks` is what it encrypted."""
+
+    def __init__(self):
+        self.blocks = set()
+
+    def __call__(self, key, mode):
+        return CountedBlocks(key, aes(key, mode), self.blocks)
+
+
+class CountedBlocks:
+    def __init__(self, key, inner, blocks):
+        self.key, self.inner, self.blocks = key, inner, blocks
+
+    def encrypt(self, data, into):
+        block = self.key, bytes(data)
+        assert block not in self.blocks, "a keystream was used twice"
+        self.blocks.add(block)
+        self.inner.encrypt(data, into)
+
+
 class BrokenWire(RuleBasedStateMachine):
-    @initialize(seed=st.integers(0, 2**32))
-    def begin(self, seed):
+    @initialize(seed=st.integers(0, 2**32), encrypted=st.booleans())
+    def begin(self, seed, encrypted):
         self.random = random.Random(seed)
         self.meter = MemoryMeter("house-1", bytes(range(32)), self.random.randbytes)
+        if encrypted:
+            self.meter.aes = CountedAes()
+            for epoch in range(1, 6):
+                self.meter.twin(epoch).aes = CountedAes()
+            self.meter.reboot()
         self.meter.ring.capacity = CAPACITY
         self.log = {}
         self.counter = self.active = self.highest = 1

@@ -14,7 +14,7 @@ HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[1]
 FILE = ROOT / "wire/vectors/link-v1.json"
 LAUNCHER = ROOT / "tools/micropython/micropython"
-STEPS, ORDERS = 87, 15
+STEPS, ORDERS, ENCRYPTED_STEPS = 87, 15, 48
 TABLES = {
     "FRAME_TYPES": 18,
     "TAGS": 52,
@@ -41,6 +41,8 @@ FROZEN_CALENDARS = "e0a9b28491a7eb8c"
 """Of what was added with the calendars: 4 orders, 3 steps, 15 calendars, 3 numbers."""
 FROZEN_BOUNDS = "79e4a10ddc45c261"
 """Of the calendars that have the most rows, or one more."""
+FROZEN_ENCRYPTION = "c94c648fac1cfeb4"
+"""Of what was added with encrypted sessions: a key, 48 steps, a tag, a capability."""
 PROGRAM = """
 import sys, json
 sys.path[:0] = [{tests!r}, {source!r}]
@@ -96,9 +98,12 @@ def test_link_version_1_is_frozen():
     rows += [vectors["calendars"][:15], [[row.number, row.name] for row in added]]
     assert digest(rows) == FROZEN_CALENDARS
     assert digest(vectors["calendars"][15:18]) == FROZEN_BOUNDS
+    added = (*tables.TAGS[52:53], *tables.CAPABILITIES[6:7])
+    rows = [vectors["encryption"]["keys"], vectors["encryption"]["transcript"][:ENCRYPTED_STEPS]]
+    assert digest([*rows, [[row.number, row.name] for row in added]]) == FROZEN_ENCRYPTION
 
 
-@pytest.mark.parametrize("arch", ["amd64", "i386"])
+@pytest.mark.parametrize("arch", ["amd64", "i386", "esp8266-model"])
 def test_the_vectors_hold_on_micropython(arch):
     program = PROGRAM.format(tests=str(HERE), source=str(ROOT / "wire/src"), file=str(FILE))
     command = [LAUNCHER, "--arch", arch, "-X", "heapsize=512k", "-c", program]

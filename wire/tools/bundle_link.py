@@ -21,7 +21,15 @@ INSIDE = (
     "meter_epochs",
     "meter_link",
 )
-BESIDE = ("__init__", "entry", "entry_signature", "clock", "description", "segments")
+BESIDE = (
+    "__init__",
+    "entry",
+    "entry_signature",
+    "clock",
+    "description",
+    "segments",
+    "frame_cipher",
+)
 _RELATIVE = re.compile(r"^from \.\w+ import (\((?:.|\n)*?\)|.*)\n", re.MULTILINE)
 _TYPING = re.compile(r"^TYPE_CHECKING = False\nif TYPE_CHECKING:\n(    .*\n|\n)+", re.MULTILINE)
 _CONSTANT = re.compile(r"(_?[A-Z][A-Z0-9_]*) = const\((.*)\)")

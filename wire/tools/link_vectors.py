@@ -23,6 +23,7 @@ from meter_wire.commands import (  # noqa: E402
     Write,
 )
 from meter_wire.fleet_keys import derive_meter_key  # noqa: E402
+from meter_wire.libcrypto_aes import aes  # noqa: E402
 from meter_wire.memory import MemoryMeter, MemoryRing  # noqa: E402
 from meter_wire.owner_record import parse_owner_hello  # noqa: E402
 from meter_wire.portable.description import encode_description  # noqa: E402
@@ -79,9 +80,10 @@ def build_reading(seq: int) -> bytes:
 class Transcript:
     """A meter and its twins, every step written down as the meter sees it."""
 
-    def __init__(self) -> None:
-        """Begin with a new meter."""
+    def __init__(self, *, encrypted: bool = False) -> None:
+        """Begin with a new meter, one that wants its frames encrypted or not."""
         self.meter = MemoryMeter(DEVICE, KEY, Draw("twin"))
+        self.meter.aes = aes if encrypted else None
         self.meter.ring = MemoryRing(b"incarnat", 12)
         self.meter.random = Draw("meter")
         self.meter.description = DESCRIPTION
@@ -94,7 +96,9 @@ class Transcript:
 
     def step(self, *words: Any) -> None:
         """Write a step down."""
-        self.steps.append([word.hex() if isinstance(word, bytes) else word for word in words])
+        self.steps.append(
+            [word.hex() if isinstance(word, bytes | bytearray) else word for word in words]
+        )
 
     def pump(self) -> None:
         """Deliver until both sides are silent."""
@@ -103,6 +107,7 @@ class Transcript:
             self.step("up", *out)
             if out[0]:
                 twin = meter.twin(out[0])
+                twin.aes = aes
                 twin.act(twin.link.receive(out[1], meter.now_ms, 1_700_000_000_123))
                 self.down(out[0])
             else:
@@ -247,6 +252,36 @@ def build_transcript() -> list[list[Any]]:
     return world.steps
 
 
+def build_encrypted_transcript() -> list[list[Any]]:
+    """Return the steps of an encrypted session: each kind of frame, both ways of segments."""
+    world = Transcript(encrypted=True)
+    hello = parse_owner_hello(world.meter.hellos[-1], derive_key(KEY, "hello", DEVICE))
+    world.owner(1, 2, 0, hello.nonce)
+    for seq in range(1, 9):
+        world.append(build_reading(seq))
+    world.tick(1000)
+    twin = world.meter.twin(2)
+    identity, effects = twin.link.command(Read((ENERGY,)), 5000, world.meter.now_ms)
+    twin.act(effects)
+    world.down(2)
+    world.meter.link.answer(2, identity, 0, build_reading(1))
+    world.step("answer", 2, identity, 0, build_reading(1), b"")
+    world.pump()
+    add_segments(world)
+    add_the_rest(world)
+    world.owner(7, 2, 3)
+    world.append(build_reading(9))
+    world.tick(1000)
+    world.owner(8, 3)
+    return world.steps
+
+
+def build_encryption() -> dict[str, Any]:
+    """Return what an encrypted session adds: the key of an epoch from `up`, and such a session."""
+    key = hmac_sha256(KEY, b"metertwin/v1 cipher\x01")
+    return {"keys": [[KEY.hex(), key.hex()]], "transcript": build_encrypted_transcript()}
+
+
 def build_vectors() -> dict[str, Any]:
     """Return the content of the file."""
     labels = ("up", "down", "ctl")
@@ -272,6 +307,7 @@ def build_vectors() -> dict[str, Any]:
         "orders": build_order_vectors(DEVICE),
         "transcript": build_transcript(),
         "calendars": build_calendar_vectors(),
+        "encryption": build_encryption(),
     }  # fmt: skip
 
 

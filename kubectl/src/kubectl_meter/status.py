@@ -103,6 +103,7 @@ def _judge_condition(meter: dict[str, Any], kind: str) -> dict[str, Any]:
 
 def _link_lines(link: dict[str, Any]) -> list[str]:
     session = "open" if link.get("session") else "closed"
+    session += ", its frames encrypted" if link.get("encrypted") else ""
     lines = [f"Link: {session}, {link.get('entries', 0)} entries stored"]
     lines += [
         f"  incarnation {mark['incarnation']}: stored up to {mark['stored']},"

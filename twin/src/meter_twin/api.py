@@ -192,6 +192,7 @@ class Api:
             "version": __version__,
             "store": self._store.store_id.hex(),
             "session": loop.link.is_open,
+            "encrypted": loop.link.is_encrypted,
             "firmware": loop.firmware,
             "marks": marks,
             "entries": count_entries(self._store),

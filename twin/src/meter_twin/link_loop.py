@@ -23,6 +23,7 @@ from meter_wire.effects import (
     Send,
     StoreEntries,
 )
+from meter_wire.ports import Aes
 from meter_wire.twin_commands import LOCAL_CODES
 from meter_wire.twin_link import EpochKeys, TwinLink
 
@@ -79,6 +80,7 @@ class LinkLoop:
             store,
             os.urandom,
             described=description.digest,
+            find_aes=find_aes,
         )
         self.figures = Figures()
         self.store_fault = ""
@@ -237,7 +239,13 @@ class LinkLoop:
         self._store.save_hello(hello.incarnation, hello.number, now_s)
         self.sessions += 1
         self._on_changed()
-        log.log("info", "meter said hello", incarnation=hello.incarnation.hex(), seq=hello.head)
+        log.log(
+            "info",
+            "meter said hello",
+            incarnation=hello.incarnation.hex(),
+            seq=hello.head,
+            encrypted=self.link.is_encrypted,
+        )
 
     def _note(self, effect: Effect) -> None:
         if isinstance(effect, Described):
@@ -256,6 +264,16 @@ class LinkLoop:
             self._send.clear()
             while self._out:
                 await self._publish(self._out.popleft())
+
+
+def find_aes() -> Aes | None:
+    """Return libcrypto's AES for a meter that wants encrypted frames, None if there is none."""
+    try:
+        from meter_wire.libcrypto_aes import aes  # noqa: PLC0415 - ctypes, for few meters
+    except (ImportError, OSError) as error:
+        log.log("warning", "frames stay unencrypted: no libcrypto", error=str(error))
+        return None
+    return aes
 
 
 def _now_ms() -> int:

@@ -15,9 +15,9 @@ from .postponed import when_loaded
 
 FIELDS = frozenset(
     (
-        *("application", "device", "epoch", "error", "field", "host", "incarnation", "message"),
-        *("name", "path", "place", "reason", "remedy", "removed", "seq", "state", "term"),
-        "version",
+        *("application", "device", "encrypted", "epoch", "error", "field", "host", "incarnation"),
+        *("message", "name", "path", "place", "reason", "remedy", "removed", "seq", "state"),
+        *("term", "version"),
     )
 )
 MAX_TEXT = 300

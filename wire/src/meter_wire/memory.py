@@ -12,7 +12,7 @@ from meter_wire.owner_record import OwnerRecord, encode_owner_record
 from meter_wire.portable.entry import chain, chain_hole
 from meter_wire.portable.keys import derive_key
 from meter_wire.portable.meter_link import MeterInfo, MeterLink
-from meter_wire.ports import Marks
+from meter_wire.ports import Aes, Marks
 from meter_wire.twin_link import EpochKeys, TwinLink
 
 OVERFLOW, RESERVED, RELEASED = 1, 2, 3
@@ -126,6 +126,7 @@ class MemoryTwin:
         self.random = random
         self.device = device
         self.described = b""
+        self.aes: Aes | None = None
         self.down: deque[bytes] = deque()
         self.restart()
 
@@ -139,6 +140,7 @@ class MemoryTwin:
             self.journal,
             self.random,
             described=self.described,
+            find_aes=lambda: self.aes,
         )
 
     def act(self, effects: list[Effect]) -> None:
@@ -184,6 +186,7 @@ class MemoryMeter:
         self.broker = "broker:8883"
         self.now_ms = 0
         self.description = b""
+        self.aes: Aes | None = None
         self.events: list[tuple[object, ...]] = []
         self.hellos: list[bytes] = []
         self.twins: dict[int, MemoryTwin] = {}
@@ -196,6 +199,7 @@ class MemoryMeter:
         self.now_ms = 0
         self.up.clear()
         info = MeterInfo(self.boot, "1.0.0", self.description)
+        info.aes = self.aes
         self.link = MeterLink(
             self.device, self.key, self.ring, info, self.random, self.owner, self.verify
         )

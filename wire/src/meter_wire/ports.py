@@ -32,6 +32,20 @@ class Ring(Protocol):
         """Note the marks of the active epoch: entries up to `stored` may be overwritten."""
 
 
+class Blocks(Protocol):
+    """AES with one key."""
+
+    def encrypt(self, data: bytearray, into: bytearray) -> object:
+        """Encrypt one block of 16 bytes of `data` into `into`."""
+
+
+class Aes(Protocol):
+    """What makes `Blocks`: MicroPython's `cryptolib.aes`, `libcrypto_aes.aes`."""
+
+    def __call__(self, key: bytes, mode: int, /) -> Blocks:
+        """Return AES in a mode (1 is ECB) with a key of 32 bytes."""
+
+
 class Journal(Protocol):
     """Read access of the twin's link to its store."""
 

@@ -90,6 +90,7 @@ TAGS = (
     Row(50, "count_of", "uint", "number of segments"),
     Row(51, "type_of", "uint", "frame type of the whole"),
     Row(52, "item_limit", "uint", "longest item in bytes that the sender takes in segments"),
+    Row(53, "cipher", "uint", "1: the session's other frames are encrypted, see encryption"),
 )
 
 ENTRY_KINDS = (
@@ -154,6 +155,7 @@ CAPABILITIES = (
     Row(0x08, "utility_orders", "", "verifies orders signed by the utility"),
     Row(0x10, "source_signed", "", "signs its readings"),
     Row(0x20, "power_quality", "", "measures dips, swells, interruptions"),
+    Row(0x40, "encryption", "", "wants its frames encrypted, see encryption"),
 )
 
 CLOCK_STATES = (

@@ -35,7 +35,7 @@ from meter_wire.portable.frame import (
     seal,
 )
 from meter_wire.portable.tlv import RemoteProtocolError, field, number, parse_fields
-from meter_wire.ports import Journal, Marks
+from meter_wire.ports import Aes, Journal, Marks
 from meter_wire.tables import FRAME_TYPES, TAGS
 from meter_wire.twin_commands import METER_OFFLINE, TWIN_BUSY, PendingCommands
 from meter_wire.twin_intake import Intake
@@ -72,6 +72,7 @@ class TwinLink:
         described: bytes = b"",
         frame_limit: int = 1358,
         window: int = 4,
+        find_aes: Callable[[], Aes | None] = lambda: None,
     ) -> None:
         """Begin without a session.
 
@@ -84,6 +85,7 @@ class TwinLink:
             described: digest of the stored description, b"" if there is none.
             frame_limit: longest frame in bytes that this side takes.
             window: frames that the meter may have unacknowledged.
+            find_aes: () → AES, called for a meter that wants encryption; None if there is none.
         """
         self.refused: Counter[str] = Counter()
         """Refusals by name, as in `tables.REFUSALS`."""
@@ -95,6 +97,7 @@ class TwinLink:
         self._described = described
         self._frame_limit = frame_limit
         self._window = window
+        self._find_aes = find_aes
         self._session: TwinSession | None = None
         self._intake: Intake | None = None
         self._hellos = {key: marks.hello for key, marks in journal.marks().items()}
@@ -108,6 +111,11 @@ class TwinLink:
     def is_open(self) -> bool:
         """Whether a session with the meter is open."""
         return self._session is not None
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether an encrypted session with the meter is open."""
+        return self._session is not None and self._session.is_encrypted
 
     @property
     def next_deadline_ms(self) -> int | None:
@@ -162,7 +170,7 @@ class TwinLink:
         session = self._session
         if session is None:
             raise RemoteProtocolError("no_session")
-        session.check(payload, counter, dup=dup)
+        payload = session.open(payload, counter, dup=dup)
         fields = fields_of(payload)
         if kind == _FRAMES["segment_up"]:
             whole = session.assembler.feed(fields, now_ms)
@@ -208,12 +216,16 @@ class TwinLink:
         opened.note_uptime(hello.uint("uptime_ms", 8), now_ms)
         marks = (intake.incarnation, intake.stored, intake.archived)
         wanted = hello.digest != self._described
+        aes = self._find_aes() if hello.wants_encryption else None
         body = build_welcome(
             *(opened.twin_nonce, self._store_id, marks, self._frame_limit, self._window),
             wanted=wanted,
             utc_ms=utc_ms,
+            encrypted=aes is not None,
         )
         (opened.welcome,) = opened.seal(_FRAMES["welcome"], body)
+        if aes is not None:
+            opened.encrypt(aes)
         self._session = opened
         effects: list[Effect] = [build_meter_hello(hello), Send(opened.welcome)]
         head = hello.uint("head")

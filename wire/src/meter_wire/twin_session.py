@@ -15,10 +15,17 @@ from meter_wire.portable.frame import (
 )
 from meter_wire.portable.segments import Assembler, split
 from meter_wire.portable.tlv import RemoteProtocolError, pack
-from meter_wire.tables import FRAME_TYPES, TAGS, number_of
+from meter_wire.ports import Aes
+from meter_wire.tables import CAPABILITIES, FRAME_TYPES, TAGS, number_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from meter_wire.portable.frame_cipher import FrameCipher
 
 _TAGS = {row.name: row.number for row in TAGS}
 _SEGMENT_DOWN = number_of(FRAME_TYPES, "segment_down")
+_ENCRYPTION = number_of(CAPABILITIES, "encryption")
+CIPHER_AES = 1
 _OVERHEAD = 22
 
 
@@ -41,6 +48,11 @@ class Hello(NamedTuple):
     item_limit: int
     digest: bytes
     fields: dict[int, bytes]
+
+    @property
+    def wants_encryption(self) -> bool:
+        """Whether the meter wants its frames encrypted."""
+        return bool(self.uint("capabilities") & _ENCRYPTION)
 
     def uint(self, name: str, octets: int = 4) -> int:
         """Return a number of HELLO, 0 if it is absent."""
@@ -84,6 +96,19 @@ class TwinSession:
         self._sent = 0
         self._heard = 0
         self._item = 0
+        self._cipher: FrameCipher | None = None
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether frames after WELCOME are encrypted."""
+        return self._cipher is not None
+
+    def encrypt(self, aes: Aes) -> None:
+        """Encrypt all frames from now on; WELCOME has gone."""
+        from meter_wire.portable.frame_cipher import FrameCipher  # noqa: PLC0415 - of few meters
+
+        self._cipher = FrameCipher(aes, self._keys.up)
+        self._cipher.begin(self._nonces)
 
     def seal(self, kind: int, body: bytes) -> list[bytes]:
         """Return the next frame, or the segments of one that is too long.
@@ -102,11 +127,16 @@ class TwinSession:
         frames = []
         for part in bodies:
             self._sent += 1
-            frames.append(seal(self._keys.down, self._nonces, kind, self._sent, part))
+            frames.append(self._seal(kind, part))
         return frames
 
-    def check(self, payload: bytes, counter: int, *, dup: bool) -> None:
-        """Refuse a frame that is not authentic or not new in this session.
+    def _seal(self, kind: int, body: bytes) -> bytes:
+        if self._cipher:
+            return bytes(self._cipher.seal(self._keys.down, kind, self._sent, body))
+        return seal(self._keys.down, self._nonces, kind, self._sent, body)
+
+    def open(self, payload: bytes, counter: int, *, dup: bool) -> bytes:
+        """Return a frame with plain fields; refuse one that is not authentic or not new.
 
         Raises:
             RemoteProtocolError: `mac`, `replayed` or `duplicate`.
@@ -115,6 +145,7 @@ class TwinSession:
         if counter <= self._heard:
             raise RemoteProtocolError("duplicate" if dup else "replayed")
         self._heard = counter
+        return self._cipher.open(payload) if self._cipher else payload
 
     def note_uptime(self, uptime_ms: int, now_ms: int) -> None:
         """Remember the meter's uptime, which was at least `uptime_ms` at `now_ms`."""
@@ -175,6 +206,7 @@ def build_welcome(
     *,
     wanted: bool,
     utc_ms: int | None,
+    encrypted: bool,
 ) -> bytes:
     """Return the fields of WELCOME; `marks`: incarnation, stored, archived."""
     incarnation, stored, archived = marks
@@ -184,4 +216,5 @@ def build_welcome(
         _TAGS["stored"], stored, _TAGS["archived"], archived,
         _TAGS["frame_limit"], frame_limit, _TAGS["window"], window,
         _TAGS["wanted"], int(wanted), *((_TAGS["utc_ms"], utc_ms) if utc_ms else ()),
+        *((_TAGS["cipher"], CIPHER_AES) if encrypted else ()),
     )  # fmt: skip

@@ -15,7 +15,7 @@ MIN_LIMIT = const(768)
 _VERSION = const(1)
 _HEADER = const(6)
 _OVERHEAD = const(22)
-_HIGHEST_TAG = const(52)
+_HIGHEST_TAG = const(53)
 
 
 def seal(key: bytes, nonces: bytes, kind: int, counter: int, *body: bytes) -> bytes:
@@ -23,9 +23,14 @@ def seal(key: bytes, nonces: bytes, kind: int, counter: int, *body: bytes) -> by
 
     The body comes in parts, so that a meter never holds it twice.
     """
-    head = bytes([_VERSION, kind]) + counter.to_bytes(4, "big")
+    head = build_head(kind, counter)
     mac = mac16(key, nonces, head, *body)
     return b"".join((head,) + body + (mac,))
+
+
+def build_head(kind: int, counter: int) -> bytes:
+    """Return the six bytes before a frame's fields."""
+    return bytes([_VERSION, kind]) + counter.to_bytes(4, "big")
 
 
 def check_frame(payload: bytes, limit: int) -> tuple[int, int]:

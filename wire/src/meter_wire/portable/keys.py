@@ -14,11 +14,16 @@ def hmac_sha256(key: bytes, *parts: "bytes | memoryview") -> bytes:
     """Return the 32 bytes of HMAC-SHA256 over the concatenated parts (RFC 2104)."""
     if len(key) > 64:
         key = sha256(key).digest()
-    key = key + bytes(64 - len(key))
-    inner = sha256(bytes([octet ^ 0x36 for octet in key]))
+    pad = bytearray(64)  # a list of its octets would be 256 bytes in one piece
+    pad[: len(key)] = key
+    for position in range(64):
+        pad[position] ^= 0x36
+    inner = sha256(pad)
     for part in parts:
         inner.update(part)
-    outer = sha256(bytes([octet ^ 0x5C for octet in key]))
+    for position in range(64):
+        pad[position] ^= 0x36 ^ 0x5C
+    outer = sha256(pad)
     outer.update(inner.digest())
     return outer.digest()
 

@@ -36,7 +36,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from meter_wire.ports import Ring
+    from meter_wire.ports import Aes, Ring
 
     from .segments import Assembler
 
@@ -59,7 +59,7 @@ _TAG_DEADLINE = const(30)
 _TAG_CODE = const(31)
 _TAG_DATA = const(39)
 _TAG_ENTRY = const(40)
-_HIGHEST_TAG = const(52)
+_HIGHEST_TAG = const(53)
 _ANSWER_OK = const(0)
 _ANSWER_EXPIRED = const(2)
 _ANSWER_REFUSED = const(3)
@@ -71,7 +71,11 @@ _MOST_SEEN = const(16)
 
 
 class MeterInfo:
-    """What HELLO says about the meter, kept up to date; `description`: see `description`."""
+    """What HELLO says about the meter, kept up to date; `description`: see `description`.
+
+    `records_limit`: longest RECORDS in bytes that it makes, less where memory is short.
+    `aes`: the board's `cryptolib.aes` if sessions shall be encrypted, else None.
+    """
 
     def __init__(self, boot: int, firmware: str, description: bytes) -> None:
         self.boot = boot
@@ -81,6 +85,8 @@ class MeterInfo:
         self.capabilities = 0
         self.frame_limit = 768
         self.item_limit = 1024
+        self.records_limit = 4096
+        self.aes: "Aes | None" = None
 
 
 class MeterLink(MeterEpochs):
@@ -168,6 +174,8 @@ class MeterLink(MeterEpochs):
         if counter <= session.heard:
             raise RemoteProtocolError("duplicate" if dup else "replayed")
         session.heard = counter
+        if session.is_encrypted:
+            payload = session.cipher.open(payload)  # type: ignore[union-attr]
         fields = fields_of(payload)
         if kind == _FRAME_ACK:
             session.ack(fields, self.ring.incarnation, self.ring.head, now_ms)
@@ -193,7 +201,7 @@ class MeterLink(MeterEpochs):
         self, session: MeterSession, payload: bytes, counter: int, now_ms: int, dup: bool
     ) -> "tuple[object, ...] | None":
         head, limit = self.ring.head, self.info.frame_limit
-        fields = session.welcome(payload, counter, head, limit, dup)
+        fields = session.welcome(payload, counter, head, limit, dup, self.info.aes)
         session.hold_ms = now_ms
         if find_uint(fields, _TAG_WANTED):
             self._enqueue(session.epoch, _FRAME_DESCRIBE, self.info.description)

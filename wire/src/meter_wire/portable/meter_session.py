@@ -21,6 +21,9 @@ from .tlv import RemoteProtocolError, encode_length, pack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from meter_wire.ports import Aes
+
+    from .frame_cipher import FrameCipher
     from .meter_link import MeterLink
 
 _IDLE = const(0)
@@ -57,6 +60,7 @@ _TAG_RESUME = const(24)
 _TAG_WINDOW = const(25)
 _TAG_DIGEST = const(27)
 _TAG_ITEM_LIMIT = const(52)
+_TAG_CIPHER = const(53)
 
 _TIMEOUT_MS = const(4000)
 _MOST_DOUBLINGS = const(4)
@@ -64,6 +68,8 @@ _TRIES = const(3)
 _HELLO_PAUSE_MS = const(5000)
 _MOST_WINDOW = const(8)
 _RECORDS_OVERHEAD = const(90)
+_ENCRYPTION = const(0x40)
+_CIPHER_AES = const(1)
 _SMALL = const(0x3FFFFFFF)  # what is no larger takes no memory of its own on a board
 
 
@@ -79,6 +85,7 @@ class MeterSession:
         self.hello_ms = -_HELLO_PAUSE_MS
         self.progress_ms = 0
         self.nudged = -1
+        self.cipher: FrameCipher | None = None
         self.reset(0)
 
     def reset(self, due_ms: int) -> None:
@@ -95,10 +102,13 @@ class MeterSession:
         self.limit = MIN_LIMIT
         self.count = 0
         self.hold_ms: int | None = None
+        self.is_encrypted = False
 
     def seal(self, kind: int, *body: bytes) -> bytes:
         """Return the next frame of this session."""
         self.sent += 1
+        if self.is_encrypted:
+            return self.cipher.seal(self.up, kind, self.sent, *body)  # type: ignore[union-attr]
         return seal(self.up, self.nonces, kind, self.sent, *body)
 
     def _delay_ms(self) -> int:
@@ -140,16 +150,23 @@ class MeterSession:
             _TAG_HIGHEST, owner.highest if owner else 0,
             _TAG_OWNER_COUNTER, owner.counter if owner else 0,
             _TAG_UPTIME_MS, now_ms, _TAG_FRAME_LIMIT, info.frame_limit,
-            _TAG_ITEM_LIMIT, info.item_limit, _TAG_CAPABILITIES, info.capabilities,
+            _TAG_ITEM_LIMIT, info.item_limit,
+            _TAG_CAPABILITIES, info.capabilities | (_ENCRYPTION if info.aes else 0),
             _TAG_CLOCK, info.clock_state, _TAG_FIRMWARE, info.firmware.encode(),
             _TAG_DIGEST, sha256(info.description).digest()[:8],
         )  # fmt: skip
         return seal(self.up, self.meter_nonce + NO_NONCE, _FRAME_HELLO, 0, body)
 
     def welcome(
-        self, payload: bytes, counter: int, head: int, own_limit: int, dup: bool
+        self,
+        payload: bytes,
+        counter: int,
+        head: int,
+        own_limit: int,
+        dup: bool,
+        aes: "Aes | None" = None,
     ) -> dict[int, bytes]:
-        """Open the session; return the fields of WELCOME.
+        """Open the session, encrypted if the twin does; return the fields of WELCOME.
 
         Raises:
             RemoteProtocolError: `malformed`, `mac` or `replayed`.
@@ -165,8 +182,16 @@ class MeterSession:
         resume = need_uint(fields, _TAG_RESUME)
         limit = need_uint(fields, _TAG_FRAME_LIMIT)
         window = need_uint(fields, _TAG_WINDOW)
-        if not resume or not window or limit < MIN_LIMIT:
+        cipher = find_uint(fields, _TAG_CIPHER, 1)
+        if not resume or not window or limit < MIN_LIMIT or cipher > (_CIPHER_AES if aes else 0):
             raise RemoteProtocolError("malformed")
+        if cipher and aes:
+            if not self.cipher:
+                from .frame_cipher import FrameCipher  # noqa: PLC0415 - costs heap only when needed
+
+                self.cipher = FrameCipher(aes, self.up)
+            self.cipher.begin(nonces)
+            self.is_encrypted = True
         self.state = OPEN
         self.nonces = nonces
         self.heard = counter
@@ -246,9 +271,11 @@ class MeterSession:
             if got is None:
                 return [body]
         body += pack(_TAG_FIRST, first, _TAG_ANCHOR, got[1])
-        entries = bytearray(self.limit)  # in one piece: many small ones fragment a small heap
+        limit = min(self.limit, link.info.records_limit)
+        # in one piece: many small ones fragment a small heap
+        entries = bytearray(min(limit, (ring.head + 1 - first) * (len(got[0]) + 2)))
         total = 0
-        room = self.limit - _RECORDS_OVERHEAD
+        room = limit - _RECORDS_OVERHEAD
         while got is not None:
             room -= len(got[0]) + 2
             if total and room < 0:
