@@ -2,8 +2,9 @@
 
 Shape and words are `boards/schema.json`; what a schema cannot say (pins that the port does not
 have, two purposes on one pin, a chip without its wires) is below, from Espressif's data sheets
-(ESP32 2.2 "Pin Overview", ESP8266EX 2) and MicroPython's quick references. Pure but for
-`load_board`. Neighbours: `build` and `provision_board`; on the board it is the module `board`.
+(ESP32 2.2 "Pin Overview", "Strapping Pins"; ESP8266EX 2), ESP-IDF's "SD Pull-up Requirements" and
+MicroPython's quick references. Pure but for `load_board`. Neighbours: `build` and
+`provision_board`; on the board it is the module `board`.
 """
 
 import json
@@ -30,8 +31,10 @@ class Pins(NamedTuple):
     without_interrupt: frozenset[int]
     without_pull_up: frozenset[int]
     start: frozenset[int]
-    """What they are at while the board starts says how; all but a button is at its level then."""
+    """Low while the board starts, it does not run its program; all but a button may be then."""
     high_at_start: frozenset[int]
+    low_at_start: frozenset[int]
+    """High while the board starts, it does not: an ESP32 gives its flash 1.8 V for 3.3 V."""
 
 
 PORTS = {
@@ -42,8 +45,9 @@ PORTS = {
         frozenset({1, 3}),
         frozenset(),
         frozenset(range(34, 40)),
-        frozenset(),
-        frozenset(),
+        frozenset({0}),
+        frozenset({0, 5, 14, 15}),
+        frozenset({12}),
     ),
     "esp8266": Pins(
         frozenset(range(17)),
@@ -54,6 +58,7 @@ PORTS = {
         frozenset({15, 16}),
         frozenset({0, 2}),
         frozenset({0, 2, 16}),
+        frozenset({15}),
     ),
 }
 CHIP_UARTS = {"bl0942": ("chip",)}
@@ -72,6 +77,7 @@ SWITCHES = ("supply", "load")
 CLOSED_AT_START = ("cover", "magnet", "power_fail")
 """Contacts that nobody can tell to be open at the start."""
 COUNTED = ("utility_pulse", "generator_pulse", "cf", "cf1")
+"""Inputs that are at either level at the start."""
 
 
 def names() -> list[str]:
@@ -170,6 +176,9 @@ def _find_pin_faults(declaration: dict[str, Any], port: Pins) -> Iterator[str]:
             if gpio in port.without_interrupt:
                 yield f"{field}: {gpio} has no interrupt; choose another"
             yield from _find_counter_faults(declaration["port"], name, pin, counters)
+    for name, uart in declaration.get("uarts", {}).items():
+        if uart["rx"] in port.low_at_start:
+            yield _say_high(f"uarts.{name}.rx", uart["rx"])
     if declaration["port"] == "esp8266" and declaration.get("uarts", {}).get("chip", {}).get("id"):
         yield "uarts.chip.id: only UART 0 of the esp8266 can receive; give 0"
 
@@ -185,12 +194,18 @@ def _find_level_faults(field: str, name: str, pin: dict[str, Any], port: Pins) -
         yield f"{field}: {gpio} has no pull-up; choose another"
     elif gpio in port.input_only:
         yield f"{field}: {gpio} is an input only; choose another"
-    if name in CLOSED_AT_START and gpio in port.start:
+    if name in CLOSED_AT_START + COUNTED and gpio in port.start:
         yield f"{field}: {gpio} closed keeps the board from starting; choose another"
+    if name in COUNTED and gpio in port.low_at_start:
+        yield _say_high(field, gpio)
     if name.startswith(SWITCHES) and gpio in port.high_at_start and not pin.get("inverted"):
         yield f"{field}: {gpio} is high while the board starts; choose another, or invert it"
     if gpio in port.console:
         yield f"{field}: {gpio} is the console's; choose another"
+
+
+def _say_high(field: str, gpio: int) -> str:
+    return f"{field}: {gpio} high keeps the board from starting; choose another"
 
 
 def _find_counter_faults(

@@ -64,11 +64,12 @@ def make_ems(config, board, snapshot, local_action, uptime_ms):
     return port
 
 
-def open_credentials(config, tell, log) -> tuple:
+def open_credentials(config, timekeeper, tell, log) -> tuple:
     """Return (TLS context of the link, UTC second from which to renew what it is of, or 0).
 
     Args:
         config: see `config.Config`.
+        timekeeper: its board is told that the certificate is valid by now.
         tell: (change) → None, records that a renewal cannot be used.
         log: (text) → None.
 
@@ -78,12 +79,14 @@ def open_credentials(config, tell, log) -> tuple:
     credentials = _make_credentials(config)
     try:
         context = credentials.open()
+        timekeeper.tell_board(credentials.valid_from_s)
     except (OSError, ValueError):
         raise ConfigError("tls: ca, cert or key is not DER or PEM; provision the meter again")
     if credentials.fault:
         log("tls: the renewed certificate cannot be used; using the provisioned one")
         tell(credentials.fault)
-    for name in ("credential_store", "tls_client"):  # not needed until a renewal, years from now
+    # Not needed until a renewal, years from now.
+    for name in ("credential_store", "tls_client", "certificate"):
         sys.modules.pop(name, None)
     return context, credentials.renew_from_s
 

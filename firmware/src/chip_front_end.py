@@ -38,10 +38,14 @@ REGISTERS_OF = {
 """What a chip may lack, and the registers that the meter then has not."""
 CIRCUITS = {
     "bl0942": (1000, [1950510, 510]),
-    "hlw8012": (1000, [2351000, 1000]),
+    "hlw8012": (1000, [2821000, 1000]),
     "bl0937": (1000, [1981000, 1000]),
 }
-"""Chip → shunt in µΩ and divider in Ω, as in the applications of the data sheets."""
+"""Chip → shunt in µΩ and divider in Ω, as in the typical applications of the data sheets.
+
+5 · 390 kΩ and 510 Ω, 6 · 470 kΩ and 1 kΩ (HLW8012, 3.1), 6 · 330 kΩ and 1 kΩ. Products save
+resistors: give `circuit` (the Sonoff POW has 5 · 470 kΩ).
+"""
 
 
 class ChipFrontEnd(FrontEnd):

@@ -78,6 +78,15 @@ class Credentials:
         kept = None if self.fault else self._load()
         return to_der(self._read(self._tls["cert"]) if kept is None else kept.get(CERTIFICATE))
 
+    def valid_from_s(self) -> int:
+        """Return the UTC second from which on that certificate is valid, 0 if it cannot be read."""
+        from certificate import valid_from_s  # noqa: PLC0415
+
+        try:
+            return valid_from_s(self.certificate())
+        except (OSError, ValueError):
+            return 0
+
     def store(self, certificate: bytes, anchors: list, renew_from_s: int):
         """Keep a renewal; return its TLS context.
 

@@ -69,7 +69,10 @@ class Firmware:
         self.ring = Ring(
             Flash(config.state_dir), state, config.ring_bytes, config.ring_segments, os.urandom
         )
-        self.timekeeper = Timekeeper(state, config.has_rtc, config.rtc_error_s * 1000)
+        self.timekeeper = Timekeeper(
+            state, config.has_rtc, config.rtc_error_s * 1000,
+            set_board=None if board is None else board.set_clock,
+        )  # fmt: skip
         state.save()
         oracle = Oracle(config.oracle_log) if config.oracle_log else None
         self.recorder = Recorder(self.ring, self.timekeeper, self.boot, oracle)
@@ -172,7 +175,7 @@ class Firmware:
         tls = make = None
         renew_from_s = 0
         if config.tls:
-            tls, renew_from_s = open_credentials(config, self._on_credentials, log)
+            tls, renew_from_s = open_credentials(config, self.timekeeper, self._on_credentials, log)
             if renew_from_s or config.renewal_port:
                 make = self._make_renewing
         task = LinkTask(config, link, self.commands, self.timekeeper.uptime_ms, tls, log, make)

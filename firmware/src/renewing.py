@@ -114,6 +114,7 @@ class Renewing:
             self.found = None
             return None
         self.found = None
+        self._timekeeper.tell_board(self._credentials.valid_from_s)
         self._log("renewal: done")
         self._tell(self._way)
         return context

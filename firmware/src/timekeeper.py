@@ -1,8 +1,9 @@
 """The meter's time: uptime that never wraps, UTC by the rules of `clock`, the RTC's offset kept.
 
 UTC after a power cut comes from the real-time clock plus the offset that the last setting found;
-without an RTC the meter counts on, flagged, until its twin sets it. The RTC itself is never
-written: the unix port's belongs to the machine, a board's keeps its own count.
+without an RTC the meter counts on, flagged, until its twin sets it. An RTC is never written: the
+unix port's belongs to the machine, a board's keeps its own count. What a board without one has for
+a clock says 2000 after a power cut, and TLS judges certificates by it, so it is told the time.
 """
 
 import struct
@@ -33,7 +34,9 @@ def rtc_ms() -> int:
 class Timekeeper:
     """Uptime and UTC in milliseconds; keeps the offset and the last sign of life in the state."""
 
-    def __init__(self, state, has_rtc: bool, rtc_error_ms: int = 0, rtc=rtc_ms) -> None:
+    def __init__(
+        self, state, has_rtc: bool, rtc_error_ms: int = 0, rtc=rtc_ms, set_board=None
+    ) -> None:
         """Take the time from the RTC if there is one.
 
         Args:
@@ -41,8 +44,10 @@ class Timekeeper:
             has_rtc: whether the RTC ran on while the power was down.
             rtc_error_ms: added to what the RTC says (tests: a clock that is wrong).
             rtc: () → milliseconds since 1970.
+            set_board: (UTC second) → None, sets the board's clock; not called if that is an RTC.
         """
         self._state = state
+        self._set_board = None if has_rtc else set_board
         self._uptime = Uptime(ticks_ms())
         self._rtc = rtc
         self._error_ms = rtc_error_ms
@@ -80,6 +85,7 @@ class Timekeeper:
         if not self.clock.valid:
             self.clock.set(utc_ms, self.uptime_ms(), False)
             self.is_provisional = True
+            self.tell_board()
 
     def set(self, utc_ms: int, signed: bool) -> tuple:
         """Judge and apply a time; return (decision, offset in ms) of `Clock.set`."""
@@ -88,7 +94,23 @@ class Timekeeper:
         self.is_provisional = False
         if decision != "refused" and self._has_rtc:
             self.offset_ms = utc_ms - self._rtc() - self._error_ms
+        self.tell_board()
         return decision, offset_ms
+
+    def tell_board(self, find_least_s=int) -> None:
+        """Set the clock by which TLS judges certificates: UTC, or without it what has passed.
+
+        Args:
+            find_least_s: () → a UTC second that has passed. So has that of the last sign of life.
+        """
+        if self._set_board is None:
+            return
+        utc_s = self.utc()[0]
+        if utc_s is None:
+            utc_s = max(find_least_s(), (self.last_alive_ms or 0) // 1000)
+            if utc_s <= self._rtc() // 1000:
+                return
+        self._set_board(utc_s)
 
     def keep(self) -> None:
         """Put offset and sign of life into the state; the caller saves it."""

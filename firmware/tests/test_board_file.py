@@ -23,6 +23,13 @@ def test_the_three_boards_are_there():
     assert {"esp32", "esp8266", "unix"} <= set(board_file.names())
 
 
+def test_the_sonoff_pow_drives_sel_through_a_transistor_and_has_five_resistors():
+    """As xoseperez/hlw8012 (HLW8012_Interrupts), ESPHome and Tasmota have it."""
+    board = board_file.load_board("esp8266")
+    assert board["pins"]["sel"] == {"gpio": 5, "inverted": True}
+    assert board["circuit"]["divider_ohm"] == [5 * 470000 + 1000, 1000]
+
+
 def change(board_name, /, **changes):
     """Return a board in which `a__b` is another value, or left out if that is None."""
     board = copy.deepcopy(board_file.load_board(board_name))
@@ -62,6 +69,18 @@ def change(board_name, /, **changes):
         (change("esp32", chip="waveform"), "pins.voltage: the chip waveform needs it"),
         (change("esp32", chip="waveform"), "circuit.uv_per_step: the chip waveform needs it"),
         (change("esp32", pins__voltage={"gpio": 27}), "27 is no pin of the converter ADC1"),
+        (change("esp32", pins__cover={"gpio": 0}, pins__button=None), "0 closed keeps the board"),
+        (
+            change("esp32", pins__generator_pulse={"gpio": 0, "counter": 1}, pins__button=None),
+            "0 closed keeps the board from starting",
+        ),
+        (
+            change("esp32", pins__generator_pulse={"gpio": 12, "counter": 1}),
+            "pins.generator_pulse.gpio: 12 high keeps the board from starting",
+        ),
+        (change("esp32", uarts__ems__rx=12), "uarts.ems.rx: 12 high keeps the board from starting"),
+        (change("esp32", pins__load0={"gpio": 5}), "5 is high while the board starts"),
+        (change("esp32", pins__supply={"gpio": 14}), "14 is high while the board starts"),
         (change("unix", chip="waveform"), "chip: the unix samples no waveform"),
         (change("esp8266", pins__sel=None), "pins.sel: the chip hlw8012 needs it"),
         (change("esp8266", pins__cf={"gpio": 16}), "16 has no interrupt"),
@@ -69,6 +88,7 @@ def change(board_name, /, **changes):
         (change("esp8266", chip="simulated"), "chip: the small profile counts pulses"),
         (change("esp8266", pins__cover={"gpio": 16}), "pins.cover.gpio: 16 has no pull-up"),
         (change("esp8266", pins__cover={"gpio": 15}), "pins.cover.gpio: 15 has no pull-up"),
+        (change("esp8266", pins__cf={"gpio": 2}), "2 closed keeps the board from starting"),
         (change("esp8266", pins__cover={"gpio": 2}), "2 closed keeps the board from starting"),
         (change("esp8266", pins__load0={"gpio": 2}), "2 is high while the board starts"),
         (change("esp8266", pins__supply={"gpio": 4}), "has one load and no supply"),
@@ -89,6 +109,10 @@ def test_a_wrong_declaration_is_refused_by_its_field(board, said):
         change("esp8266", pins__load0={"gpio": 2, "inverted": True}),
         change("esp8266", pins__load0={"gpio": 15}),
         change("esp8266", pins__cover={"gpio": 4}),
+        change("esp32", pins__load0={"gpio": 12}),
+        change("esp32", pins__load0={"gpio": 5, "inverted": True}),
+        change("esp32", pins__cover={"gpio": 12}),
+        change("esp32", uarts__ems__tx=12),
     ],
 )
 def test_what_the_port_can_do_is_taken(board):

@@ -1,12 +1,17 @@
 """What the start makes of a board: contactors, contacts, watchdog, and why the board started."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import assembly
 import event_codes
 import pytest
 import registers
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
+VALID_FROM = datetime(2048, 2, 28, 12, 30, 59, tzinfo=UTC)
 LOADS = [{"safe_w": 0}, {"hold_off_s": 60}, {}]
 
 
@@ -53,6 +58,7 @@ class FakeBoard:
         self.cause = cause
         self.fed = []
         self.timeouts_ms = []
+        self.clock = []
 
     def has_pin(self, name):
         return name in self.outputs or name in self.inputs
@@ -70,6 +76,9 @@ class FakeBoard:
     def network(self, *login):
         self.joined.append(login)
         return FakeNetwork()
+
+    def set_clock(self, utc_s):
+        self.clock.append(utc_s)
 
     def reset_cause(self):
         return self.cause
@@ -171,6 +180,39 @@ def test_the_network_and_a_first_time_are_tasks_where_they_are_configured(make):
     assert names_of(meter)[-2:] == ["network", "sntp"]
     assert board.joined == [("street", "secret-123", "house-1")]
     assert "network" not in names_of(make(FakeBoard()))
+
+
+@pytest.fixture
+def tls(tmp_path):
+    """A meter's credentials, valid from a day in a future that no machine's clock has reached."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "house-1")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1)
+    builder = builder.not_valid_before(VALID_FROM).not_valid_after(VALID_FROM.replace(year=2049))
+    content = {
+        "ca.der": builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER),
+        "key.der": key.private_bytes(
+            serialization.Encoding.DER,
+            serialization.PrivateFormat.TraditionalOpenSSL,
+            serialization.NoEncryption(),
+        ),
+    }
+    for file, octets in content.items():
+        (tmp_path / file).write_bytes(octets)
+    return {"ca": "ca.der", "cert": "ca.der", "key": "key.der"}
+
+
+def test_a_board_without_a_clock_knows_at_its_start_that_its_own_certificate_is_valid(make, tls):
+    board = FakeBoard()
+    make(board, tls=tls, rtc=False)
+    assert board.clock == [VALID_FROM.timestamp()]
+
+
+def test_one_with_a_clock_and_one_without_tls_are_told_nothing(make, tls):
+    for changes in ({"tls": tls, "rtc": True}, {"rtc": False}):
+        board = FakeBoard()
+        make(board, **changes)
+        assert board.clock == []
 
 
 def test_without_a_board_the_machines_network_is_nobodys_business(make):

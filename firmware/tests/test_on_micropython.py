@@ -20,6 +20,7 @@ LINK = [
     "test_load_curve",
     "test_state",
     "test_hal",
+    "test_board_clock",
     "test_crc",
     "test_sntp",
     "test_renewal",

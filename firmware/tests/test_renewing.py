@@ -6,6 +6,7 @@ import importlib.util
 import itertools
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import link_task
 import mqtt_shell
@@ -41,18 +42,38 @@ class Config:
 
 
 class Clock:
+    def __init__(self):
+        self.told = []
+
     def uptime_ms(self):
         return int(asyncio.get_running_loop().time() * 1000)
+
+    def tell_board(self, find_least_s):
+        self.told.append(find_least_s())
+
+
+class Found(NamedTuple):
+    certificate: bytes
+    anchors: list
+    renew_from_s: int
 
 
 class Credentials:
     renew_from_s = 0
+    kept = None
 
     def certificate(self):
         return encode_certificate(1, b"our point")
 
     def open(self):
         return "context"
+
+    def store(self, *renewal):
+        self.kept = renewal
+        return "new context"
+
+    def valid_from_s(self):
+        return 1800000000 if self.kept else 0
 
 
 class Story:
@@ -146,3 +167,13 @@ def test_a_broker_that_is_down_or_silent_is_no_reason_to_dial(tell, how):
     story = tell(Story(how))
     assert len(story.tries) > 100
     assert not story.dials
+
+
+def test_a_renewal_tells_a_board_without_a_time_how_late_it_is_by_now():
+    clock, said = Clock(), []
+    one = renewing.Renewing(Config, None, Credentials(), clock, said.append, print)
+    assert (one.store(), clock.told) == (None, [])
+    one.found = Found(b"certificate", [b"anchor"], 7)
+    assert one.store() == "new context"
+    assert clock.told == [1800000000]
+    assert said == [renewing.BY_SESSION]

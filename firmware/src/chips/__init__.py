@@ -18,9 +18,10 @@ of memory is made again, with its time: energy, and from where it goes on, chang
 where energy is power times time that is the last thing a poll does.
 
 Neighbours: `chip_front_end` makes one meter's front end of a driver, `calibration` its scales.
-The constants are the data sheets' as other open drivers (ESPHome, OpenBK7231T) have them; the
-sheets themselves were not at hand. Tried against simulators with the same constants, on no real
-chip: hold a meter against a reference before its readings are believed.
+The HLW8012's constants are its manual's; those of BL0942 and BL0937 are their data sheets' as other
+open drivers (ESPHome, OpenBK7231T_App, Tasmota) have them, which agree; those sheets were not at
+hand. Tried against simulators with the same constants and the values of one real BL0942's packet,
+on no real chip: hold a meter against a reference before its readings are believed.
 """
 
 

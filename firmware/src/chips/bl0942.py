@@ -4,11 +4,16 @@ Source: Shanghai Belling, BL0942 data sheet V1.06: packet (UART read of all regi
 of I_RMS, V_RMS, WATT, CF_CNT and FREQ with the reference of 1.218 V. The meter asks with
 0x58 | address, 0xAA; the chip answers 23 octets, low octet first:
 
-    0x55, I_RMS 3, V_RMS 3, I_FAST_RMS 3, WATT 3 (signed), CF_CNT 3, FREQ 2, 0, STATUS 1, 0, 0, sum
+    0x55, I_RMS 3, V_RMS 3, I_FAST_RMS 3, WATT 3 (signed), CF_CNT 3, FREQ 2, 0, STATUS 2, 0, sum
 
 where the last is the complement of the sum of the asking octet and all before it. CF_CNT counts
-pulses of 419,430.4 WATT-seconds in either direction (CF_CNT_ADD_SEL as after reset) and wraps at
-2**24; the direction is the sign of WATT in the packet that shows them. FREQ is 1 MHz / f.
+pulses of 419,430.4 WATT-seconds (1638.4 · 256) in either direction and wraps at 2**24; the
+direction is the sign of WATT in the packet that shows them. FREQ is 1 MHz / f.
+
+Nothing is written, so no write protection (0x1D) is in the way and the registers are as after a
+reset: MODE (0x19) 0x87, which is absolute counting, no clearing by reading, and RMS each 400 ms
+(whole periods of 50 and of 60 Hz); GAIN_CR (0x1A) 16-fold, for which the formulas are; 4800 baud,
+or 9600 with the pin SCLK_BPS high.
 
 The sum lets one of 256 random packets by. So the third octets of FREQ (16 bits) and STATUS (10)
 have to be 0 too, and a packet whose counter has moved further than the chip can count is refused,

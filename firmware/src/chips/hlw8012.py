@@ -1,13 +1,17 @@
 """HLW8012 and BL0937: pulse trains instead of a bus.
 
 CF gives a pulse for each piece of active energy. CF1 is proportional to the RMS of voltage or
-current, whichever the pin SEL chooses (high: voltage). Neither knows the frequency of the mains
-nor the direction of energy. Sources: HLW Technology, HLW8012 user manual REV 1.3, with
+current, whichever the pin SEL chooses (low: current, high: voltage). Neither knows the frequency of
+the mains nor the direction of energy. A board that drives SEL through a transistor turns it round:
+its declaration says `inverted`.
+
+Sources: Hiliwi, HLW8012 user manual REV 1.3, 1.3 (SEL; pulses of half a period) and 3.2, with
 f_CF = V1·V2·48/Vref²·f_osc/128, f_CFI = V1·24/Vref·f_osc/512, f_CFU = V2·2/Vref·f_osc/512, Vref
-2.43 V, f_osc 3.579 MHz; Shanghai Belling, BL0937 data sheet V1.02, with
-f_CF = 1721506·V1·V2/Vref², f_CFI = 94638·V1/Vref, f_CFU = 15397·V2/Vref, Vref 1.218 V.
-V1 is across the shunt, V2 at the divider.
-Neighbours: `pulses` (CF), `chip_front_end`.
+2.43 V (2.4: 2.3 to 2.55), f_osc 3.579 MHz (2.3: 3.04 to 4.12); Shanghai Belling, BL0937 data sheet
+V1.02 as ESPHome's driver has it, with f_CF = 1721506·V1·V2/Vref², f_CFI = 94638·V1/Vref,
+f_CFU = 15397·V2/Vref, Vref 1.218 V, pulses of 38 µs. V1 is across the shunt, V2 at the divider.
+**A HLW8012 is not trimmed:** by those tolerances its energy may be a quarter wrong until it is
+calibrated. Neighbours: `pulses` (CF), `chip_front_end`.
 """
 
 from chips import Driver

@@ -8,6 +8,7 @@ which has nothing and says so. Everybody above talks to the small objects that i
 - output: `set(is_on)`; which level means "on" is in the declaration
 - input: `is_on()`
 - sampler (ESP32): `read()` → (voltages, currents, samples in a thousand seconds), or None
+- `set_clock(utc_s)` sets the board's own clock, by which TLS judges certificates
 - network: `poll(now_ms)` → whether the board is connected; `address()`
 
 A declaration is a dictionary (`firmware/boards/*.json`, here the module `board`): `port`, `chip`,

@@ -163,6 +163,11 @@ class EspBoard:
         """Return the wireless network."""
         return Network(ssid, password, hostname)
 
+    def set_clock(self, utc_s: int) -> None:
+        """Set the board's own clock; TLS judges certificates by it, and a power cut forgets it."""
+        when = time.gmtime(utc_s - (946684800 if time.gmtime(0)[0] == 2000 else 0))
+        machine.RTC().datetime(when[:3] + (when[6],) + when[3:6] + (0,))
+
     def reset_cause(self) -> str:
         """Return why the board has started: power, hard, watchdog, sleep, soft, or unknown."""
         found = machine.reset_cause()

@@ -34,6 +34,9 @@ class Board:
         """Return None: the machine's network is there or not."""
         del ssid, password, hostname
 
+    def set_clock(self, utc_s: int) -> None:
+        """Do nothing: the clock is the machine's."""
+
     def watchdog(self, timeout_ms: int):
         """Return None: there is none."""
         del timeout_ms

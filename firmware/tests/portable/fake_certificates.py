@@ -15,12 +15,12 @@ def encode_key(key):
     return element(0x30, element(0x30, b"") + element(3, b"\0" + key))
 
 
-def encode_certificate(serial, key, version=True):
+def encode_certificate(serial, key, version=True, valid_from=b"\x17\x0d260101000000Z"):
     """Return a certificate; without `version` it is one of X.509's first."""
     content = element(0xA0, element(2, b"\x02")) if version else b""
     content += element(2, bytes([serial]))
     content += element(0x30, b"algorithm") + element(0x30, b"issuer" * 30)
-    content += element(0x30, b"validity") + element(0x30, b"subject")
+    content += element(0x30, valid_from + b"until") + element(0x30, b"subject")
     content += encode_key(key) + element(0xA3, b"extensions" * 20)
     return element(0x30, element(0x30, content) + element(0x30, b"") + element(3, bytes(70)))
 

@@ -98,7 +98,7 @@ class PulseChip:
 
     def load(self, volts, amperes, watts):
         if self.model == "hlw8012":
-            reference, ratio = 2.43, 2351.0
+            reference, ratio = 2.43, 2821.0
             power, current, voltage = 48 * 3579000 / 128, 24 * 3579000 / 512, 2 * 3579000 / 512
         else:
             reference, ratio = 1.218, 1981.0

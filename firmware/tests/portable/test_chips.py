@@ -1,7 +1,7 @@
 """Rules of the chip drivers, each against a simulator made after its data sheet."""
 
 from chip_front_end import build_front_end
-from chips.bl0942 import PACKET_BYTES, parse_packet
+from chips.bl0942 import PACKET_BYTES, circuit, parse_packet
 from fake_chips import Bl0942Chip, Hal, PulseChip, take
 
 PULSE_NJ = 672817728609
@@ -48,6 +48,31 @@ def test_a_packet_is_what_the_data_sheet_says():
     assert parse_packet(packet, 0) == (1, 0x030201, -2, 0xFFFFFE, 20000)
     assert parse_packet(packet, 1) is None
     assert parse_packet(packet[:-1], 0) is None
+
+
+def test_a_packet_of_a_real_chip_is_taken_and_its_values_fit_the_formulas():
+    """A lamp of 40 W at 230 V through a reversed shunt; values as Tasmota's xnrg_14_bl09xx has them.
+
+    Its divider is not known, so this holds the constants against each other: a lamp has P = U·I.
+    STATUS has more bits than those of the data sheet.
+    """
+    current, voltage, watt = 47523, 3558558, -26380
+    packet = b"\x55"
+    for value in (current, voltage, 17299, watt % (1 << 24), 153, 19990, 0x121):
+        packet += value.to_bytes(3, "little")
+    packet += bytes((255 - (0x58 + sum(packet)) % 256,))
+    assert parse_packet(packet, 0) == (current, voltage, watt, 153, 19990)
+    parts = circuit(1000, [1950510, 510])
+    amperes = current * parts["current"][0] // parts["current"][1]
+    volts = voltage * parts["voltage"][0] // parts["voltage"][1]
+    watts = -watt * parts["active_power"][0] // parts["active_power"][1]
+    near(watts, amperes * volts // 1000, watts // 100)
+
+
+def test_a_pulse_of_the_energy_counter_is_its_period_times_the_power():
+    parts = circuit(1000, [1950510, 510])
+    near(parts["energy"][0] * 10 // parts["energy"][1], 6728177, 1)
+    near(parts["active_power"][0] * 10000 // parts["active_power"][1], 16041, 1)
 
 
 def test_any_single_octet_changed_makes_no_packet():

@@ -23,7 +23,8 @@ ESP32 = {
 ESP8266 = {
     "port": "esp8266",
     "chip": "hlw8012",
-    "pins": {"cf": {"gpio": 14}, "cf1": {"gpio": 13}, "sel": {"gpio": 5}},
+    "circuit": {"divider_ohm": [2351000, 1000]},
+    "pins": {"cf": {"gpio": 14}, "cf1": {"gpio": 13}, "sel": {"gpio": 5, "inverted": True}},
 }
 SAMPLED = {
     "port": "esp32",
@@ -73,14 +74,14 @@ def test_the_pulses_of_a_legacy_meter_at_an_esp32():
     assert wires.opened == []
 
 
-def test_a_hlw8012_at_an_esp8266():
+def test_a_hlw8012_at_an_esp8266_that_drives_sel_through_a_transistor():
     wires, _, esp8266 = plug_in()
     front_end = build_front_end(ESP8266, {}, esp8266.Board(ESP8266))
     energy_mj = 0
     for _ in range(12):
         wires.us += 1000000
         wires.pulse(14, 100)
-        wires.pulse(13, 562 if wires.levels[5] else 690)
+        wires.pulse(13, 690 if wires.levels[5] else 562)
         sample = front_end.tick(1000)
         energy_mj += front_end.exact.energies_mj[0]
     frequency_mhz, ((power_w, _, voltage_mv, current_ma),) = sample

@@ -46,6 +46,14 @@ def test_a_contact_is_on_when_closed_and_an_inverted_one_when_open():
     assert wires.modes[18] == (1, 3)
 
 
+def test_the_board_s_own_clock_is_set_to_a_utc_second():
+    wires, esp32, _ = plug_in()
+    board = esp32.Board(ESP32)
+    board.set_clock(1795464184)
+    board.set_clock(1772323199)
+    assert wires.dates == [(2026, 11, 23, 0, 20, 3, 4, 0), (2026, 2, 28, 5, 23, 59, 59, 0)]
+
+
 def test_the_esp32_counts_each_input_by_a_hardware_counter_of_its_own():
     wires, esp32, _ = plug_in()
     board = esp32.Board(ESP32)

@@ -1,6 +1,6 @@
 """When a meter asks for a new certificate, at what pace, and which answers it takes. Both Pythons."""
 
-from certificate import public_key, to_der
+from certificate import public_key, to_der, valid_from_s
 from fake_certificates import encode_certificate, encode_key, to_pem
 from meter_wire.portable.keys import derive_key, mac16
 from meter_wire.portable.tlv import RemoteProtocolError, encode_length, pack
@@ -239,6 +239,32 @@ def test_no_cut_certificate_has_a_key():
         except ValueError:
             continue
         raise AssertionError(end)
+
+
+def test_from_when_a_certificate_is_valid_is_utc_time_or_generalized_time():
+    """RFC 5280, 4.1.2.5.1: years from 50 on are of the last century."""
+    for time, second in (
+        (b"\x17\x0d700101000000Z", 0),
+        (b"\x17\x0d991231235959Z", 946684799),
+        (b"\x17\x0d000229000000Z", 951782400),
+        (b"\x17\x0d261123200304Z", 1795464184),
+        (b"\x17\x0d491231235959Z", 2524607999),
+        (b"\x18\x0f20260301000000Z", 1772323200),
+        (b"\x18\x0f21000301000000Z", 4107542400),
+    ):
+        for version in (True, False):
+            assert valid_from_s(encode_certificate(1, OURS, version, time)) == second, time
+
+
+def test_no_other_time_and_no_cut_certificate_tell_from_when():
+    wrong = [encode_certificate(1, OURS, True, b"\x17\x0d26112320030+01"), HELD[:300]]
+    wrong += [encode_certificate(1, OURS, True, b"\x18\x0d261123200304Z"), b"", b"\x30\x00"]
+    for one in wrong:
+        try:
+            valid_from_s(one)
+        except ValueError:
+            continue
+        raise AssertionError(one)
 
 
 def test_pem_and_der_are_the_same_certificate():

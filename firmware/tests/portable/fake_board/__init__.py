@@ -5,6 +5,7 @@ is one board; each call makes it new.
 """
 
 import sys
+import time
 
 
 class Wires:
@@ -30,6 +31,7 @@ class Wires:
         self.joined = []
         self.fails = False
         self.kept = b""
+        self.dates = []
         self.timers = []
         self.resets = 0
         self.cause = Machine.WDT_RESET
@@ -139,6 +141,10 @@ class RTC:
         wires.kept = bytes(data)
         return None
 
+    def datetime(self, when):
+        assert len(when) == 8
+        wires.dates.append(when)
+
 
 class WLAN:
     def __init__(self, kind):
@@ -192,6 +198,10 @@ class Ticks:
     @staticmethod
     def ticks_diff(one, other):
         return ((one - other + 0x20000000) & 0x3FFFFFFF) - 0x20000000
+
+    @staticmethod
+    def gmtime(seconds):
+        return time.gmtime(seconds + 946684800)  # boards count from 2000
 
 
 def set_hostname(name):
