@@ -14,10 +14,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools/micropython"))
+from build_firmware import compile_to, sources
 from emulator import instructions, run
 from romfs import pack
-
-from build import compile_to, sources
 
 ROOT = Path(__file__).resolve().parents[1]
 CASES = ROOT / "firmware/tests/instruction_cases.py"

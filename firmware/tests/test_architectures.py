@@ -42,9 +42,9 @@ def compiled(source, march):
 
 @pytest.mark.parametrize("march", ARCHITECTURES)
 def test_every_module_compiles_for_each_architecture(march):
-    import build
+    import build_firmware
 
-    for source in build.sources().values():
+    for source in build_firmware.sources().values():
         assert compiled(source, march)
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compile the firmware for its boards: `firmware/build/<board>/`, and size.json with the octets.
 
-    python firmware/build.py [BOARD ...]
+    python firmware/build_firmware.py [BOARD ...]
 
 A board of the whole firmware gets `lib/*.mpy`, its declaration as `lib/board.mpy` and package.json
 (`mpremote mip install`), one of the small profile `small.romfs`; each the `main.py` that starts it.
