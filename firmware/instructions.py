@@ -14,8 +14,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools/micropython"))
-from build_firmware import compile_to, sources
+from bytecode import compile_to
 from emulator import instructions, run
+from firmware_sources import sources
 from romfs import pack
 
 ROOT = Path(__file__).resolve().parents[1]

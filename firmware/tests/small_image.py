@@ -62,16 +62,17 @@ def make_image(
     Unless another is given, it is the one that reports the heap each second.
     """
     sys.path.insert(0, str(ROOT / "firmware"))
-    import build_firmware
     from bundle import shorten
+    from bytecode import compile_to
     from romfs import pack
+    from small_firmware import build_small
 
-    short = build_firmware.build_small(folder / "small-build")
+    short = build_small(folder / "small-build")
     source, code = folder / beside.name, folder / f"{beside.stem}.mpy"
     source.write_text(shorten(beside.read_text(), names, short))
-    build_firmware.compile_to(code, source, beside.name)
+    compile_to(code, source, beside.name)
     board = folder / "small_board.mpy"
-    build_firmware.compile_to(board, ROOT / "tests/process/small_board.py", "small_board.py")
+    compile_to(board, ROOT / "tests/process/small_board.py", "small_board.py")
     image = folder / "small.romfs"
     files = [*(folder / "small-build/small").glob("*.mpy"), code, board]
     image.write_bytes(pack({file.name: file.read_bytes() for file in files}))

@@ -85,9 +85,9 @@ def test_each_board_gets_bytecode_and_its_size_is_told(tmp_path):
 
 def test_a_source_that_does_not_compile_is_told_with_the_compilers_text(tmp_path):
     sys.path.insert(0, str(ROOT / "firmware"))
-    import build_firmware
+    import bytecode
 
     source = tmp_path / "wrong.py"
     source.write_text("def half(:\n")
     with pytest.raises(RuntimeError, match="SyntaxError"):
-        build_firmware.compile_to(tmp_path / "wrong.mpy", source, "wrong.py")
+        bytecode.compile_to(tmp_path / "wrong.mpy", source, "wrong.py")

@@ -30,7 +30,7 @@ from wheels import ROOT, install_wheels, trim_wheels, uv
 OF_THE_STOCK_TWIN = ("nacl", "pynacl", "cffi", "_cffi", "pycparser")
 HEAP_OF_ESP8266 = 38 * 1024
 BUILDER_OF_SMALL = (
-    "build_firmware", "board_file", "romfs",
+    "build_firmware", "firmware_sources", "board_file", "bytecode", "small_firmware", "romfs",
     "bundle", "bundle_names", "bundle_rewriting", "bundle_unused",
 )  # fmt: skip
 PARTS_OF_LXML = ("__init__", "etree", "_elementpath")

@@ -2,7 +2,7 @@
 
 It reads two keys of `meter.json` that a board does not: `load_w`, the load's powers through the day
 in W, and `oracle_log`. Neighbours: `esp8266_small`, a board that has a pin; `small`;
-`build_firmware`, which makes the image and the `main.py` that starts this.
+`small_firmware`, which makes the image and the `main.py` that starts this.
 """
 
 import time
