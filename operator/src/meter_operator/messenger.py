@@ -79,7 +79,7 @@ class Messenger:
         self._renewed = renewed
 
     async def publish(self, messages: list[Message]) -> None:
-        """Hand over messages; they are retained, but for the answers to renewals."""
+        """Hand over messages; each says whether the broker keeps it."""
         self._outbox.add(messages)
 
     async def renew(self, term: int) -> None:

@@ -126,7 +126,8 @@ class Renewals:
             ) from None
         sealed = derive_key(key, "renewed", device)
         content = _encode(request, certificate, authorities.trusted_der, sealed)
-        return Answer(Message(build_topic(device, "renewed"), content), end_of(certificate))
+        message = Message(build_topic(device, "renewed"), content, retain=False)
+        return Answer(message, end_of(certificate))
 
 
 def _open(meter: Meter, payload: bytes, key: bytes) -> RenewalRequest:

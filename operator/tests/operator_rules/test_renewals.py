@@ -72,6 +72,7 @@ class World:
     def opened(self, payload, nonce=NONCE, version=1):
         message = self.answer(payload).message
         assert message.topic == "mt/house-1/renewed"
+        assert not message.retain
         key = self.key("renewed", version=version)
         return parse_renewed(message.payload, key, "house-1", nonce)
 
@@ -281,7 +282,7 @@ async def asked(world, payload, device="house-1"):
 
 async def test_an_answer_stands_in_the_line_and_is_noted_with_its_end(world):
     messenger, noted = await asked(world, world.request())
-    found = messenger._outbox.pending["mt/house-1/renewed"]
+    found = messenger._outbox.pending["mt/house-1/renewed"].payload
     opened = parse_renewed(found, world.key("renewed"), "house-1", NONCE)
     end = x509.load_der_x509_certificate(opened.certificate).not_valid_after_utc
     assert noted == [("house-1", end)]
