@@ -75,7 +75,7 @@ class Messenger:
         self._clock = clock
         self._pace = hellos.HelloPace()
         self._terms = hellos.TermWitness(raise_term)
-        self._renewals = Renewals(fleet)
+        self._renewals = Renewals(fleet, settings.message_size_limit_bytes)
         self._renewed = renewed
 
     async def publish(self, messages: list[Message]) -> None:

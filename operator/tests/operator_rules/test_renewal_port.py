@@ -205,7 +205,7 @@ async def test_a_forgotten_key_version_is_refused_and_a_former_ca_taken_once_it_
     await street.is_refused(payload, "RenewalCertificateError")
     authorities = Authorities(AUTHORITY, former=(former.certificate,))
     street.operator.fleet.authorities = authorities
-    street.messenger._renewals = Renewals(street.operator.fleet)
+    street.messenger._renewals = Renewals(street.operator.fleet, 1536)
     assert street.opened(await street.ask(payload), nonce)
     street.operator.change_meter(keyVersion=2)
     street.session.now_s += PACE_S
