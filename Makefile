@@ -120,7 +120,7 @@ test: check unit smoke test-cluster ## everything that CI runs
 .PHONY: firmware
 firmware: setup deps ## bytecode of every board, sizes, and the heaps they need (some minutes)
 	@tools/micropython/install.py --arch i386 >/dev/null
-	$(RUN) python firmware/build.py
+	$(RUN) python firmware/build_firmware.py
 	echo "==> smallest heaps, by real runs"
 	$(RUN) python firmware/smallest_heap.py
 

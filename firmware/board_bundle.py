@@ -1,7 +1,7 @@
 """What goes onto a board: the firmware, and the bundle of `kubectl meter provision`, checked first.
 
 Everything is judged here, on the machine, before an octet goes over the wire: a board in a wall
-shows no error. Neighbours: `provision_board` (puts it there), `board_file`, `build`.
+shows no error. Neighbours: `provision_board` (puts it there), `board_file`, `build_firmware`.
 """
 
 import json

@@ -3,8 +3,8 @@
 Shape and words are `boards/schema.json`; what a schema cannot say (pins that the port does not
 have, two purposes on one pin, a chip without its wires) is below, from Espressif's data sheets
 (ESP32 2.2 "Pin Overview", "Strapping Pins"; ESP8266EX 2), ESP-IDF's "SD Pull-up Requirements" and
-MicroPython's quick references. Pure but for `load_board`. Neighbours: `build` and
-`provision_board`; on the board it is the module `board`.
+MicroPython's quick references. Pure but for `load_board`. Neighbours: `build_firmware`
+and `provision_board`; on the board it is the module `board`.
 """
 
 import json

@@ -115,8 +115,10 @@ def _constant_name(node: ast.stmt) -> str | None:
 
 def _constants(tree: ast.Module) -> None:
     for node in tree.body:
-        if _constant_name(node) and isinstance(node.value, ast.Constant):  # type: ignore[attr-defined]
-            node.value = ast.Call(ast.Name("const", ast.Load()), [node.value], [])  # type: ignore[attr-defined]
+        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Constant):
+            continue
+        if _constant_name(node):
+            node.value = ast.Call(ast.Name("const", ast.Load()), [node.value], [])
 
 
 def shorten(text: str, names: Iterable[str], short: dict[str, str]) -> str:

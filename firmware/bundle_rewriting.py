@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import TypeVar
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+Function = TypeVar("Function", ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 PARAMETERS = ("self", "bytecode", "builtins", "little", "popitem", "rindex", "rsplit", "setdefault")
@@ -42,7 +44,9 @@ def value_of(node: ast.expr) -> int | str | bytes | None:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "const":
         node = node.args[0]
     value = node.value if isinstance(node, ast.Constant) else None
-    return value if type(value) in {int, str, bytes} else None
+    if isinstance(value, bool) or not isinstance(value, (int, str, bytes)):
+        return None
+    return value
 
 
 def _is_needless(node: ast.AST) -> bool:
@@ -61,10 +65,11 @@ class Strip(ast.NodeTransformer):
     def generic_visit(self, node: ast.AST) -> ast.AST:
         """Visit the children, then drop needless statements of the body."""
         super().generic_visit(node)
-        if isinstance(getattr(node, "body", None), list):
-            node.body = [one for one in node.body if not _is_needless(one)]
-            if not node.body and not isinstance(node, ast.Module):
-                node.body = [ast.Pass()]
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            body[:] = [one for one in body if not _is_needless(one)]
+            if not body and not isinstance(node, ast.Module):
+                body.append(ast.Pass())
         return node
 
     def visit_arg(self, node: ast.arg) -> ast.arg:
@@ -72,12 +77,13 @@ class Strip(ast.NodeTransformer):
         node.annotation = None
         return node
 
-    def visit_FunctionDef(self, node):  # noqa: ANN001, ANN201
+    def _function(self, node: Function) -> ast.AST:
         """Drop the annotation of the result."""
         node.returns = None
         return self.generic_visit(node)
 
-    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815
+    visit_FunctionDef = _function  # noqa: N815
+    visit_AsyncFunctionDef = _function  # noqa: N815
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
         """Make it a plain assignment."""
@@ -104,15 +110,15 @@ def _is_text(node: ast.AST) -> bool:
 
 def _bound(function: ast.AST) -> set[str]:
     """Return the names that a function binds itself."""
-    names = set()
+    names: set[str] = set()
     for node in ast.walk(function):
         if isinstance(node, ast.arg):
             names.add(node.arg)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.add(node.id)
-        elif (isinstance(node, ast.ExceptHandler) and node.name) or (
-            isinstance(node, FUNCTIONS) and node is not function
-        ):
+        elif isinstance(node, ast.ExceptHandler):
+            names |= {node.name} if node.name else set()
+        elif isinstance(node, FUNCTIONS) and node is not function:
             names.add(node.name)
     return names
 
@@ -120,12 +126,16 @@ def _bound(function: ast.AST) -> set[str]:
 class Rename(ast.NodeTransformer):
     """Gives the names of one module their place in the bundle."""
 
-    def __init__(self, module: Module, modules: dict[str, Module], short, keywords) -> None:  # noqa: ANN001, D107
+    def __init__(
+        self, module: Module, modules: dict[str, Module], short: dict[str, str], keywords: set[str]
+    ) -> None:
+        """`short`: {attribute: short name}; `keywords`: parameters that a call names."""
         self.module = module
         self.modules = modules
         self.short = short
         self.keywords = keywords
         self.scopes: list[tuple[set[str], dict[str, str]]] = []
+        self.methods: set[ast.stmt] = set()
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         """Rename a global or a parameter; other locals cost nothing."""
@@ -155,7 +165,10 @@ class Rename(ast.NodeTransformer):
         """Return what stands for a global of another module; a file imports it, but for numbers."""
         module = self.modules[source]
         if name not in module.defined:
-            return self._global(*module.aliases[name])
+            further, there = module.aliases[name]
+            if there is None:
+                raise ValueError(f"{self.module.name}: {source}.{name} is a module, no global")
+            return self._global(further, there)
         if module.file != self.module.file:
             value = module.constant(name)
             if value is not None:
@@ -165,8 +178,8 @@ class Rename(ast.NodeTransformer):
             return ast.Name(f"{module.file}_{other}", ast.Load())
         return ast.Name(module.defined[name], ast.Load())
 
-    def _function(self, node):  # noqa: ANN001, ANN202
-        if getattr(node, "in_class", False):
+    def _function(self, node: Function) -> Function:
+        if node in self.methods:
             node.name = self.short.get(node.name, node.name)
         elif not self.scopes:
             node.name = self.module.defined.get(node.name, node.name)
@@ -191,8 +204,7 @@ class Rename(ast.NodeTransformer):
         """Rename the class, its bases and its methods."""
         node.name = self.module.defined.get(node.name, node.name)
         node.bases = [self.visit(one) for one in node.bases]
-        for one in node.body:
-            one.in_class = True
+        self.methods.update(node.body)
         node.body = [self.visit(one) for one in node.body]
         return node
 

@@ -10,7 +10,8 @@ import ast
 from collections import Counter
 from collections.abc import Iterable
 
-from bundle_rewriting import FUNCTIONS
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def remove_unused(trees: Iterable[ast.Module], roots: set[str]) -> list[str]:
@@ -26,20 +27,26 @@ def remove_unused(trees: Iterable[ast.Module], roots: set[str]) -> list[str]:
         mentioned = Counter(name for tree in trees for name in list_names(tree))
         before = len(gone)
         for tree in trees:
-            for holder in [tree, *[node for node in tree.body if isinstance(node, ast.ClassDef)]]:
-                for node in list(holder.body):
-                    if _is_unused(node, mentioned, roots):
-                        holder.body.remove(node)
-                        gone.append(node.name)  # type: ignore[attr-defined]
-                if not holder.body and holder is not tree:
-                    holder.body.append(ast.Pass())
+            classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+            gone += _remove(tree.body, mentioned, roots)
+            for one in classes:
+                gone += _remove(one.body, mentioned, roots)
+                one.body = one.body or [ast.Pass()]
         if len(gone) == before:
             return gone
 
 
-def _is_unused(node: ast.stmt, mentioned: Counter[str], roots: set[str]) -> bool:
-    if not isinstance(node, (*FUNCTIONS, ast.ClassDef)):
-        return False
+def _remove(body: list[ast.stmt], mentioned: Counter[str], roots: set[str]) -> list[str]:
+    """Drop the unused definitions of a module's or a class's body; return their names."""
+    gone = []
+    for node in list(body):
+        if isinstance(node, DEFINITIONS) and _is_unused(node, mentioned, roots):
+            body.remove(node)
+            gone.append(node.name)
+    return gone
+
+
+def _is_unused(node: Definition, mentioned: Counter[str], roots: set[str]) -> bool:
     if node.name in roots or node.name.startswith("__"):
         return False
     own = Counter(list_names(node))[node.name]  # it calls itself

@@ -14,10 +14,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools/micropython"))
+from bytecode import compile_to
 from emulator import instructions, run
+from firmware_sources import sources
 from romfs import pack
-
-from build import compile_to, sources
 
 ROOT = Path(__file__).resolve().parents[1]
 CASES = ROOT / "firmware/tests/instruction_cases.py"

@@ -63,7 +63,7 @@ def find_device(path: str) -> str:
     """Return which meter a `meter.json` names, nothing if there is none."""
     try:
         with open(path) as file:
-            return json.load(file)["device"]
+            return str(json.load(file)["device"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 

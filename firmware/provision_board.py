@@ -8,7 +8,7 @@ The board has MicroPython already (docs/how-to/flash-a-board.md). Everything is 
 anything is written; each file is read back by its hash; `main.py`, which starts the meter, comes
 last, so a board whose cable was pulled does not start with half a firmware. What the meter has
 measured stays (`/meter/state`): a board that holds another meter's is refused without --replace.
-Neighbours: `board_bundle` (what), `board_line` (how), `board_file`, `build`.
+Neighbours: `board_bundle` (what), `board_line` (how), `board_file`, `build_firmware`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 import board_bundle
 import board_file
+import build_firmware
 from board_line import BoardLine, LineError, deploy_romfs, find_hash
-
-import build
 
 PASSWORD_VARIABLE = "METERTWIN_WIFI_PASSWORD"  # noqa: S105 - its name
 
@@ -144,8 +143,8 @@ def install_library(line: BoardLine, folder: Path) -> None:
     there = line.list_hashes("/lib")
     for path in there.keys() - wanted.keys():
         line.remove(path)
-    for number, (name, path) in enumerate(wanted.items(), 1):
-        content = path.read_bytes()
+    for number, (name, source) in enumerate(wanted.items(), 1):
+        content = source.read_bytes()
         is_there = there.get(name) == find_hash(content)
         if not is_there:
             line.write(name, content)
@@ -195,7 +194,7 @@ def run(given: argparse.Namespace) -> None:
         print(NO_ROMFS, flush=True)
     with tempfile.TemporaryDirectory() as folder:  # its own: many boards may be at it at once
         target = Path(folder) / board["name"]
-        build.build_board(board, target)
+        build_firmware.build_board(board, target)
         if in_place:
             deploy_romfs(given.port, next(target.glob("*.romfs")))
             print("  the firmware, into the ROM partition", flush=True)

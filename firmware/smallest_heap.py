@@ -8,7 +8,7 @@ and comes back; what the meter recorded is stored by both. It runs on the 32-bit
 heap, from bytecode: in place from a ROMFS image and, of the whole firmware, from files too, which
 are loaded into the heap (with simulated electricity in the place of a chip). Where TLS takes its
 memory from the same heap a board needs more (ESP32: about 40 KB a session); no board was at hand.
-Neighbours: `build`, which writes size.json; tests/process, whose world this is.
+Neighbours: `build_firmware`, which writes size.json; tests/process, whose world this is.
 """
 
 from __future__ import annotations
@@ -29,14 +29,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "firmware"), str(ROOT / "tests/process"), str(ROOT / "firmware/tests")]
 import board_file
+import build_firmware
 import small_image
 from broker_configuration import add_password
 from harness import DEVICE, K_METER, World
 from loopback import free_port
 from oracle import read_store
 from processes import Process, wait_for
-
-import build
 
 STEP = 1024
 RANGES = {"small": (16 * 1024, 48 * 1024), "whole": (56 * 1024, 128 * 1024)}
@@ -69,8 +68,9 @@ def start_small(world: World, port: int, heap: int) -> Process:
     """Start the small profile in place from its image."""
     folder = world.folder / "meter"
     folder.mkdir()
-    login = {"user": DEVICE, "password": PASSWORD}
-    command = small_image.small_command(folder, DEVICE, K_METER, port, **login)
+    command = small_image.small_command(
+        folder, DEVICE, K_METER, port, user=DEVICE, password=PASSWORD
+    )
     command = [f"heapsize={heap}" if one.startswith("heapsize=") else one for one in command]
     return Process("firmware", command, world.folder, dict(os.environ))
 
@@ -166,7 +166,7 @@ def measure(board: dict[str, Any], span: tuple[int, int], *, in_place: bool = Tr
     with tempfile.TemporaryDirectory() as folder:
         built = Path(folder) / "unix"
         if board["profile"] == "whole":
-            build.build_board(board_file.load_board("unix"), built)
+            build_firmware.build_board(board_file.load_board("unix"), built)
 
         def works(heap: int) -> bool:
             found = does_its_work(board, built, heap, in_place=in_place)
@@ -183,8 +183,8 @@ def main() -> int:
     parser.add_argument("boards", nargs="*", metavar="BOARD", help=", ".join(board_file.names()))
     names = parser.parse_args().boards or ["esp8266", "esp32"]
     boards = [board_file.load_board(name) for name in names]
-    build.build(boards)
-    path = build.TARGET / "size.json"
+    build_firmware.build(boards)
+    path = build_firmware.TARGET / "size.json"
     is_enough = True
     for board in boards:
         document = json.loads(path.read_text())

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent))
-from build import PORTABLE, PORTABLE_APART, SMALL
+from firmware_sources import PORTABLE, PORTABLE_APART, SMALL
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKER = "basedpyright==1.40.2"

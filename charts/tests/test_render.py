@@ -188,6 +188,15 @@ def test_the_page_of_roles_holds_every_rule_that_helm_renders(render):
     assert {(row[0], *row[2:]) for row in rows} == rendered
 
 
+@pytest.mark.parametrize(("value", "limit"), [("1536", "1536"), ("1400", "1400")])
+def test_the_operator_knows_how_large_a_message_its_broker_passes(render, value, limit):
+    manifests = render("default", f"mosquitto.messageSizeLimit={value}")
+    operator = find(manifests, "Deployment", "metertwin-operator")
+    (container,) = operator["spec"]["template"]["spec"]["containers"]
+    env = {entry["name"]: entry.get("value") for entry in container["env"]}
+    assert env["METERTWIN_MESSAGE_SIZE_LIMIT"] == limit
+
+
 @pytest.mark.parametrize(
     ("settings", "made"), [((), True), (("operator.watchNodes=false",), False)], ids=["on", "off"]
 )

@@ -1,12 +1,18 @@
-"""The meter's registers as bytes for the flash store: versioned, compact, append-only.
+"""What of a meter survives a power cut, and as bytes for the flash store: compact, append-only.
 
 Layout: version (1), number of fields (1), each field as LEB128, Fletcher-16 of all before (2).
 A field is only ever appended to `FIELDS`: an older state lacks the last ones (they become 0), a
 newer one has more (ignored), so firmware goes forward and back without losing a register.
 
 Rate 1 of export is not in it: it is the total less rates 2 to 4. A state of firmware that has no
-rates of export therefore puts all of it in rate 1, and the sum holds.
+rates of export therefore puts all of it in rate 1, and the sum holds. Neighbour: `metering`.
 """
+
+from tariff import RATES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from metering import Meter
 
 VERSION = 1
 FIELDS = (
@@ -77,7 +83,7 @@ def _fletcher16(data: bytes) -> bytes:
 
 
 def encode_state(state: dict[str, int], fields: "tuple | None" = None) -> bytes:
-    """Encode the fields (of `Meter.state()`); every value is a non-negative integer."""
+    """Encode the fields (of `take_state`); every value is a non-negative integer."""
     fields = fields or FIELDS
     out = bytearray((VERSION, len(fields)))
     for name in fields:
@@ -115,7 +121,7 @@ def decode_state(data: bytes, fields: "tuple | None" = None) -> dict[str, int]:
 
 
 def load_state(data: bytes) -> dict[str, int]:
-    """Return every value of `Meter.state()`, rate 1 of export included.
+    """Return every value of `take_state`, rate 1 of export included.
 
     Raises:
         StateError: as of `decode_state`, or the rates of export exceed their total.
@@ -127,3 +133,55 @@ def load_state(data: bytes) -> dict[str, int]:
             raise StateError(f"meter state: rates of export_{what} exceed their total")
         state[f"export1_{what}"] = rest
     return state
+
+
+def take_state(meter: "Meter") -> dict[str, int]:
+    """Return all of a meter that must survive a power cut, as non-negative integers."""
+    state = {
+        "export_wh": sum([rate.units for rate in meter.exports]),
+        "export_rest": sum([rate.remainder for rate in meter.exports]),
+        "varh_in": meter.reactive_in.units,
+        "varh_in_rest": meter.reactive_in.remainder,
+        "varh_out": meter.reactive_out.units,
+        "varh_out_rest": meter.reactive_out.remainder,
+        "demand_w": meter.demand.maximum_w,
+        "demand_at": meter.demand.maximum_at or 0,
+        "demand_interval": meter.demand.interval,
+        "demand_j": meter.demand.joules,
+        "demand_rest": meter.demand.remainder_mj,
+        "month": meter.month,
+    }
+    for number in range(RATES):
+        state[f"rate{number + 1}_wh"] = meter.rates[number].units
+        state[f"rate{number + 1}_rest"] = meter.rates[number].remainder
+        state[f"export{number + 1}_wh"] = meter.exports[number].units
+        state[f"export{number + 1}_rest"] = meter.exports[number].remainder
+    return state
+
+
+def restore_state(meter: "Meter", data: bytes) -> None:
+    """Load what `encode_state` wrote of a meter.
+
+    Raises:
+        StateError: as of `load_state`, or a register would go backwards; nothing has changed then.
+    """
+    new = load_state(data)
+    old = take_state(meter)
+    for name in CUMULATIVE:
+        if new[name] < old[name]:
+            raise StateError(f"meter state: {name} would go backwards")
+    for number in range(RATES):
+        meter.rates[number].units = new[f"rate{number + 1}_wh"]
+        meter.rates[number].remainder = new[f"rate{number + 1}_rest"]
+        meter.exports[number].units = new[f"export{number + 1}_wh"]
+        meter.exports[number].remainder = new[f"export{number + 1}_rest"]
+    meter.reactive_in.units = new["varh_in"]
+    meter.reactive_in.remainder = new["varh_in_rest"]
+    meter.reactive_out.units = new["varh_out"]
+    meter.reactive_out.remainder = new["varh_out_rest"]
+    meter.demand.maximum_w = new["demand_w"]
+    meter.demand.maximum_at = new["demand_at"] or None
+    meter.demand.interval = new["demand_interval"]
+    meter.demand.joules = new["demand_j"]
+    meter.demand.remainder_mj = new["demand_rest"]
+    meter.month = new["month"]

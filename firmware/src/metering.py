@@ -2,14 +2,15 @@
 
 Energy is the signed sum over phases (16.7.0), counted to import or export in each tick; the totals
 1.8.0 and 2.8.0 *are* the sums of their rate registers, so they equal them always. Neighbours:
-`counter`, `demand`, `tariff`, `utc_ticks` below; the ring and the shell above.
+`counter`, `demand`, `tariff`, `utc_ticks`, `meter_state` (what survives a power cut) below; the
+ring and the shell above.
 """
 
 import registers as obis
 from counter import Counter
 from demand import Demand
 from isqrt import isqrt
-from meter_state import CUMULATIVE, StateError, encode_state, load_state
+from meter_state import encode_state, restore_state, take_state
 from tariff import RATES, Calendar
 from undo import Undo
 from utc_ticks import UtcTicks
@@ -261,32 +262,9 @@ class Meter:
             rows.append((obis.PRODUCTION_ENERGY, self.production.units, None))
         return [row for row in rows if row[0] not in self.absent]
 
-    def state(self) -> dict[str, int]:
-        """Return all that must survive a power cut, as non-negative integers."""
-        state = {
-            "export_wh": sum([rate.units for rate in self.exports]),
-            "export_rest": sum([rate.remainder for rate in self.exports]),
-            "varh_in": self.reactive_in.units,
-            "varh_in_rest": self.reactive_in.remainder,
-            "varh_out": self.reactive_out.units,
-            "varh_out_rest": self.reactive_out.remainder,
-            "demand_w": self.demand.maximum_w,
-            "demand_at": self.demand.maximum_at or 0,
-            "demand_interval": self.demand.interval,
-            "demand_j": self.demand.joules,
-            "demand_rest": self.demand.remainder_mj,
-            "month": self.month,
-        }
-        for number in range(RATES):
-            state[f"rate{number + 1}_wh"] = self.rates[number].units
-            state[f"rate{number + 1}_rest"] = self.rates[number].remainder
-            state[f"export{number + 1}_wh"] = self.exports[number].units
-            state[f"export{number + 1}_rest"] = self.exports[number].remainder
-        return state
-
     def save(self) -> bytes:
-        """Encode `state` for the flash store (about 60 octets)."""
-        return encode_state(self.state())
+        """Encode what must survive a power cut, for the flash store (about 60 octets)."""
+        return encode_state(take_state(self))
 
     def restore(self, data: bytes) -> None:
         """Load what `save` wrote.
@@ -295,23 +273,4 @@ class Meter:
             StateError: corrupted, of another version, or a register would go backwards; nothing
                 has changed then.
         """
-        new = load_state(data)
-        old = self.state()
-        for name in CUMULATIVE:
-            if new[name] < old[name]:
-                raise StateError(f"meter state: {name} would go backwards")
-        for number in range(RATES):
-            self.rates[number].units = new[f"rate{number + 1}_wh"]
-            self.rates[number].remainder = new[f"rate{number + 1}_rest"]
-            self.exports[number].units = new[f"export{number + 1}_wh"]
-            self.exports[number].remainder = new[f"export{number + 1}_rest"]
-        self.reactive_in.units = new["varh_in"]
-        self.reactive_in.remainder = new["varh_in_rest"]
-        self.reactive_out.units = new["varh_out"]
-        self.reactive_out.remainder = new["varh_out_rest"]
-        self.demand.maximum_w = new["demand_w"]
-        self.demand.maximum_at = new["demand_at"] or None
-        self.demand.interval = new["demand_interval"]
-        self.demand.joules = new["demand_j"]
-        self.demand.remainder_mj = new["demand_rest"]
-        self.month = new["month"]
+        restore_state(self, data)

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import sys
+from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MICROPYTHON = ROOT / "tools/micropython/micropython"
@@ -51,30 +52,42 @@ small_meter.main("meter.json")
 """
 
 
-def make_image(folder, beside=ROOT / "tests/process/small_meter.py", names=REPORTED):
+def make_image(
+    folder: pathlib.Path,
+    beside: pathlib.Path = ROOT / "tests/process/small_meter.py",
+    names: tuple[str, ...] = REPORTED,
+) -> pathlib.Path:
     """Return an image of the small profile and of a module that uses its attributes `names`.
 
     Unless another is given, it is the one that reports the heap each second.
     """
     sys.path.insert(0, str(ROOT / "firmware"))
     from bundle import shorten
+    from bytecode import compile_to
     from romfs import pack
+    from small_firmware import build_small
 
-    import build
-
-    short = build.build_small(folder / "small-build")
+    short = build_small(folder / "small-build")
     source, code = folder / beside.name, folder / f"{beside.stem}.mpy"
     source.write_text(shorten(beside.read_text(), names, short))
-    build.compile_to(code, source, beside.name)
+    compile_to(code, source, beside.name)
     board = folder / "small_board.mpy"
-    build.compile_to(board, ROOT / "tests/process/small_board.py", "small_board.py")
+    compile_to(board, ROOT / "tests/process/small_board.py", "small_board.py")
     image = folder / "small.romfs"
     files = [*(folder / "small-build/small").glob("*.mpy"), code, board]
     image.write_bytes(pack({file.name: file.read_bytes() for file in files}))
     return image
 
 
-def small_command(folder, device, key, port, arch="i386", parts=None, **login):
+def small_command(
+    folder: pathlib.Path,
+    device: str,
+    key: bytes,
+    port: int,
+    arch: str = "i386",
+    parts: dict[str, Any] | None = None,
+    **login: str,
+) -> list[str]:
     """Write `meter.json` of a meter without TLS; return the command that runs it.
 
     `arch`: a 32-bit MicroPython of the launcher. `parts`: further settings, such as `EVERYTHING`.
@@ -94,19 +107,21 @@ def small_command(folder, device, key, port, arch="i386", parts=None, **login):
     return run_command(folder, arch)
 
 
-def run_command(folder, arch="i386"):
+def run_command(folder: pathlib.Path, arch: str = "i386") -> list[str]:
     """Return the command that runs the meter of a folder with a `meter.json`, as a board's root."""
     return image_command(make_image(folder), START, folder, arch, HEAP_BYTES)
 
 
-def image_command(image, code, folder, arch, heap):
+def image_command(
+    image: pathlib.Path, code: str, folder: pathlib.Path, arch: str, heap: int | str
+) -> list[str]:
     """Return the command that runs code with an image at /rom and a heap; it begins in a folder."""
     loader = LOADER.replace("MAP", MAP[arch]).replace("CODE", code)
     loader = loader.replace("IMAGE", str(image)).replace("FOLDER", str(folder))
     return [str(MICROPYTHON), "--arch", arch, "-X", f"heapsize={heap}", "-c", loader]
 
 
-def least_free_bytes(log):
+def least_free_bytes(log: str) -> int:
     """Return the least free heap after a collection that the meter has reported."""
     rows = [line.split() for line in log.splitlines() if line.startswith("HEAP run")]
     return min(int(row[2]) for row in rows)

@@ -42,9 +42,9 @@ def compiled(source, march):
 
 @pytest.mark.parametrize("march", ARCHITECTURES)
 def test_every_module_compiles_for_each_architecture(march):
-    import build
+    import firmware_sources
 
-    for source in build.sources().values():
+    for source in firmware_sources.sources().values():
         assert compiled(source, march)
 
 

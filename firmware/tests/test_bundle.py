@@ -10,10 +10,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "firmware"))
 
 import bundle_names
+import firmware_sources
 from bundle import bundle
 from bundle_unused import remove_unused
-
-import build
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -23,10 +22,11 @@ def made():
     """Return ({file: syntax tree of the bundle}, {name: short name})."""
     own, wire = ROOT / "firmware/src", ROOT / "wire/src/meter_wire/portable"
     files = {
-        file: [(name, own / f"{name}.py") for name in names] for file, names in build.SMALL.items()
+        file: [(name, own / f"{name}.py") for name in names]
+        for file, names in firmware_sources.SMALL.items()
     }
     files["small"][:0] = [
-        (f"meter_wire.portable.{name}", wire / f"{name}.py") for name in build.PORTABLE
+        (f"meter_wire.portable.{name}", wire / f"{name}.py") for name in firmware_sources.PORTABLE
     ]
     texts, short = bundle(files)
     return {file: ast.parse(text) for file, text in texts.items()}, short
@@ -97,7 +97,7 @@ def test_no_global_is_a_name_that_its_file_uses_for_something_else(made):
 
 
 def test_what_is_only_there_where_it_is_configured_is_imported_in_a_function_alone(made):
-    optional = set(build.SMALL) - {"small"}
+    optional = set(firmware_sources.SMALL) - {"small"}
     for file, tree in made[0].items():
         top = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
         assert not top & optional, file

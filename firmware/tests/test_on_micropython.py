@@ -67,11 +67,10 @@ def test_portable_rules_hold_on_micropython(arch, heap, modules):
 def test_each_board_gets_bytecode_and_its_size_is_told(tmp_path):
     sys.path.insert(0, str(ROOT / "firmware"))
     import board_file
-
-    import build
+    import build_firmware
 
     out = tmp_path / "out"
-    built = build.build([board_file.load_board(name) for name in board_file.names()], out)
+    built = build_firmware.build([board_file.load_board(name) for name in board_file.names()], out)
     assert {"lib/main.mpy", "lib/hal/esp32.mpy", "main.py"} <= set(built["esp32"])
     assert "lib/hal/unix.mpy" not in built["esp32"]
     assert set(built["esp8266"]) == {"small.romfs", "main.py"}
@@ -87,9 +86,9 @@ def test_each_board_gets_bytecode_and_its_size_is_told(tmp_path):
 
 def test_a_source_that_does_not_compile_is_told_with_the_compilers_text(tmp_path):
     sys.path.insert(0, str(ROOT / "firmware"))
-    import build
+    import bytecode
 
     source = tmp_path / "wrong.py"
     source.write_text("def half(:\n")
     with pytest.raises(RuntimeError, match="SyntaxError"):
-        build.compile_to(tmp_path / "wrong.mpy", source, "wrong.py")
+        bytecode.compile_to(tmp_path / "wrong.mpy", source, "wrong.py")

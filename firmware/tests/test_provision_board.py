@@ -16,10 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "firmware"))
 import board_bundle
 import board_file
+import build_firmware
 import provision_board
 from board_line import BoardLine, LineError
-
-import build
 
 MICROPYTHON = ROOT / "tools/micropython/micropython"
 KEY = "5a" * 32
@@ -102,7 +101,7 @@ def test_a_board_gets_firmware_and_credentials_and_what_starts_it_last(board, tm
     assert done.stdout.splitlines()[-2].strip() == "/main.py"
     assert json.loads((board.root / "meter/meter.json").read_text())["device"] == "house-1"
     assert (board.root / "meter/meter.key.der").read_bytes() == b"meter.key.der of house-1"
-    build.build_board(board_file.load_board("unix"), tmp_path / "built")
+    build_firmware.build_board(board_file.load_board("unix"), tmp_path / "built")
     built = tmp_path / "built/lib"
     for path in built.rglob("*.mpy"):
         copy = board.root / "lib" / path.relative_to(built)

@@ -8,9 +8,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "firmware"))
 import board_file
+import build_firmware
 import smallest_heap
-
-import build
 
 KIB = 1024
 
@@ -43,6 +42,6 @@ def test_the_small_profile_works_in_its_boards_heap_and_not_in_less_than_half(he
 
 @pytest.mark.timeout(200)
 def test_the_whole_firmware_works_in_its_boards_heap_from_a_rom_partition(tmp_path):
-    build.build_board(board_file.load_board("unix"), tmp_path / "unix")
+    build_firmware.build_board(board_file.load_board("unix"), tmp_path / "unix")
     board = board_file.load_board("esp32")
     assert smallest_heap.does_its_work(board, tmp_path / "unix", board["heap_bytes"])

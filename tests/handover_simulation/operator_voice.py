@@ -37,7 +37,7 @@ class Voice(Messenger):
         self._actor, self._life = actor, actor.life
         self._current: Session | None = None
         self._heard: list[tuple[str, bytes]] = []
-        self._in_flight: dict[str, bytes] = {}
+        self._in_flight: dict[str, Message] = {}
 
     async def begin(self, session: Session) -> None:
         """Say everything on a new session, then what was heard meanwhile."""
@@ -58,7 +58,7 @@ class Voice(Messenger):
             drive(self._hear(topic, payload))
 
     async def publish(self, messages: list[Message]) -> None:
-        """Hand over retained messages (Publisher); they leave a moment later."""
+        """Hand over messages (Publisher); they leave a moment later."""
         await super().publish(messages)
         wait_ms = self._scheduler.random.choice((0, 1, 5))
         self._scheduler.after(
@@ -70,17 +70,18 @@ class Voice(Messenger):
         if session is None or not session.is_open or self._in_flight:
             return
         self._in_flight = dict(list(self._outbox.pending.items())[:BATCH])
-        for topic, payload in list(self._in_flight.items()):
+        for one in list(self._in_flight.values()):
             session.publish(
-                topic, payload, retain=True,
-                acknowledged=partial(self._acknowledged, session, topic, payload),
+                one.topic, one.payload, retain=one.retain,
+                acknowledged=partial(self._acknowledged, session, one),
             )  # fmt: skip
 
-    def _acknowledged(self, session: Session, topic: str, payload: bytes) -> None:
-        if session is not self._current or self._in_flight.get(topic) != payload:
+    def _acknowledged(self, session: Session, message: Message) -> None:
+        topic = message.topic
+        if session is not self._current or self._in_flight.get(topic) != message:
             return
         del self._in_flight[topic]
-        if self._outbox.pending.get(topic) == payload:
+        if self._outbox.pending.get(topic) == message:
             del self._outbox.pending[topic]
         if not self._in_flight and self._outbox.pending:
             self._send_batch()

@@ -49,7 +49,7 @@ class SmallWorld(World):
         """Build its image and write `meter.json`; keys that a small meter has not are left out."""
         folder = self.folder / "meter"
         folder.mkdir()
-        build = [sys.executable, str(ROOT / "firmware/build.py"), "--process", str(folder)]
+        build = [sys.executable, str(ROOT / "firmware/build_firmware.py"), "--process", str(folder)]
         subprocess.run(build, check=True)
         login = {"user": DEVICE, "password": PASSWORD}
         self.meter_json = {

@@ -88,11 +88,11 @@ def test_it_does_so_in_the_heap_of_an_esp32_from_a_rom_partition(
     world: World, tmp_path: pathlib.Path
 ) -> None:
     sys.path[:0] = [str(ROOT / "firmware"), str(ROOT / "firmware/tests")]
-    board_file, build, smallest_heap = map(
-        importlib.import_module, ("board_file", "build", "smallest_heap")
+    board_file, build_firmware, smallest_heap = map(
+        importlib.import_module, ("board_file", "build_firmware", "smallest_heap")
     )
     assert board_file.load_board("esp32")["heap_bytes"] == BOARD_HEAP
-    build.build_board(board_file.load_board("unix"), tmp_path / "built")
+    build_firmware.build_board(board_file.load_board("unix"), tmp_path / "built")
     role = RenewalRole(world)
     start(world, role)
     broker = world.meter_json["broker"]

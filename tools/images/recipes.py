@@ -30,7 +30,8 @@ from wheels import ROOT, install_wheels, trim_wheels, uv
 OF_THE_STOCK_TWIN = ("nacl", "pynacl", "cffi", "_cffi", "pycparser")
 HEAP_OF_ESP8266 = 38 * 1024
 BUILDER_OF_SMALL = (
-    "build", "board_file", "bundle", "bundle_names", "bundle_rewriting", "bundle_unused", "romfs",
+    "build_firmware", "firmware_sources", "board_file", "bytecode", "small_firmware", "romfs",
+    "bundle", "bundle_names", "bundle_rewriting", "bundle_unused",
 )  # fmt: skip
 PARTS_OF_LXML = ("__init__", "etree", "_elementpath")
 
@@ -221,7 +222,7 @@ def build_firmware_esp8266(target: Path) -> list[str]:
         shutil.copy2(path, libraries / path.name)
     (target / "usr/bin").mkdir()
     shutil.copy2(program, target / "usr/bin/micropython")
-    build = [uv(), "run", "--quiet", "--locked", "--all-packages", "firmware/build.py"]
+    build = [uv(), "run", "--quiet", "--locked", "--all-packages", "firmware/build_firmware.py"]
     subprocess.run(
         [*build, "--process", str(target / "app")], check=True, cwd=ROOT, stdout=sys.stderr
     )

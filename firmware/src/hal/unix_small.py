@@ -1,8 +1,8 @@
 """The small profile's board as a process: pulses of a simulated load, and the oracle's log.
 
 It reads two keys of `meter.json` that a board does not: `load_w`, the load's powers through the day
-in W, and `oracle_log`. Neighbours: `esp8266_small`, a board that has a pin; `small`; `build.py`,
-which makes the image and the `main.py` that starts this.
+in W, and `oracle_log`. Neighbours: `esp8266_small`, a board that has a pin; `small`;
+`small_firmware`, which makes the image and the `main.py` that starts this.
 """
 
 import time

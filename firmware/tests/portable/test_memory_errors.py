@@ -1,4 +1,3 @@
-# ruff: noqa: SIM105 - MicroPython has no others
 """A MemoryError anywhere costs a restart and nothing else: each task, each step. Both Pythons."""
 
 import asyncio
@@ -6,11 +5,11 @@ import asyncio
 from actuators import PROTECTION
 from ems import EmsPort
 from event_codes import RELAY_LOAD, TAMPER_COVER, TRIP
-from flash_with_cuts import Medium
 from link_task import LinkTask
 from local_rig import LocalRig
 from meter_rig import DEVICE
 from meter_wire.portable.meter_link import MeterInfo, MeterLink
+from scarcity import ScarceLooks, ScarceMedium, go_on, sweep_looks, sweep_writes
 from supervisor import Supervisor
 
 try:
@@ -199,44 +198,21 @@ def test_what_is_in_the_ring_is_not_recorded_again_whatever_fails_after_it():
     assert rows == []
 
 
-class ScarceMedium(Medium):
-    """Has no memory for one of its operations."""
-
-    scarce_at = None
-    was_scarce = False
-
-    def spend(self):
-        if self.operations == self.scarce_at:
-            self.operations += 1
-            self.was_scarce = True
-            raise MemoryError
-        return super().spend()
-
-
-class Scarce(LocalRig):
+class Scarce(LocalRig, ScarceLooks):
     """A meter whose tasks go on after a MemoryError, as under a supervisor."""
-
-    short_at = None
-    calls = 0
 
     def __init__(self):
         super().__init__(ScarceMedium(), loads=LOADS, trips=TRIPS, contacts=CONTACTS)
         self.timekeeper.uptime_ms = self.uptime_ms
 
     def uptime_ms(self):
-        self.calls += 1
-        if self.calls == self.short_at:
-            self.medium.was_scarce = True
-            raise MemoryError
+        self.look_at_time()
         return self.now_ms
 
     def step(self, ms):
         self.now_ms += ms
         for work in (self.measuring.tick, self.local.poll_inputs, self.local.poll_loads):
-            try:
-                work()
-            except MemoryError:
-                pass
+            go_on(work)
 
     def play(self):
         """Two minutes of a bad voltage, an open cover and a short failure of the power."""
@@ -255,37 +231,24 @@ class Scarce(LocalRig):
         return sorted(events), [row[3:7] for row in rows if row[0] == 1]
 
 
-def sweep(make):
-    """Return how many places a MemoryError was tried at; the record is the same after each."""
+def check_against_a_rich_one():
+    """Return what judges a meter that memory was short for: it has recorded the same."""
     expected = Scarce().play()
     assert len(expected[1]) == 2
-    place = 0
-    while True:
-        meter = make(place)
-        found = meter.play()
-        if not meter.medium.was_scarce:
-            return place
+
+    def check(meter, found, place):
         assert found == expected, place
         head, lost = meter.ring.head, meter.ring.lost
         again = meter.again()
         assert (again.ring.lost, again.ring.incarnation) == (lost, meter.ring.incarnation)
         assert again.ring.head > head
-        place += 1
+
+    return check
 
 
 def test_no_memory_in_any_write_loses_no_entry_and_makes_none_twice():
-    def make(place):
-        meter = Scarce()
-        meter.medium.scarce_at = meter.medium.operations + place
-        return meter
-
-    assert sweep(make) > 20
+    assert sweep_writes(Scarce, check_against_a_rich_one()) > 20
 
 
 def test_no_memory_at_any_look_at_the_time_loses_no_entry_and_makes_none_twice():
-    def make(place):
-        meter = Scarce()
-        meter.short_at = place + 1
-        return meter
-
-    assert sweep(make) > 200
+    assert sweep_looks(Scarce, check_against_a_rich_one()) > 200

@@ -1,4 +1,3 @@
-# ruff: noqa: SIM105 - MicroPython has no others
 """What the small profile keeps over resets, power cuts and MemoryErrors. Both Pythons."""
 
 import asyncio
@@ -14,7 +13,7 @@ from event_codes import (
     TAMPER_COVER,
     TAMPER_MAGNET,
 )
-from flash_with_cuts import Medium
+from scarcity import ScarceLooks, ScarceMedium, go_on, sweep_looks, sweep_writes
 from small_record import PRODUCED_ENERGY, SAVE_WH
 from small_rig import NOW_MS, PULSE_UJ, SmallRig
 
@@ -220,29 +219,12 @@ def test_a_first_time_of_the_network_gives_way_to_the_twins_whatever_it_is():
     assert rig.meter.stamp()[1] == NOW_MS // 1000 + 86400
 
 
-class ScarceMedium(Medium):
-    """Has no memory for one of its operations."""
-
-    scarce_at = None
-    was_scarce = False
-
-    def spend(self):
-        if self.operations == self.scarce_at:
-            self.operations += 1
-            self.was_scarce = True
-            raise MemoryError
-        return super().spend()
-
-
 A_SECOND_UJ = 360 * 7 * PULSE_UJ
 """Of the household below, whose pulses are worth seven times what they took."""
 
 
-class Scarce(SmallRig):
+class Scarce(SmallRig, ScarceLooks):
     """A meter whose looks go on after a MemoryError, as its tasks do."""
-
-    short_at = None
-    calls = 0
 
     def __init__(self):
         table = {"capture_period_s": 60, "loads": [{"release_s": 0}], "pulse_uj": PULSE_UJ * 7}
@@ -250,29 +232,20 @@ class Scarce(SmallRig):
         self.meter.set_clock(NOW_MS)
 
     def ticks(self):
-        self.calls += 1
-        if self.calls == self.short_at:
-            self.medium.was_scarce = True
-            raise MemoryError
+        self.look_at_time()
         return super().ticks()
 
     def step(self, ms=1000):
         self.flow(ms)
         for work in (self.meter.inputs.poll, self.look):
-            try:
-                work()
-            except MemoryError:
-                pass
+            go_on(work)
 
     def play(self):
         """Three minutes: a limit, an open cover, a short failure of the power."""
         before = self.meter.ring.head
         self.house_w = 3600
         self.pass_time(10)
-        try:
-            self.write(LOAD, 0, 50)
-        except MemoryError:
-            pass
+        go_on(lambda: self.write(LOAD, 0, 50))
         self.board.on = {"cover"}
         self.pass_time(60)
         self.board.on = {"power_fail"}
@@ -283,17 +256,13 @@ class Scarce(SmallRig):
         return events, [row[3:7] for row in self.readings()], counted_uj(self.meter.energy)
 
 
-def sweep(make):
-    """Return how many places a MemoryError was tried at; the record is the same after each."""
+def check_against_a_rich_one():
+    """Return what judges a meter that memory was short for: it has recorded the same."""
     events, readings, energy_uj = Scarce().play()
     assert len(readings) == 3
     assert [row[0] for row in events].count(RELAY_LOAD) == 2
-    place = 0
-    while True:
-        meter = make(place)
-        found = meter.play()
-        if not meter.medium.was_scarce:
-            return place
+
+    def check(meter, found, place):
         assert found[0] == events, place
         assert found[1] == readings, place
         assert abs(found[2] - energy_uj) <= A_SECOND_UJ, "the load may have moved a second later"
@@ -301,23 +270,13 @@ def sweep(make):
         head, lost = meter.meter.ring.head, meter.meter.ring.lost
         again = meter.again()
         assert (again.meter.ring.lost, again.meter.ring.head > head) == (lost, True)
-        place += 1
+
+    return check
 
 
 def test_no_memory_in_any_write_loses_no_entry_and_makes_none_twice():
-    def make(place):
-        meter = Scarce()
-        meter.medium.scarce_at = meter.medium.operations + place
-        return meter
-
-    assert sweep(make) > 15
+    assert sweep_writes(Scarce, check_against_a_rich_one()) > 15
 
 
 def test_no_memory_at_any_look_at_the_time_loses_no_entry_and_makes_none_twice():
-    def make(place):
-        meter = Scarce()
-        meter.calls = 0
-        meter.short_at = place * 7 + 1
-        return meter
-
-    assert sweep(make) > 100
+    assert sweep_looks(Scarce, check_against_a_rich_one(), 7) > 100

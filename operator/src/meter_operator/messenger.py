@@ -75,11 +75,11 @@ class Messenger:
         self._clock = clock
         self._pace = hellos.HelloPace()
         self._terms = hellos.TermWitness(raise_term)
-        self._renewals = Renewals(fleet)
+        self._renewals = Renewals(fleet, settings.message_size_limit_bytes)
         self._renewed = renewed
 
     async def publish(self, messages: list[Message]) -> None:
-        """Hand over messages; they are retained, but for the answers to renewals."""
+        """Hand over messages; each says whether the broker keeps it."""
         self._outbox.add(messages)
 
     async def renew(self, term: int) -> None:

@@ -9,8 +9,6 @@ import aiomqtt
 from meter_operator.owner import Message
 
 BATCH = 64
-RENEWED = "/renewed"
-"""How the topics end whose messages the broker does not keep."""
 
 
 class Outbox:
@@ -18,14 +16,14 @@ class Outbox:
 
     def __init__(self) -> None:
         """Begin empty."""
-        self.pending: dict[str, bytes] = {}
+        self.pending: dict[str, Message] = {}
         self._wake = asyncio.Event()
 
     def add(self, messages: Iterable[Message]) -> None:
         """Hand over messages; the newest of a topic wins, and goes in its own place."""
         for message in messages:
             self.pending.pop(message.topic, None)
-            self.pending[message.topic] = message.payload
+            self.pending[message.topic] = message
         self.wake()
 
     def wake(self) -> None:
@@ -38,12 +36,12 @@ class Outbox:
             await self._wake.wait()
             self._wake.clear()
             while self.pending:
-                batch = list(islice(self.pending.items(), BATCH))
+                batch = list(islice(self.pending.values(), BATCH))
                 sending = (
-                    client.publish(name, said, qos=1, retain=not name.endswith(RENEWED))
-                    for name, said in batch
+                    client.publish(one.topic, one.payload, qos=1, retain=one.retain)
+                    for one in batch
                 )
                 await asyncio.gather(*sending)
-                for topic, payload in batch:
-                    if self.pending.get(topic) == payload:
-                        del self.pending[topic]
+                for one in batch:
+                    if self.pending.get(one.topic) == one:
+                        del self.pending[one.topic]

@@ -18,10 +18,11 @@ from meter_operator.handover import FROZEN, find_open
 
 
 class Message(NamedTuple):
-    """A retained message; an empty payload removes it from the broker."""
+    """A message; the broker keeps it if it is retained, and an empty payload removes that again."""
 
     topic: str
     payload: bytes
+    retain: bool = True
 
 
 def build_owner_message(meter: Meter, meter_key: bytes, nonce: bytes = b"") -> Message:

@@ -27,8 +27,7 @@ PACE_S = 10.0
 MOST_IN_PACE = 200
 """Devices that are answered in `PACE_S`: a fleet of 20,000 in a quarter of an hour, and one tenth
 of a processor at the most."""
-MOST_BYTES = 1536
-"""Of an answer: the chart's broker passes no more (mosquitto.messageSizeLimit)."""
+_SMALLER = "a CA with an EC key and a short name is smaller, else provision the meter again"
 
 
 class RenewalError(ValueError):
@@ -92,9 +91,15 @@ class RenewalPace:
 class Renewals:
     """Judges requests and builds the answers."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        """Keep what signs; nothing was asked yet."""
+    def __init__(self, fleet: Fleet, most_bytes: int) -> None:
+        """Nothing was asked yet.
+
+        Args:
+            fleet: what signs.
+            most_bytes: of an answer; the broker passes no more.
+        """
         self._fleet = fleet
+        self._most_bytes = most_bytes
         self._pace = RenewalPace()
 
     def answer(
@@ -125,8 +130,36 @@ class Renewals:
                 f"renewal of {device}: {error}, or provision the meter again"
             ) from None
         sealed = derive_key(key, "renewed", device)
-        content = _encode(request, certificate, authorities.trusted_der, sealed)
-        return Answer(Message(build_topic(device, "renewed"), content), end_of(certificate))
+        content = self._encode(request, certificate, authorities.trusted_der, sealed)
+        message = Message(build_topic(device, "renewed"), content, retain=False)
+        return Answer(message, end_of(certificate))
+
+    def _encode(
+        self, request: RenewalRequest, certificate: bytes, anchors: Sequence[bytes], key: bytes
+    ) -> bytes:
+        """Return an answer that fits, with the further anchor if that fits too.
+
+        Raises:
+            RenewalSizeError: not even with the anchor of the CA that signs.
+        """
+        own, *others = (one for one in anchors if len(one) <= LONGEST or one == anchors[0])
+        until_s = renew_from(certificate)
+        size = 0
+        for chosen in ([own, *others][:MOST_ANCHORS], [own]):
+            answer = Renewal(request.device, request.nonce, certificate, chosen, until_s)
+            try:
+                content = encode_renewal(answer, key)
+            except ValueError as error:
+                raise RenewalSizeError(
+                    f"renewal of {request.device}: {error}; {_SMALLER}"
+                ) from None
+            size = len(content)
+            if size <= self._most_bytes:
+                return content
+        raise RenewalSizeError(
+            f"renewal of {request.device}: an answer of {size} bytes, the broker passes"
+            f" {self._most_bytes} (mosquitto.messageSizeLimit); {_SMALLER}"
+        )
 
 
 def _open(meter: Meter, payload: bytes, key: bytes) -> RenewalRequest:
@@ -141,32 +174,3 @@ def _open(meter: Meter, payload: bytes, key: bytes) -> RenewalRequest:
     if request.device != meter.device:
         raise RenewalDeviceError(f"renewal of {meter.device}: names another device")
     return request
-
-
-def _encode(
-    request: RenewalRequest, certificate: bytes, anchors: Sequence[bytes], key: bytes
-) -> bytes:
-    """Return an answer that fits, with the further anchor if that fits too.
-
-    Raises:
-        RenewalSizeError: not even with the anchor of the CA that signs.
-    """
-    own, *others = (one for one in anchors if len(one) <= LONGEST or one == anchors[0])
-    until_s = renew_from(certificate)
-    size = 0
-    for chosen in ([own, *others][:MOST_ANCHORS], [own]):
-        answer = Renewal(request.device, request.nonce, certificate, chosen, until_s)
-        try:
-            content = encode_renewal(answer, key)
-        except ValueError as error:
-            raise RenewalSizeError(f"renewal of {request.device}: {error}; {_SMALLER}") from None
-        size = len(content)
-        if size <= MOST_BYTES:
-            return content
-    raise RenewalSizeError(
-        f"renewal of {request.device}: an answer of {size} bytes, a meter takes {MOST_BYTES};"
-        f" {_SMALLER}"
-    )
-
-
-_SMALLER = "a CA with an EC key and a short name is smaller, else provision the meter again"

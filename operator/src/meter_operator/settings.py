@@ -28,6 +28,8 @@ class Settings:
     holder: str = ""
     watch_nodes: bool = True
     handover: bool = True
+    message_size_limit_bytes: int = 1536
+    """Of a payload: the broker passes no more."""
 
     @property
     def image_repository(self) -> str:
@@ -63,8 +65,10 @@ def load_settings() -> Settings:
     try:
         broker_port = int(os.environ.get("METERTWIN_BROKER_PORT", "8883"))
         http_port = int(os.environ.get("METERTWIN_HTTP_PORT", "8080"))
+        message_size_limit_bytes = int(os.environ.get("METERTWIN_MESSAGE_SIZE_LIMIT", "1536"))
     except ValueError as error:
-        raise SettingsError(f"METERTWIN_BROKER_PORT, METERTWIN_HTTP_PORT: {error}") from None
+        names = "METERTWIN_BROKER_PORT, METERTWIN_HTTP_PORT, METERTWIN_MESSAGE_SIZE_LIMIT"
+        raise SettingsError(f"{names}: {error}") from None
     pod = os.environ.get("POD_NAME") or socket.gethostname()
     return Settings(
         namespace=namespace,
@@ -79,5 +83,6 @@ def load_settings() -> Settings:
         http_port=http_port,
         watch_nodes=os.environ.get("METERTWIN_WATCH_NODES", "true") != "false",
         handover=os.environ.get("METERTWIN_HANDOVER", "true") != "false",
+        message_size_limit_bytes=message_size_limit_bytes,
         holder=f"{pod}-{uuid.uuid4().hex[:8]}",
     )

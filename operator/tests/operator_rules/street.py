@@ -83,6 +83,7 @@ class ListPublisher:
 
     async def publish(self, messages):
         for message in messages:
+            assert message.retain
             self.retained[message.topic] = message.payload
 
 

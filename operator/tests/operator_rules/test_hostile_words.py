@@ -22,11 +22,11 @@ from meter_wire.owner_record import parse_owner_record
 from meter_wire.portable.keys import derive_key
 from meter_wire.portable.owner import encode_owner_hello
 
+from .on_a_broker import NEEDS_MOSQUITTO, Broker, Session, until
 from .street import NAMESPACE
-from .test_on_a_broker import PROGRAM, Broker, Session, until
 
 pytestmark = [
-    pytest.mark.skipif(PROGRAM is None, reason="mosquitto is missing: run `make deps`"),
+    NEEDS_MOSQUITTO,
     pytest.mark.timeout(120),
 ]
 HOUSE = Key(NAMESPACE, "house-1")

@@ -11,6 +11,7 @@ from meter_operator.desired import Key
 from meter_operator.hellos import ANSWER_S, TAKEOVER_S, FarAheadError
 from meter_operator.messenger import Messenger
 from meter_operator.observed import Witness
+from meter_operator.owner import Message
 from meter_wire.owner_record import OwnerRecord, encode_owner_record, parse_owner_record
 from meter_wire.portable.keys import derive_key
 from meter_wire.portable.owner import encode_owner_hello
@@ -69,7 +70,7 @@ async def test_a_new_meters_hello_is_answered_with_its_nonce(pair):
     operator, messenger, _ = pair
     await messenger._hear("mt/house-1/hello", hello(operator))
     answer = parse_owner_record(
-        messenger._outbox.pending["mt/house-1/owner"], key(operator, "owner")
+        messenger._outbox.pending["mt/house-1/owner"].payload, key(operator, "owner")
     )
     assert (answer.nonce, answer.active) == (NONCE, 1)
 
@@ -129,7 +130,7 @@ async def test_a_lost_or_older_retained_record_is_published_again(pair, lost):
     await operator.settle()
     await messenger._hear("mt/house-1/owner", lost if lost == b"" else record(operator, 1, 1))
     found = parse_owner_record(
-        messenger._outbox.pending["mt/house-1/owner"], key(operator, "owner")
+        messenger._outbox.pending["mt/house-1/owner"].payload, key(operator, "owner")
     )
     assert found.active == operator.status()["epoch"]
 
@@ -151,7 +152,7 @@ async def test_a_forged_record_is_no_witness(pair):
 async def test_the_retained_topics_of_an_unknown_device_are_removed(pair):
     operator, messenger, _ = pair
     await messenger._hear("mt/gone/owner", record(operator, 2, 2, "gone"))
-    assert {topic for topic, payload in messenger._outbox.pending.items() if payload == b""} == {
+    assert {topic for topic, one in messenger._outbox.pending.items() if one.payload == b""} == {
         "mt/gone/owner",
         "mt/gone/1/ctl",
         "mt/gone/1/state",
@@ -171,7 +172,7 @@ async def test_a_newer_record_is_a_witness_though_ours_stands_in_line_to_replace
 async def test_the_record_of_a_deleted_device_with_a_later_key_is_removed_too(pair):
     operator, messenger, _ = pair
     await messenger._hear("mt/gone/owner", record(operator, 1, 1, "gone", version=3))
-    assert messenger._outbox.pending["mt/gone/owner"] == b""
+    assert messenger._outbox.pending["mt/gone/owner"].payload == b""
 
 
 async def test_a_meter_declared_again_begins_above_its_floor(pair):
@@ -200,7 +201,7 @@ async def test_a_deleted_meter_leaves_nothing_on_the_broker(pair):
     await operator.settle()
     await messenger.forget(_meter(operator))
     assert set(operator.publisher.retained) <= set(messenger._outbox.pending)
-    assert not any(messenger._outbox.pending.values())
+    assert not any(one.payload for one in messenger._outbox.pending.values())
 
 
 async def test_a_twins_state_is_noted_and_its_meter_looked_at(pair):
@@ -232,7 +233,7 @@ def _meter(operator):
 async def test_a_deleted_meters_twin_leaves_no_retained_state(pair):
     _, messenger, looked = pair
     await messenger._hear("mt/house-9/1/state", b'{"online":false,"epoch":1,"meter":"silent"}')
-    assert messenger._outbox.pending == {"mt/house-9/1/state": b""}
+    assert list(messenger._outbox.pending.values()) == [Message("mt/house-9/1/state", b"")]
     assert "house-9" not in messenger._cache.states
     assert not looked
 
@@ -275,7 +276,7 @@ async def test_a_deleted_devices_record_far_above_is_removed_and_no_floor(pair):
     operator, messenger, _ = pair
     with pytest.raises(FarAheadError):
         await messenger._hear("mt/gone/owner", record(operator, 2, HIGHEST, "gone"))
-    assert messenger._outbox.pending["mt/gone/owner"] == b""
+    assert messenger._outbox.pending["mt/gone/owner"].payload == b""
     assert "gone" not in operator.cache.witnesses
 
 
@@ -301,7 +302,7 @@ async def test_a_poisoned_meter_can_be_deleted(pair):
     operator.meter()["metadata"]["resourceVersion"] = "1000000"
     operator.sync()
     await messenger.forget(_meter(operator))
-    assert messenger._outbox.pending["mt/house-1/owner"] == b""
+    assert messenger._outbox.pending["mt/house-1/owner"].payload == b""
 
 
 def test_the_api_server_takes_no_number_that_no_record_can_carry():
@@ -318,8 +319,8 @@ NUMBERS = ("epoch", "highestEpoch", "ownerCounter")
 async def answer(operator, messenger):
     """Return the nonce that was answered since the last question, if any."""
     await messenger._answer_waiting()
-    payload = messenger._outbox.pending.pop("mt/house-1/owner", None)
-    return payload and parse_owner_record(payload, key(operator, "owner")).nonce
+    message = messenger._outbox.pending.pop("mt/house-1/owner", None)
+    return message and parse_owner_record(message.payload, key(operator, "owner")).nonce
 
 
 async def test_hellos_are_answered_once_in_five_seconds_and_the_newest_is_never_lost(pair):

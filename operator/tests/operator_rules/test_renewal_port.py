@@ -23,11 +23,11 @@ from meter_wire.portable.owner import encode_owner_hello
 from meter_wire.portable.renewal import encode_renewal_request, parse_renewed
 from meter_wire.portable.tlv import RemoteProtocolError
 
+from .on_a_broker import NEEDS_MOSQUITTO, PROGRAM, RULES, WAIT_S, Broker, Session, until
 from .street import AUTHORITY
-from .test_on_a_broker import CONFIGURATION, PROGRAM, RULES, WAIT_S, Broker, Session, until
 
 pytestmark = [
-    pytest.mark.skipif(PROGRAM is None, reason="mosquitto is missing: run `make deps`"),
+    NEEDS_MOSQUITTO,
     pytest.mark.timeout(120),
 ]
 BRIDGE = """\
@@ -60,21 +60,19 @@ NEVER_S = 3
 
 
 class TwoBrokers(Broker):
-    """The broker of `test_on_a_broker.py`, and that of the renewal port beside it."""
+    """The broker of `on_a_broker.py`, and that of the renewal port beside it."""
 
     def __init__(self, folder):
         super().__init__(folder)
         self.renewal_port, self.bridge_port = free_ports(2)
+        self.configuration += BRIDGE.format(bridge_port=self.bridge_port)
         (folder / "acl").write_text(RULES.replace("pattern", f"{OPERATOR_RULES}pattern", 1))
         (folder / "acl-renewal").write_text(PORT_RULES)
         (folder / "acl-renewal").chmod(0o600)
         self.port_process = None
 
     def launch(self):
-        bridge = BRIDGE.format(bridge_port=self.bridge_port)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setitem(Broker.launch.__globals__, "CONFIGURATION", CONFIGURATION + bridge)
-            super().launch()
+        super().launch()
         file = self.folder / "renewal.conf"
         names = {"renewal_port": self.renewal_port, "bridge_port": self.bridge_port}
         file.write_text(PORT.format(folder=self.folder, **names))
@@ -207,7 +205,7 @@ async def test_a_forgotten_key_version_is_refused_and_a_former_ca_taken_once_it_
     await street.is_refused(payload, "RenewalCertificateError")
     authorities = Authorities(AUTHORITY, former=(former.certificate,))
     street.operator.fleet.authorities = authorities
-    street.messenger._renewals = Renewals(street.operator.fleet)
+    street.messenger._renewals = Renewals(street.operator.fleet, 1536)
     assert street.opened(await street.ask(payload), nonce)
     street.operator.change_meter(keyVersion=2)
     street.session.now_s += PACE_S

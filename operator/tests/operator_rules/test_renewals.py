@@ -14,7 +14,6 @@ from meter_operator.fleet import Fleet, load_fleet
 from meter_operator.http_server import RENEWED
 from meter_operator.messenger import Messenger
 from meter_operator.renewals import (
-    MOST_BYTES,
     MOST_IN_PACE,
     PACE_S,
     RenewalCertificateError,
@@ -25,6 +24,7 @@ from meter_operator.renewals import (
     Renewals,
     RenewalSizeError,
 )
+from meter_operator.settings import SettingsError, load_settings
 from meter_pki.authorities import Authorities
 from meter_pki.authority import Authority, pem_to_der
 from meter_pki.identities import meter_identity
@@ -35,6 +35,7 @@ from meter_wire.portable.tlv import RemoteProtocolError
 from .street import AUTHORITY, MASTER, NAMESPACE
 
 NOW = datetime.now(UTC)
+MOST_BYTES = 1536
 YEAR = timedelta(days=365)
 NONCE = bytes(range(16))
 FORMER, ANCHOR, FOREIGN = (Authority.create(NOW - 2 * YEAR) for _ in range(3))
@@ -52,7 +53,7 @@ class World:
     def __init__(self, operator):
         self.operator = operator
         self.fleet = operator.fleet
-        self.renewals = Renewals(self.fleet)
+        self.renewals = Renewals(self.fleet, MOST_BYTES)
         self.now_s = 1000.0
         operator.add_meter()
 
@@ -72,12 +73,13 @@ class World:
     def opened(self, payload, nonce=NONCE, version=1):
         message = self.answer(payload).message
         assert message.topic == "mt/house-1/renewed"
+        assert not message.retain
         key = self.key("renewed", version=version)
         return parse_renewed(message.payload, key, "house-1", nonce)
 
     def trust(self, *anchors, former=()):
         authorities = Authorities(AUTHORITY, anchors, former)
-        self.renewals = Renewals(Fleet(authorities, MASTER))
+        self.renewals = Renewals(Fleet(authorities, MASTER), MOST_BYTES)
 
 
 @pytest.fixture
@@ -254,13 +256,46 @@ def long_authority(names):
 
 @pytest.mark.parametrize(
     ("names", "why"),
-    [(4, r"an answer of 1\d{3} bytes, a meter takes 1536"), (9, r"\d{4} bytes, a meter takes 1 to 1024")],
+    [(4, r"an answer of 1\d{3} bytes, the broker passes 1536 \(mosquitto"), (9, r"\d{4} bytes, a meter takes 1 to 1024")],
 )  # fmt: skip
 def test_an_answer_that_does_not_fit_is_refused_with_its_size(world, names, why):
     authority = long_authority(names)
-    world.renewals = Renewals(Fleet(Authorities(authority, (AUTHORITY.certificate,)), MASTER))
+    fleet = Fleet(Authorities(authority, (AUTHORITY.certificate,)), MASTER)
+    world.renewals = Renewals(fleet, MOST_BYTES)
     with pytest.raises(RenewalSizeError, match=why):
         world.answer(world.request())
+
+
+def test_the_bound_of_an_answer_is_the_broker_s_and_a_lower_one_costs_the_further_anchor(world):
+    world.trust(ANCHOR.certificate)
+    both = len(world.answer(world.request()).message.payload)
+    for most, anchors in ((both + 9, (AUTHORITY, ANCHOR)), (both - 100, (AUTHORITY,))):
+        world.renewals = Renewals(world.renewals._fleet, most)
+        assert world.opened(world.request()).anchors == der_of(*anchors)
+
+
+async def test_the_messenger_keeps_to_the_limit_that_the_chart_says(world):
+    world.operator.restart(message_size_limit_bytes=300)
+    messenger, noted = await asked(world, world.request())
+    assert messenger.refused == {"RenewalSizeError": 1}
+    assert not noted
+
+
+@pytest.mark.parametrize(("value", "limit"), [("1400", 1400), (None, 1536)])
+def test_the_chart_says_how_large_a_message_may_be(monkeypatch, value, limit):
+    for name in ("NAMESPACE", "BROKER_HOST", "TWIN_IMAGE"):
+        monkeypatch.setenv(f"METERTWIN_{name}", "x")
+    monkeypatch.delenv("METERTWIN_MESSAGE_SIZE_LIMIT", raising=False)
+    if value is not None:
+        monkeypatch.setenv("METERTWIN_MESSAGE_SIZE_LIMIT", value)
+    assert load_settings().message_size_limit_bytes == limit
+
+
+def test_a_size_that_is_no_number_is_named(monkeypatch):
+    for name in ("NAMESPACE", "BROKER_HOST", "TWIN_IMAGE", "MESSAGE_SIZE_LIMIT"):
+        monkeypatch.setenv(f"METERTWIN_{name}", "x")
+    with pytest.raises(SettingsError, match="METERTWIN_MESSAGE_SIZE_LIMIT"):
+        load_settings()
 
 
 async def asked(world, payload, device="house-1"):
@@ -281,7 +316,7 @@ async def asked(world, payload, device="house-1"):
 
 async def test_an_answer_stands_in_the_line_and_is_noted_with_its_end(world):
     messenger, noted = await asked(world, world.request())
-    found = messenger._outbox.pending["mt/house-1/renewed"]
+    found = messenger._outbox.pending["mt/house-1/renewed"].payload
     opened = parse_renewed(found, world.key("renewed"), "house-1", NONCE)
     end = x509.load_der_x509_certificate(opened.certificate).not_valid_after_utc
     assert noted == [("house-1", end)]

@@ -25,7 +25,7 @@ def imported(name: str, seen: set[str]) -> set[str]:
 
 
 def test_each_module_that_makes_the_small_firmware_s_image_is_a_source_of_it() -> None:
-    assert set(BUILDER_OF_SMALL) == imported("build", set())
+    assert set(BUILDER_OF_SMALL) == imported("build_firmware", set())
 
 
 def test_the_sources_of_each_image_are_there() -> None:

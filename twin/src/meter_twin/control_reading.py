@@ -3,7 +3,7 @@
 The broker sends its retained copy with each subscription, so subscribing again is reading again.
 What comes counts from before it was asked for. Where no record comes, because the topic is empty
 or its content is none, the gate is told: without *active* in its `ctl` a twin has no authority.
-Neighbours: `owner_gate` judges, `shell` subscribes and acts.
+Neighbours: `owner_gate` judges, `operator_line` subscribes and acts.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """What the owner gate remembers, in the store: it outlives a restart of the process.
 
-Neighbours: `owner_gate` (what it is for), `shell` (saves before it acts).
+Neighbours: `owner_gate` (what it is for), `operator_line` (saves before it acts).
 """
 
 from . import log

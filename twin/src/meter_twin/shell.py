@@ -1,14 +1,13 @@
 """The process: opens the store and the broker session, answers, and does what the core says.
 
 Neighbours: `configuration` (what it is told), `link_loop` (meter), `mqtt_shell` (broker),
-`owner_gate` (operator), `api` and `health` (ports), `application_host`. One event loop, no
+`operator_line` (operator), `api` and `health` (ports), `application_host`. One event loop, no
 threads; whatever is long is done in bounded pieces.
 """
 
 import asyncio
 import contextlib
 import time
-from functools import partial
 from typing import Any
 
 from meter_wire.names import build_topic
@@ -21,16 +20,16 @@ from .api_commands import Commands
 from .application import Context
 from .application_host import ApplicationHost
 from .configuration import Configuration
-from .control_reading import ControlReading
 from .credentials import Credentials
 from .description import Description
 from .export import Exporter
-from .gate_memory import load_gate_memory, save_gate_memory
+from .gate_memory import load_gate_memory
 from .handover import Handover, Parties
 from .health import Health
 from .link_loop import LinkLoop
 from .listening import Listening
 from .mqtt_shell import BrokerSettings, MqttShell, NotConnectedError, RenewedError
+from .operator_line import OperatorLine
 from .owner_gate import OwnerGate
 from .peer_port import PeerPort
 from .ports import Ports
@@ -104,7 +103,20 @@ class Twin:
             for channel in ("up", "down", "ctl", "state")
         }
         self._credentials = Credentials(configuration)
-        self._handover = self._build_handover()
+        self._parties = Parties(
+            configuration.device,
+            configuration.namespace,
+            self._store,
+            self._gate,
+            self._loop,
+            self._host,
+        )
+        self._handover = Handover(
+            self._parties,
+            lambda: self._credentials.contexts.client,
+            self._changed.set,
+            now_ms,
+        )
         self._status = Status(
             configuration, self._store, self._gate, self._loop, self._keeper, self._handover
         )
@@ -122,10 +134,10 @@ class Twin:
             self._ems = build_ems(
                 configuration, self._speaking, self._broker, self._api, self._peers
             )
-        self._published: dict[str, Any] | None = None
-        self._is_durable = True
-        ask = partial(self._broker.subscribe, self._topics["ctl"])
-        self._reading = ControlReading(self._gate, ask, now_ms)
+        self._operator = OperatorLine(
+            *(self._topics, self._broker, self._parties, self._handover, self._status),
+            *(self._feed, self._changed),
+        )
 
     def _may_speak(self) -> bool:
         """Whether this twin alone may act on others, and knows what the one before knew."""
@@ -144,15 +156,6 @@ class Twin:
         return MqttShell(
             *(settings, self._receive, self._credentials.contexts.client, self._connected),
             lambda error, _: self._lost(error),
-        )
-
-    def _build_handover(self) -> Handover:
-        device, namespace = self._configuration.device, self._configuration.namespace
-        return Handover(
-            Parties(device, namespace, self._store, self._gate, self._loop, self._host),
-            lambda: self._credentials.contexts.client,
-            self._changed.set,
-            now_ms,
         )
 
     def _build_ports(self) -> Ports:
@@ -190,11 +193,11 @@ class Twin:
                 tasks.create_task(self._broker.run())
                 tasks.create_task(self._loop.run())
                 tasks.create_task(self._feed_applications())
-                tasks.create_task(self._housekeeping())
+                tasks.create_task(self._operator.watch())
                 tasks.create_task(self._keeper.run())
                 tasks.create_task(self._status.settings.run())
                 tasks.create_task(self._status.loads.run())
-                tasks.create_task(self._publish_state())
+                tasks.create_task(self._operator.publish())
                 tasks.create_task(self._renew_certificate())
                 tasks.create_task(self._handover.run())
                 for one in (self._speaking, self._ems):
@@ -206,9 +209,7 @@ class Twin:
     async def _close(self) -> None:
         with contextlib.suppress(NotConnectedError, TimeoutError):
             async with asyncio.timeout(1):
-                if self._broker.connected.is_set():
-                    payload = encode_state(self._status.state(online=False))
-                    await self._broker.publish(self._topics["state"], payload, 0, retain=True)
+                await self._operator.say_goodbye()
                 await self._broker.close()
         await self._ports.close()
         self._store.close()
@@ -221,39 +222,21 @@ class Twin:
                 message.payload, retained=bool(message.retain), dup=bool(message.dup)
             )
         elif message.topic == self._topics["ctl"]:
-            self._control(message.payload)
+            self._operator.receive(message.payload)
         elif self._ems is not None:
             self._ems.receive(message)
 
-    def _control(self, payload: bytes) -> None:
-        verdict = self._reading.receive(payload)
-        if not verdict.accepted:
-            return
-        if self._gate.is_retired:
-            self._loop.stop()
-        if verdict.changed:
-            memory = self._gate.memory
-            log.log("info", "control record", state=memory.state, term=memory.term)
-        self._status.loads.look()
-        if verdict.changed or not self._is_durable:
-            self._is_durable = save_gate_memory(self._store, self._gate.memory)
-        if self._is_durable and self._gate.record is not None:
-            self._handover.control(self._gate.record)
-            self._feed.set()
-        self._changed.set()
-
     async def _connected(self) -> None:
         self._status.was_connected = True
-        self._published = None
         log.log("info", "broker session up", host=self._configuration.broker_host)
         self._loop.connected()
         if self._ems is not None:
             self._ems.connected()
-        self._changed.set()
+        self._operator.connected()
 
     def _lost(self, error: Exception) -> None:
         self._loop.disconnected()
-        self._reading.lost()
+        self._operator.lost()
         if isinstance(error, RenewedError):
             log.log("info", "broker session ended for one with the renewed certificate")
         else:
@@ -285,16 +268,6 @@ class Twin:
                 log.log("error", "applications wait for the store", message=str(error))
             await asyncio.sleep(FEED_PAUSE_S)
 
-    async def _housekeeping(self) -> None:
-        """Read the control record again, and see the moments at which the state changes by time."""
-        while True:
-            await self._handover.rest()
-            self._changed.set()
-            if self._gate.end_wait(now_ms()):
-                self._is_durable = save_gate_memory(self._store, self._gate.memory)
-            if self._broker.connected.is_set():
-                await self._reading.step()
-
     async def _renew_certificate(self) -> None:
         """Look for a renewed certificate; it is for new handshakes and a new broker session."""
         while True:
@@ -303,17 +276,3 @@ class Twin:
                 log.log("info", "certificate renewed")
                 self._ports.renew(self._credentials.contexts.server)
             await self._broker.renew(self._credentials.contexts.client)
-
-    async def _publish_state(self) -> None:
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            document = self._status.state()
-            if document == self._published or not self._broker.connected.is_set():
-                continue
-            try:
-                payload = encode_state(self._status.sign(document))
-                await self._broker.publish(self._topics["state"], payload, retain=True)
-            except NotConnectedError:
-                continue
-            self._published = document

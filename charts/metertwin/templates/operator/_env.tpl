@@ -10,6 +10,8 @@
   value: {{ include "metertwin.brokerHost" . | quote }}
 - name: METERTWIN_BROKER_PORT
   value: {{ include "metertwin.brokerPort" . | quote }}
+- name: METERTWIN_MESSAGE_SIZE_LIMIT
+  value: {{ int .Values.mosquitto.messageSizeLimit | quote }}
 - name: METERTWIN_TWIN_IMAGE
   value: {{ include "metertwin.twinImage" . | quote }}
 - name: METERTWIN_TWIN_PULL_POLICY
