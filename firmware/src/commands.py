@@ -15,11 +15,11 @@ from event_codes import (
     LIMIT_TRIP,
     LOCK_OUT,
     ORDER,
-    OWNER_CHANGE,
     RELAY_LOAD,
     RELAY_SUPPLY,
 )
 from meter_wire.portable.entry import STATUS_CLOCK_ADJUSTED
+from untold import keep_owner, tell_owner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,11 +68,11 @@ class Commands:
             getattr(self, "_" + event[0])(*event[1:])
 
     def _owner(self, record: bytes) -> None:
-        self._state.set(items.LINK, record)
-        self._state.save()
-        owner = self.link.owner
-        if owner is not None:
-            self._recorder.event_now(OWNER_CHANGE, owner.active, owner.candidate)
+        keep_owner(self._recorder.ring, self._state, record, self.link.owner)
+        self._tell_owner()
+
+    def _tell_owner(self) -> None:
+        tell_owner(self._recorder.ring, self._state, self._recorder.event_now)
 
     def _entry(self, codes) -> bytes | None:
         utc_s, rows = self._measuring.snapshot(codes)
@@ -235,6 +235,7 @@ class Commands:
 
     def poll(self, now_ms: int) -> None:
         """Queue live readings that are due; subscriptions of ended sessions end."""
+        self._tell_owner()  # what a lack of memory has left
         for row in list(self._live):
             if now_ms > row[5]:
                 self._live.remove(row)

@@ -66,6 +66,10 @@ class Measuring:
         self._part_ms = self._part_utc_ms = 0
         self._part_utc_s = None
         """What it has given and the registers do not have yet: `_part_ms` is not 0 then."""
+        self._judged_ms = 0
+        """The same of the quality, which has not judged it yet."""
+        self._events = ()
+        self._found = []
 
     @property
     def sampled_ms(self) -> int:
@@ -157,6 +161,7 @@ class Measuring:
             self.save()
         if last_s is None or (last_s, 0) != (utc_s, utc_ms):
             self._recorder.status |= self.front_end.faults
+        self._recorder.drain(self._found, self._recorder.event)
         self._tell_calendar()
 
     def _tell_calendar(self) -> None:
@@ -172,16 +177,15 @@ class Measuring:
         """Count one stretch that ends at the given time."""
         until_ms = self._last_ms + passed_ms
         self._is_asked = True
-        self._sample = sample = self.front_end.tick(passed_ms)
+        self._sample = self.front_end.tick(passed_ms)
         self._part_ms, self._last_ms = passed_ms, until_ms
         self._part_utc_s, self._part_utc_ms = utc_s, utc_ms
+        self._judged_ms = passed_ms
         self._is_asked = False
         self._count_part()
-        if self.quality is not None:
-            self._judge(self.quality, sample, passed_ms, utc_s, utc_ms)
 
     def _count_part(self) -> None:
-        """Bring what the front end has given into the registers, and what is due into `_due`.
+        """Bring what the front end has given into registers and quality, what is due into `_due`.
 
         Each step is done as a whole or not at all, and once: a pair is assigned without memory.
         """
@@ -197,16 +201,27 @@ class Measuring:
         if utc_s is None and self._counted_ms >= self.meter.capture_s * 1000:
             self._due.append((None, self.meter.snapshot(None)))
             self._counted_ms = 0
+        quality = self.quality
+        if quality is not None and self._judged_ms:
+            quality.mark()
+            try:
+                self._events, self._judged_ms = self._judge(quality, self._judged_ms), 0
+            except MemoryError:
+                quality.back()
+                raise
+            except Exception:
+                self._judged_ms = 0  # energy does not wait for it
+                raise
+        if self._events:
+            self._found, self._events = self._found + self._events, ()
 
-    def _judge(self, quality, sample, passed_ms: int, utc_s, utc_ms: int) -> None:
-        wave = self.front_end.waveform
-        at_s = self._timekeeper.uptime_ms() // 1000 if utc_s is None else utc_s
+    def _judge(self, quality, part_ms: int) -> list:
+        """Return what is to be recorded of the quality: rows of `Recorder.event`."""
+        wave, utc_s, utc_ms = self.front_end.waveform, self._part_utc_s, self._part_utc_ms
+        at_s = self._last_ms // 1000 if utc_s is None else utc_s
         events = quality.half_cycles(wave.half_cycles, wave.half_us, at_s, utc_ms, wave.age_us)
-        voltages = [phase[2] for phase in sample[1]]
-        events += quality.tick(voltages, passed_ms, utc_s, utc_ms)
-        for event in events:
-            began_s = None if utc_s is None else event[1][0]
-            self._recorder.event(event[0], began_s, *event[2:])
+        events += quality.tick([phase[2] for phase in self._sample[1]], part_ms, utc_s, utc_ms)
+        return [(event[0], None if utc_s is None else event[1][0]) + event[2:] for event in events]
 
 
 def _earlier(utc_s, utc_ms: int, by_ms: int) -> tuple:

@@ -106,6 +106,48 @@ class Quality:
         self.means = [TenMinutes(nominal_mv) for _ in range(phases)]
         self.flagged = 0
         self._ticks = UtcTicks(AGGREGATION_S)
+        self._kept: list = [0] * (phases * 14 + 3)
+
+    def mark(self) -> None:
+        """Remember everything, without memory: a lack of it takes `half_cycles` and `tick` back."""
+        kept, at = self._kept, 3
+        kept[0] = self.flagged
+        kept[1] = self._ticks.utc_s
+        kept[2] = self._ticks.utc_ms
+        for mean in self.means:
+            kept[at] = mean.covered_ms
+            kept[at + 1] = mean.deviations
+            kept[at + 2] = mean.squares
+            kept[at + 3] = mean.minimum_mv
+            kept[at + 4] = mean.maximum_mv
+            at += 5
+        for phase in self.watched:
+            for watch in phase:
+                kept[at] = watch.start
+                if watch.start is not None:  # else the next start sets the others
+                    kept[at + 1] = watch.duration_us
+                    kept[at + 2] = watch.extreme
+                at += 3
+
+    def back(self) -> None:
+        """Make everything what it was at the last mark, without memory."""
+        kept, at = self._kept, 3
+        self.flagged = kept[0]
+        self._ticks.utc_s = kept[1]
+        self._ticks.utc_ms = kept[2]
+        for mean in self.means:
+            mean.covered_ms = kept[at]
+            mean.deviations = kept[at + 1]
+            mean.squares = kept[at + 2]
+            mean.minimum_mv = kept[at + 3]
+            mean.maximum_mv = kept[at + 4]
+            at += 5
+        for phase in self.watched:
+            for watch in phase:
+                watch.start = kept[at]
+                watch.duration_us = kept[at + 1]
+                watch.extreme = kept[at + 2]
+                at += 3
 
     def running(self) -> bool:
         """Whether a dip, swell or interruption has begun and not ended on any phase."""

@@ -28,7 +28,7 @@ class Recorder:
         self._boot = boot
         self._oracle = oracle
         self.on_entry = on_entry
-        self._lost = ring.lost
+        self._is_telling = False
         if oracle is not None:
             oracle.begin(ring.incarnation, ring.head, ring.read(ring.head))
 
@@ -88,10 +88,20 @@ class Recorder:
         seq = self.ring.append(content)
         if self._oracle is not None:
             self._oracle.write("append", self.ring.incarnation, seq, content)
-        if self.ring.lost != self._lost:
-            self._lost = self.ring.lost
-            self.event_now(RING_OVERFLOW, self.ring.lost)
-            self._lost = self.ring.lost
+        if self.ring.lost != self.ring.told and not self._is_telling:
+            self._tell_overflow()
         if self.on_entry is not None:
             self.on_entry()
         return seq
+
+    def _tell_overflow(self) -> None:
+        """Tell what was overwritten, and what that event has overwritten itself."""
+        ring = self.ring
+        self._is_telling = True
+        try:
+            while ring.lost != ring.told:
+                lost = ring.lost
+                self.event_now(RING_OVERFLOW, lost)
+                ring.told = lost
+        finally:
+            self._is_telling = False

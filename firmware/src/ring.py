@@ -46,6 +46,8 @@ class Ring:
         self.stored = 0
         self.lost = 0
         """Entries overwritten or damaged before their acknowledgement, in this incarnation."""
+        self.told = int.from_bytes(state.get(items.TOLD), "big")
+        """What `lost` was when an event last said it; its owner sets it, see `untold`."""
         self._state = state
         self._ranges = []
         self._layout = (flash, count, ring_bytes // count)
@@ -109,7 +111,7 @@ class Ring:
                 flash.remove(name)
         self.incarnation = random(8)
         self.oldest = self._next = self._reserved = 1
-        self.stored = self.archived = self.lost = 0
+        self.stored = self.archived = self.lost = self.told = 0
         self._ranges = []
         self._chain = bytes(16)
         self._segments = self._segments_of(self.incarnation, 0)
@@ -122,7 +124,7 @@ class Ring:
         data = struct.pack(_STATE, *values)
         for hole in self._ranges:
             data += struct.pack(_RANGE, *hole)
-        self._state.set(items.RING, data)
+        self._state.set_both(items.RING, data, items.TOLD, self.told.to_bytes(4, "big"))
         self._state.save()
 
     @property

@@ -21,8 +21,8 @@ from meter_wire.portable.brokers import Brokers, split_address
 from meter_wire.portable.meter_link import MeterInfo, MeterLink
 from mqtt_shell import MqttShell, now_ms
 from small_record import Record
+from untold import keep_owner
 
-OWNER_CHANGE = 15
 GC_THRESHOLD = 2048
 """Octets between two collections: seldom ones leave free heap in pieces, too small for a frame."""
 RECORDS_LIMIT = 384
@@ -160,11 +160,8 @@ class Small(Record):
     def handle(self, event: tuple) -> None:
         """Carry out what this profile can: owner, time, read and periods; refuse the rest."""
         if event[0] == "owner":
-            self.state.set(items.LINK, event[1])
-            self.state.save()
-            owner = self.link.owner
-            if owner is not None:
-                self.event(OWNER_CHANGE, owner.active, owner.candidate)
+            keep_owner(self.ring, self.state, event[1], self.link.owner)
+            self.tell()
         elif event[0] == "time":
             code = self.set_clock(event[3])
             if event[2]:

@@ -15,6 +15,7 @@ from periods import Periods
 from ring import Ring
 from small_energy import PULSE_UJ, Register
 from state import State
+from untold import RING_OVERFLOW, tell_owner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ IMPORT_ENERGY = b"\x01\x00\x01\x08\x00\xff"
 PRODUCED_ENERGY = b"\x01\x01\x02\x08\x00\xff"
 CLOCK_STEP = 3
 CLOCK_SET = 4
-RING_OVERFLOW = 14
 CONFIGURATION = 18
 CLOCK_REFUSED = 20
 CLOCK_INVALID = 0x90
@@ -49,7 +49,6 @@ class Record:
         self.state = state = State(flash)
         ring_bytes, segments = table.get("ring_bytes", 262144), table.get("ring_segments", 8)
         self.ring = Ring(flash, state, ring_bytes, segments, os.urandom)
-        self.overwritten = self.ring.lost
         self.boot = state.next_boot()
         self.energy = Register(table.get("pulse_uj", PULSE_UJ))
         self.registers = [self.energy]
@@ -135,11 +134,17 @@ class Record:
         elif self.energy.units - self.saved_wh >= SAVE_WH:
             self.keep(0)
         self.slot = slot
-        lost = self.ring.lost
-        if lost != self.overwritten:
-            self.event(RING_OVERFLOW, lost)
-            self.overwritten = lost  # what this event has overwritten itself is the next tick's
+        self.tell()
         return 1000 - now_ms % 1000
+
+    def tell(self) -> None:
+        """Record what the flash has and no event has told yet (`untold`)."""
+        ring = self.ring
+        lost = ring.lost
+        if lost != ring.told:
+            self.event(RING_OVERFLOW, lost)
+            ring.told = lost  # what this event has overwritten itself is the next tick's
+        tell_owner(ring, self.state, self.event)
 
     def record(self, time_s=None) -> None:
         """Record a reading, of this moment unless `time_s` is given."""

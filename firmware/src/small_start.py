@@ -11,6 +11,7 @@ import state as items
 from crc import crc32
 from small_energy import HEAD_BYTES, ROW, ROW_BYTES
 from small_record import IMPORT_ENERGY, REGISTER_BYTES
+from unsaved import settle
 
 READING = 1
 POWER_UP = 2
@@ -26,7 +27,8 @@ INPUTS = 2
 
 
 def take_registers(meter) -> None:
-    """Take the registers of the state, a later reading or the board."""
+    """Take the registers of the state, a later reading or the board; and what was told already."""
+    settle(meter.ring, meter.state)
     kept = meter.state.get(items.REGISTERS)
     for place, one in enumerate(meter.registers):
         at = place * REGISTER_BYTES
@@ -79,7 +81,7 @@ def _take_display(pulses: dict, meter) -> None:
 
 def record_start(meter, cause: str) -> None:
     """Record why the meter has started, and what came before."""
-    if meter.ring.is_new:
+    if not meter.ring.head:  # it is the first entry of each, even if the power failed before it
         meter.event(INCARNATION_NEW)
     has_gasped = bool(meter.state.get(items.GASP))
     if has_gasped:

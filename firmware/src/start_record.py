@@ -8,6 +8,8 @@ one. Neighbours: `local_control` (last gasp), `main`.
 import event_codes as codes
 import state as items
 from meter_wire.portable.entry import KIND_EVENT, STATUS_POWER_DOWN, encode_event
+from unsaved import settle
+from untold import tell_owner
 
 RESETS = {"watchdog": 1, "soft": 2}
 """Causes of `hal` that are told as the event reset; every other one is a return of the power."""
@@ -33,12 +35,15 @@ def record_start(recorder, state, timekeeper, boot: int, version: int, cause: st
         version: of the firmware, as in the event firmware_start.
         cause: why the board has started, as of `hal`.
     """
-    has_gasped = bool(state.get(items.GASP)) or _gasp_is_last(recorder.ring)
+    ring = recorder.ring
+    settle(ring, state)
+    has_gasped = bool(state.get(items.GASP)) or _gasp_is_last(ring)
     if state.get(items.GASP):
         state.set(items.GASP, b"")
         state.save()  # before the power's return is told, or the next cut would pass for told
-    if recorder.ring.is_new:
+    if not ring.head:  # it is the first entry of each, even if the power failed before it
         recorder.event_now(codes.INCARNATION_NEW)
+    tell_owner(ring, state, recorder.event_now)
     alive_ms = timekeeper.last_alive_ms
     utc_s, utc_ms = timekeeper.utc()
     away_ms = -1

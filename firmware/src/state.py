@@ -29,6 +29,8 @@ FRONT_END = 11
 GASP = 12
 TAMPER = 13
 WATCHDOG = 14
+TOLD = 15
+UNTOLD = 16
 
 
 def encode_items(items: dict) -> bytes:

@@ -81,6 +81,28 @@ def metering(phases: int, sample):
     return tick
 
 
+def judging(phases: int):
+    """Return a function that judges the quality of a second's 100 half cycles.
+
+    Its parts are made when it warms up: they would move the heap of the other cases.
+    """
+    parts, at = [], [T0 + 1]
+
+    def judge():
+        if not parts:
+            from quality import Quality
+
+            values = [[230000 + place for place in range(100)]] * phases
+            parts.extend((Quality(phases), values, [230050] * phases))
+        quality, values, voltages = parts
+        at[0] += 1
+        quality.mark()
+        quality.half_cycles(values, 10000, at[0], 0, 1000000)
+        quality.tick(voltages, 1000, at[0], 0)
+
+    return judge
+
+
 def encoding(phases: int, sample):
     """Return a function that takes and encodes one reading with all registers."""
     meter = Meter(b"1", phases)
@@ -108,6 +130,8 @@ def cases(words):
         ("rms_80_viper", lambda: isqrt(sum_squares(SAMPLES, 80) // 80) << 4),
         ("tick_1", metering(1, ONE_PHASE)),
         ("tick_3", metering(3, THREE_PHASES)),
+        ("quality_1", judging(1)),
+        ("quality_3", judging(3)),
     ]
 
 

@@ -19,6 +19,7 @@ LINK = [
     "test_small_local",
     "test_load_curve",
     "test_state",
+    "test_told",
     "test_hal",
     "test_board_clock",
     "test_crc",

@@ -30,6 +30,8 @@ class NotingRecorder(Recorder):
 class ChipMeter:
     """A meter that has booted at NOW_S; `parts` are simulators with `advance`."""
 
+    config = Config
+
     def __init__(self, board, config=None, parts=(), medium=None, begin_ms=NOW_S * 1000, **hal):
         self.parts = parts
         self.medium = medium or Medium()
@@ -39,10 +41,14 @@ class ChipMeter:
         self.timekeeper.set(begin_ms, True)
         ring = Ring(flash, state, 8 * 720, 8, lambda length: b"i" * length)
         self.recorder = NotingRecorder(ring, self.timekeeper)
-        self.front_end = build_front_end(board, config or {}, Hal(**hal))
-        self.measuring = Measuring(Config, state, self.recorder, self.timekeeper, self.front_end)
+        self.front_end = self.make_front_end(board, config or {}, hal)
+        parts = (state, self.recorder, self.timekeeper, self.front_end)
+        self.measuring = Measuring(self.config, *parts)
         self.measuring.restore()
         self.measuring.save()
+
+    def make_front_end(self, board, config, hal):
+        return build_front_end(board, config, Hal(**hal))
 
     def run(self, tick_ms, ticks):
         for _ in range(ticks):
