@@ -48,6 +48,15 @@ def test_it_comes_to_the_port_without_tls_with_a_password(device):
 
 
 @pytest.mark.parametrize("device", BOARDS)
+def test_its_frames_are_encrypted(device):
+    assert "its frames encrypted" in meter("status", device).stdout
+
+
+def test_those_of_a_meter_with_tls_are_not_once_more():
+    assert "encrypted" not in meter("status", FEEDER).stdout
+
+
+@pytest.mark.parametrize("device", BOARDS)
 def test_its_twin_stores_every_entry_that_it_wrote(device, record):
     assert is_ready(device)
     record(device).verify()

@@ -17,10 +17,10 @@ ROOT = HERE.parents[1]
 PORTABLE = ROOT / "wire/src/meter_wire/portable"
 BUNDLER = ROOT / "wire/tools/bundle_link.py"
 LAUNCHER = ROOT / "tools/micropython/micropython"
-BUNDLED_BYTES = 12_000
+BUNDLED_BYTES = 13_100
 BUDGET_BYTES = 15_700
 HEAP = "38k"
-FREE_BYTES = 11_500
+FREE_BYTES = 11_200
 
 
 def load_bundler():

@@ -26,7 +26,7 @@ KNOWN = frozenset((
 """The rest of what the firmware reads from meter.json."""
 KNOWN_SMALL = frozenset((
     "broker", "capture_period_s", "report_spread_s", "state_dir", "ring_segments", "ring_bytes",
-    "pulse_uj", "generator_uj", "pulses", "loads", "trips", "watchdog_s", "sntp",
+    "pulse_uj", "generator_uj", "pulses", "loads", "trips", "watchdog_s", "sntp", "encrypt",
 ))  # fmt: skip
 """The same of its small profile; anything else would only take room in 38 KB of heap."""
 _EXAMPLE = '{"capture_period_s": 900}'
