@@ -52,15 +52,17 @@ async def _cancel_after(task, seconds, fired):
 
 
 async def _within(work, seconds):
-    """Wait for work as asyncio.wait_for does."""
+    """Wait for work as asyncio.wait_for does; a cancellation in that very moment is a timeout."""
     fired = []
     timer = asyncio.create_task(_cancel_after(asyncio.current_task(), seconds, fired))
     try:
         await work
     except asyncio.CancelledError:
-        if fired:
-            raise asyncio.TimeoutError
-        raise
+        if not fired:
+            raise
+        if hasattr(asyncio, "timeout"):  # CPython counts cancellations
+            asyncio.current_task().uncancel()  # type: ignore
+        raise asyncio.TimeoutError
     finally:
         timer.cancel()
 
@@ -136,8 +138,9 @@ class MqttShell:
             OSError: closed.
             mqtt.RemoteProtocolError: the broker broke MQTT or is silent.
         """
-        ping = asyncio.create_task(self._ping(asyncio.current_task()))
+        ping = None
         try:
+            ping = asyncio.create_task(self._ping(asyncio.current_task()))
             while True:
                 await self._read()
         except asyncio.CancelledError:
@@ -145,8 +148,9 @@ class MqttShell:
                 raise self._error
             raise
         finally:
-            ping.cancel()
             self.abort()
+            if ping:
+                ping.cancel()
 
     async def publish(self, name, payload, qos=1, retain=False):
         """Publish; with QoS 1 return after PUBACK, which is pace and no promise.
@@ -243,7 +247,7 @@ class MqttShell:
                 packet = self._connection.poll(now_ms())
                 if packet:
                     await _within(self._write(packet), CONNECT_TIMEOUT_S)
-            except (OSError, asyncio.TimeoutError, mqtt.RemoteProtocolError) as error:
+            except Exception as error:  # a MemoryError too: nobody else sees a silent broker
                 self._error = error
                 runner.cancel()
                 return

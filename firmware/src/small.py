@@ -190,11 +190,11 @@ class Small(Record):
         while True:
             try:
                 await self.session()
-            except Exception:
-                if self.lost is not None:
-                    error = self.lost  # who waited for an answer says OSError alone
-                print("link:", type(error).__name__)
-                if not isinstance(error, MemoryError):  # who has no memory is not well
+            except Exception as error:
+                # who waits for an answer says OSError, whatever the reader died of
+                reason = error if self.lost is None else self.lost
+                print("link:", type(reason).__name__)
+                if not isinstance(reason, MemoryError):  # who has no memory is not well
                     self.beats |= LINK
             gc.collect()
             self.brokers.ended(self.link)

@@ -128,6 +128,22 @@ def test_two_epochs_over_a_real_broker_in_the_heap_of_an_esp8266(
     assert figures["free_with_two_epochs_least"] >= LEAST_FREE
 
 
+def test_a_meter_that_starts_without_a_broker_measures_and_comes_when_there_is_one(
+    world: World,
+) -> None:
+    port = free_port()
+    add_password(world.folder, DEVICE, PASSWORD)
+    world.configure_broker(plain_port=port)
+    world.firmware = start_small(world, port, "esp8266-model", {})
+    wait_for(lambda: world.firmware.log.count("link: OSError") > 2, "three tries")
+    assert world.firmware.runs
+    world.start_broker()
+    world.operator.start()
+    world.operator.take_over()
+    world.twin.start()
+    wait_for(lambda: len(read_store(world.twin.store).entries) > 4, "the twin fills")
+
+
 def provision(world: World, port: int) -> pathlib.Path:
     """Have the plugin write the bundle of a board at the plain port; return its folder."""
     cluster = world.folder / "cluster"

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
-from meter_wire.commands import Forward, Read, Write
+from meter_wire.commands import Forward, Read
 from meter_wire.effects import Answered, MeterHello, Refused, Send
 from meter_wire.libcrypto_aes import aes
 from meter_wire.memory import MemoryMeter
@@ -17,7 +17,7 @@ from meter_wire.portable.entry import encode_reading, encode_register
 from meter_wire.portable.frame import NO_NONCE, fields_of, seal
 from meter_wire.portable.frame_cipher import FrameCipher
 from meter_wire.portable.keys import derive_key
-from meter_wire.portable.tlv import pack
+from meter_wire.portable.tlv import RemoteProtocolError, pack
 
 VECTORS = json.loads(
     (pathlib.Path(__file__).parents[1] / "vectors/link-v1.json").read_text()
@@ -181,14 +181,16 @@ def test_nobody_between_can_switch_it_off():
     world.twin(1).restart()
     assert Refused("mac") in world.twin(1).link.receive(stripped, 0)
     assert not world.twin(1).link.is_open
-    welcome = [f for f in world.frames if f[1] == 0x81][-1]
-    assert fields_of(welcome)[CIPHER] == b"\x01"
     world.reboot()
     world.send()
-    world.up.clear()
-    before = dict(world.link.refused)
+    world.deliver_up()
+    (welcome,) = world.twin(1).down
+    assert fields_of(welcome)[CIPHER] == b"\x01"
     world.link.receive(1, welcome.replace(pack(CIPHER, 1), b""), 0)
-    assert world.link.refused.get("mac", 0) == before.get("mac", 0) + 1
+    assert world.link.refused == {"mac": 1}
+    assert not world.link.serves()
+    world.link.receive(1, welcome, 0)
+    assert world.link.serves()
 
 
 @pytest.mark.parametrize(("meter_aes", "cipher"), [(aes, 2), (aes, 200), (None, 1)])
@@ -209,30 +211,43 @@ def test_a_cipher_that_the_meter_did_not_offer_is_refused(meter_aes, cipher):
 
 def test_a_frame_in_the_clear_is_no_frame_of_an_encrypted_session():
     """The MAC of its holder is right, but what is deciphered is none of the protocol's fields."""
-    world = World()
-    twin = world.twin(1)
     body = pack(29, 1, 30, 1 << 40, 35, 3, 36, b"\x01", 37, 0, 38, 60)
-    world.events.clear()
-    world.note(
-        world.link.receive(1, seal(world.key_of("down"), world.nonces(), 0x86, 99, body), 0)
-    )  # fmt: skip
-    assert world.events == []
-    _, effects = twin.link.command(Write("load", 1, 0, 60), 5000, 0)
-    twin.act(effects)
-    world.settle()
+    for meter_aes, expected in ((aes, None), (None, ("write", 1, 1, 3, 0, 1, 60))):
+        world = World(meter_aes=meter_aes)
+        frame = seal(world.key_of("down"), world.nonces(), 0x86, 99, body)
+        assert world.link.receive(1, frame, 0) == expected
+
+
+def test_more_fields_than_blocks_have_numbers_are_refused():
+    cipher = FrameCipher(aes, bytes(32))
+    cipher.begin(bytes(16))
+    assert len(cipher.seal(bytes(32), 2, 1, bytes(4096))) == 6 + 4096 + 16
+    with pytest.raises(RemoteProtocolError, match="oversized"):
+        cipher.seal(bytes(32), 2, 1, bytes(4097))
 
 
 def test_a_changed_or_repeated_frame_is_refused_before_it_is_deciphered():
-    world = World()
+    deciphered = []
+
+    class Counted(aes):
+        def encrypt(self, data, into):
+            deciphered.append(bytes(data))
+            super().encrypt(data, into)
+
+    world = World(twin_aes=Counted)
     world.ring.append(encode_reading(0, 1_700_000_000, 7, 1, [encode_register(ENERGY, 1)]))
     world.send()
     _, frame = world.up[0]
     changed = frame[:9] + bytes([frame[9] ^ 1]) + frame[10:]
     twin = world.twin(1).link
+    before = len(deciphered)
     assert Refused("mac") in twin.receive(changed, 0)
+    assert len(deciphered) == before
     world.settle()
+    before = len(deciphered)
     assert twin.receive(bytes(frame), 0) == [Refused("replayed")]
     assert twin.receive(bytes(frame), 0, dup=True) == [Refused("duplicate")]
+    assert len(deciphered) == before
 
 
 def test_a_command_is_answered_through_an_encrypted_session():

@@ -12,6 +12,7 @@ from hashlib import sha256
 from .constant import const
 from .frame import build_head
 from .keys import hmac_sha256, mac16
+from .tlv import RemoteProtocolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _HEADER = const(6)
 _MAC = const(16)
 _BLOCK = const(16)
 _SESSION = const(10)
+_MOST_FIELDS = const(4096)
 
 
 class FrameCipher:
@@ -47,12 +49,18 @@ class FrameCipher:
         self._session = sha256(nonces).digest()[:_SESSION]
 
     def _apply(self, frame: bytearray) -> None:
-        """Encrypt or decrypt the fields of a frame in place; its header says which keystream."""
+        """Encrypt or decrypt the fields of a frame in place; its header says which keystream.
+
+        Raises:
+            RemoteProtocolError: `oversized`: the blocks' numbers would begin anew.
+        """
         counters = bytearray(_BLOCK)
         counters[:_SESSION] = self._session
         counters[_SESSION:15] = frame[1:_HEADER]
         stream = bytearray(_BLOCK)
         end = len(frame) - _MAC
+        if end - _HEADER > _MOST_FIELDS:
+            raise RemoteProtocolError("oversized")
         block = 0
         for start in range(_HEADER, end, _BLOCK):
             counters[15] = block
@@ -77,7 +85,11 @@ class FrameCipher:
         return frame  # type: ignore[return-value]  # who sends it takes both
 
     def open(self, payload: bytes) -> bytes:
-        """Return an authentic frame with plain fields, and its MAC as it came."""
+        """Return an authentic frame with plain fields, and its MAC as it came.
+
+        Raises:
+            RemoteProtocolError: `oversized`.
+        """
         frame = bytearray(payload)
         self._apply(frame)
         return bytes(frame)
