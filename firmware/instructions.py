@@ -25,8 +25,8 @@ MARCH = "armv7m"
 BUDGETS = {
     "hmac_512": ("HMAC-SHA256 over a frame of 512 octets", 175_000),
     "reading_1": ("encode a reading with one register", 45_000),
-    "reading_all": ("take and encode a reading with all registers, one phase", 650_000),
-    "reading_all_3": ("take and encode a reading with all registers, three phases", 800_000),
+    "reading_all": ("take and encode a reading with all registers, one phase", 700_000),
+    "reading_all_3": ("take and encode a reading with all registers, three phases", 900_000),
     "rms_80": ("RMS of a cycle of 80 samples, bytecode", 105_000),
     "rms_80_viper": ("RMS of a cycle of 80 samples, native code", 15_000),
     "tick_1": ("a metering tick, one phase", 56_000),

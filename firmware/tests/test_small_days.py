@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from meter_wire.entries import parse_entry
+from meter_wire.libcrypto_aes import aes
 from meter_wire.memory import MemoryMeter
 from meter_wire.owner_record import parse_owner_hello
 from meter_wire.portable.keys import derive_key
@@ -106,6 +107,7 @@ class Meter:
             self.counter += 1
             return [(b"owner", self.world.record(self.counter, 1, nonce=hello.nonce))]
         twin = self.world.twin(epoch)
+        twin.aes = aes
         twin.act(twin.link.receive(payload, now_ms, 1_700_000_000_000 + now_ms))
         frames = [(b"down %d" % epoch, frame) for frame in twin.down]
         twin.down.clear()
