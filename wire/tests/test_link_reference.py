@@ -16,8 +16,14 @@ from meter_wire.portable.segments import Assembler
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGE = (ROOT / "docs/reference/link-v1.md").read_text()
-TRANSCRIPT = json.loads((ROOT / "wire/vectors/link-v1.json").read_text())["transcript"]
+VECTORS = json.loads((ROOT / "wire/vectors/link-v1.json").read_text())
+TRANSCRIPT, ENCRYPTED = VECTORS["transcript"], VECTORS["encryption"]["transcript"]
 FRAMES = [bytes.fromhex(step[2]) for step in TRANSCRIPT if step[0] in ("up", "down") and step[1]]
+FRAMES += [
+    bytes.fromhex(step[2])
+    for step in ENCRYPTED
+    if step[0] == "down" and step[1] and step[2][2:4] == "81"  # welcome is never encrypted
+]
 KEY, NONCES, BODY = b"k" * 32, b"n" * 16, b"\x1c\x01\x01"
 
 
