@@ -23,7 +23,7 @@ PARTS_OF_38K = [
 ]  # fmt: skip
 """Each of these has room, tests and all, in the heap of an ESP8266."""
 PARTS_OF_64K = [
-    "clock_and_periods", "credential_store", "orders", "renewal", "sntp", "supervisor",
+    "clock_steps", "credential_store", "orders", "periods", "renewal", "sntp", "supervisor",
 ]  # fmt: skip
 """Rules of several parts at once, of the whole firmware, which is for 128 KB."""
 SIMULATED = ("electricity", "wire")

@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TESTS = Path(__file__).with_name("portable")
 MODULES = [
     "test_ring", "test_capacity", "test_actuators", "test_supervisor", "test_p256", "test_orders",
-    "test_clock_and_periods", "test_load_control", "test_ems", "test_calendars",
+    "test_clock_steps", "test_periods", "test_load_control", "test_ems", "test_calendars",
 ]  # fmt: skip
 
 

@@ -13,7 +13,8 @@ TESTS = Path(__file__).with_name("portable")
 METER = ["test_metering", "test_tariff", "test_quality"]
 LINK = [
     "test_orders",
-    "test_clock_and_periods",
+    "test_clock_steps",
+    "test_periods",
     "test_small",
     "test_small_kept",
     "test_small_local",

@@ -20,6 +20,8 @@ pytestmark = pytest.mark.timeout(600)
 CLOCK_STEP, CLOCK_SET = 3, 4
 STEP_S = 7
 """More than is slewed (3 s); there and back it is less than a twin may move in a day (60 s)."""
+WAITED_S = 3
+"""What a busy machine may add to a step, or keep the meter's process waiting."""
 AFTER = STEP_S + 3
 """Readings after each step: those after the step back show every repeated second."""
 
@@ -105,16 +107,17 @@ def test_a_running_meter_s_clock_steps_both_ways_and_no_interval_is_lost(world: 
     ledger = world.check()
     (forth, forth_ms), (back, back_ms) = steps(ledger)
     # As exact as the WELCOME was quick: on a busy machine it is on its way for a while.
-    assert abs(forth_ms - STEP_S * 1000) < 3000
-    assert abs(back_ms + STEP_S * 1000) < 3000
+    assert abs(forth_ms - STEP_S * 1000) < WAITED_S * 1000
+    assert abs(back_ms + STEP_S * 1000) < WAITED_S * 1000
     rows = readings(ledger)
     after = [next(seq for seq, _ in rows if seq > step) for step in (forth, back)]
     first = [rows[0][0]] if CLOCK_SET in ledger.event_codes() else []
     assert ledger.adjusted() == first + after, "the readings that the steps fell into are flagged"
     moved = {seq: late - early for (_, early), (seq, late) in itertools.pairwise(rows)}
     assert {by for seq, by in moved.items() if seq not in after} == {1}, "each second once"
-    assert abs(moved[after[0]] - 1 - forth_ms / 1000) < 2
-    assert abs(moved[after[1]] - 1 - back_ms / 1000) < 2
+    # A boundary at each end of the step, and the time that WELCOME waited, which may be in it.
+    assert abs(moved[after[0]] - 1 - forth_ms / 1000) < WAITED_S
+    assert abs(moved[after[1]] - 1 - back_ms / 1000) < WAITED_S
     times = [time_s for _, time_s in rows]
     repeated = len(times) - len(set(times))
     assert repeated >= -back_ms // 1000 - 1, "both readings of a repeated second are kept"

@@ -1,6 +1,6 @@
 """A meter's commands over real parts on a RAM flash, without sockets: what arrives, what it does.
 
-Both Pythons. Neighbours: test_orders.py, test_clock_and_periods.py.
+Both Pythons. Neighbours: test_orders.py, test_clock_steps.py, test_periods.py.
 """
 
 from actuators import Loads, Supply
