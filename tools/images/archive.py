@@ -35,16 +35,18 @@ def write_archive(
     command: list[str],
     environment: tuple[str, ...],
     base: Path | None = None,
+    stop: str = "SIGTERM",
 ) -> None:
     """Write an OCI archive of `rootfs`, user 65532, entry point `command`, tagged `image`.
 
     `environment`: `NAME=value` besides what all images have; `base`: the archive of an image over
-    which `rootfs` lies, whose layers are shared.
+    which `rootfs` lies, whose layers are shared; `stop`: the signal that ends it.
     """
     container = buildah("from", "--quiet", f"oci-archive:{base}" if base else "scratch")
     try:
         buildah("copy", "--quiet", container, str(rootfs), "/")
         settings = ["--user", "65532:65532", "--workingdir", "/", "--env", "LANG=C.UTF-8"]
+        settings += ["--stop-signal", stop]
         settings += ["--env", "PYTHONUNBUFFERED=1", "--env", "PYTHONDONTWRITEBYTECODE=1"]
         settings += ["--env", "PYTHONPATH=/app"]
         settings += [f"--env={pair}" for pair in environment]

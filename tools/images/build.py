@@ -16,11 +16,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from archive import add_name, write_archive
 from debian import DebianError, cache, refresh
 from recipes import RECIPES, debian_parts
 from rootfs import size
 from wheels import ROOT
+
+from archive import add_name, write_archive
 
 FORCE = "build even if nothing changed, and ask Debian anew, which else happens once a day"
 OUTPUT = ROOT / "build/images"
@@ -78,7 +79,7 @@ def build(name: str, *, force: bool) -> Path:
         command = recipe.build(target)
         repository = f"localhost/metertwin/{recipe.base or name}"
         image = f"{repository}:{tag(key, recipe.version)}"
-        write_archive(target, archive, image, command, recipe.environment, base)
+        write_archive(target, archive, image, command, recipe.environment, base, recipe.stop)
         if recipe.base:
             add_name(archive, f"{repository}:{recipe.version}")
         total = size(target)

@@ -25,6 +25,7 @@ SUITE = "trixie"
 SETS: dict[str, tuple[str, ...]] = {
     "python": ("libgcc-s1", "python3", "tzdata"),
     "mosquitto": ("mosquitto",),
+    "postgres": ("coreutils", "dash", "postgresql-17", "tzdata"),
     "micropython": ("micropython",),
     "strip": ("binutils",),
     "compiler": (

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from debian import versions
 from libraries import parts, replace_libraries
+from postgres_rootfs import build_postgres
 from python_rootfs import VERSION, build_python, compile_sourceless
 from rootfs import (
     LIBRARY_FOLDERS,
@@ -25,7 +26,7 @@ from rootfs import (
     unpacked,
     write_account,
 )
-from wheels import ROOT, install_wheels, trim_wheels, uv
+from wheels import ROOT, copy_packages, install_wheels, trim_wheels, uv
 
 OF_THE_STOCK_TWIN = ("nacl", "pynacl", "cffi", "_cffi", "pycparser")
 HEAP_OF_ESP8266 = 38 * 1024
@@ -40,7 +41,7 @@ class Recipe(NamedTuple):
     """An image: sources (paths in the repository), Debian's part (sets), builder, environment.
 
     One that lies over another image (`base`) has that one's sources, parts and environment too, and
-    its files and name: it is another version of it, called `version`.
+    its files and name: it is another version of it, called `version`. `stop`: the signal to end it.
     """
 
     sources: tuple[str, ...]
@@ -49,6 +50,7 @@ class Recipe(NamedTuple):
     environment: tuple[str, ...] = ()
     base: str = ""
     version: str = "dev"
+    stop: str = "SIGTERM"
 
 
 def debian_parts(recipe: Recipe) -> list[str]:
@@ -61,14 +63,6 @@ def debian_parts(recipe: Recipe) -> list[str]:
     for name in recipe.debian:
         found += parts() if name == "libraries" else versions(name)
     return sorted(set(found))
-
-
-def copy_packages(target: Path, *packages: str) -> None:
-    """Copy workspace packages (``part/src/name``) into ``/app`` of the root file system."""
-    for package in packages:
-        name = Path(package).name
-        ignored = shutil.ignore_patterns("__pycache__", "*.pyc", ".*cache")
-        shutil.copytree(ROOT / package, target / "app" / name, ignore=ignored)
 
 
 def build_twin(target: Path) -> list[str]:
@@ -153,19 +147,30 @@ def build_operator_next(target: Path) -> list[str]:
     return ["python3", "-m", "meter_operator_next"]
 
 
-def build_utility(target: Path) -> list[str]:
-    """Write the demo's utility with openleadr, which imports its client and scheduler too."""
+def build_service(target: Path, distribution: str, *packages: str) -> list[str]:
+    """Write a Python service whose wheels bring libraries; the first of the packages starts."""
     build_python(target)
     app = target / "app"
-    install_wheels("metertwin-example-utility", app)
+    install_wheels(distribution, app)
     trim_wheels(app)
     extensions = sorted(app.rglob("*.so"))
     strip(extensions)
-    copy_packages(target, "examples/utility/src/city_grid")
+    copy_packages(target, *packages)
     compile_sourceless(app)
     copy_libraries(unpacked("python"), extensions, target)
     write_account(target)
-    return ["python3", "-m", "city_grid"]
+    return ["python3", "-m", Path(packages[0]).name]
+
+
+def build_utility(target: Path) -> list[str]:
+    """Write the demo's utility with openleadr, which imports its client and scheduler too."""
+    return build_service(target, "metertwin-example-utility", "examples/utility/src/city_grid")
+
+
+def build_archive(target: Path) -> list[str]:
+    """Write the archive's service and its migrations."""
+    packages = ("archive/src/meter_archive", "wire/src/meter_wire")
+    return build_service(target, "metertwin-archive", *packages)
 
 
 def build_ems(target: Path) -> list[str]:
@@ -260,6 +265,13 @@ RECIPES: dict[str, Recipe] = {
         version="next",
     ),
     "mosquitto": Recipe((), ("mosquitto",), build_mosquitto),
+    "archive": Recipe(
+        ("archive/src", "wire/src", "uv.lock", "archive/pyproject.toml"),
+        ("python", "strip"),
+        build_archive,
+    ),
+    # SIGTERM would wait until every client has gone
+    "postgres": Recipe((), ("postgres",), build_postgres, stop="SIGINT"),
     "utility": Recipe(
         ("examples/utility/src", "uv.lock", "examples/utility/pyproject.toml"),
         ("python", "strip"),

@@ -1,4 +1,7 @@
-"""Wheels of the workspace's lock file, as an image has them. Neighbour: ``recipes.py``."""
+"""The workspace's packages and the wheels of its lock file, as images have them.
+
+Neighbour: ``recipes.py``.
+"""
 
 import shutil
 import subprocess
@@ -37,6 +40,14 @@ def install_wheels(package: str, target: Path, *extras: str) -> None:
     install += ["--only-binary", ":all:", "--requirement", str(wanted)]
     subprocess.run(install, check=True, cwd=ROOT, stdout=sys.stderr)
     wanted.unlink()
+
+
+def copy_packages(target: Path, *packages: str) -> None:
+    """Copy workspace packages (``part/src/name``) into ``/app`` of the root file system."""
+    for package in packages:
+        name = Path(package).name
+        ignored = shutil.ignore_patterns("__pycache__", "*.pyc", ".*cache")
+        shutil.copytree(ROOT / package, target / "app" / name, ignore=ignored)
 
 
 def trim_wheels(folder: Path) -> None:

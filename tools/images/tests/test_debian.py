@@ -27,6 +27,8 @@ IMAGES = {
     "operator",
     "operator-next",
     "mosquitto",
+    "archive",
+    "postgres",
     "firmware",
     "firmware-esp8266",
     "utility",
@@ -49,6 +51,8 @@ Inst libssl3t64 (3.5.7-1~deb13u3 Debian-Security:13/stable-security [amd64])
 Inst python3 (3.13.5-1 Debian:13.7/stable [amd64]) []
 # mosquitto
 Inst mosquitto (2.0.21-1 Debian:13.7/stable [amd64])
+# postgres
+Inst postgresql-17 (17.12-0+deb13u1 Debian:13.7/stable [amd64])
 # micropython
 Inst micropython (1.25.0-1 Debian:13.7/stable [amd64])
 # strip
@@ -132,14 +136,20 @@ def debian(tmp_path: Path) -> Debian:
     ("old", "new", "changed"),
     [
         pytest.param(
-            "(3.13.5-1 ", "(3.13.5-2 ", {*TWINS, *OPERATORS, "utility", "ems"}, id="Python"
+            "(3.13.5-1 ",
+            "(3.13.5-2 ",
+            {*TWINS, *OPERATORS, "archive", "utility", "ems"},
+            id="Python",
         ),
         pytest.param("mosquitto (2.0.21-1", "mosquitto (2.0.21-2", {"mosquitto"}, id="Mosquitto"),
+        pytest.param("17.12-0+deb13u1", "17.13-0+deb13u1", {"postgres"}, id="PostgreSQL"),
         pytest.param("(1.25.0-1 ", "(1.25.0-2 ", {"firmware"}, id="MicroPython"),
         pytest.param("Have 3.5.7-1~deb13u3", "Have 3.5.7-1~deb13u4", TWINS, id="a source"),
         pytest.param("Have 3.46.1-7+deb13u2", "Have 3.46.1-8", TWINS, id="another source"),
         pytest.param("gcc (4:14.2.0-1", "gcc (4:14.2.0-2", TWINS, id="the twin's compiler"),
-        pytest.param("binutils (2.44-3", "binutils (2.44-4", {*TWINS, "utility"}, id="strip"),
+        pytest.param(
+            "binutils (2.44-3", "binutils (2.44-4", {*TWINS, "archive", "utility"}, id="strip"
+        ),
         pytest.param("# strip", "Inst libnew (1 D)\n# strip", {"firmware"}, id="one package more"),
         pytest.param("", "", set(), id="nothing changed"),
     ],
