@@ -13,10 +13,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from meter_pki.__main__ import main
 from meter_pki.authority import Authority, CredentialError, key_to_der, pem_to_der, renewal_due
 from meter_pki.identities import (
+    archive_client_identity,
     broker_identity,
     meter_identity,
     operator_identity,
     reader_identity,
+    service_identity,
     twin_identity,
 )
 from meter_pki.init import ensure_installation
@@ -64,6 +66,7 @@ def common_name(certificate):
         (meter_identity("house-1"), "house-1", "urn:metertwin:meter:house-1"),
         (twin_identity("house-1", 7, "ns"), "house-1/7", "urn:metertwin:twin:house-1:7"),
         (operator_identity(), "Operator.metertwin", "urn:metertwin:operator"),
+        (archive_client_identity(), "Archive.metertwin", "urn:metertwin:archive"),
         (reader_identity("utility"), "Reader.utility", "urn:metertwin:reader:utility"),
         (
             reader_identity("a" * 63),
@@ -81,10 +84,12 @@ def test_a_certificate_names_its_party_and_nothing_else(authority, identity, nam
     assert not loaded.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
 
 
-def test_only_twin_and_broker_may_serve(authority):
+def test_only_twins_and_servers_may_serve(authority):
     for identity, serves in [
         (meter_identity("a"), False),
         (operator_identity(), False),
+        (archive_client_identity(), False),
+        (service_identity("n", "metertwin-postgres"), True),
         (twin_identity("a", 1, "n"), True),
         (broker_identity("n"), True),
     ]:
@@ -162,13 +167,41 @@ def test_an_installation_is_made_once_and_then_kept():
 
 def test_certificates_are_renewed_and_the_keys_of_the_fleet_are_not():
     store = MemorySecrets()
-    ensure_installation(store, "ns", NOW)
+    also = {"archive": archive_client_identity()}
+    ensure_installation(store, "ns", NOW, also=also)
     before = dict(store.secrets)
-    ensure_installation(store, "ns", NOW + timedelta(days=21))
+    ensure_installation(store, "ns", NOW + timedelta(days=21), also=also)
     assert store.secrets["metertwin-fleet-key"] == before["metertwin-fleet-key"]
     assert store.secrets["metertwin-ca"] == before["metertwin-ca"]
-    for name in ("metertwin-operator-tls", "metertwin-mosquitto-tls"):
+    for name in ("metertwin-operator-tls", "metertwin-mosquitto-tls", "archive"):
         assert store.secrets[name] != before[name]
+
+
+OF_THE_ARCHIVE = {
+    "--archive-secret": ("metertwin-archive", ["archive.example.org"]),
+    "--archive-client-secret": ("Archive.metertwin", []),
+    "--postgres-secret": ("metertwin-postgres", []),
+}
+
+
+def test_the_job_makes_those_certificates_of_the_archive_that_it_is_told_to(monkeypatch):
+    for asked in ([], ["--archive-secret"], list(OF_THE_ARCHIVE)):
+        store = MemorySecrets()
+        monkeypatch.setattr("meter_pki.__main__.ClusterSecrets", lambda _, made=store: made)
+        options = [f"{option}={option.strip('-')}" for option in asked]
+        arguments = ["init", "--namespace=n", "--archive-host=archive.example.org", *options]
+        monkeypatch.setattr("sys.argv", ["meter_pki", *arguments])
+        assert main() == 0
+        made = {name for name in store.secrets if not name.startswith("metertwin-")}
+        assert made == {option.strip("-") for option in asked}
+        for option in asked:
+            found = x509.load_pem_x509_certificate(store.secrets[option.strip("-")]["tls.crt"])
+            names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            name, extra = OF_THE_ARCHIVE[option]
+            service = [f"{name}{end}" for end in ("", ".n", ".n.svc", ".n.svc.cluster.local")]
+            hosts = [] if option == "--archive-client-secret" else [*service, *extra]
+            assert common_name(found) == name
+            assert names.get_values_for_type(x509.DNSName) == hosts
 
 
 def rotated(store: MemorySecrets, signing: Authority, *others: Authority) -> list[str]:

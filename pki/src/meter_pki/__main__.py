@@ -14,7 +14,14 @@ from meter_wire.names import CA_SECRET, FLEET_KEY_SECRET, TRUST_CONFIG_MAP
 
 from meter_pki.authority import Authority, CredentialError
 from meter_pki.cluster_secrets import ClusterSecrets
-from meter_pki.identities import reader_identity
+from meter_pki.identities import (
+    ARCHIVE_NAME,
+    DATABASE_NAME,
+    Identity,
+    archive_client_identity,
+    reader_identity,
+    service_identity,
+)
 from meter_pki.init import BROKER_SECRET, OPERATOR_SECRET, ensure_installation
 
 
@@ -42,6 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("--broker-secret", default=BROKER_SECRET)
     init.add_argument("--trust-config-map", default=TRUST_CONFIG_MAP)
     init.add_argument("--broker-host", action="append", default=[], help="one more name")
+    init.add_argument("--archive-secret", default="", help="of the archive's two ports")
+    init.add_argument("--archive-host", action="append", default=[], help="one more name")
+    init.add_argument(
+        "--archive-client-secret", default="", help="of the archive, for its database"
+    )
+    init.add_argument("--postgres-secret", default="", help="of the archive's database")
     reader = actions.add_parser(
         "reader", help="a certificate to read from twins, or for a home's energy management"
     )
@@ -63,7 +76,20 @@ def _init(found: argparse.Namespace) -> list[str]:
         broker_secret=found.broker_secret,
         trust=found.trust_config_map,
         broker_hosts=tuple(found.broker_host),
+        also=_of_the_archive(found),
     )
+
+
+def _of_the_archive(found: argparse.Namespace) -> dict[str, Identity]:
+    """Return whose certificate is in which Secret, for those that were named."""
+    every = {
+        found.archive_secret: service_identity(
+            found.namespace, ARCHIVE_NAME, tuple(found.archive_host)
+        ),
+        found.archive_client_secret: archive_client_identity(),
+        found.postgres_secret: service_identity(found.namespace, DATABASE_NAME),
+    }
+    return {name: identity for name, identity in every.items() if name}
 
 
 def _reader(found: argparse.Namespace) -> list[str]:

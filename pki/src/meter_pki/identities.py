@@ -16,6 +16,10 @@ from meter_wire.names import (
 )
 
 BROKER_NAME = "metertwin-mosquitto"
+ARCHIVE_NAME = "metertwin-archive"
+DATABASE_NAME = "metertwin-postgres"
+ARCHIVE_USER = "Archive.metertwin"
+ARCHIVE_URI = "urn:metertwin:archive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +68,19 @@ def reader_identity(name: str) -> Identity:
     return Identity(build_reader_cn(name), build_reader_uri(name))
 
 
+def archive_client_identity() -> Identity:
+    """Return the identity by which the archive's database knows it, outside the device alphabet."""
+    return Identity(ARCHIVE_USER, ARCHIVE_URI)
+
+
+def service_identity(namespace: str, service: str, extra: tuple[str, ...] = ()) -> Identity:
+    """Return the identity of a server, with every name of its Service."""
+    names = (service, f"{service}.{namespace}", f"{service}.{namespace}.svc")
+    return Identity(service, "", (*names, f"{names[-1]}.cluster.local", *extra), True)
+
+
 def broker_identity(
     namespace: str, service: str = BROKER_NAME, extra: tuple[str, ...] = ()
 ) -> Identity:
-    """Return the identity of the broker, with every name of its Service."""
-    names = (service, f"{service}.{namespace}", f"{service}.{namespace}.svc")
-    return Identity(service, "", (*names, f"{names[-1]}.cluster.local", *extra), True)
+    """Return the identity of the broker."""
+    return service_identity(namespace, service, extra)

@@ -3,10 +3,11 @@
 While the CA is rotated there are two anchors, and everybody is given both; a former CA is judged
 here, but given to nobody (`authorities`).
 The decision is `ensure_installation`, over a small port that `cluster_secrets` implements; tests
-use a dictionary. Certificates of broker and operator are renewed when one third is left.
+use a dictionary. Certificates of broker, operator and archive are renewed when one third is left.
 """
 
 import secrets
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -103,8 +104,11 @@ def ensure_installation(
     broker_secret: str = BROKER_SECRET,
     trust: str = TRUST_CONFIG_MAP,
     broker_hosts: tuple[str, ...] = (),
+    also: Mapping[str, Identity] | None = None,
 ) -> list[str]:
     """Make what is missing and return one line about each part.
+
+    `also`: further Secrets with a certificate, and whose it is.
 
     Raises:
         CredentialError: an existing Secret cannot be used; nothing was overwritten.
@@ -117,6 +121,7 @@ def ensure_installation(
     for name, identity in (
         (operator_secret, operator_identity()),
         (broker_secret, broker_identity(namespace, extra=broker_hosts)),
+        *(also or {}).items(),
     ):
         if name:
             what = _ensure_certificate(store, authorities, name, identity, now)
