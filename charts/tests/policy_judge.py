@@ -12,6 +12,7 @@ NAMESPACE_LABELS = {"dns": {"names": "here"}}
 """What namespaces are labelled with besides their names."""
 OPERATORS = {
     "Exists": lambda value, _: value is not None,
+    "DoesNotExist": lambda value, _: value is None,
     "In": lambda value, values: value in values,
 }
 

@@ -14,6 +14,8 @@ POD = "monitoring.podMonitor.enabled"
 SERVICE = "monitoring.serviceMonitor.enabled"
 NAMESPACES = {"default": ["metertwin-demo"], "full": ["street-a", "street-b"]}
 OPERATOR = ("metertwin-demo", "metertwin-operator")
+ARCHIVE = ("metertwin-demo", "metertwin-archive")
+WITH_ARCHIVE = {"full"}
 
 
 def name_of(manifest: dict) -> tuple[str, str]:
@@ -62,11 +64,12 @@ def of_kind(manifests: list[dict], kind: str) -> list[dict]:
 @pytest.mark.parametrize(
     ("pod", "service"), [(True, False), (True, True), (False, True), (False, False)]
 )
-def test_the_operator_and_every_street_have_one_monitor_of_the_kind_asked_for(
+def test_operator_archive_and_every_street_have_one_monitor_of_the_kind_asked_for(
     render, case, pod, service
 ):
     manifests = render_monitors(render, case, pod=pod, service=service)
     twins = [(namespace, "metertwin-twins") for namespace in NAMESPACES[case]]
+    twins += [ARCHIVE] if case in WITH_ARCHIVE else []
     by_pod = [*twins, *([] if service else [OPERATOR])] if pod else []
     assert sorted(map(name_of, of_kind(manifests, "PodMonitor"))) == sorted(by_pod)
     assert list(map(name_of, of_kind(manifests, "ServiceMonitor"))) == [OPERATOR] * service
@@ -84,12 +87,12 @@ def test_a_pod_monitor_selects_its_pods_and_no_others_and_knows_their_port(rende
         assert spec.keys() == {"selector", "podMetricsEndpoints"}
         assert spec["selector"].keys() == {"matchLabels"}
         twins = {(namespace, "twin"), (namespace, "twin-persistent")}
-        expected = twins if name == "metertwin-twins" else {OPERATOR}
+        expected = twins if name == "metertwin-twins" else {(namespace, name)}
         assert selected(spec["selector"]["matchLabels"], namespace, candidates) == expected
         (endpoint,) = spec["podMetricsEndpoints"]
         assert endpoint["path"] == "/metrics"
         # The operator's metrics name the namespace of a profile, a twin's name none.
-        assert endpoint.get("honorLabels", False) == (name != "metertwin-twins")
+        assert endpoint.get("honorLabels", False) == (name == "metertwin-operator")
         for key in expected:
             assert ports(candidates[key])[endpoint["port"]] == 8080
 

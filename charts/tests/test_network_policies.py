@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RELEASE = "metertwin-demo"
 ROLE = "metertwin.io/role"
 ASK = "import json, street; print(json.dumps(street.build_meter_pod('house-1', 'image')))"
-PORTS = (53, 443, 1883, 5432, 6443, 8080, 8443, 8883, 8884)
+PORTS = (53, 443, 1883, 5432, 6432, 6443, 8080, 8443, 8444, 8883, 8884)
 RENEWAL = "mosquitto.renewalListener.enabled=true"
 NARROW = "networkPolicy.apiServerCidrs={10.0.0.1/32}"
 
@@ -77,6 +77,7 @@ def others(labels: dict, namespaces: tuple) -> list[Party]:
         *[Party("neighbour", at, {"app": "shop"}) for at in namespaces],
         Party("impostor", "elsewhere", labels["twin"]),
         Party("monitoring", "monitoring", {}),
+        Party("billing", "billing", {}),
         Party("DNS", "kube-system", {}),
         Party("API server", "", {}, "10.0.0.1"),
         Party("field meter", "", {}, "192.0.2.7"),
@@ -108,8 +109,9 @@ def ways(*rows: tuple) -> set[str]:
 
 API_CLIENTS = ("operator", "pki", "test")
 BROKERS = ("operator", "twin", "meter", "ems")
-OURS = (*API_CLIENTS, "broker", "twin", "meter", "reader", "ems")
-NOT_OURS = ("neighbour", "impostor", "monitoring", "DNS", "API server", "field meter", "board", "internet", "far away")  # fmt: skip
+OPTIONAL = ("broker", "archive", "postgres")
+OURS = (*API_CLIENTS, "twin", "meter", "reader", "ems")
+NOT_OURS = ("neighbour", "impostor", "monitoring", "billing", "DNS", "API server", "field meter", "board", "internet", "far away")  # fmt: skip
 ALWAYS = ways(
     (["twin", "reader", "ems"], ["twin"], [8443]),
     (["monitoring"], ["twin", "operator"], [8080]),
@@ -128,13 +130,25 @@ UTILITY = (
 )
 TO_UTILITY = ways((["twin"], ["internet"], [443]))
 TWO_STREETS = ("street-a", "street-b")
+ARCHIVE = ways(
+    (["twin"], ["archive"], [8444]),
+    (["reader"], ["archive"], [8443]),
+    (["monitoring"], ["archive"], [8080]),
+    (["archive"], ["API server"], [443, 6443]),
+)
+OWN_DATABASE = ways((["archive"], ["postgres"], [5432]))
+DATABASE_ELSEWHERE = ways((["archive"], NOT_OURS, [6432]))
+FROM_NEIGHBOURS = ways((["neighbour"], ["archive"], [8443]))
+FROM_BILLING = ways((["billing"], ["archive"], [8443]))
 
 
 @pytest.mark.parametrize(
     ("case", "settings", "namespaces", "also"),
     [
         pytest.param("default", [NARROW], [RELEASE], TO_BROKER, id="one namespace"),
-        pytest.param("full", [], TWO_STREETS, TO_BROKER | TO_RENEWAL | FROM_FIELD | FROM_FIELD_TO_RENEWAL, id="two streets and a field"),
+        pytest.param("full", ["archive.enabled=false"], TWO_STREETS, TO_BROKER | TO_RENEWAL | FROM_FIELD | FROM_FIELD_TO_RENEWAL, id="two streets and a field"),
+        pytest.param("default", [NARROW, "archive.enabled=true"], [RELEASE], TO_BROKER | ARCHIVE | OWN_DATABASE | FROM_NEIGHBOURS, id="an archive"),
+        pytest.param("external-database", [NARROW], [RELEASE], TO_BROKER | ARCHIVE | DATABASE_ELSEWHERE | FROM_BILLING, id="an archive with a database elsewhere"),
         pytest.param("default", [NARROW, RENEWAL], [RELEASE], TO_BROKER | TO_RENEWAL, id="a renewal port"),
         pytest.param("constrained", [NARROW], [RELEASE], TO_BROKER | FROM_BOARDS, id="small boards"),
         pytest.param("external-broker", [NARROW], [RELEASE], TO_EXTERNAL, id="a broker elsewhere"),
@@ -147,7 +161,8 @@ def test_each_reaches_those_it_needs_on_their_port_and_nobody_else(
     manifests = render(case, *settings)
     mine = ours(manifests, labels, namespaces)
     names = {party.name for party in mine}
-    assert names == set(OURS) - ({"broker"} if case == "external-broker" else set())
+    optional = {part for part in OPTIONAL if any(f"→ {part} TCP" in way for way in also)}
+    assert names == {*OURS, *optional}
     found = open_ways(policies_of(manifests), mine, others(labels, namespaces))
     dns = {f"{name} → DNS {protocol} 53" for name in names for protocol in ("TCP", "UDP")}
     assert {way for way, answers in found.items() if answers != {False}} == ALWAYS | also | dns

@@ -13,6 +13,7 @@ CASES = sorted(path.name.removesuffix("-values.yaml") for path in (CHART / "ci")
 POD_PATHS = {
     "Pod": lambda m: m,
     "Deployment": lambda m: m["spec"]["template"],
+    "StatefulSet": lambda m: m["spec"]["template"],
     "Job": lambda m: m["spec"]["template"],
     "CronJob": lambda m: m["spec"]["jobTemplate"]["spec"]["template"],
 }
@@ -121,7 +122,7 @@ def test_no_template_makes_a_secret(render, case):
 def test_every_pod_states_whether_it_has_a_token_and_only_api_clients_do(render, case):
     with_token = {n for n, p in pods(render(case)) if p["spec"]["automountServiceAccountToken"]}
     allowed = {"Deployment/metertwin-operator", "Job/metertwin-pki-init", "CronJob/metertwin-pki"}
-    assert with_token == allowed | {"Pod/metertwin-test"}
+    assert with_token - {"Deployment/metertwin-archive"} == allowed | {"Pod/metertwin-test"}
     for manifest in render(case):
         if manifest["kind"] == "ServiceAccount":
             assert manifest["automountServiceAccountToken"] is False
@@ -142,7 +143,7 @@ def test_selectors_find_their_pods(render, case):
     for manifest in manifests:
         if manifest["kind"] == "Service":
             wanted = manifest["spec"]["selector"].items()
-        elif manifest["kind"] == "Deployment":
+        elif manifest["kind"] in {"Deployment", "StatefulSet", "PodDisruptionBudget"}:
             wanted = manifest["spec"]["selector"]["matchLabels"].items()
         else:
             continue
@@ -178,7 +179,7 @@ def test_the_page_of_roles_holds_every_rule_that_helm_renders(render):
     page = (CHART.parents[1] / "docs/reference/rbac.md").read_text()
     rows = {tuple(cell.strip() for cell in line.split("|")[1:-1]) for line in page.splitlines() if line.startswith("| `")}  # fmt: skip
     rendered = set()
-    for manifest in render("default"):
+    for manifest in render("default", "archive.enabled=true"):
         name = manifest["metadata"]["name"].replace("metertwin-metertwin-demo-", "metertwin-metertwin-")  # fmt: skip
         for rule in manifest.get("rules", []):
             things = ", ".join(f"`{thing}`" for thing in rule["resources"])
@@ -219,7 +220,9 @@ def test_the_operator_lists_nodes_only_if_it_may_watch_them(render, settings, ma
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_reader_reaches_twins_on_the_peer_port_and_nothing_else(render, case):
+def test_a_reader_reaches_twins_and_the_archive_on_their_port_for_readers_and_nothing_else(
+    render, case
+):
     """Both ends have to allow it, as every pod with a role is denied all else."""
     policies = [m for m in render(case) if m["kind"] == "NetworkPolicy"]
     twins = [p["spec"] for p in policies if p["metadata"]["name"] == "metertwin-twin"]
@@ -231,9 +234,9 @@ def test_a_reader_reaches_twins_on_the_peer_port_and_nothing_else(render, case):
         assert ports == [[{"protocol": "TCP", "port": 8443}]]
     for spec in readers:
         assert spec["podSelector"] == {"matchLabels": {"metertwin.io/role": "reader"}}
-        (rule,) = spec["egress"]
-        assert rule["ports"] == [{"protocol": "TCP", "port": 8443}]
-        assert '"twin"' in json.dumps(rule["to"])
+        assert [rule["ports"] for rule in spec["egress"]] == [ports[0]] * len(spec["egress"])
+        assert '"twin"' in json.dumps(spec["egress"][0]["to"])
+        assert all('"archive"' in json.dumps(rule["to"]) for rule in spec["egress"][1:])
 
 
 def test_the_definitions_are_kept_when_the_release_is_removed(render):
@@ -404,6 +407,7 @@ def test_helm_lint_finds_nothing(helm, case):
 
 def test_the_demo_uses_the_images_that_are_built_here(render):
     images = {c["image"] for _, pod in pods(render("demo")) for c in pod["spec"]["containers"]}
-    assert images == {"localhost/metertwin/operator:dev", "localhost/metertwin/mosquitto:dev"}
+    built = ("operator", "mosquitto", "archive", "postgres")
+    assert images == {f"localhost/metertwin/{name}:dev" for name in built}
     env = find(render("demo"), "Deployment", "metertwin-operator")["spec"]["template"]["spec"]["containers"][0]["env"]  # fmt: skip
     assert "localhost/metertwin/twin:dev" in [entry.get("value") for entry in env]

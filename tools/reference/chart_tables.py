@@ -41,6 +41,7 @@ and without a token. No role has a wildcard; nobody may list Secrets.
 """
 SCOPES = {
     "metertwin-operator": "each namespace with meters, and the release's",
+    "metertwin-archive": "each namespace with meters, if `archive.enabled`",
     "metertwin-metertwin-nodes": "the cluster, if `operator.watchNodes`",
     "metertwin-meter-reader": "each namespace with meters",
     "metertwin-meter-operator": "each namespace with meters",
@@ -50,6 +51,7 @@ SCOPES = {
     "metertwin-pki": "the release's namespace, for the renewal's CronJob",
 }
 TEMPLATES = (
+    "archive/rbac.yaml",
     "operator/nodes.yaml",
     "roles/people.yaml",
     "roles/aggregated.yaml",
@@ -133,6 +135,9 @@ def roles() -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
         ".Values.pki.caSecret": values["pki"]["caSecret"],
         ".Values.pki.fleetKeySecret": values["pki"]["fleetKeySecret"],
         'include "metertwin.operatorSecret" .': "metertwin-operator-tls",
+        'include "metertwin.archiveSecret" .': "metertwin-archive-tls",
+        'include "metertwin.archiveDatabaseSecret" .': "metertwin-archive-database-tls",
+        'include "metertwin.postgresSecret" .': "metertwin-postgres-tls",
         'include "metertwin.fullname" .': "metertwin",
         ".": "metertwin-mosquitto-tls",
     }

@@ -98,6 +98,9 @@ egress:
   {{- include "metertwin.policy.toBroker" . | nindent 2 }}
   - to: {{- include "metertwin.policy.peers" (list . "twin") | nindent 6 }}
     ports: [{protocol: TCP, port: 8443}]
+  {{- if .Values.archive.enabled }}
+  {{- include "metertwin.policy.toArchive" (list . 8444) | nindent 2 }}
+  {{- end }}
   {{- with .Values.networkPolicy.utilityEgress }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -119,13 +122,16 @@ egress:
 {{- end }}
 
 {{- define "metertwin.policy.reader" -}}
-# Recipients in the meters' namespaces: the twins; what else they need is for their owner to allow.
+# Recipients in the meters' namespaces: the twins and the archive; what else they need is for their owner to allow.
 podSelector:
   matchLabels: {metertwin.io/role: reader}
 policyTypes: [Egress]
 egress:
   - to: {{- include "metertwin.policy.peers" (list . "twin") | nindent 6 }}
     ports: [{protocol: TCP, port: 8443}]
+  {{- if .Values.archive.enabled }}
+  {{- include "metertwin.policy.toArchive" (list . 8443) | nindent 2 }}
+  {{- end }}
 {{- end }}
 
 {{- define "metertwin.policy.ems" -}}
@@ -151,7 +157,7 @@ egress:
 
 {{- define "metertwin.policy.apiClients" -}}
 podSelector:
-  matchExpressions: [{key: metertwin.io/role, operator: In, values: [operator, pki, test]}]
+  matchExpressions: [{key: metertwin.io/role, operator: In, values: [operator, pki, test, archive]}]
 policyTypes: [Egress]
 egress:
   - to:
@@ -197,4 +203,50 @@ ingress:
     ports: [{protocol: TCP, port: {{ int .port }}}]
   {{- end }}
   {{- end }}
+{{- end }}
+
+{{/* Way to a port of the archive; (list root port). */}}
+{{- define "metertwin.policy.toArchive" -}}
+- to:
+    - namespaceSelector:
+        matchLabels: {kubernetes.io/metadata.name: {{ (index . 0).Release.Namespace }}}
+      podSelector:
+        matchLabels: {metertwin.io/role: archive}
+  ports: [{protocol: TCP, port: {{ index . 1 }}}]
+{{- end }}
+
+{{- define "metertwin.policy.archive" -}}
+podSelector:
+  matchLabels: {metertwin.io/role: archive}
+policyTypes: [Ingress, Egress]
+ingress:
+  {{- include "metertwin.policy.fromMonitoring" . | nindent 2 }}
+  - from: {{- include "metertwin.policy.peers" (list . "twin") | nindent 6 }}
+    ports: [{protocol: TCP, port: 8444}]
+  - from:
+      {{- include "metertwin.policy.peers" (list . "reader") | nindent 6 }}
+      {{- with .Values.networkPolicy.archiveClients }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
+    ports: [{protocol: TCP, port: 8443}]
+egress:
+  {{- if .Values.archive.database.existingSecret }}
+  - ports: [{protocol: TCP, port: {{ int .Values.archive.database.port }}}]
+  {{- else }}
+  - to:
+      - podSelector:
+          matchLabels: {metertwin.io/role: postgres}
+    ports: [{protocol: TCP, port: 5432}]
+  {{- end }}
+{{- end }}
+
+{{- define "metertwin.policy.postgres" -}}
+podSelector:
+  matchLabels: {metertwin.io/role: postgres}
+policyTypes: [Ingress, Egress]
+ingress:
+  - from:
+      - podSelector:
+          matchLabels: {metertwin.io/role: archive}
+    ports: [{protocol: TCP, port: 5432}]
 {{- end }}

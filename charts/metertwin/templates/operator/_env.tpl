@@ -18,6 +18,12 @@
   value: {{ .Values.twin.image.pullPolicy | quote }}
 - name: METERTWIN_TWIN_SERVICE_ACCOUNT
   value: {{ include "metertwin.fullname" . }}-twin
+{{- if .Values.archive.enabled }}
+- name: METERTWIN_ARCHIVE_HOST
+  value: {{ include "metertwin.archiveHost" . | quote }}
+- name: METERTWIN_ARCHIVE_PORT
+  value: "8444"
+{{- end }}
 - name: METERTWIN_WATCH_NODES
   value: {{ .Values.operator.watchNodes | quote }}
 - name: METERTWIN_HANDOVER

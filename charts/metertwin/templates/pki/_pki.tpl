@@ -12,6 +12,13 @@
     {{- with include "metertwin.pki.brokerSecret" . }}
     - {{ . }}
     {{- end }}
+    {{- if .Values.archive.enabled }}
+    - {{ include "metertwin.archiveSecret" . }}
+    {{- end }}
+    {{- if include "metertwin.ownDatabase" . }}
+    - {{ include "metertwin.archiveDatabaseSecret" . }}
+    - {{ include "metertwin.postgresSecret" . }}
+    {{- end }}
   verbs: [get, update, patch]
 - apiGroups: [""]
   resources: [configmaps]
@@ -60,5 +67,15 @@ spec:
 - --trust-config-map={{ include "metertwin.fullname" . }}-trust
 {{- range .Values.mosquitto.extraDnsNames }}
 - --broker-host={{ . }}
+{{- end }}
+{{- if .Values.archive.enabled }}
+- --archive-secret={{ include "metertwin.archiveSecret" . }}
+{{- range .Values.archive.extraDnsNames }}
+- --archive-host={{ . }}
+{{- end }}
+{{- end }}
+{{- if include "metertwin.ownDatabase" . }}
+- --archive-client-secret={{ include "metertwin.archiveDatabaseSecret" . }}
+- --postgres-secret={{ include "metertwin.postgresSecret" . }}
 {{- end }}
 {{- end }}
