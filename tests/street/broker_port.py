@@ -1,4 +1,4 @@
-"""The demo's broker through a forwarded port: what credentials become there."""
+"""The demo's broker, or another of its servers, through a forwarded port: what credentials become there."""
 
 import contextlib
 import re
@@ -12,8 +12,8 @@ BROKER = "metertwin-mosquitto"
 
 
 @contextlib.contextmanager
-def forwarded_port():
-    command = ["kubectl", "-n", NAMESPACE, "port-forward", f"service/{BROKER}", ":8883"]
+def forwarded_port(service=BROKER, port=8883):
+    command = ["kubectl", "-n", NAMESPACE, "port-forward", f"service/{service}", f":{port}"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment()
     ) as process:

@@ -10,12 +10,14 @@ ROLES = {
     "twin": "twin",
     "operator": "operator",
     "mosquitto": "broker",
+    "archive": "archive",
+    "postgres": "postgres",
 }
 OF_METERS = {"firmware": WHOLE, "firmware-esp8266": BOARDS, "twin": DEVICES}
 
 
 def runs_what_was_built():
-    """Whether meters, twins, operator and broker are of the images built here, if any were.
+    """Whether meters, twins, operator, broker and archive are of the images built here, if any were.
 
     Raises:
         AssertionError: some are not; they are named.

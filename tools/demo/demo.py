@@ -4,7 +4,8 @@ The story: preconditions, a cluster, images, the chart, the meters' credentials,
 table. Every step may be repeated. Neighbours: ``preconditions.py``, ``target.py`` (which cluster),
 ``street.py`` (the meters), ``renewing.py`` (their certificates), ``passwords.py`` (passwords of the
 small ones), ``home.py`` (one home's energy management), ``settling.py`` (waiting), ``policies.py``
-(what the network does), ``images.py``, ``progress.py`` (what the reader sees).
+(what the network does), ``storage.py`` (the archive's volume), ``images.py``, ``progress.py`` (what
+the reader sees).
 """
 
 import argparse
@@ -26,6 +27,7 @@ from progress import fail, say, step
 from renewing import renew_meters
 from settling import replace_older_twins, wait_for_street
 from sources import find_missing_packages
+from storage import ensure_volume
 from street import apply_meters, apply_street, devices
 from target import (
     CLUSTER,
@@ -99,10 +101,11 @@ def install_chart(target: Target) -> None:
     chart = ROOT / "charts/metertwin"
     command = ["helm", "upgrade", "--install", RELEASE, str(chart), "--namespace", NAMESPACE]
     command += ["--create-namespace", "--values", str(chart / "ci/demo-values.yaml")]
-    command += ["--wait", "--timeout", "2m", "--force-conflicts"]
+    command += ["--wait", "--timeout", "4m", "--force-conflicts"]
     command += ["--values", str(write_values(target, find_pod_ranges(target)))]
     label_namespace(target)
     ensure_passwords(target, NAMESPACE)
+    ensure_volume(target, NAMESPACE)
     done = subprocess.run(
         command, check=False, env=target.environment(), capture_output=True, text=True
     )
@@ -160,7 +163,7 @@ def up() -> None:
         build_images()
     with step("loading images"):
         load_images(target)
-    with step("chart: operator and Mosquitto"):
+    with step("chart: operator, Mosquitto, archive and its PostgreSQL"):
         install_chart(target)
     with step(f"credentials of {len(devices())} meters, and the meters themselves"):
         restarted = renew_meters(target, NAMESPACE)

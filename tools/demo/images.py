@@ -16,12 +16,14 @@ IMAGES = (
     "operator",
     "operator-next",
     "mosquitto",
+    "archive",
+    "postgres",
     "firmware",
     "firmware-esp8266",
     "utility",
     "ems",
 )
-OF_THE_CHART = ("operator", "twin", "mosquitto")
+OF_THE_CHART = ("operator", "twin", "mosquitto", "archive")
 VALUES = ROOT / "build/demo/images.json"
 
 
@@ -65,11 +67,13 @@ def write_values(target: Target, ranges: list[str]) -> Path:
         target: the cluster.
         ranges: from which the boards without TLS come.
     """
-    values: dict[str, dict[str, object]] = {
-        name: {"image": {"registry": "", "repository": where, "tag": image_tag(name)}}
-        for name in OF_THE_CHART
-        for where in (repository(target, name),)
-    }
+
+    def image(name: str) -> dict[str, object]:
+        where = repository(target, name)
+        return {"image": {"registry": "", "repository": where, "tag": image_tag(name)}}
+
+    values = {name: image(name) for name in OF_THE_CHART}
+    values["archive"]["postgres"] = image("postgres")
     values["mosquitto"]["constrainedListener"] = {"allowedCidrs": ranges}
     VALUES.parent.mkdir(parents=True, exist_ok=True)
     VALUES.write_text(json.dumps(values, indent=1) + "\n")
