@@ -207,6 +207,7 @@ def installation() -> Iterator[None]:
             "-f", str(chart / "ci/demo-values.yaml"), "-f", str(ROOT / "build/demo/images.json"),
             "--set", "crds.enabled=false", "--set", "rbac.aggregateToDefaultRoles=false",
             "--set", "mosquitto.constrainedListener.enabled=false",
+            "--set", "archive.enabled=false",
             "--wait", "--timeout", "3m")  # fmt: skip
         kubectl("apply", "-f", "-", text=json.dumps(twin_profile()))
         yield

@@ -1,7 +1,10 @@
 """The archive and its PostgreSQL as the chart renders them: where it is off, on, or elsewhere."""
 
 import json
+import os
 import re
+import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -157,3 +160,61 @@ def test_a_long_recovery_is_never_killed(render):
     assert "livenessProbe" not in container
     start = container["startupProbe"]
     assert start["periodSeconds"] * start["failureThreshold"] >= 24 * 3600
+
+
+INITDB = """#!/bin/sh
+for option; do case "$option" in --pgdata=*) folder="${option#--pgdata=}" ;; esac; done
+mkdir "$folder" && touch "$folder/PG_VERSION"
+[ ! -e refuse ]
+"""
+POSTGRES = """#!/bin/sh
+cat > new/statements
+"""
+
+
+@pytest.fixture
+def first_start(tmp_path):
+    """Return a function that runs the script over a volume with fake programs, and the volume."""
+    programs, volume = tmp_path / "bin", tmp_path / "volume"
+    programs.mkdir()
+    volume.mkdir()
+    for name, text in (("initdb", INITDB), ("postgres", POSTGRES)):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    script = (CHART / "files/initdb.sh").read_text().replace("/var/lib/postgresql", str(volume))
+
+    def start() -> int:
+        path = f"{programs}:{os.environ['PATH']}"
+        return subprocess.run(["sh", "-c", script], check=False, env={"PATH": path}).returncode
+
+    return start, volume
+
+
+def test_an_empty_volume_gets_a_cluster_with_the_archives_role_and_database(first_start):
+    start, volume = first_start
+    assert start() == 0
+    assert [path.name for path in volume.iterdir()] == ["data"]
+    statements = (volume / "data/statements").read_text()
+    assert "CREATE ROLE metertwin LOGIN\n" in statements
+    assert "CREATE DATABASE metertwin OWNER metertwin\n" in statements
+    assert "SUPERUSER" not in statements
+
+
+def test_a_first_start_that_was_interrupted_leaves_no_half_cluster(first_start):
+    start, volume = first_start
+    (volume / "refuse").touch()
+    assert start() != 0
+    assert not (volume / "data").exists()
+    (volume / "refuse").unlink()
+    assert start() == 0
+    assert [path.name for path in volume.iterdir()] == ["data"]
+
+
+def test_a_cluster_that_is_there_is_kept_and_is_its_owners_alone(first_start):
+    start, volume = first_start
+    assert start() == 0
+    (volume / "data/mine").touch()
+    (volume / "data").chmod(0o2770)  # as a mount with fsGroup leaves it
+    assert start() == 0
+    assert (volume / "data/mine").exists()
+    assert stat.S_IMODE((volume / "data").stat().st_mode) & 0o777 == 0o700

@@ -7,14 +7,12 @@ import time
 
 import pytest
 from demo import (
-    CLUSTER,
     DEVICES,
     Record,
     answers,
     ask_meter,
     build_manifest,
     condition,
-    environment,
     find_address,
     find_process,
     get,
@@ -24,23 +22,15 @@ from demo import (
     kubectl,
     names,
     restarts,
-    run,
+    skip_elsewhere,
     twin_of,
     until,
 )
 
 pytestmark = [pytest.mark.demo, pytest.mark.alone, pytest.mark.timeout(900)]
-ELSEWHERE = "the container runs on another machine: nothing here can kill -9 it"
 BROKER, OPERATOR = "metertwin-mosquitto", "metertwin-operator"
 SETTLED_S = 15
 """Longer than all that an operator does after its start: it lists, connects and compares."""
-
-
-def skip_elsewhere():
-    """End a test that has to kill a process; on the cluster of tools/cluster they are all here."""
-    here = run(CLUSTER, "kubeconfig", check=False).stdout.strip()
-    assert environment()["KUBECONFIG"] != here, "the container's process is not found"
-    pytest.skip(ELSEWHERE)
 
 
 def kill_container(pod_name):

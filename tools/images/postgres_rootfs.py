@@ -16,7 +16,7 @@ PROGRAMS = (
     "postgres", "initdb", "psql", "pg_isready", "pg_dump", "pg_restore", "pg_basebackup",
     "pg_amcheck", "pg_checksums", "pg_controldata",
 )  # fmt: skip
-SHELL = ("dash", "chmod", "cp", "mv", "rm")
+SHELL = ("dash", "chmod", "cp", "mv", "rm", "sync")
 """For the chart's first start (files/initdb.sh), and what an archive_command is made of."""
 EXTENSIONS = ("amcheck", "pg_buffercache", "pg_stat_statements", "pgstattuple", "plpgsql")
 LOADED = (*EXTENSIONS, "dict_snowball", "libpqwalreceiver", "pgoutput")

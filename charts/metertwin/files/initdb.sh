@@ -7,12 +7,13 @@ if [ ! -e data/PG_VERSION ]; then
   # The built-in provider: a newer C library sorts no index another way.
   initdb --pgdata=new --username=postgres --encoding=UTF8 --locale=C \
     --locale-provider=builtin --builtin-locale=C.UTF-8 --data-checksums --auth=reject
-  postgres --single -D new -c log_min_messages=fatal postgres >/dev/null <<END
+  postgres --single -D new -c exit_on_error=on -c log_min_messages=fatal postgres >/dev/null <<END
 CREATE ROLE metertwin LOGIN
 CREATE DATABASE metertwin OWNER metertwin
 REVOKE CONNECT, TEMPORARY ON DATABASE postgres, template1, metertwin FROM PUBLIC
 END
   mv new data
+  sync .
 fi
 # A volume's group is given rights on all files when it is mounted; PostgreSQL refuses such a folder.
 chmod 0700 data
