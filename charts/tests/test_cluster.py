@@ -23,7 +23,9 @@ def kubectl(*arguments: str, text: str | None = None) -> subprocess.CompletedPro
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_api_server_accepts_every_object(render, case):
-    manifests = [m for m in render(case, "meterNamespaces={metertwin-demo}") if m["kind"] not in NOT_APPLIED]  # fmt: skip
+    # Under other names: what the demo has is changed by Helm, which knows what it wrote before.
+    new = ("meterNamespaces={metertwin-demo}", "fullnameOverride=other")
+    manifests = [m for m in render(case, *new) if m["kind"] not in NOT_APPLIED]
     done = kubectl("apply", "--dry-run=server", "-f", "-", text=yaml.safe_dump_all(manifests))
     assert done.returncode == 0, done.stderr
 
