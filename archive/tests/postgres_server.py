@@ -66,6 +66,10 @@ class PostgresServer:
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
+    @property
+    def runs(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def __enter__(self) -> Self:
         self.start()
         return self
