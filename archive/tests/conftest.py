@@ -5,9 +5,9 @@ from postgres_server import PostgresServer
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory):
+def server():
     """A running PostgreSQL on loopback."""
-    with PostgresServer(tmp_path_factory.mktemp("postgres")) as running:
+    with PostgresServer() as running:
         yield running
 
 

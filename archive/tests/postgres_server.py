@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from typing import Self
 
@@ -28,7 +29,12 @@ def find_programs() -> pathlib.Path:
 class PostgresServer:
     """Runs as user `postgres` if we are root, as PostgreSQL refuses root."""
 
-    def __init__(self, folder: pathlib.Path, **settings: str) -> None:
+    def __init__(self, folder: pathlib.Path | None = None, **settings: str) -> None:
+        self._own = None
+        if (
+            folder is None
+        ):  # pytest's folders are root's alone, and each of its sessions sees to that
+            folder = self._own = pathlib.Path(tempfile.mkdtemp(prefix="metertwin-postgres-"))
         self.programs = find_programs()
         self.data = folder / "data"
         self.settings = {"max_connections": "60", "shared_buffers": "64MB"} | settings
@@ -39,11 +45,6 @@ class PostgresServer:
             user = pwd.getpwnam("postgres")
             self._identity = {"user": user.pw_uid, "group": user.pw_gid}
             os.chown(folder, user.pw_uid, user.pw_gid)
-            for parent in folder.parents:  # pytest's folders are the user's own
-                if parent != pathlib.Path("/tmp") and parent.stat().st_uid == 0:
-                    if parent == pathlib.Path("/"):
-                        break
-                    parent.chmod(parent.stat().st_mode | 0o011)
         else:
             self._identity = {}
         self._run(
@@ -118,6 +119,8 @@ class PostgresServer:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             self.process.wait(30)
+        if self._own is not None:
+            shutil.rmtree(self._own)
 
     def url(self, database: str) -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}?sslmode=disable"

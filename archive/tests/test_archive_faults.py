@@ -9,6 +9,7 @@ import pathlib
 import random
 import shutil
 import subprocess
+import tempfile
 
 import asyncpg
 import pytest
@@ -40,7 +41,7 @@ async def check(world, twins):
 
 async def test_replicas_and_the_database_are_killed_while_twins_push(tmp_path_factory):
     chance = random.Random(7)
-    with PostgresServer(tmp_path_factory.mktemp("killed")) as postgres:
+    with PostgresServer() as postgres:
         world = ArchiveWorld(tmp_path_factory.mktemp("world"), postgres)
         try:
             await world.start()
@@ -150,10 +151,12 @@ async def test_a_bad_body_is_refused_with_what_is_wrong_and_stores_nothing(world
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=180m", "small", str(tmp_path)], check=True)
-    yield tmp_path
-    subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+def small_disk():
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="metertwin-small-"))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=180m", "small", str(folder)], check=True)
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+    folder.rmdir()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system")

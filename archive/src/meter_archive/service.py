@@ -13,6 +13,7 @@ from aiohttp import web
 
 from meter_archive import figures
 from meter_archive.database import open_pool
+from meter_archive.directory_watch import build_watch
 from meter_archive.ingest_port import IngestPort, build_context
 from meter_archive.plain_port import build_plain
 from meter_archive.settings import Settings
@@ -61,6 +62,8 @@ class Service:
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(writer.run()) for _ in range(WRITERS)]
         tasks.append(asyncio.create_task(self._tend(writer)))
         tasks.append(asyncio.create_task(self._renew(context)))
+        if (watch := build_watch(pool)) is not None:
+            tasks.append(asyncio.create_task(watch.run()))
         waiting = asyncio.create_task(stop.wait())
         try:
             await self._listen(writer, context)
