@@ -47,9 +47,9 @@ class ArchiveWorld:
     async def start(self, replicas: int = 2) -> None:
         await migrate(self.url)
         for number in range(replicas):
-            ingest, plain = free_port(), free_port()
+            ingest, plain, queries = free_port(), free_port(), free_port()
             command = [sys.executable, "-m", "meter_archive", "serve", "--host", "127.0.0.1",
-                       "--ingest-port", str(ingest), "--plain-port", str(plain)]  # fmt: skip
+                       "--ingest-port", str(ingest), "--plain-port", str(plain), "--query-port", str(queries)]  # fmt: skip
             environment = {
                 "PYTHONPATH": ":".join(sys.path),
                 "METERTWIN_ARCHIVE_DATABASE": self.url,

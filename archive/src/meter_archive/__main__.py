@@ -30,6 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="take entries from twins until a signal")
     serve.add_argument("--plain-port", type=int, default=8080, help="health, metrics (8080)")
     serve.add_argument("--ingest-port", type=int, default=8444, help="mutual TLS (8444)")
+    serve.add_argument("--query-port", type=int, default=8081, help="questions, loopback (8081)")
     serve.add_argument("--host", default="0.0.0.0", help="address to listen on")  # noqa: S104
     return parser
 
@@ -50,7 +51,9 @@ def main() -> int:
 
             migrate(settings.database)
         else:
-            ports = Ports(arguments.plain_port, arguments.ingest_port, arguments.host)
+            ports = Ports(
+                arguments.plain_port, arguments.ingest_port, arguments.query_port, arguments.host
+            )
             asyncio.run(Service(settings, ports).serve())
     except SettingsError as error:
         sys.stderr.write(f"error: {error}\n")

@@ -12,10 +12,11 @@ import asyncpg
 from aiohttp import web
 
 from meter_archive import figures
-from meter_archive.database import open_pool
+from meter_archive.database import Pool, open_pool
 from meter_archive.directory_watch import build_watch
 from meter_archive.ingest_port import IngestPort, build_context
 from meter_archive.plain_port import build_plain
+from meter_archive.query_port import QueryPort
 from meter_archive.settings import Settings
 from meter_archive.writer import Writer
 
@@ -31,6 +32,7 @@ class Ports(NamedTuple):
 
     plain: int = 8080
     ingest: int = 8444
+    queries: int = 8081
     host: str = "0.0.0.0"  # noqa: S104 - inside its pod
 
 
@@ -66,7 +68,7 @@ class Service:
             tasks.append(asyncio.create_task(watch.run()))
         waiting = asyncio.create_task(stop.wait())
         try:
-            await self._listen(writer, context)
+            await self._listen(pool, writer, context)
             log.info("serving: %s", self.bound)
             await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
@@ -80,22 +82,29 @@ class Service:
             await asyncio.gather(waiting, *tasks, return_exceptions=True)
             pool.terminate()
 
-    async def _listen(self, writer: Writer, context: ssl.SSLContext) -> None:
+    async def _listen(self, pool: Pool, writer: Writer, context: ssl.SSLContext) -> None:
         def refresh() -> None:
             figures.WAITING.set(writer.waiting_octets)
             figures.DATABASE.set(int(writer.is_up))
             figures.LAST_COMMIT.set(writer.committed_s)
 
         await self._bind("plain", build_plain(refresh), self._ports.plain, None)
+        queries = QueryPort(pool).build()
+        await self._bind("queries", queries, self._ports.queries, None, "127.0.0.1")
         await self._bind("ingest", IngestPort(writer).build(), self._ports.ingest, context)
 
     async def _bind(
-        self, name: str, application: web.Application, port: int, context: ssl.SSLContext | None
+        self,
+        name: str,
+        application: web.Application,
+        port: int,
+        context: ssl.SSLContext | None,
+        host: str = "",
     ) -> None:
         runner = web.AppRunner(application, access_log=None, keepalive_timeout=75)
         await runner.setup()
         self._runners.append(runner)
-        await web.TCPSite(runner, self._ports.host, port, ssl_context=context).start()
+        await web.TCPSite(runner, host or self._ports.host, port, ssl_context=context).start()
         self.bound[name] = runner.addresses[0][1]
 
     async def _tend(self, writer: Writer) -> None:
