@@ -26,8 +26,9 @@ class IncarnationHole(NamedTuple):
 class Gap(NamedTuple):
     """Neighbouring capture boundaries without a snapshot, from `first_s` to `last_s`, UTC.
 
-    `start_s` and `end_s` are the boundaries on either side of it, which have a snapshot unless the
-    question ends there. `advance`: what the register moved between them, None if that is not known.
+    `start_s` and `end_s` are the boundaries on either side that have a snapshot; on a side without
+    one, `first_s` or `last_s` itself. `advance`: what the register moved between them, None if that
+    is not known.
     `reason`, what says most first: a hole's `overflow` or `released`, the next reading's
     `power_down`, a hole's `reserved`, `new_incarnation`, `register_decreased`; empty if nothing is
     known.
@@ -77,8 +78,9 @@ def _gap(
     series: Series, stretch: list[int], capture_s: int, holes: Sequence[IncarnationHole]
 ) -> Gap:
     first_s, last_s = stretch[0], stretch[-1]
-    start_s, end_s = first_s - capture_s, last_s + capture_s
-    before, after = series.find(start_s), series.find(end_s)
+    before, after = series.find(first_s - capture_s), series.find(last_s + capture_s)
+    start_s = first_s if before is None else before.time_s
+    end_s = last_s if after is None else after.time_s
     decrease = find_decrease(series.between(start_s, end_s))
     advance = None
     if before is not None and after is not None and not decrease:

@@ -8,7 +8,7 @@ reading counts), `periods` (boundaries), `estimation`.
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from operator import itemgetter
 from typing import Literal, NamedTuple
@@ -59,6 +59,14 @@ class ValueBucket(NamedTuple):
     expected: int
 
 
+class Stretch(NamedTuple):
+    """Adjoining buckets: UTC seconds, and how many there are."""
+
+    start_s: int
+    end_s: int
+    length: int
+
+
 class _Within(NamedTuple):
     """What is counted in a bucket, whatever its values mean."""
 
@@ -95,6 +103,19 @@ def build_value_buckets(
     return tuple(
         _value_bucket(series, start_s, end_s, capture_s) for start_s, end_s in pairwise(boundaries)
     )
+
+
+def stretches(buckets: Iterable[Bucket], wanted: Callable[[Bucket], bool]) -> list[Stretch]:
+    """Return the longest stretches of adjoining buckets that are wanted; buckets come in order."""
+    found: list[Stretch] = []
+    for bucket in buckets:
+        if not wanted(bucket):
+            continue
+        if found and found[-1].end_s == bucket.start_s:
+            found[-1] = Stretch(found[-1].start_s, bucket.end_s, found[-1].length + 1)
+        else:
+            found.append(Stretch(bucket.start_s, bucket.end_s, 1))
+    return found
 
 
 def count_expected(start_s: int, end_s: int, capture_s: int) -> int:
