@@ -16,11 +16,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from archive import add_name, write_archive
 from debian import DebianError, cache, refresh
 from recipes import RECIPES, debian_parts
 from rootfs import size
 from wheels import ROOT
+
+from archive import add_name, write_archive
 
 FORCE = "build even if nothing changed, and ask Debian anew, which else happens once a day"
 OUTPUT = ROOT / "build/images"
