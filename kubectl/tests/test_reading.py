@@ -69,6 +69,8 @@ STATUS = {
             "device": "house-1", "session": True, "encrypted": True, "entries": 42, "holes": 1, "conflicts": 0,
             "marks": [{"incarnation": "00112233445566aa", "stored": 42, "archived": 0}],
             "refused": {"mac": 3}, "framesDropped": 0, "chainBreaks": 0, "storeFault": None,
+            "archive": {"host": "archive", "state": "unreachable", "behind": 42, "refused": 0,
+                        "lastAnswer": "2026-06-14T07:30:00Z", "message": "no answer within 30 s"},
         },
     ]
 }  # fmt: skip

@@ -41,6 +41,14 @@ def test_defaults_are_filled_in(document):
     assert configuration.keys.up == bytes.fromhex("cd" * 32)
 
 
+def test_an_archive_is_an_address_or_none(document):
+    assert load_configuration(json.dumps(document)).archive is None
+    none = load_configuration(json.dumps({**document, "archive": None}))
+    assert (none.archive, none.has_archive) == (None, False)
+    found = load_configuration(json.dumps({**document, "archive": {"host": "archive"}}))
+    assert (found.archive, found.has_archive) == (("archive", 8444), True)
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -60,6 +68,12 @@ def test_defaults_are_filled_in(document):
             {"dataPolicy": {"recipients": [{"name": "u", "publicKey": "00"}]}},
             "METERTWIN_CONFIG.dataPolicy.recipients[0].publicKey",
         ),
+        ({"archive": True}, "METERTWIN_CONFIG.archive"),
+        ({"archive": {}}, "METERTWIN_CONFIG.archive.host"),
+        ({"archive": {"host": ""}}, "METERTWIN_CONFIG.archive.host"),
+        ({"archive": {"host": "a/b"}}, "METERTWIN_CONFIG.archive.host"),
+        ({"archive": {"host": "a", "port": 0}}, "METERTWIN_CONFIG.archive.port"),
+        ({"broker": None}, "METERTWIN_CONFIG.broker"),
         ({"device": "house-2"}, "keys.json.device"),
         ({"epoch": 2}, "keys.json.epoch"),
     ],

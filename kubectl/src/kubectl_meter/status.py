@@ -101,6 +101,13 @@ def _judge_condition(meter: dict[str, Any], kind: str) -> dict[str, Any]:
     return {**found, "status": "Unknown", "reason": "Outdated", "message": message}
 
 
+def _describe_archive(archive: dict[str, Any]) -> str:
+    """Return how a twin stands with the archive."""
+    text = f"{archive['state']}, {archive['behind']} entries not there"
+    text += f", last answer {archive['lastAnswer'] or 'never'}"
+    return f"{text}: {archive['message']}" if archive.get("message") else text
+
+
 def _link_lines(link: dict[str, Any]) -> list[str]:
     session = "open" if link.get("session") else "closed"
     session += ", its frames encrypted" if link.get("encrypted") else ""
@@ -110,6 +117,8 @@ def _link_lines(link: dict[str, Any]) -> list[str]:
         f" archived up to {mark['archived']}"
         for mark in link.get("marks", [])
     ]
+    if link.get("archive"):
+        lines.append(f"  archive: {_describe_archive(link['archive'])}")
     troubles = {
         "holes": link.get("holes", 0),
         "conflicts": link.get("conflicts", 0),

@@ -202,6 +202,7 @@ def desire(
     image: tuple[str, str],
     broker: tuple[str, int],
     public_keys: dict[str, str],
+    archive: tuple[str, int] | None = None,
 ) -> Desired:
     """Return what the meter's twin is to be.
 
@@ -211,6 +212,7 @@ def desire(
         image: the operator's default, repository and tag (or the whole image when pinned).
         broker: host and port that twins connect to.
         public_keys: Secret name → X25519 public key in hex, for the recipients.
+        archive: host and port that twins bring their entries to, None for no archive.
 
     Raises:
         SelectionError: it selects what is not offered.
@@ -246,6 +248,8 @@ def desire(
             ],
         },
     }
+    if archive is not None:
+        configuration["archive"] = {"host": archive[0], "port": archive[1]}
     utility = spec.get("utility")
     if utility is not None:
         configuration["utility"] = {

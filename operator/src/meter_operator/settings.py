@@ -30,6 +30,9 @@ class Settings:
     handover: bool = True
     message_size_limit_bytes: int = 1536
     """Of a payload: the broker passes no more."""
+    archive_host: str = ""
+    """Where twins bring their entries; empty: there is no archive."""
+    archive_port: int = 8444
 
     @property
     def image_repository(self) -> str:
@@ -66,8 +69,12 @@ def load_settings() -> Settings:
         broker_port = int(os.environ.get("METERTWIN_BROKER_PORT", "8883"))
         http_port = int(os.environ.get("METERTWIN_HTTP_PORT", "8080"))
         message_size_limit_bytes = int(os.environ.get("METERTWIN_MESSAGE_SIZE_LIMIT", "1536"))
+        archive_port = int(os.environ.get("METERTWIN_ARCHIVE_PORT") or "8444")
     except ValueError as error:
-        names = "METERTWIN_BROKER_PORT, METERTWIN_HTTP_PORT, METERTWIN_MESSAGE_SIZE_LIMIT"
+        names = (
+            "METERTWIN_BROKER_PORT, METERTWIN_HTTP_PORT, METERTWIN_MESSAGE_SIZE_LIMIT, "
+            "METERTWIN_ARCHIVE_PORT"
+        )
         raise SettingsError(f"{names}: {error}") from None
     pod = os.environ.get("POD_NAME") or socket.gethostname()
     return Settings(
@@ -84,5 +91,7 @@ def load_settings() -> Settings:
         watch_nodes=os.environ.get("METERTWIN_WATCH_NODES", "true") != "false",
         handover=os.environ.get("METERTWIN_HANDOVER", "true") != "false",
         message_size_limit_bytes=message_size_limit_bytes,
+        archive_host=os.environ.get("METERTWIN_ARCHIVE_HOST", ""),
+        archive_port=archive_port,
         holder=f"{pod}-{uuid.uuid4().hex[:8]}",
     )

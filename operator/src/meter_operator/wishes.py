@@ -37,6 +37,8 @@ class Wishes:
         if "@" in settings.twin_image:
             self._image = (settings.twin_image, settings.image_version)
         self._broker = (settings.broker_host, settings.broker_port)
+        archive = (settings.archive_host, settings.archive_port)
+        self._archive = archive if settings.archive_host else None
 
     def wish(
         self, observed: Observed, public_keys: dict[str, str], *, named: str | None = None
@@ -59,7 +61,11 @@ class Wishes:
                 "spec.profile", f"there is no TwinProfile {meter.spec['profile']!r}"
             )
         return desire(
-            meter, profile, image=self._image, broker=self._broker, public_keys=public_keys
+            *(meter, profile),
+            image=self._image,
+            broker=self._broker,
+            archive=self._archive,
+            public_keys=public_keys,
         )
 
 

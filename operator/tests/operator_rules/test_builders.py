@@ -9,6 +9,7 @@ import pytest
 import yaml
 from meter_operator import builders
 from meter_operator.desired import desire, parse_meter
+from meter_operator.settings import SettingsError, load_settings
 from meter_operator.volume import parse_quantity
 
 from .street import PROFILE, SPEC
@@ -17,7 +18,7 @@ GOLDEN = Path(__file__).parent.parent / "golden"
 NOT_AFTER = datetime(2026, 7, 1, tzinfo=UTC)
 
 
-def build(**changes):
+def build(archive=None, **changes):
     body = {
         "metadata": {
             "namespace": "street",
@@ -34,6 +35,7 @@ def build(**changes):
         PROFILE,
         image=("localhost/metertwin/twin", "0.1.0"),
         broker=("broker", 8883),
+        archive=archive,
         public_keys={},
     )
     return meter, desired
@@ -90,6 +92,42 @@ def test_the_configuration_is_the_contracts():
     }
     assert configuration["broker"] == {"host": "broker", "port": 8883}
     assert configuration["dataPolicy"]["recipients"] == []
+
+
+def test_a_twin_is_told_where_the_archive_is_and_no_spec_is_another_by_that():
+    (_, without), (_, desired) = build(), build(archive=("archive", 8444))
+    assert "archive" not in without.configuration, (
+        "twins from before the archive know no such field"
+    )
+    assert desired.configuration["archive"] == {"host": "archive", "port": 8444}
+    assert desired.spec_hash == without.spec_hash
+    assert desired.profile_hash == without.profile_hash
+
+
+@pytest.mark.parametrize(
+    ("environment", "found"),
+    [
+        ({}, ("", 8444)),
+        ({"HOST": "", "PORT": ""}, ("", 8444)),
+        ({"HOST": "archive.metertwin.svc"}, ("archive.metertwin.svc", 8444)),
+        ({"HOST": "10.0.0.9", "PORT": "9444"}, ("10.0.0.9", 9444)),
+    ],
+)
+def test_the_archives_address_comes_from_the_environment(monkeypatch, environment, found):
+    for name in ("METERTWIN_NAMESPACE", "METERTWIN_BROKER_HOST", "METERTWIN_TWIN_IMAGE"):
+        monkeypatch.setenv(name, "x")
+    for name, value in environment.items():
+        monkeypatch.setenv(f"METERTWIN_ARCHIVE_{name}", value)
+    settings = load_settings()
+    assert (settings.archive_host, settings.archive_port) == found
+
+
+def test_an_archives_port_that_is_no_number_is_named(monkeypatch):
+    for name in ("METERTWIN_NAMESPACE", "METERTWIN_BROKER_HOST", "METERTWIN_TWIN_IMAGE"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("METERTWIN_ARCHIVE_PORT", "many")
+    with pytest.raises(SettingsError, match="METERTWIN_ARCHIVE_PORT"):
+        load_settings()
 
 
 @pytest.mark.parametrize(

@@ -386,6 +386,7 @@ async def test_a_newer_operator_replaces_no_twin(street):
     await street.populate(2)
     writes = street.cluster.writes
     street.restart(twin_image="localhost/metertwin/twin:9.9.9", broker_host="another")
+    street.restart(archive_host="archive")
     await street.step(6)
     for name in street.names():
         await street.settle(name)

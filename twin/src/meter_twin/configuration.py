@@ -61,6 +61,13 @@ class UtilitySettings(NamedTuple):
     resources: tuple[HomeDevice, ...] = ()
 
 
+class ArchiveAddress(NamedTuple):
+    """Where the archive is."""
+
+    host: str
+    port: int
+
+
 class Configuration(NamedTuple):
     """All that the process was told."""
 
@@ -80,7 +87,7 @@ class Configuration(NamedTuple):
     resolution_s: int
     retention_days: int
     recipients: tuple[Recipient, ...]
-    has_archive: bool
+    archive: ArchiveAddress | None
     store_limit_bytes: int
     certificate_poll_s: int
     identity_dir: str
@@ -93,6 +100,11 @@ class Configuration(NamedTuple):
     utility: UtilitySettings | None = None
     ems_name: str = ""
     """The reader that is the home's energy management; empty for none."""
+
+    @property
+    def has_archive(self) -> bool:
+        """Whether entries stay here until an archive has them."""
+        return self.archive is not None
 
 
 def load_configuration(text: str | None) -> Configuration:
@@ -127,7 +139,7 @@ def load_configuration(text: str | None) -> Configuration:
         recipients=tuple(
             Recipient(one["name"], bytes.fromhex(one["publicKey"])) for one in policy["recipients"]
         ),
-        has_archive=document["archive"],
+        archive=ArchiveAddress(**document["archive"]) if document["archive"] else None,
         store_limit_bytes=document["storeLimitBytes"],
         certificate_poll_s=document["certificatePollSeconds"],
         identity_dir=identity,

@@ -68,6 +68,16 @@ _EMS = {
         },
     },
 }
+_ARCHIVE = {
+    "type": "object",
+    "nullable": True,
+    "default": None,
+    "required": ["host"],
+    "properties": {
+        "host": {"type": "string", "pattern": "[A-Za-z0-9.-]{1,253}"},
+        "port": {**_PORT, "default": 8444},
+    },
+}
 _PATHS = {
     "type": "object",
     "default": {},
@@ -124,7 +134,7 @@ SCHEMA: dict[str, Any] = {
             "default": {},
         },
         "dataPolicy": _DATA_POLICY,
-        "archive": {"type": "boolean", "default": False},
+        "archive": _ARCHIVE,
         "utility": _UTILITY,
         "ems": _EMS,
         "storeLimitBytes": {

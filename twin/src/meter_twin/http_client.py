@@ -33,10 +33,15 @@ class HttpClientError(Exception):
 class HttpClient:
     """The client of one server."""
 
-    def __init__(self, url: Url, tls: Callable[[], ssl.SSLContext]) -> None:
+    def __init__(
+        self, url: Url, tls: Callable[[], ssl.SSLContext], *,
+        most_body: int = MOST_BODY, timeout_s: float = TIMEOUT_S,
+    ) -> None:  # fmt: skip
         """`tls` returns the context as it is now; it is not asked for http."""
         self._url = url
         self._tls = tls
+        self._most_body = most_body
+        self._timeout_s = timeout_s
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(
@@ -58,20 +63,20 @@ class HttpClient:
         ]
         request = "\r\n".join([*lines, "", ""]).encode("ascii") + body
         try:
-            async with asyncio.timeout(TIMEOUT_S):
+            async with asyncio.timeout(self._timeout_s):
                 return await self._exchange(request)
         except HttpClientError:
             raise
         except BaseException as error:
             await self.close()
-            found = _describe(error)
+            found = self._describe(error)
             if found is None:
                 raise
             raise found from error
 
     async def _exchange(self, request: bytes) -> HttpAnswer:
         if self._streams is not None:
-            reader = AnswerReader(MOST_BODY)
+            reader = AnswerReader(self._most_body)
             try:
                 return await self._exchange_on(self._streams, request, reader)
             except (OSError, EOFError):
@@ -84,7 +89,7 @@ class HttpClient:
             ssl=self._tls() if self._url.is_secure else None,
             limit=_CHUNK,
         )
-        return await self._exchange_on(self._streams, request, AnswerReader(MOST_BODY))
+        return await self._exchange_on(self._streams, request, AnswerReader(self._most_body))
 
     async def _exchange_on(
         self,
@@ -125,21 +130,22 @@ class HttpClient:
                 async with asyncio.timeout(1):
                     await streams[1].wait_closed()
 
-
-def _describe(error: BaseException) -> HttpClientError | None:
-    """Return what a failure means to a user; None if it is no failure of the exchange."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return HttpClientError("Certificate", f"its certificate is refused: {error.verify_message}")
-    if isinstance(error, ssl.SSLError):
-        reason = (error.reason or "TLS").lower().replace("_", " ")
-        return HttpClientError("Certificate", f"no TLS session: {reason}")
-    if isinstance(error, TimeoutError):
-        return HttpClientError("Timeout", f"no answer within {TIMEOUT_S:.0f} s")
-    if isinstance(error, AnswerError):
-        return HttpClientError("BadAnswer", str(error))
-    if isinstance(error, EOFError):
-        return HttpClientError("Closed", str(error))
-    if isinstance(error, OSError):
-        text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return HttpClientError("Unreachable", text)
-    return None
+    def _describe(self, error: BaseException) -> HttpClientError | None:
+        """Return what a failure means to a user; None if it is no failure of the exchange."""
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return HttpClientError(
+                "Certificate", f"its certificate is refused: {error.verify_message}"
+            )
+        if isinstance(error, ssl.SSLError):
+            reason = (error.reason or "TLS").lower().replace("_", " ")
+            return HttpClientError("Certificate", f"no TLS session: {reason}")
+        if isinstance(error, TimeoutError):
+            return HttpClientError("Timeout", f"no answer within {self._timeout_s:.0f} s")
+        if isinstance(error, AnswerError):
+            return HttpClientError("BadAnswer", str(error))
+        if isinstance(error, EOFError):
+            return HttpClientError("Closed", str(error))
+        if isinstance(error, OSError):
+            text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            return HttpClientError("Unreachable", text)
+        return None

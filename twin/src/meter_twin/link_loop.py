@@ -122,6 +122,15 @@ class LinkLoop:
         self._perform(self.link.imported(), [])
         self._on_stored()
 
+    def archived(self, incarnation: bytes, mark: int) -> None:
+        """Note that the archive holds everything up to `mark`, and tell the meter.
+
+        Raises:
+            StoreError: it was not noted, and nobody was told.
+        """
+        self._store.save_archived(incarnation, mark)
+        self._perform(self.link.archived(incarnation, mark), [])
+
     async def command(self, command: Command, ttl_ms: int) -> Answered:
         """Issue a command and wait for its end; the link bounds the wait.
 

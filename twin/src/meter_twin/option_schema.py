@@ -4,7 +4,8 @@ Used for the options of applications and engines and for the twin's own configur
 subset that Kubernetes structural schemas share, so the operator reads the same documents in
 `crds/catalogue.json`: `type` object, array, string, integer, number, boolean; `properties`,
 `required`, `additionalProperties` (a schema; unknown names are refused otherwise), `items`,
-`maxItems`, `enum`, `pattern`, `maxLength`, `minimum`, `maximum`, `default`, `description`.
+`maxItems`, `nullable`, `enum`, `pattern`, `maxLength`, `minimum`, `maximum`, `default`,
+`description`.
 """
 
 import re
@@ -53,6 +54,8 @@ def apply_schema(schema: Schema, value: Any, field: str) -> Any:
         OptionError: the first thing that is wrong, with the field's path.
     """
     kind = schema["type"]
+    if value is None and schema.get("nullable"):
+        return None
     is_mistyped = not isinstance(value, _PYTHON_TYPES[kind])
     if is_mistyped or (isinstance(value, bool) and kind != "boolean"):
         raise _refused(field, f"is not of type {kind}", f"give it as {kind}")

@@ -123,6 +123,7 @@ class Twin:
         self._status.credentials = self._credentials
         self._broker = self._status.broker = self._build_broker()
         self._ports = self._build_ports()
+        self._archive = self._status.archive = self._build_archive()
         self._speaking: Any = None
         self._ems: Any = None
         if self._utility is not None:
@@ -142,6 +143,18 @@ class Twin:
     def _may_speak(self) -> bool:
         """Whether this twin alone may act on others, and knows what the one before knew."""
         return self._status.has_authority() and self._handover.may_feed
+
+    def _build_archive(self) -> Any:
+        """Return the line to the archive; most is loaded by it, so only where there is one."""
+        address = self._configuration.archive
+        if address is None:
+            return None
+        from .archive_line import ArchiveLine  # noqa: PLC0415
+
+        return ArchiveLine(
+            *(address, self._store, self._loop, lambda: self._gate.is_active),
+            lambda: self._credentials.contexts.client,
+        )
 
     def _build_broker(self) -> MqttShell:
         configuration = self._configuration
@@ -200,7 +213,7 @@ class Twin:
                 tasks.create_task(self._operator.publish())
                 tasks.create_task(self._renew_certificate())
                 tasks.create_task(self._handover.run())
-                for one in (self._speaking, self._ems):
+                for one in (self._speaking, self._ems, self._archive):
                     if one is not None:
                         tasks.create_task(one.run())
         finally:
@@ -260,6 +273,8 @@ class Twin:
         while True:
             await self._feed.wait()
             self._feed.clear()
+            if self._archive is not None:
+                self._archive.look()
             try:
                 while self._handover.may_feed and self._host.step(int(time.time())):
                     await asyncio.sleep(0)

@@ -58,6 +58,8 @@ class Status:
         self.credentials: Credentials | None = None
         self.speaking: Any = None
         """The `UtilityLoop`, whose type would load it."""
+        self.archive: Any = None
+        """The `ArchiveLine`, likewise; None without an archive."""
         self.peer_refused: tuple[Counter[str], ...] = ()
         self.was_connected = False
 
@@ -159,6 +161,7 @@ class Status:
             "lastSeen": format_time(contact.last_s),
             "term": self._gate.memory.term,
             **self._keeper.describe(),
+            "archive": self.archive.describe() if self.archive is not None else None,
             "settings": self.settings.describe(),
             "loadControl": self.loads.describe(),
             "certificate": self.credentials.describe() if self.credentials else None,

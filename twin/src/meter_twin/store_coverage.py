@@ -13,6 +13,7 @@ from meter_wire.portable.entry import chain, chain_hole
 from meter_wire.ports import Marks
 from meter_wire.tables import HOLES, number_of
 
+from .archive_told import note_told
 from .store import NUMBER_STEP, Batch, Store
 from .taking import Import
 
@@ -153,6 +154,8 @@ def import_entries(store: Store, one: Import, now_s: int) -> None:
         if stretch and not head and stretch.stored <= stored:
             head = _walk(store, one.incarnation, stretch.stored, stored, stretch.chain)
         connection.execute("UPDATE incarnation SET chain = ? WHERE number = ?", (head, number))
+        if stretch and stretch.holes + stretch.missed:
+            note_told(connection, number, stretch.holes + stretch.missed)
 
 
 def _holes_of(stretch: Stretch) -> tuple[Hole, ...]:

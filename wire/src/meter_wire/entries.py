@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from meter_wire.portable.entry import MAX_ENTRY
-from meter_wire.portable.tlv import RemoteProtocolError, parse_fields, parse_int
+from meter_wire.portable.tlv import RemoteProtocolError, parse_fields
 from meter_wire.tables import ENTRY_TAGS, FORM_BITS, STATUS, TAGS, number_of
 
 _HEADER = 13
@@ -86,7 +86,17 @@ def _parse_signature(data: bytes, field: bytes | None) -> Signature | None:
 
 
 def _parse_value(form: int, octets: bytes) -> int | bytes:
-    return octets if form & _OCTETS else parse_int(octets)
+    if form & _OCTETS:
+        return octets
+    value = int.from_bytes(octets, "big", signed=True)
+    if len(octets) != _octets_of(value):
+        raise RemoteProtocolError("malformed")
+    return value
+
+
+def _octets_of(value: int) -> int:
+    """Return how many bytes an integer has as minimal two's complement; zero has none."""
+    return (value if value >= 0 else ~value).bit_length() // 8 + 1 if value else 0
 
 
 def _parse_arguments(data: bytes) -> Iterator[int | bytes]:
@@ -99,13 +109,31 @@ def _parse_arguments(data: bytes) -> Iterator[int | bytes]:
 
 
 def _parse_registers(data: bytes) -> Iterator[RegisterValue]:
-    rest = _Cursor(data)
-    while rest.left:
-        form = rest.take(1)[0]
-        code = rest.code(form)
-        value = _parse_value(form, rest.take(form & _LENGTH))
-        at_s = int.from_bytes(rest.take(4), "big") if form & _TIMED else None
-        yield RegisterValue(code, value, at_s)
+    """Yield registers; without a `_Cursor`, as an archive takes millions of them apart."""
+    end = len(data)
+    at = 0
+    while at < end:
+        form = data[at]
+        value_at = at + (7 if form & _LONG else 4)
+        time_at = value_at + (form & _LENGTH)
+        code = data[at + 1 : value_at]
+        at_s = None
+        at = time_at
+        if form & _TIMED:
+            at += 4
+            at_s = int.from_bytes(data[time_at:at], "big")
+        if at > end:
+            raise RemoteProtocolError("malformed")
+        yield RegisterValue(_full_code(code), _parse_value(form, data[value_at:time_at]), at_s)
+
+
+def _full_code(code: bytes) -> bytes:
+    """Return the six bytes of an OBIS code that has three or six on the wire."""
+    if len(code) == 3:  # noqa: PLR2004 - C, D, E
+        return b"\x01\x00" + code + b"\xff"
+    if code[0] == 1 and code[1] == 0 and code[5] == 255:  # noqa: PLR2004 - it has a short form
+        raise RemoteProtocolError("malformed")
+    return code
 
 
 class _Cursor:
@@ -126,12 +154,7 @@ class _Cursor:
         return self._data[self._position - length : self._position]
 
     def code(self, form: int) -> bytes:
-        if not form & _LONG:
-            return b"\x01\x00" + self.take(3) + b"\xff"
-        code = self.take(6)
-        if (code[:2], code[5]) == (b"\x01\x00", 255):  # it has a short form
-            raise RemoteProtocolError("malformed")
-        return code
+        return _full_code(self.take(6 if form & _LONG else 3))
 
 
 def parse_description(body: bytes) -> tuple[str, str, tuple[tuple[bytes, int, int], ...]]:

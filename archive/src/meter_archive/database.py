@@ -1,0 +1,47 @@
+"""Connections to PostgreSQL, all with the same settings. Neighbours: `writer`, `migrate`."""
+
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+import asyncpg
+
+SCHEMA = "metertwin"
+Connected: TypeAlias = (
+    "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+)
+Alone: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+_SESSION = {
+    "search_path": f"{SCHEMA}, public",
+    "timezone": "UTC",
+    "application_name": "metertwin-archive",
+    "synchronous_commit": "on",
+    "jit": "off",
+}
+"""`jit` costs more than it brings where most statements take a millisecond."""
+UNAVAILABLE = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError)
+"""What says that the database is away, not that it refuses something."""
+
+
+async def connect(url: str, *, timeout_s: float = 10, **settings: Any) -> Alone:
+    """Return a connection.
+
+    Raises:
+        OSError, asyncpg.PostgresError: the database is away or refuses us.
+    """
+    return await asyncpg.connect(
+        url, timeout=timeout_s, server_settings=_SESSION | settings, command_timeout=60
+    )
+
+
+async def open_pool(url: str, *, size: int, statement_limit: timedelta) -> Pool:
+    """Return a pool that connects when it is asked, so that a start needs no database."""
+    limit_ms = str(int(statement_limit.total_seconds() * 1000))
+    return await asyncpg.create_pool(
+        url,
+        min_size=0,
+        max_size=size,
+        timeout=10,
+        command_timeout=statement_limit.total_seconds() + 5,
+        server_settings=_SESSION | {"statement_timeout": limit_ms, "lock_timeout": limit_ms},
+    )

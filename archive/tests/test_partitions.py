@@ -1,0 +1,105 @@
+"""Months are made ahead, take what lay in the default partition, and go when their time is over."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+from fleet_of_batches import A, batch, entries, read_archive, reading
+from meter_archive.database import open_pool
+from meter_archive.group import Given, write_group
+from meter_archive.migrate import migrate
+from meter_archive.months import Month, find_month, months_ahead, parse_partition
+from meter_archive.partitions import Partitions
+from meter_wire.archive_batch import ArchiveBatch
+
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+YEAR_S = 366 * 86400
+
+
+@pytest.fixture
+async def pool(url):
+    await migrate(url)
+    made = await open_pool(url, size=6, statement_limit=timedelta(seconds=10))
+    yield made
+    made.terminate()
+
+
+async def give(pool, given_batch, retention_days=36500):
+    given = Given("house-1", 1, A, given_batch)
+    (answer,) = await write_group(pool, Partitions(pool), {}, [given], retention_days)
+    return answer
+
+
+async def partitions(url):
+    connection = await asyncpg.connect(url)
+    rows = await connection.fetch(
+        "SELECT tableoid::regclass::text AS name, count(*) FROM metertwin.entry GROUP BY 1 ORDER BY 1"
+    )
+    await connection.close()
+    return {row["name"].removeprefix("metertwin."): row["count"] for row in rows}
+
+
+def test_a_month_ends_where_the_next_begins():
+    assert Month(2026, 12).next == Month(2027, 1)
+    assert months_ahead(NOW) == [Month(2026, 11), Month(2026, 12), Month(2027, 1)]
+    assert parse_partition(Month(2026, 3).partition) == Month(2026, 3)
+    assert parse_partition("entry_default") is None
+
+
+@pytest.mark.parametrize(
+    ("time", "month"),
+    [
+        (datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC), Month(2026, 11)),
+        (datetime(2026, 12, 1, tzinfo=UTC), Month(2026, 12)),
+        (datetime(2027, 1, 31, tzinfo=UTC), Month(2027, 1)),
+        (datetime(2027, 2, 1, tzinfo=UTC), None),
+        (datetime(2025, 11, 20, tzinfo=UTC), Month(2025, 11)),
+        (datetime(2025, 10, 31, tzinfo=UTC), None),
+        (datetime(1, 1, 1, tzinfo=UTC), None),
+    ],
+)
+def test_only_a_plausible_time_has_a_month(time, month):
+    assert find_month(time, NOW, 365) == month
+
+
+async def test_replicas_that_tend_at_the_same_time_make_each_month_once(pool):
+    several = [Partitions(pool) for _ in range(4)]
+    await asyncio.gather(*(one.tend(NOW, 365) for one in several))
+    assert await several[0].tend(NOW, 365) == []
+
+
+async def test_what_came_before_its_month_was_made_moves_there_and_is_there_once(pool, url):
+    far_s = int(datetime.now(UTC).timestamp()) + YEAR_S
+    early = ArchiveBatch(
+        2, (), ((1, reading(1, time_s=far_s)), (2, reading(2, time_s=far_s + 900)))
+    )
+    await give(pool, early)
+    assert await partitions(url) == {"entry_default": 2}
+    month = datetime.fromtimestamp(far_s, UTC)
+    await Partitions(pool).ensure([Month(month.year, month.month)])
+    assert await partitions(url) == {Month(month.year, month.month).partition: 2}
+    assert (await give(pool, early)).duplicates == 2
+
+
+async def test_a_month_that_is_over_is_dropped_and_its_entries_stay_known(pool, url):
+    await give(pool, batch(1, 4))
+    assert await partitions(url) == {"entry_2026_11": 4}
+    dropped = await Partitions(pool).tend(datetime(2027, 3, 1, tzinfo=UTC), 60)
+    assert dropped == [Month(2026, 11)]
+    assert await read_archive(url) == {}
+    again = await give(pool, batch(1, 5))
+    assert (again.archived, again.new, again.duplicates) == (5, 1, 4), "what was dropped is not new"
+
+
+async def test_entries_that_come_while_a_month_is_dropped_are_not_lost(pool, url):
+    await give(pool, batch(1, 4))
+    later = [
+        (seq, raw)
+        for seq, raw in entries(5, 8, time_s=int(datetime(2027, 2, 1, tzinfo=UTC).timestamp()))
+    ]
+    await asyncio.gather(
+        Partitions(pool).tend(datetime(2027, 3, 1, tzinfo=UTC), 60),
+        *(give(pool, ArchiveBatch(8, (), (one,))) for one in later),
+    )
+    assert set((await read_archive(url))[("house-1", A)]) == {5, 6, 7, 8}
