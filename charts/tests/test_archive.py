@@ -52,6 +52,7 @@ def test_migrating_and_serving_have_the_same_settings_and_files(render):
     pod = pod_of(render("full"), "Deployment", "metertwin-archive")
     (migrate,), (serve,) = pod["initContainers"], pod["containers"]
     assert (migrate["command"][-1], serve["command"][-1]) == ("migrate", "serve")
+    assert settings_of(serve)["METERTWIN_ARCHIVE_NAMESPACES"] == "street-a,street-b"
     for part in ("image", "env", "volumeMounts"):
         assert migrate[part] == serve[part]
 

@@ -24,6 +24,7 @@ from typing import NamedTuple
 SUITE = "trixie"
 SETS: dict[str, tuple[str, ...]] = {
     "python": ("libgcc-s1", "python3", "tzdata"),
+    "c++": ("libstdc++6",),
     "mosquitto": ("mosquitto",),
     "postgres": ("coreutils", "dash", "postgresql-17", "tzdata"),
     "micropython": ("micropython",),

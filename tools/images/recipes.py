@@ -147,17 +147,17 @@ def build_operator_next(target: Path) -> list[str]:
     return ["python3", "-m", "meter_operator_next"]
 
 
-def build_service(target: Path, distribution: str, *packages: str) -> list[str]:
-    """Write a Python service whose wheels bring libraries; the first of the packages starts."""
-    build_python(target)
+def build_service(target: Path, wheels: str, *packages: str, needs: str = "python") -> list[str]:
+    """Write a Python service with wheels that need a set's libraries; the first package starts."""
+    build_python(target, keep=("wsgiref",))  # prometheus_client imports it
     app = target / "app"
-    install_wheels(distribution, app)
+    install_wheels(wheels, app)
     trim_wheels(app)
     extensions = sorted(app.rglob("*.so"))
     strip(extensions)
     copy_packages(target, *packages)
     compile_sourceless(app)
-    copy_libraries(unpacked("python"), extensions, target)
+    copy_libraries(unpacked(needs), extensions, target)
     write_account(target)
     return ["python3", "-m", Path(packages[0]).name]
 
@@ -170,7 +170,7 @@ def build_utility(target: Path) -> list[str]:
 def build_archive(target: Path) -> list[str]:
     """Write the archive's service and its migrations."""
     packages = ("archive/src/meter_archive", "wire/src/meter_wire")
-    return build_service(target, "metertwin-archive", *packages)
+    return build_service(target, "metertwin-archive", *packages, needs="c++")
 
 
 def build_ems(target: Path) -> list[str]:
@@ -267,7 +267,7 @@ RECIPES: dict[str, Recipe] = {
     "mosquitto": Recipe((), ("mosquitto",), build_mosquitto),
     "archive": Recipe(
         ("archive/src", "wire/src", "uv.lock", "archive/pyproject.toml"),
-        ("python", "strip"),
+        ("python", "strip", "c++"),
         build_archive,
     ),
     # SIGTERM would wait until every client has gone

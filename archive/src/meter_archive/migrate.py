@@ -23,6 +23,7 @@ def build_config(connection: Connection | None = None) -> Config:
     """Return alembic's configuration; without a file, so that an image needs none."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("sourceless", "true")  # an image has bytecode alone
     config.attributes["connection"] = connection
     return config
 

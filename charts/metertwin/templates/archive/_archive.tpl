@@ -33,9 +33,7 @@ postgresql://metertwin@{{ include "metertwin.fullname" . }}-postgres.{{ .Release
 
 {{/* The service's settings, of `migrate` too; no secret is among them, but where one is. */}}
 {{- define "metertwin.archiveEnv" -}}
-- name: METERTWIN_NAMESPACE
-  valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
-- name: METERTWIN_WATCH_NAMESPACES
+- name: METERTWIN_ARCHIVE_NAMESPACES
   value: {{ include "metertwin.meterNamespaces" . | fromJsonArray | join "," | quote }}
 - name: METERTWIN_ARCHIVE_DATABASE
   {{- with .Values.archive.database.existingSecret }}
