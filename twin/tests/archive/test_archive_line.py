@@ -3,94 +3,26 @@
 import asyncio
 import contextlib
 import json
-import ssl
 import subprocess
 import sys
 import tracemalloc
 from types import SimpleNamespace
 
 import pytest
-from dict_archive import DictArchive
+from archive_server import OK, Server, say
 from meter_twin import archive_line
 from meter_twin.archive_line import ArchiveLine
 from meter_twin.archive_pace import ArchivePace
 from meter_twin.configuration import ArchiveAddress
 from meter_twin.store import Batch, Store
 from meter_twin.store_schema import StoreError
-from meter_wire.archive_batch import PATH, encode_answer
 from meter_wire.effects import Hole
 
 A = b"A" * 8
-OK = "HTTP/1.1 200 OK"
 
 
 def entry(seq, size=20):
     return bytes([1, 0, 0]) + (1000 + seq).to_bytes(4, "big") + b"%d" % seq + bytes(size)
-
-
-class Server:
-    """A DictArchive behind mutual TLS; `faults` are answers that are given instead, in turn."""
-
-    def __init__(self, world):
-        self.world = world
-        self.archive = DictArchive()
-        self.faults = []
-        self.uris = []
-        self.connections = 0
-        self.delay_s = 0.0
-        self.server = None
-
-    async def start(self, name="server"):
-        folder = self.world.folder
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(folder / f"{name}.crt", folder / f"{name}.key")
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(folder / "ca.crt")
-        self.server = await asyncio.start_server(
-            self.serve, "127.0.0.1", self.world.peer, ssl=context
-        )
-
-    def stop(self):
-        self.server.close()
-
-    async def serve(self, reader, writer):
-        self.connections += 1
-        names = writer.get_extra_info("peercert")["subjectAltName"]
-        self.uris.append(next(value for kind, value in names if kind == "URI"))
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            while await self.answer(reader, writer):
-                pass
-        writer.close()
-
-    async def answer(self, reader, writer):
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        lines = head.split("\r\n")
-        body = await reader.readexactly(
-            int(next(one for one in lines if one.startswith("content-length: "))[16:])
-        )
-        method, path, _ = lines[0].split()
-        assert (method, path[: len(PATH)]) == ("POST", PATH)
-        fault = self.faults.pop(0) if self.faults else None
-        if callable(fault):
-            return await fault(self, (path, body), writer)
-        writer.write(fault or self.take(path, body))
-        await asyncio.sleep(self.delay_s)
-        await writer.drain()
-        return True
-
-    def take(self, path, body):
-        incarnation = bytes.fromhex(path.removeprefix(PATH))
-        status, what = self.archive.give(incarnation, body, int(self.uris[-1].rsplit(":")[-1]))
-        if status == 200:
-            return say(OK, json.dumps(encode_answer(what)))
-        error = {"error": {"field": "batch", "message": what, "remedy": "report this"}}
-        return say(f"HTTP/1.1 {status} No", json.dumps(error))
-
-
-def say(line, body, *headers):
-    octets = body.encode() if isinstance(body, str) else body
-    lines = [line, f"content-length: {len(octets)}", *headers, "", ""]
-    return "\r\n".join(lines).encode() + octets
 
 
 class Loop:
@@ -110,7 +42,9 @@ async def street(world, monkeypatch):
     """A store, its line, and a server that is started by the test."""
     monkeypatch.setattr(archive_line, "_draw", lambda: 0.02)
     store = Store(str(world.folder / "twin.db"))
-    made = SimpleNamespace(store=store, owns=True, server=Server(world), loop=Loop(store))
+    made = SimpleNamespace(
+        store=store, owns=True, server=Server(world, world.peer), loop=Loop(store)
+    )
     made.context = world.context("tls")
 
     def build(timeout_s=20.0, host="127.0.0.1"):
