@@ -156,6 +156,16 @@ def test_days_more_than_four_weeks_away_are_not_alike():
     assert estimate_gap(gap, CAPTURE_S, history_of(day - timedelta(days=60), 35)) != ()
 
 
+def test_a_day_that_lacks_an_hour_of_the_gap_is_no_like_day():
+    day = date(2026, 2, 11)
+    gap = gap_of(day, 8, 3, 600)
+    days = [day_of(day - timedelta(weeks=place), lambda _hour: 10) for place in range(1, 4)]
+    for lacking, method in ((7, "like-days"), (9, "linear-between-registers")):
+        others = [one for one in days[0] if not lacking * 4 <= days[0].index(one) < lacking * 4 + 4]
+        history = History([*others, *days[1], *days[2]], BRUSSELS)
+        assert estimate_gap(gap, CAPTURE_S, history)[0].method == method
+
+
 def test_estimated_days_are_no_like_days():
     day = date(2026, 2, 11)
     rows = [

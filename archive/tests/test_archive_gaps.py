@@ -55,6 +55,7 @@ def hole(first, last, reason, incarnation=1):
         ([hole(2, 3, 2)], 0, "reserved"),
         ([hole(2, 3, 2)], POWER_DOWN, "power_down"),
         ([hole(5, 9, 1)], 0, ""),
+        ([hole(0, 0, 1)], 0, ""),
         ([hole(2, 3, 1, incarnation=2)], 0, ""),
     ],
 )

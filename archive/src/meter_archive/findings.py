@@ -19,11 +19,11 @@ class Context(NamedTuple):
     `register`: six-byte OBIS code. `buckets`: its intervals, of equal length, in order.
     `advance`: what it moved from the first boundary to the last by its readings there, None if one
     is missing. `readings`: as they came, in any order, those without a clock included. `gaps`: as
-    of `find_gaps`. `history`: metered intervals of the weeks around, those
-    of `buckets` among them or not. `companion`: intervals of a
-    register that moves whenever this one does, such as the sum of its rates; empty for none.
-    `limit_w`: the largest power that the connection can carry, None if not known.
-    `has_generation`: whether something may feed in here, None if not known.
+    of `find_gaps`. `history`: metered intervals of the weeks around, those of `buckets` among them
+    or not. `companion`: intervals of a register that moves whenever this one does, such as the sum
+    of its rates; empty for none. `limit_w`: the largest power that the connection can carry, in the
+    register's unit per hour (W for Wh), None if not known. `has_generation`: whether something may
+    feed in here, None if not known.
     """
 
     register: bytes

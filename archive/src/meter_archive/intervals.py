@@ -10,7 +10,6 @@ reading counts), `periods` (boundaries), `estimation`.
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
-from operator import itemgetter
 from typing import Literal, NamedTuple
 
 from meter_wire.tables import STATUS, number_of
@@ -18,7 +17,6 @@ from meter_wire.tables import STATUS, number_of
 from meter_archive.snapshots import Series, Snapshot, find_decrease
 
 _ESTIMATED = number_of(STATUS, "estimated")
-_SECOND = itemgetter(0)
 _NO_ESTIMATES: Mapping[int, int] = {}
 
 Quality = Literal["metered", "estimated", "missing"]
@@ -127,22 +125,24 @@ def _bucket(
     series: Series, start_s: int, end_s: int, capture_s: int, estimated: Mapping[int, int]
 ) -> Bucket:
     inside = series.between(start_s, end_s)
+    first = inside[0] if inside and inside[0].time_s == start_s else None
+    last = inside[-1] if inside and inside[-1].time_s == end_s else None
     within = _count(series, inside, start_s, end_s, capture_s)
-    ends = [_register_at(series, at_s, estimated) for at_s in (start_s, end_s)]
-    if ends[0] is None or ends[1] is None:
+    first = first or _estimate_at(series, start_s, estimated)
+    last = last or _estimate_at(series, end_s, estimated)
+    if first is None or last is None:
         return Bucket(start_s, end_s, None, "missing", *within, "missing_snapshot")
-    reason = find_decrease((ends[0], *inside, ends[1]))
+    reason = find_decrease((first, *inside, last))
     if reason:
         return Bucket(start_s, end_s, None, "missing", *within, reason)
-    guessed = any(end is not None and end.status & _ESTIMATED for end in ends)
+    guessed = (first.status | last.status) & _ESTIMATED
     quality: Quality = "estimated" if guessed else "metered"
-    return Bucket(start_s, end_s, ends[1].value - ends[0].value, quality, *within)
+    return Bucket(start_s, end_s, last.value - first.value, quality, *within)
 
 
-def _register_at(series: Series, time_s: int, estimated: Mapping[int, int]) -> Snapshot | None:
-    found = series.find(time_s)
-    if found is not None or time_s not in estimated:
-        return found
+def _estimate_at(series: Series, time_s: int, estimated: Mapping[int, int]) -> Snapshot | None:
+    if time_s not in estimated:
+        return None
     # it has the state of the reading before, so that a decrease after it has its true reason
     before = series.find_last(time_s)
     incarnation = before.incarnation if before is not None else 0
@@ -162,9 +162,9 @@ def _value_bucket(series: Series, start_s: int, end_s: int, capture_s: int) -> V
 def _count(
     series: Series, inside: tuple[Snapshot, ...], start_s: int, end_s: int, capture_s: int
 ) -> _Within:
+    seconds, statuses = series.dated
     flags = 0
-    first, last = (bisect_right(series.flags, at_s, key=_SECOND) for at_s in (start_s, end_s))
-    for _, status in series.flags[first:last]:
+    for status in statuses[bisect_right(seconds, start_s) : bisect_right(seconds, end_s)]:
         flags |= status
-    readings = sum(one.time_s > start_s and one.time_s % capture_s == 0 for one in inside)
+    readings = len([1 for one in inside if one.time_s % capture_s == 0 and one.time_s > start_s])
     return _Within(flags, readings, count_expected(start_s, end_s, capture_s))

@@ -39,6 +39,7 @@ class History:
         self._zone = zone
         self._holidays = frozenset(holidays)
         self._days: dict[date, dict[int, int]] = defaultdict(dict)
+        self._minutes: dict[int, list[tuple[int, int]]] = defaultdict(list)
         self._buckets = sorted(one for one in buckets if one.quality == "metered")
         twice: set[LocalQuarter] = set()
         for bucket in self._buckets:
@@ -49,6 +50,9 @@ class History:
         for place in twice:
             # two values under one minute: which of them is usual cannot be said
             del self._days[place.day][place.minute]
+        for day, values in self._days.items():
+            for minute, energy in values.items():
+                self._minutes[minute].append((day.toordinal(), energy))
 
     def place(self, start_s: int) -> LocalQuarter:
         """Return the local day and minute of a UTC second."""
@@ -66,10 +70,11 @@ class History:
 
     def values(self, place: LocalQuarter) -> list[int]:
         """Return the energies of one minute on all days within four weeks, alike or not."""
+        here = place.day.toordinal()
         return [
-            values[place.minute]
-            for day, values in self._days.items()
-            if 0 < abs((day - place.day).days) <= _FAR_DAYS and place.minute in values
+            energy
+            for day, energy in self._minutes.get(place.minute, ())
+            if day != here and -_FAR_DAYS <= day - here <= _FAR_DAYS
         ]
 
     def largest(self) -> int:

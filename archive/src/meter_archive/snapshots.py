@@ -9,6 +9,7 @@ no second. Neighbours: `intervals`, `demand`, `gaps`.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from meter_wire.obis import find_register
@@ -39,17 +40,22 @@ class Snapshot(NamedTuple):
     epoch: int
 
 
+_SECOND = attrgetter("time_s")
+_ORDER = attrgetter("incarnation", "seq", "epoch", "value", "status")
+"""Old to new: identity, and what makes the order total if one identity were given twice."""
+
+
 class Series(NamedTuple):
     """The snapshots that count, one a second, rising, and what was left out.
 
-    `flags` has (second, status) of every reading with a time, those that do not count included, as
-    a status speaks for its interval. `undated`: readings without a valid clock. `repeated`:
+    `dated` has second and status of every reading with a time, those that do not count included,
+    as a status speaks for its interval. `undated`: readings without a valid clock. `repeated`:
     readings of a second that has a newer one.
     """
 
     times: tuple[int, ...]
     snapshots: tuple[Snapshot, ...]
-    flags: tuple[tuple[int, int], ...]
+    dated: tuple[tuple[int, ...], tuple[int, ...]]
     undated: int
     repeated: int
 
@@ -88,12 +94,14 @@ def build_series(readings: Iterable[Snapshot]) -> Series:
             dated.append(reading)
         else:
             undated += 1
-    dated.sort(key=lambda one: (one.incarnation, one.seq, one.epoch, one.value, one.status))
+    dated.sort(key=_ORDER)
     newest = {reading.time_s: reading for reading in dated}
     times = tuple(sorted(newest))
-    flags = tuple(sorted((reading.time_s, reading.status) for reading in dated))
     snapshots = tuple(newest[time_s] for time_s in times)
-    return Series(times, snapshots, flags, undated, len(dated) - len(times))
+    dated.sort(key=_SECOND)
+    statuses = tuple(reading.status for reading in dated)
+    seconds = tuple(reading.time_s for reading in dated)
+    return Series(times, snapshots, (seconds, statuses), undated, len(dated) - len(times))
 
 
 def find_decrease(snapshots: tuple[Snapshot, ...]) -> str:

@@ -67,19 +67,18 @@ def stuck_register(context: Context) -> list[Finding]:
     standstills = context.history.standstills()
     found = []
     for here in stretches(context.buckets, lambda bucket: bucket.energy == 0):
+        if here.length < STUCK_INTERVALS:
+            continue
         inside = sum(here.start_s < at_s <= here.end_s for at_s in moved)
         others = (one for one in standstills if not _overlap(one, here))
         longest = max((one.length for one in others), default=0)
-        if here.length < STUCK_INTERVALS:
-            continue
         if inside:
-            text = (
-                f"no advance over {here.length} intervals; its companion moved in {inside} of them"
-            )
+            why = f"its companion moved in {inside} of them"
         elif _is_known(context) and here.length > 2 * max(longest, STUCK_INTERVALS):
-            text = f"no advance over {here.length} intervals; {longest} at most at other times"
+            why = f"{longest} at most at other times"
         else:
             continue
+        text = f"no advance over {here.length} intervals; {why}"
         span = (here.start_s, here.end_s)
         found.append(Finding("stuck_register", 1, *span, context.register, text))
     return found
