@@ -14,7 +14,7 @@ from final_check import settle
 from harness import World
 from oracle import Ledger, read_store
 from processes import wait_for
-from small_world import both_builds
+from small_world import SmallWorld, both_builds
 
 pytestmark = pytest.mark.timeout(600)
 CLOCK_STEP, CLOCK_SET = 3, 4
@@ -114,7 +114,12 @@ def test_a_running_meter_s_clock_steps_both_ways_and_no_interval_is_lost(world: 
     first = [rows[0][0]] if CLOCK_SET in ledger.event_codes() else []
     assert ledger.adjusted() == first + after, "the readings that the steps fell into are flagged"
     moved = {seq: late - early for (_, early), (seq, late) in itertools.pairwise(rows)}
-    assert {by for seq, by in moved.items() if seq not in after} == {1}, "each second once"
+    seconds = [by for seq, by in moved.items() if seq not in after]
+    assert min(seconds) == 1, "each second once"
+    # The small profile looks once a second: boundaries that a busy machine let pass together are
+    # one reading there. The other one divides a tick, and has each.
+    late_s = WAITED_S if isinstance(world, SmallWorld) else 0
+    assert sum(seconds) - len(seconds) <= late_s, "no second is left out"
     # A boundary at each end of the step, and the time that WELCOME waited, which may be in it.
     assert abs(moved[after[0]] - 1 - forth_ms / 1000) < WAITED_S
     assert abs(moved[after[1]] - 1 - back_ms / 1000) < WAITED_S

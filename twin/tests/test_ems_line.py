@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -22,9 +23,8 @@ from meter_wire.control import sign_record
 from meter_wire.portable.keys import derive_key
 from vtn_process import VtnProcess
 
-from conftest import ROOT
-
 pytestmark = pytest.mark.timeout(300)
+ROOT = pathlib.Path(__file__).parents[2]
 VEN_ID = "ven-of-house-1"
 APPLICATIONS = {
     "metering-data": {},

@@ -12,6 +12,7 @@ from kubectl_meter import __version__
 from kubectl_meter.cli_dr import dr, override
 from kubectl_meter.cli_exchange import exchange
 from kubectl_meter.cli_export import export
+from kubectl_meter.cli_history import history
 from kubectl_meter.cli_order import calendar, order, sign_calendar
 from kubectl_meter.cli_provision import provision
 from kubectl_meter.cli_rollout import pause, resume, rollback, upgrade
@@ -219,7 +220,7 @@ for command in (
     provision, upgrade, rollback, pause, resume, exchange, export, dr, override, stop, allow,
 ):  # fmt: skip
     program.add_command(command)
-for command in (sign_calendar, order, calendar):
+for command in (sign_calendar, order, calendar, history):
     program.add_command(command)
 
 

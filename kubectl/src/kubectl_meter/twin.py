@@ -17,7 +17,10 @@ API_PORT = 8081
 PAGE = 1000
 TIMEOUT_S = 40
 # Parameters of the twin that a person gave as an option.
-_OPTIONS = {"since", "until", "code", "timeout", "live"}
+_OPTIONS = {
+    "since", "until", "code", "timeout", "live",
+    "point", "device", "register", "from", "to", "every", "zone",
+}  # fmt: skip
 
 
 def find_condition(meter: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -51,10 +54,12 @@ def find_pod(meter: dict[str, Any]) -> str:
 class Twin:
     """The API of one twin behind a local port."""
 
-    def __init__(self, name: str, port: int) -> None:
-        """`name` of the meter, for messages."""
+    def __init__(self, name: str, port: int, *, whom: str = "", remedy: str = "") -> None:
+        """Say who does not answer, and what to do then: without these it is the twin of `name`."""
         self.name = name
         self._port = port
+        self._whom = whom or f"twin of {name}"
+        self._remedy = remedy or f"kubectl describe smartmeter {name}, and the twin's log"
 
     def get(self, path: str, **query: str | int | None) -> dict[str, Any]:
         """Return the JSON document of a GET.
@@ -82,8 +87,8 @@ class Twin:
             document: dict[str, Any] = json.loads(text)
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise MeterError(
-                f"the twin of {self.name} did not answer: {error or type(error).__name__}",
-                remedy=f"kubectl describe smartmeter {self.name}, and the twin's log",
+                f"the {self._whom} did not answer: {error or type(error).__name__}",
+                remedy=self._remedy,
             ) from None
         finally:
             connection.close()
