@@ -12,7 +12,7 @@ from meter_archive.directory_table import save_directory
 from meter_archive.group import Given, write_group
 from meter_archive.migrate import migrate
 from meter_archive.partitions import Partitions
-from meter_archive.query_port import QueryPort
+from meter_archive.query_port import QueryPort, identify_forward
 from meter_wire.archive_batch import ArchiveBatch
 
 START = datetime.fromtimestamp(START_S, UTC)
@@ -29,7 +29,7 @@ async def pool(url):
 
 @pytest.fixture
 async def client(pool):
-    async with TestClient(TestServer(QueryPort(pool).build())) as asking:
+    async with TestClient(TestServer(QueryPort(pool, identify_forward).build())) as asking:
         yield asking
 
 

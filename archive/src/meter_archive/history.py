@@ -15,8 +15,10 @@ from meter_archive.database import Pool
 from meter_archive.directory import DEFAULT_CAPTURE_S
 from meter_archive.intervals import Bucket, ValueBucket, build_buckets, build_value_buckets
 from meter_archive.local_time import format_local, get_zone
-from meter_archive.question import Question, find_boundaries
-from meter_archive.readings_table import Tenure, fetch_register, find_tenures, find_zone
+from meter_archive.queries import Asked, Json
+from meter_archive.question import Question, find_boundaries, parse_question
+from meter_archive.readings_table import fetch_register, find_tenures, find_zone
+from meter_archive.scope import Scope, Tenure
 from meter_archive.snapshots import Series, build_series, register_kind
 
 
@@ -37,20 +39,26 @@ class History(NamedTuple):
     parts: tuple[Part, ...]
 
 
-async def find_history(pool: Pool, question: Question, now_s: int) -> History:
-    """Answer a question.
+async def answer_history(pool: Pool, asked: Asked) -> Json:
+    """Answer `/v1/history`; see `find_history` for what is raised."""
+    question = parse_question(asked.parameters)
+    return build_document(question, await find_history(pool, question, asked.now_s, asked.scope))
+
+
+async def find_history(pool: Pool, question: Question, now_s: int, scope: Scope) -> History:
+    """Answer a question as far as a scope allows.
 
     Raises:
         QueryError: a parameter is wrong.
-        LookupError: no such meter, device or metering point is known for that time.
+        LookupError: no such meter, device or metering point is known for that time, or allowed.
         asyncpg.PostgresError, OSError: the database is away.
     """
     async with pool.acquire() as connection:
         zone = question.zone or await find_zone(connection, question.subject)
         boundaries = find_boundaries(question, zone, now_s)
         first_s, last_s = boundaries[0], boundaries[-1]
-        tenures = await find_tenures(connection, question.subject, first_s, last_s)
-        if not tenures and question.subject.kind != "device":
+        tenures = await find_tenures(connection, question.subject, first_s, last_s, scope)
+        if not tenures and not (scope.everything and question.subject.kind == "device"):
             raise LookupError(f"{question.subject.kind} {question.subject.value!r}")
         parts = []
         asked: list[Tenure | None] = [*tenures] or [None]
@@ -90,7 +98,7 @@ def _quarter_after(moment: datetime) -> int:
     return -(-int(moment.timestamp()) // 900) * 900
 
 
-def build_document(question: Question, history: History) -> dict[str, Any]:
+def build_document(question: Question, history: History) -> Json:
     """Return the JSON document of an answer."""
     zone = get_zone(history.zone, "zone")
     known = find_register(question.register)

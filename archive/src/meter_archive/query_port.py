@@ -1,43 +1,58 @@
-"""Port 8081 of loopback: questions by `kubectl port-forward`, so that RBAC decides who may ask.
+"""Answers questions over HTTP. On 127.0.0.1:8081 they come by `kubectl port-forward`: RBAC decides.
 
-    GET /v1/history?meter=NAME|point=P|device=D&register=1.8.0&from=…&to=…&every=1d
-
-Every question is noted in the log, without a value of a meter. Neighbours: `question`, `history`.
+Every question is noted in the log, without a value of a meter. Neighbours: `queries`, `scope`.
 """
 
 import logging
 import time
+from collections.abc import Awaitable, Callable
 
 import asyncpg
 from aiohttp import web
 
 from meter_archive.database import Pool
-from meter_archive.history import build_document, find_history
+from meter_archive.queries import Asked, Query, list_queries
 from meter_archive.query_error import QueryError
-from meter_archive.question import parse_question
+from meter_archive.scope import Scope
 
 log = logging.getLogger("meter_archive.access")
 _AWAY = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError)
 
+Identify = Callable[[web.Request], Awaitable[Scope]]
+"""Says who asks; refuses with an `HTTPException`."""
+
+
+async def identify_forward(_request: web.Request) -> Scope:
+    """Return the scope of one who got here by a port-forward: everything."""
+    return Scope("port-forward", everything=True)
+
 
 class QueryPort:
-    """The handlers of the port."""
+    """A port with all questions, for those whom `identify` knows."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, identify: Identify) -> None:
         """Ask this database."""
         self._pool = pool
+        self._identify = identify
 
     def build(self) -> web.Application:
         """Return the application."""
         application = web.Application()
-        application.router.add_get("/v1/history", self.history)
+        for path, query in list_queries().items():
+            application.router.add_get(path, self._handler(query))
         return application
 
-    async def history(self, request: web.Request) -> web.Response:
-        """Answer `GET /v1/history`."""
+    def _handler(self, query: Query) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def handle(request: web.Request) -> web.Response:
+            scope = await self._identify(request)
+            return await self._answer(request, query, scope)
+
+        return handle
+
+    async def _answer(self, request: web.Request, query: Query, scope: Scope) -> web.Response:
+        asked = Asked(list(request.query.items()), scope, int(time.time()))
         try:
-            question = parse_question(list(request.query.items()))
-            found = await find_history(self._pool, question, int(time.time()))
+            document = await query(self._pool, asked)
         except QueryError as error:
             return _refuse(400, error.field, error.message, error.remedy)
         except LookupError as error:
@@ -46,9 +61,8 @@ class QueryPort:
         except _AWAY as error:
             log.warning("no answer: %s", type(error).__name__)
             return _refuse(503, "", "the database does not answer", "ask again")
-        subject = question.subject
-        log.info("history of %s %s every %s", subject.kind, subject.value, question.every)
-        return web.json_response(build_document(question, found))
+        log.info("%s asked %s with %s", scope.name, request.path, sorted(request.query))
+        return web.json_response(document)
 
 
 def _refuse(status: int, field: str, message: str, remedy: str) -> web.Response:

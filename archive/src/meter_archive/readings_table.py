@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 from meter_archive.database import Connected
-from meter_archive.directory import Installation
 from meter_archive.directory_table import build_installation
 from meter_archive.question import Subject
+from meter_archive.scope import Scope, Tenure, cut_tenures
 from meter_archive.snapshots import Snapshot
 
 _READING = 1
@@ -19,17 +18,10 @@ _WHERE = {
 }
 
 
-class Tenure(NamedTuple):
-    """An installation and when it ended, None if it has not."""
-
-    installation: Installation
-    until: datetime | None
-
-
 async def find_tenures(
-    connection: Connected, subject: Subject, start_s: int, end_s: int
+    connection: Connected, subject: Subject, start_s: int, end_s: int, scope: Scope
 ) -> list[Tenure]:
-    """Return the installations of a subject that lie in a time, oldest first."""
+    """Return the installations of a subject in a time that a scope allows, oldest first."""
     arguments = [subject.value]
     if subject.kind == "meter":
         arguments.append(subject.namespace)
@@ -39,7 +31,13 @@ async def find_tenures(
         f" AND since < ${place + 2} AND (until IS NULL OR until > ${place + 1}) ORDER BY since, id",
         *arguments, _moment(start_s), _moment(end_s),
     )  # fmt: skip
-    return [Tenure(build_installation(row), row["until"]) for row in rows]
+    found = cut_tenures((Tenure(build_installation(row), row["until"]) for row in rows), scope)
+    start, end = _moment(start_s), _moment(end_s)
+    return [
+        one
+        for one in found
+        if one.installation.since < end and (one.until is None or one.until > start)
+    ]
 
 
 async def find_zone(connection: Connected, subject: Subject) -> str:

@@ -16,7 +16,7 @@ from meter_archive.database import Pool, open_pool
 from meter_archive.directory_watch import build_watch
 from meter_archive.ingest_port import IngestPort, build_context
 from meter_archive.plain_port import build_plain
-from meter_archive.query_port import QueryPort
+from meter_archive.query_port import QueryPort, identify_forward
 from meter_archive.settings import Settings
 from meter_archive.writer import Writer
 
@@ -89,7 +89,7 @@ class Service:
             figures.LAST_COMMIT.set(writer.committed_s)
 
         await self._bind("plain", build_plain(refresh), self._ports.plain, None)
-        queries = QueryPort(pool).build()
+        queries = QueryPort(pool, identify_forward).build()
         await self._bind("queries", queries, self._ports.queries, None, "127.0.0.1")
         await self._bind("ingest", IngestPort(writer).build(), self._ports.ingest, context)
 

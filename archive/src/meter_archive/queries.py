@@ -1,0 +1,32 @@
+"""The questions that ports answer: path, and the function that makes the answer's document.
+
+Each function checks its own parameters (`QueryError`), and finds devices only by `find_tenures`,
+which knows the asker's scope. Neighbours: `query_port`, `history`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from meter_archive.database import Pool
+from meter_archive.scope import Scope
+
+Json = dict[str, Any]
+
+
+class Asked(NamedTuple):
+    """A request: its parameters as they came, who asks, and the time (UTC second)."""
+
+    parameters: Sequence[tuple[str, str]]
+    scope: Scope
+    now_s: int
+
+
+Query = Callable[[Pool, Asked], Awaitable[Json]]
+"""Raises `QueryError` (a wrong parameter), `LookupError` (not known, or not allowed to be)."""
+
+
+def list_queries() -> Mapping[str, Query]:
+    """Return each question's function by its path."""
+    from meter_archive.history import answer_history  # noqa: PLC0415 - modules of answers need ours
+
+    return {"/v1/history": answer_history}
