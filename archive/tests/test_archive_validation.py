@@ -132,6 +132,13 @@ def test_a_register_is_stuck_when_it_never_stood_half_as_long(length, found):
     assert names(validate(context(still, History([*rows, *still], BRUSSELS)))) == found
 
 
+def test_a_register_that_never_moved_is_not_stuck():
+    nothing = [bucket(place, 0) for place in range(96)]
+    assert validate(context(nothing, house(28, lambda _: 0), register=EXPORT)) == []
+    once = house(28, lambda at_s: 1 if at_s % 3600 == 0 else 0)
+    assert names(validate(context(nothing, once, register=EXPORT))) == ["stuck_register"]
+
+
 def test_a_spike_is_far_above_the_same_quarter_hour_of_other_days():
     values = [usual(START_S + 8 * CAPTURE_S - days * 86400) for days in range(1, 29)]
     middle = np.median(values)

@@ -27,6 +27,18 @@ Query = Callable[[Pool, Asked], Awaitable[Json]]
 
 def list_queries() -> Mapping[str, Query]:
     """Return each question's function by its path."""
-    from meter_archive.history import answer_history  # noqa: PLC0415 - modules of answers need ours
+    # modules of answers need ours
+    from meter_archive.entry_pages import answer_events, answer_readings  # noqa: PLC0415
+    from meter_archive.findings_answer import answer_findings  # noqa: PLC0415
+    from meter_archive.gaps_answer import answer_gaps  # noqa: PLC0415
+    from meter_archive.history import answer_history  # noqa: PLC0415
+    from meter_archive.intervals_answer import answer_intervals  # noqa: PLC0415
 
-    return {"/v1/history": answer_history}
+    return {
+        "/v1/events": answer_events,
+        "/v1/findings": answer_findings,
+        "/v1/gaps": answer_gaps,
+        "/v1/history": answer_history,
+        "/v1/intervals": answer_intervals,
+        "/v1/readings": answer_readings,
+    }

@@ -61,9 +61,11 @@ def stuck_register(context: Context) -> list[Finding]:
     """No advance for two hours while the companion moved, or longer than ever by history.
 
     Ours: a register that stands still is normal in an empty house, so it has to contradict another
-    register, or twice the longest standstill of ten days or more around.
+    register, or twice the longest standstill of ten days or more around. One that has not moved in
+    all that time is not in use, such as export without a plant.
     """
     moved = [one.end_s for one in context.companion if one.energy]
+    in_use = _is_known(context) and context.history.largest() > 0
     standstills = context.history.standstills()
     found = []
     for here in stretches(context.buckets, lambda bucket: bucket.energy == 0):
@@ -74,7 +76,7 @@ def stuck_register(context: Context) -> list[Finding]:
         longest = max((one.length for one in others), default=0)
         if inside:
             why = f"its companion moved in {inside} of them"
-        elif _is_known(context) and here.length > 2 * max(longest, STUCK_INTERVALS):
+        elif in_use and here.length > 2 * max(longest, STUCK_INTERVALS):
             why = f"{longest} at most at other times"
         else:
             continue
