@@ -14,6 +14,9 @@ from meter_archive.query_error import QueryError
 from meter_archive.question import Kind, Subject
 
 ONE: tuple[Kind, ...] = ("device", "meter", "point")
+MANY: tuple[Kind, ...] = ("feeder", "label", "fleet")
+ALL: tuple[Kind, ...] = (*ONE, *MANY)
+"""Kinds of subjects: a label is `key=value`, and `fleet=1` is all that may be seen."""
 _ALWAYS = ("from", "to", "namespace")
 _NUMBER_DIGITS = 9
 
@@ -75,6 +78,8 @@ def parse_asking(
     if len(named) != 1:
         what = "is missing" if not named else "stands beside another"
         raise QueryError("meter", what, f"give one of {', '.join(kinds)}")
+    if named[0] == "label" and "=" not in given["label"]:
+        raise QueryError("label", "has no value", "write key=value")
     return Asking(Subject(named[0], given[named[0]], given.get("namespace", "")), given)
 
 

@@ -6,21 +6,20 @@ late with an earlier time is on no later page: who needs every entry asks again.
 """
 
 import base64
-from collections.abc import Sequence
 from datetime import timedelta
 
 from meter_wire.entries import RegisterValue, parse_entry, status_names
 from meter_wire.event_names import EVENTS, find_event, get_event_code
 from meter_wire.obis import find_register, format_code
 
-from meter_archive.asking import ONE, Asking, find_span, parse_asking
+from meter_archive.asking import ALL, ONE, Asking, find_span, parse_asking
 from meter_archive.cursor import parse_cursor
 from meter_archive.database import Pool
 from meter_archive.entries_table import READINGS, Stored, events_of, fetch_entries
 from meter_archive.local_time import format_local, get_zone
 from meter_archive.queries import Asked, Json
 from meter_archive.query_error import QueryError
-from meter_archive.question import Kind, parse_register
+from meter_archive.question import parse_register
 from meter_archive.readings_table import find_zone
 from meter_archive.windows import find_windows
 
@@ -40,12 +39,9 @@ async def answer_readings(pool: Pool, asked: Asked) -> Json:
 
 async def answer_events(pool: Pool, asked: Asked) -> Json:
     """Answer `/v1/events`; see `_find_page` for what is raised."""
-    asking = parse_asking(asked.parameters, ("code", "after", "limit"), _EVENT_KINDS)
+    asking = parse_asking(asked.parameters, ("code", "after", "limit"), ALL)
     rows, cursor = await _find_page(pool, asked, asking, events_of(_codes(asking.text("code"))))
     return {"events": [_event(row) for row in rows], "next": cursor}
-
-
-_EVENT_KINDS: Sequence[Kind] = ONE
 
 
 async def _find_page(

@@ -33,6 +33,7 @@ def list_queries() -> Mapping[str, Query]:
     from meter_archive.gaps_answer import answer_gaps  # noqa: PLC0415
     from meter_archive.history import answer_history  # noqa: PLC0415
     from meter_archive.intervals_answer import answer_intervals  # noqa: PLC0415
+    from meter_archive.performance_answer import answer_performance  # noqa: PLC0415
 
     return {
         "/v1/events": answer_events,
@@ -40,5 +41,6 @@ def list_queries() -> Mapping[str, Query]:
         "/v1/gaps": answer_gaps,
         "/v1/history": answer_history,
         "/v1/intervals": answer_intervals,
+        "/v1/performance": answer_performance,
         "/v1/readings": answer_readings,
     }

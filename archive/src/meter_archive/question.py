@@ -21,7 +21,7 @@ _SUBJECTS = ("device", "meter", "point")
 _PARAMETERS = frozenset((*_SUBJECTS, "namespace", "register", "from", "to", "every", "zone"))
 _DEFAULT_SPAN_S = int(timedelta(days=1).total_seconds())
 
-Kind = Literal["device", "meter", "point"]
+Kind = Literal["device", "meter", "point", "feeder", "label", "fleet"]
 
 
 class Subject(NamedTuple):

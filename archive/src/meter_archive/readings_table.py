@@ -15,6 +15,10 @@ _WHERE = {
     "device": "device = $1",
     "meter": "meter = $1 AND ($2 = '' OR namespace = $2)",
     "point": "point = $1",
+    "feeder": "feeder = $1 AND ($2 = '' OR namespace = $2)",
+    "label": "labels ->> split_part($1, '=', 1) = substr($1, strpos($1, '=') + 1)"
+    " AND ($2 = '' OR namespace = $2)",
+    "fleet": "$1 <> '' AND ($2 = '' OR namespace = $2)",
 }
 
 
@@ -23,7 +27,7 @@ async def find_tenures(
 ) -> list[Tenure]:
     """Return the installations of a subject in a time that a scope allows, oldest first."""
     arguments = [subject.value]
-    if subject.kind == "meter":
+    if subject.kind not in ("device", "point"):
         arguments.append(subject.namespace)
     place = len(arguments)
     rows = await connection.fetch(
@@ -43,7 +47,7 @@ async def find_tenures(
 async def find_zone(connection: Connected, subject: Subject) -> str:
     """Return the zone of the newest installation of a subject, UTC if there is none."""
     arguments = [subject.value]
-    if subject.kind == "meter":
+    if subject.kind not in ("device", "point"):
         arguments.append(subject.namespace)
     found = await connection.fetchval(
         f"SELECT zone FROM installation WHERE {_WHERE[subject.kind]}"  # noqa: S608 - of this module
