@@ -28,6 +28,7 @@ Query = Callable[[Pool, Asked], Awaitable[Json]]
 def list_queries() -> Mapping[str, Query]:
     """Return each question's function by its path."""
     # modules of answers need ours
+    from meter_archive.drift_answer import answer_drift  # noqa: PLC0415
     from meter_archive.entry_pages import answer_events, answer_readings  # noqa: PLC0415
     from meter_archive.findings_answer import answer_findings  # noqa: PLC0415
     from meter_archive.gaps_answer import answer_gaps  # noqa: PLC0415
@@ -36,6 +37,7 @@ def list_queries() -> Mapping[str, Query]:
     from meter_archive.performance_answer import answer_performance  # noqa: PLC0415
 
     return {
+        "/v1/drift": answer_drift,
         "/v1/events": answer_events,
         "/v1/findings": answer_findings,
         "/v1/gaps": answer_gaps,
