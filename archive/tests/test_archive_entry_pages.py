@@ -89,6 +89,16 @@ async def test_a_tenant_reads_nothing_before_or_after_its_tenure(world):
     await world.ask("readings", 404, point="P1", **early)
 
 
+async def test_two_tenures_of_one_tenant_have_nothing_of_who_was_between(world):
+    await world.install(("abc", "P1", "house-1"))
+    await world.give(readings(10))
+    spans = [(2, 4), (3, 5), (8, 9)]
+    times = [[moment(START_S + at * QUARTER_S) for at in span] for span in spans]
+    world.scope = Scope("tenant", grants=tuple(Grant("P1", *span) for span in times))
+    seen = await world.ask("readings", point="P1", **DAY)
+    assert [one["seq"] for one in seen["readings"]] == [2, 3, 4, 8]
+
+
 async def test_an_event_has_its_name_and_arguments(world):
     await world.install(("abc", "P1", "house-1"))
     await world.give(

@@ -15,6 +15,7 @@ from kubectl_meter.cli_export import export
 from kubectl_meter.cli_history import history
 from kubectl_meter.cli_order import calendar, order, sign_calendar
 from kubectl_meter.cli_provision import provision
+from kubectl_meter.cli_quality import quality
 from kubectl_meter.cli_rollout import pause, resume, rollback, upgrade
 from kubectl_meter.cli_stop import allow, stop
 from kubectl_meter.cluster import Cluster
@@ -220,7 +221,7 @@ for command in (
     provision, upgrade, rollback, pause, resume, exchange, export, dr, override, stop, allow,
 ):  # fmt: skip
     program.add_command(command)
-for command in (sign_calendar, order, calendar, history):
+for command in (sign_calendar, order, calendar, history, quality):
     program.add_command(command)
 
 

@@ -19,7 +19,7 @@ TIMEOUT_S = 40
 # Parameters of the twin that a person gave as an option.
 _OPTIONS = {
     "since", "until", "code", "timeout", "live",
-    "point", "device", "register", "from", "to", "every", "zone",
+    "point", "device", "register", "from", "to", "every", "zone", "feeder", "label", "limit",
 }  # fmt: skip
 
 
