@@ -57,7 +57,7 @@ class QueryPort:
             return _refuse(400, error.field, error.message, error.remedy)
         except LookupError as error:
             remedy = "the archive knows meters since it was enabled: kubectl get smartmeters"
-            return _refuse(404, "meter", f"{error.args[0]} is not known for that time", remedy)
+            return _refuse(404, "", f"{error.args[0]} is not known for that time", remedy)
         except _AWAY as error:
             log.warning("no answer: %s", type(error).__name__)
             return _refuse(503, "", "the database does not answer", "ask again")
