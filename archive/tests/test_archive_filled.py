@@ -112,6 +112,16 @@ async def test_a_short_gap_is_shared_out_evenly_and_marked(world):
     assert device["sum"] == sum(usual(TODAY_S + place * QUARTER_S) for place in range(96))
 
 
+async def test_a_part_of_a_gap_is_estimated_as_the_whole_is(world):
+    await world.give(house(energies(), without=range(20, 24)))
+    whole = (await ask(world, "intervals"))["intervals"]
+    part = await ask(world, "intervals", from_=place_s(22), to=place_s(24))
+    assert part["intervals"] == whole[22:24]
+    assert {one["method"] for one in part["intervals"]} == {"linear-between-registers"}
+    (gap,) = (await ask(world, "gaps", from_=place_s(22), to=place_s(24)))["gaps"]
+    assert (gap["first"], gap["last"]) == (place_s(21), place_s(24))
+
+
 async def test_a_long_gap_has_the_form_of_like_days(world):
     await world.give(house(energies(), without=range(60, 91)))
     device = await ask(world, "intervals")

@@ -31,7 +31,7 @@ def estimate_gaps(gaps: Iterable[Gap], capture_s: int, history: History) -> dict
 
 
 def fill(buckets: Sequence[Bucket], estimates: Mapping[int, Estimate]) -> list[Filled]:
-    """Return the intervals; an estimate takes the place of what is missing for want of a reading.
+    """Return the intervals; an estimate takes the place of what was not metered.
 
     Args:
         buckets: intervals of the length of the estimates, in order.
@@ -40,7 +40,7 @@ def fill(buckets: Sequence[Bucket], estimates: Mapping[int, Estimate]) -> list[F
     filled = []
     for bucket in buckets:
         estimate = estimates.get(bucket.start_s)
-        if estimate is None or bucket.reason != "missing_snapshot":
+        if estimate is None:
             filled.append(Filled(bucket))
             continue
         row = bucket._replace(energy=estimate.energy, quality=estimate.quality, reason="")
