@@ -20,6 +20,7 @@ GENERATORS: tuple[tuple[str, str], ...] = (
     ("chart", "tools/chart/generate.py"),
     ("values and roles of the chart", "tools/reference/chart_tables.py"),
     ("flows of a handover", "tools/reference/handover_flows.py"),
+    ("HTTP API of the archive", "tools/reference/archive_api.py"),
     ("figures of README and handover", "tools/reference/figures.py"),
 )
 

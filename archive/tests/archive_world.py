@@ -33,6 +33,7 @@ class ArchiveWorld:
         )
         self.url = postgres.new_database()
         self.ports: list[int] = []
+        self.questions: list[tuple[int, int]] = []
         self.replicas: list[Process] = []
 
     def issue(self, name: str, identity: identities.Identity) -> pathlib.Path:
@@ -47,9 +48,10 @@ class ArchiveWorld:
     async def start(self, replicas: int = 2) -> None:
         await migrate(self.url)
         for number in range(replicas):
-            ingest, plain, queries = free_port(), free_port(), free_port()
+            ingest, plain, queries, readers = (free_port() for _ in range(4))
             command = [sys.executable, "-m", "meter_archive", "serve", "--host", "127.0.0.1",
-                       "--ingest-port", str(ingest), "--plain-port", str(plain), "--query-port", str(queries)]  # fmt: skip
+                       "--ingest-port", str(ingest), "--plain-port", str(plain), "--query-port", str(queries),
+                       "--reader-port", str(readers)]  # fmt: skip
             environment = {
                 "PYTHONPATH": ":".join(sys.path),
                 "METERTWIN_ARCHIVE_DATABASE": self.url,
@@ -58,6 +60,7 @@ class ArchiveWorld:
                 "METERTWIN_ARCHIVE_RETENTION_DAYS": "36500",
             }
             self.ports.append(ingest)
+            self.questions.append((queries, readers))
             self.replicas.append(Process(f"archive-{number}", command, self.folder, environment))
             self.replicas[-1].start()
         for replica in self.replicas:

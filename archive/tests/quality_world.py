@@ -3,6 +3,7 @@
 import hashlib
 from datetime import UTC, datetime, timedelta
 
+import jsonschema
 from aiohttp.test_utils import TestClient, TestServer
 from fleet_of_batches import START_S, A
 from meter_archive.database import open_pool
@@ -11,6 +12,7 @@ from meter_archive.directory_table import save_directory
 from meter_archive.group import Given, write_group
 from meter_archive.migrate import migrate
 from meter_archive.partitions import Partitions
+from meter_archive.queries import list_queries
 from meter_archive.query_port import QueryPort
 from meter_archive.scope import Scope
 from meter_wire.archive_batch import ArchiveBatch
@@ -88,6 +90,8 @@ class QualityWorld:
         answer = await self.client.get(f"/v1/{path}", params=query)
         document = await answer.json()
         assert answer.status == status, document
+        if status == 200:
+            jsonschema.validate(document, list_queries()[f"/v1/{path}"].answer)
         return document
 
     async def digest(self):

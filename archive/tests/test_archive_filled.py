@@ -108,7 +108,7 @@ async def test_a_short_gap_is_shared_out_evenly_and_marked(world):
     assert {one["reason"] for one in rows} == {"not_arrived"}
     values = [one["value"] for one in rows]
     assert max(values) - min(values) <= 1
-    assert device["quality"] == {"metered": 93, "estimated": 3}
+    assert device["counts"] == {"metered": 93, "estimated": 3}
     assert device["sum"] == sum(usual(TODAY_S + place * QUARTER_S) for place in range(96))
 
 
@@ -146,7 +146,7 @@ async def test_without_a_wish_for_estimates_there_are_none(world):
     assert [(one["value"], one["quality"], one["method"]) for one in rows] == [
         (None, "missing", "")
     ] * 3
-    assert device["quality"] == {"metered": 93, "missing": 3}
+    assert device["counts"] == {"metered": 93, "missing": 3}
 
 
 async def test_a_reading_that_comes_late_takes_the_place_of_its_estimate(world):
@@ -155,7 +155,7 @@ async def test_a_reading_that_comes_late_takes_the_place_of_its_estimate(world):
     await world.give([one for one in rows if one[0] not in late])
     await world.give([one for one in rows if one[0] in late])
     device = await ask(world, "intervals")
-    assert device["quality"] == {"metered": 96}
+    assert device["counts"] == {"metered": 96}
     assert [one["value"] for one in device["intervals"]] == [
         usual(TODAY_S + place * QUARTER_S) for place in range(96)
     ]
@@ -229,7 +229,7 @@ async def test_over_every_gap_the_estimates_sum_to_what_the_register_moved(world
     (found,) = document["devices"]
     ends = [TODAY_S + (place + 1) * QUARTER_S for place in range(low, high)]
     assert found["sum"] == sum(rows[at_s] for at_s in ends)
-    assert found["quality"].get("missing", 0) == 0
+    assert found["counts"].get("missing", 0) == 0
     for interval, place in zip(found["intervals"], range(low, high), strict=True):
         metered = not {place - 1, place} & lost
         assert interval["quality"] == ("metered" if metered else "estimated")

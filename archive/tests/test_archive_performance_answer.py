@@ -104,6 +104,11 @@ async def test_days_of_92_and_100_quarter_hours_are_as_the_pure_rule_has_them(wo
     received = datetime(local.year, local.month, local.day, 6, tzinfo=UTC) + timedelta(days=1)
     await arrive(world, received)
     await arrive(world, received + timedelta(hours=2), begin_s + 50 * QUARTER_S, begin_s + 60 * 900)
+    async with world.pool.acquire() as connection:  # one of a second's two readings came in time
+        await connection.execute(
+            "UPDATE entry SET received = $1 WHERE incarnation = (SELECT max(id) FROM incarnation)",
+            received,
+        )
     following = (local + timedelta(days=1)).isoformat()
     document = await world.ask("performance", fleet="1", from_=day, to=following)
     (found,) = document["days"]
@@ -117,6 +122,17 @@ async def test_days_of_92_and_100_quarter_hours_are_as_the_pure_rule_has_them(wo
     rated = rate_day(local, BERLIN, arrivals, QUARTER_S)
     assert (found["expected"], found["inTime"], found["late"]) == rated
     assert rated.late > 0
+
+
+async def test_the_reading_of_midnight_is_of_one_day(world):
+    (name,) = await fleet_of(world, 1)
+    await world.give(house(energies(history=1, days=2)), device=name)
+    await arrive(world, DEADLINE)
+    document = await world.ask("performance", fleet="1", from_="2025-03-04", to="2025-03-06")
+    assert [(one["day"], one["inTime"], one["missing"]) for one in document["days"]] == [
+        ("2025-03-04", 96, 0),
+        ("2025-03-05", 96, 0),
+    ]
 
 
 async def test_of_a_day_only_what_a_tenure_has_is_expected(world):

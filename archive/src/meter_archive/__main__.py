@@ -23,7 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="meter-archive",
         description="Keeps every reading of a fleet in PostgreSQL. Settings are environment"
         " variables: METERTWIN_ARCHIVE_DATABASE (URL), …_TLS (folder), …_TRUST (file),"
-        " …_RETENTION_DAYS.",
+        " …_RETENTION_DAYS, …_AUDIT_DAYS.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("migrate", help="create or upgrade the schema; safe with many at once")
@@ -31,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     serve.add_argument("--plain-port", type=int, default=8080, help="health, metrics (8080)")
     serve.add_argument("--ingest-port", type=int, default=8444, help="mutual TLS (8444)")
     serve.add_argument("--query-port", type=int, default=8081, help="questions, loopback (8081)")
+    serve.add_argument("--reader-port", type=int, default=8443, help="questions, TLS (8443)")
     serve.add_argument("--host", default="0.0.0.0", help="address to listen on")  # noqa: S104
     return parser
 
@@ -52,7 +53,11 @@ def main() -> int:
             migrate(settings.database)
         else:
             ports = Ports(
-                arguments.plain_port, arguments.ingest_port, arguments.query_port, arguments.host
+                arguments.plain_port,
+                arguments.ingest_port,
+                arguments.query_port,
+                arguments.reader_port,
+                arguments.host,
             )
             asyncio.run(Service(settings, ports).serve())
     except SettingsError as error:

@@ -34,14 +34,22 @@ async def connect(url: str, *, timeout_s: float = 10, **settings: Any) -> Alone:
     )
 
 
-async def open_pool(url: str, *, size: int, statement_limit: timedelta) -> Pool:
-    """Return a pool that connects when it is asked, so that a start needs no database."""
+async def open_pool(
+    url: str, *, size: int, statement_limit: timedelta, reading: bool = False
+) -> Pool:
+    """Return a pool that connects when it is asked, so that a start needs no database.
+
+    One for `reading` can write nothing.
+    """
     limit_ms = str(int(statement_limit.total_seconds() * 1000))
+    limits = {"statement_timeout": limit_ms, "lock_timeout": limit_ms}
+    if reading:
+        limits["default_transaction_read_only"] = "on"
     return await asyncpg.create_pool(
         url,
         min_size=0,
         max_size=size,
         timeout=10,
         command_timeout=statement_limit.total_seconds() + 5,
-        server_settings=_SESSION | {"statement_timeout": limit_ms, "lock_timeout": limit_ms},
+        server_settings=_SESSION | limits,
     )

@@ -11,6 +11,11 @@ POSTPONED = Counter("metertwin_archive_batches_postponed", "Batches to come agai
 WAITING = Gauge("metertwin_archive_waiting_bytes", "Batches that wait for their commit.")
 DATABASE = Gauge("metertwin_archive_database_up", "1 if the last transaction was committed.")
 LAST_COMMIT = Gauge("metertwin_archive_last_commit_timestamp_seconds", "When that was.")
+QUESTIONS = Counter("metertwin_archive_questions", "Questions by status of the answer.", ["status"])
+UNNOTED = Counter(
+    "metertwin_archive_questions_unnoted",
+    "Refusals of too many or unknown askers that came too often to be noted each.",
+)
 UPKEEP = Gauge("metertwin_archive_upkeep_timestamp_seconds", "When partitions were last tended.")
 
 

@@ -88,14 +88,15 @@ def _cut(boundaries: tuple[int, ...], tenure: Tenure | None) -> tuple[int, ...]:
     if tenure is None:
         return boundaries
     since_s = _quarter_after(tenure.installation.since)
-    until_s = _quarter_after(tenure.until) - 900 if tenure.until else boundaries[-1]
+    until_s = int(tenure.until.timestamp()) // 900 * 900 if tenure.until else boundaries[-1]
     first_s, last_s = max(boundaries[0], since_s), min(boundaries[-1], until_s)
     inner = [one for one in boundaries if first_s < one < last_s]
     return (first_s, *inner, last_s) if first_s < last_s else (first_s,)
 
 
 def _quarter_after(moment: datetime) -> int:
-    return -(-int(moment.timestamp()) // 900) * 900
+    second = int(moment.timestamp()) + (moment.microsecond > 0)
+    return -(-second // 900) * 900
 
 
 def build_document(question: Question, history: History) -> Json:

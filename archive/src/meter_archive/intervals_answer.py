@@ -87,7 +87,7 @@ def _device(days: RegisterDays, *, best: bool) -> Json:
     energies = [one.bucket.energy for one in filled]
     return days.window.named() | {
         "sum": sum(one for one in energies if one is not None),
-        "quality": dict(Counter(one.bucket.quality for one in filled)),
+        "counts": dict(Counter(one.bucket.quality for one in filled)),
         "intervals": [
             {
                 "start": format_local(one.bucket.start_s, zone),

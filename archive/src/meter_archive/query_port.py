@@ -1,70 +1,136 @@
-"""Answers questions over HTTP. On 127.0.0.1:8081 they come by `kubectl port-forward`: RBAC decides.
+"""Answers questions over HTTP, each noted in the audit before its answer is given.
 
-Every question is noted in the log, without a value of a meter. Neighbours: `queries`, `scope`.
+On 127.0.0.1:8081 they come by `kubectl port-forward`, RBAC decides and everything may be seen; on
+8443 by bearer token over TLS. An answer whose note cannot be written is not given. Neighbours:
+`answering` (one question), `token_identity` (who asks), `gate` (how many at once), `audit`.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 
 import asyncpg
 from aiohttp import web
 
+from meter_archive import figures
+from meter_archive.answering import Answer, Router, build_refusal
+from meter_archive.audit import Note, describe_parameters, describe_route
+from meter_archive.audit_table import insert_note
 from meter_archive.database import Pool
-from meter_archive.queries import Asked, Query, list_queries
-from meter_archive.query_error import QueryError
+from meter_archive.gate import Allowance, Gate
+from meter_archive.refusal import Refusal
 from meter_archive.scope import Scope
+from meter_archive.tokens import hide_tokens
 
 log = logging.getLogger("meter_archive.access")
-_AWAY = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError)
+AT_ONCE = 96
+AT_ONCE_EACH = 24
+TURNED_AWAY_NOTED = 30
+"""A minute, of each asker: more refusals for being too many, or unknown, are only counted."""
+MOST_BODY = 65536
+_NOTE_LIMIT_S = 10
+_TURNED_AWAY = (401, 429)
+_LOCAL = {"127.0.0.1", "localhost", "::1"}
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 Identify = Callable[[web.Request], Awaitable[Scope]]
-"""Says who asks; refuses with an `HTTPException`."""
+"""Says who asks; refuses with a `Refusal`."""
 
 
-async def identify_forward(_request: web.Request) -> Scope:
-    """Return the scope of one who got here by a port-forward: everything."""
+async def identify_forward(request: web.Request) -> Scope:
+    """Return the scope of one who got here by a port-forward: everything.
+
+    Raises:
+        Refusal: a page of a browser asks, by a name that leads here.
+    """
+    if request.url.host not in _LOCAL:
+        raise Refusal(403, "Host", "is not this machine", "ask http://127.0.0.1")
     return Scope("port-forward", everything=True)
 
 
 class QueryPort:
     """A port with all questions, for those whom `identify` knows."""
 
-    def __init__(self, pool: Pool, identify: Identify) -> None:
-        """Ask this database."""
-        self._pool = pool
+    def __init__(
+        self,
+        pool: Pool,
+        identify: Identify,
+        *,
+        writing: "Pool | None" = None,
+        operators: bool = False,
+        at_once: int = AT_ONCE,
+        at_once_each: int = AT_ONCE_EACH,
+    ) -> None:
+        """Ask one database connection, note through the other if there is one."""
+        self._writing = writing or pool
         self._identify = identify
+        self._router = Router(pool, self._writing, operators=operators)
+        self._gate = Gate(at_once, at_once_each if not operators else at_once)
+        self._noted = Allowance(TURNED_AWAY_NOTED, 60, 4096)
 
     def build(self) -> web.Application:
         """Return the application."""
-        application = web.Application()
-        for path, query in list_queries().items():
-            application.router.add_get(path, self._handler(query))
+        application = web.Application(client_max_size=MOST_BODY)
+        application.router.add_route("*", "/{path:.*}", self.handle)
         return application
 
-    def _handler(self, query: Query) -> Callable[[web.Request], Awaitable[web.Response]]:
-        async def handle(request: web.Request) -> web.Response:
-            scope = await self._identify(request)
-            return await self._answer(request, query, scope)
-
-        return handle
-
-    async def _answer(self, request: web.Request, query: Query, scope: Scope) -> web.Response:
-        asked = Asked(list(request.query.items()), scope, int(time.time()))
+    async def handle(self, request: web.Request) -> web.Response:
+        """Answer or refuse one request."""
+        note = Note(
+            datetime.now(UTC),
+            "",
+            request.remote or "",
+            describe_route(request.method, request.rel_url.raw_path),
+            describe_parameters(request.query.items()),
+        )
         try:
-            document = await query(self._pool, asked)
-        except QueryError as error:
-            return _refuse(400, error.field, error.message, error.remedy)
-        except LookupError as error:
-            remedy = "the archive knows meters since it was enabled: kubectl get smartmeters"
-            return _refuse(404, "", f"{error.args[0]} is not known for that time", remedy)
-        except _AWAY as error:
-            log.warning("no answer: %s", type(error).__name__)
-            return _refuse(503, "", "the database does not answer", "ask again")
-        log.info("%s asked %s with %s", scope.name, request.path, sorted(request.query))
-        return web.json_response(document)
+            with self._gate.enter():
+                scope = await self._identify(request)
+                note = note._replace(who=scope.name)
+                with self._gate.enter_as(scope.name):
+                    answer, said = await self._router.ask(request, scope)
+                    if said:
+                        parameters = [*request.query.items(), *said]
+                        note = note._replace(parameters=describe_parameters(parameters))
+        except Refusal as refusal:
+            answer = build_refusal(refusal)
+            note = note._replace(who=note.who or refusal.who)
+        except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
+            answer = _away(error)
+        if not await self._note(note._replace(status=answer.status, shown=answer.shown)):
+            answer = build_refusal(
+                Refusal(503, "", "the question cannot be noted, so it is not answered", "ask again",
+                        headers={"Retry-After": "5"})
+            )  # fmt: skip
+        figures.QUESTIONS.labels(str(answer.status)).inc()
+        return web.Response(
+            status=answer.status,
+            body=answer.body,
+            headers=_HEADERS | {"Content-Type": answer.content_type} | answer.headers,
+        )
+
+    async def _note(self, note: Note) -> bool:
+        """Write a note; return False if it could not be."""
+        turned_away = note.status in _TURNED_AWAY or (note.status == 503 and not note.who)  # noqa: PLR2004
+        key = f"{note.who} {note.address}"
+        if turned_away and not self._noted.spend(key, time.monotonic()):
+            figures.UNNOTED.inc()
+            return True
+        log.info("%s %s: %s", note.who or "somebody", hide_tokens(note.route), note.status)
+        try:
+            async with asyncio.timeout(_NOTE_LIMIT_S):
+                await insert_note(self._writing, note)
+        except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
+            log.warning("not noted, so not answered: %s", type(error).__name__)
+            return False
+        return True
 
 
-def _refuse(status: int, field: str, message: str, remedy: str) -> web.Response:
-    document = {"error": {"field": field, "message": message, "remedy": remedy}}
-    return web.json_response(document, status=status)
+def _away(error: BaseException) -> Answer:
+    log.warning("no answer: %s", type(error).__name__)
+    headers = {"Retry-After": "5"}
+    return build_refusal(
+        Refusal(503, "", "the database does not answer", "ask again", headers=headers)
+    )

@@ -12,12 +12,14 @@ import asyncpg
 from aiohttp import web
 
 from meter_archive import figures
+from meter_archive.audit_table import forget_notes
 from meter_archive.database import Pool, open_pool
 from meter_archive.directory_watch import build_watch
 from meter_archive.ingest_port import IngestPort, build_context
 from meter_archive.plain_port import build_plain
 from meter_archive.query_port import QueryPort, identify_forward
 from meter_archive.settings import Settings
+from meter_archive.token_identity import TokenIdentity
 from meter_archive.writer import Writer
 
 log = logging.getLogger("meter_archive.service")
@@ -25,6 +27,8 @@ WRITERS = 2
 _UPKEEP_S = 3600
 _UPKEEP_AGAIN_S = 60
 _CERTIFICATE_POLL_S = 60
+QUESTION_LIMIT = timedelta(seconds=20)
+"""Of one statement; a whole question has `answering.LONGEST_S`."""
 
 
 class Ports(NamedTuple):
@@ -33,7 +37,23 @@ class Ports(NamedTuple):
     plain: int = 8080
     ingest: int = 8444
     queries: int = 8081
+    readers: int = 8443
     host: str = "0.0.0.0"  # noqa: S104 - inside its pod
+
+
+class Pools(NamedTuple):
+    """Connections of writers, of questions (which write nothing), of tokens and audit."""
+
+    writing: Pool
+    reading: Pool
+    access: Pool
+
+
+class Contexts(NamedTuple):
+    """TLS of the port of twins, which shows certificates, and of that of readers."""
+
+    ingest: ssl.SSLContext
+    readers: ssl.SSLContext
 
 
 class Service:
@@ -56,19 +76,21 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        pool = await open_pool(
-            self._settings.database, size=WRITERS + 8, statement_limit=timedelta(seconds=30)
-        )
+        pools = await self._open_pools()
+        pool = pools.writing
         writer = Writer(pool, self._settings.retention_days)
-        context = build_context(self._settings.tls, self._settings.trust, clients=True)
+        tls, trust = self._settings.tls, self._settings.trust
+        contexts = Contexts(
+            build_context(tls, trust, clients=True), build_context(tls, trust, clients=False)
+        )
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(writer.run()) for _ in range(WRITERS)]
-        tasks.append(asyncio.create_task(self._tend(writer)))
-        tasks.append(asyncio.create_task(self._renew(context)))
+        tasks.append(asyncio.create_task(self._tend(writer, pool)))
+        tasks.append(asyncio.create_task(self._renew(contexts)))
         if (watch := build_watch(pool)) is not None:
             tasks.append(asyncio.create_task(watch.run()))
         waiting = asyncio.create_task(stop.wait())
         try:
-            await self._listen(pool, writer, context)
+            await self._listen(pools, writer, contexts)
             log.info("serving: %s", self.bound)
             await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
@@ -80,18 +102,31 @@ class Service:
             for task in [waiting, *tasks]:
                 task.cancel()
             await asyncio.gather(waiting, *tasks, return_exceptions=True)
-            pool.terminate()
+            for one in pools:
+                one.terminate()
 
-    async def _listen(self, pool: Pool, writer: Writer, context: ssl.SSLContext) -> None:
+    async def _open_pools(self) -> Pools:
+        """Return connections apart: no flood of questions keeps an entry from its commit."""
+        url, limit = self._settings.database, timedelta(seconds=30)
+        return Pools(
+            await open_pool(url, size=WRITERS + 3, statement_limit=limit),
+            await open_pool(url, size=6, statement_limit=QUESTION_LIMIT, reading=True),
+            await open_pool(url, size=2, statement_limit=QUESTION_LIMIT),
+        )
+
+    async def _listen(self, pools: Pools, writer: Writer, contexts: Contexts) -> None:
         def refresh() -> None:
             figures.WAITING.set(writer.waiting_octets)
             figures.DATABASE.set(int(writer.is_up))
             figures.LAST_COMMIT.set(writer.committed_s)
 
         await self._bind("plain", build_plain(refresh), self._ports.plain, None)
-        queries = QueryPort(pool, identify_forward).build()
+        reading, access = pools.reading, pools.access
+        queries = QueryPort(reading, identify_forward, writing=access, operators=True).build()
         await self._bind("queries", queries, self._ports.queries, None, "127.0.0.1")
-        await self._bind("ingest", IngestPort(writer).build(), self._ports.ingest, context)
+        readers = QueryPort(reading, TokenIdentity(access), writing=access).build()
+        await self._bind("readers", readers, self._ports.readers, contexts.readers)
+        await self._bind("ingest", IngestPort(writer).build(), self._ports.ingest, contexts.ingest)
 
     async def _bind(
         self,
@@ -107,19 +142,21 @@ class Service:
         await web.TCPSite(runner, host or self._ports.host, port, ssl_context=context).start()
         self.bound[name] = runner.addresses[0][1]
 
-    async def _tend(self, writer: Writer) -> None:
-        """Keep the partitions, at the start and every hour; replicas at different moments."""
+    async def _tend(self, writer: Writer, pool: Pool) -> None:
+        """Keep partitions and audit, at the start and every hour; replicas at different moments."""
         while True:
             pause_s = _UPKEEP_S * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
             try:
-                await writer.partitions.tend(datetime.now(UTC), self._settings.retention_days)
+                now = datetime.now(UTC)
+                await writer.partitions.tend(now, self._settings.retention_days)
+                await forget_notes(pool, now - timedelta(days=self._settings.audit_days))
                 figures.UPKEEP.set_to_current_time()
             except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
                 log.warning("partitions wait: %s", type(error).__name__)
                 pause_s = _UPKEEP_AGAIN_S
             await asyncio.sleep(pause_s)
 
-    async def _renew(self, context: ssl.SSLContext) -> None:
+    async def _renew(self, contexts: Contexts) -> None:
         """Load the certificate again when its file has changed: new connections show it."""
         tls, trust = self._settings.tls, self._settings.trust
         seen = [(tls / "tls.crt").read_bytes(), trust.read_bytes()]
@@ -128,8 +165,9 @@ class Service:
             try:
                 found = [(tls / "tls.crt").read_bytes(), trust.read_bytes()]
                 if found != seen:
-                    context.load_cert_chain(tls / "tls.crt", tls / "tls.key")
-                    context.load_verify_locations(trust)
+                    for context in contexts:
+                        context.load_cert_chain(tls / "tls.crt", tls / "tls.key")
+                    contexts.ingest.load_verify_locations(trust)
                     seen = found
                     log.info("certificate loaded again")
             except (OSError, ssl.SSLError) as error:

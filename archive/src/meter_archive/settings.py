@@ -16,6 +16,7 @@ class Settings(NamedTuple):
     tls: Path
     trust: Path
     retention_days: int
+    audit_days: int = 400
 
 
 def load_settings(environment: Mapping[str, str]) -> Settings:
@@ -29,14 +30,17 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         raise SettingsError(
             "METERTWIN_ARCHIVE_DATABASE: is no URL postgresql://…; set it as libpq has it"
         )
-    text = environment.get("METERTWIN_ARCHIVE_RETENTION_DAYS", "3650")
-    if not text.isdecimal() or not 1 <= int(text) <= 36500:  # noqa: PLR2004 - a century
-        raise SettingsError(
-            f"METERTWIN_ARCHIVE_RETENTION_DAYS: {text!r} is no number of days; 1 to 36500 are"
-        )
     return Settings(
         database=database,
         tls=Path(environment.get("METERTWIN_ARCHIVE_TLS", "/etc/metertwin/tls")),
         trust=Path(environment.get("METERTWIN_ARCHIVE_TRUST", "/etc/metertwin/trust/ca.crt")),
-        retention_days=int(text),
+        retention_days=_days(environment, "METERTWIN_ARCHIVE_RETENTION_DAYS", "3650"),
+        audit_days=_days(environment, "METERTWIN_ARCHIVE_AUDIT_DAYS", "400"),
     )
+
+
+def _days(environment: Mapping[str, str], name: str, default: str) -> int:
+    text = environment.get(name, default)
+    if not text.isdecimal() or not 1 <= int(text) <= 36500:  # noqa: PLR2004 - a century
+        raise SettingsError(f"{name}: {text!r} is no number of days; 1 to 36500 are")
+    return int(text)

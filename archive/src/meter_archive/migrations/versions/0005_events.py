@@ -7,7 +7,7 @@ as large as that of all entries (`entries_table.FREQUENT_EVENT`).
 from alembic import op
 
 revision = "0005"
-down_revision = "0002"
+down_revision = "0004"
 
 
 def upgrade() -> None:
