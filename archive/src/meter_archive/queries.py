@@ -68,9 +68,11 @@ def list_queries() -> Mapping[str, Query]:
     from meter_archive.openapi import OPENAPI  # noqa: PLC0415
     from meter_archive.quality_descriptions import QUALITY  # noqa: PLC0415
     from meter_archive.token_commands import CREATE, END, REVOKE, TOKENS  # noqa: PLC0415
+    from meter_archive.totals_description import TOTALS  # noqa: PLC0415
 
     return {
         "/v1/history": HISTORY,
+        "/v1/totals": TOTALS,
         **QUALITY,
         "/v1/openapi.json": OPENAPI,
         "/v1/audit": AUDIT,

@@ -61,7 +61,7 @@ async def fetch_register(
     connection: Connected, device: str, code: bytes, first_s: int, last_s: int
 ) -> list[Snapshot]:
     """Return the readings of one register of a device from a second to another, both included."""
-    layouts = await _find_places(connection, code)
+    layouts = await find_places(connection, code)
     rows = await connection.fetch(
         "SELECT extract(epoch FROM e.time)::bigint AS time_s, e.values[w.place] AS value,"
         " e.status, e.seq, e.incarnation, e.epoch"
@@ -75,7 +75,7 @@ async def fetch_register(
     return [Snapshot(*row) for row in rows if row["value"] is not None]
 
 
-async def _find_places(connection: Connected, code: bytes) -> Sequence[tuple[int, int]]:
+async def find_places(connection: Connected, code: bytes) -> Sequence[tuple[int, int]]:
     """Return (layout, place of the register in it, from 1 on) of each layout that has it."""
     rows = await connection.fetch(
         "SELECT id, codes FROM layout WHERE position($1 IN codes) > 0", code
