@@ -20,6 +20,7 @@ TIMEOUT_S = 40
 _OPTIONS = {
     "since", "until", "code", "timeout", "live",
     "point", "device", "register", "from", "to", "every", "zone",
+    "label", "all", "expires", "who", "before", "limit",
 }  # fmt: skip
 
 
@@ -81,7 +82,8 @@ class Twin:
     def _ask(self, method: str, url: str, body: str | None = None) -> dict[str, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT_S)
         try:
-            connection.request(method, url, body)
+            kind = {"Content-Type": "application/json"} if body is not None else {}
+            connection.request(method, url, body, kind)
             answer = connection.getresponse()
             status, text = answer.status, answer.read()
             document: dict[str, Any] = json.loads(text)
