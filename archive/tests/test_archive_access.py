@@ -46,6 +46,15 @@ async def test_a_foreign_meter_is_as_unknown_as_one_that_is_not(world, scope, su
     assert str(foreign).replace(value, "nobody") == str(unknown)
 
 
+async def test_a_refused_time_does_not_tell_that_a_foreign_meter_is_there(world):
+    """02:30 never came in Berlin on that day: who is told so knows where the meter is."""
+    await world.fetch("UPDATE installation SET zone = 'Europe/Berlin'")
+    token = await world.token(points=["P1"], since="2026-11-01")
+    query = {"from_": "2027-03-28T02:30", "to": "2027-03-29", "every": "1h"}
+    assert await status_of(world, token, point="P1", **query) == 400
+    assert await status_of(world, token, point="P2", **query) == 404
+
+
 MIDDLE = START + timedelta(hours=2, minutes=30)
 
 
