@@ -247,7 +247,13 @@ async def test_a_wrong_member_of_a_new_token_is_named(world, body, field):
 
 async def test_a_token_for_a_point_that_nobody_knows_is_refused(world):
     status, document = await world.command("", name="app", points=["P3"], since="2026-11-01")
-    assert (status, document["error"]["field"]) == (404, "point")
+    assert (status, "P3" in document["error"]["message"]) == (404, True)
+
+
+@pytest.mark.parametrize("path", ["/revoke", "/end"])
+async def test_a_token_that_is_not_there_cannot_be_ended(world, path):
+    status, document = await world.command(path, name="nobody")
+    assert (status, document["error"]["field"]) == (404, "name")
 
 
 async def test_wrong_tokens_of_an_address_end_in_429_and_shut_out_nobody_who_is_known(world):

@@ -42,6 +42,10 @@ def test_an_installation_begins_when_the_metering_point_was_written():
     assert parse_meter({"metadata": {}, "spec": {"device": "abc"}}) is None
 
 
+def test_a_meter_that_names_no_device_is_one_of_its_own_name():
+    assert parse_meter(meter("house-1", None, "P1")).device == "house-1"
+
+
 def test_what_has_not_changed_is_not_written():
     one = meter("house-1", "abc", "P1")
     assert compare(known(one), seen(one), NOW) == Changes((), (), ())

@@ -11,10 +11,22 @@ import signal
 
 import pytest
 from cells import NEXT
-from demo import CLUSTER, answers, get, is_ours, is_ready, kubectl, run, until
+from demo import (
+    CLUSTER,
+    answers,
+    find_process,
+    get,
+    is_ours,
+    is_pod_ready,
+    is_ready,
+    kubectl,
+    run,
+    until,
+)
 
 pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(1800)]
 HOUSES = ["house-5", "house-6"]
+TWINS, DATABASE = "metertwin.io/role=twin", "app.kubernetes.io/component=postgres"
 
 
 def ask(house, twin):
@@ -207,3 +219,50 @@ def test_a_node_that_is_lost_in_the_middle_is_taken_over_and_its_twin_that_wakes
     until(lambda: oracle.verify() is None, "the oracle", 300)
     ask(house, None)
     until(lambda: is_ready(house), f"{house} has a stock twin", 400, 1)
+
+
+def lost_with(node):
+    """Return {house: pod} of a node's twins, and its pods of the archive's service."""
+    twins = {row["metadata"]["labels"]["metertwin.io/device"]: row for row in here(node, TWINS)}
+    return twins, here(node, "app.kubernetes.io/component=archive")
+
+
+def here(node, selector):
+    return [pod for pod in get("pod", "-l", selector) if node_of(pod) == node]
+
+
+def move_database(node):
+    """Have PostgreSQL elsewhere: its volume is what outlives a node, and here it has only one."""
+    if here(node, DATABASE):
+        run("kubectl", "cordon", node)
+        kubectl("delete", "pod", "-l", DATABASE, "--wait")
+        until(lambda: is_pod_ready(*get("pod", "-l", DATABASE)), "the database is elsewhere", 180)
+        run("kubectl", "uncordon", node)
+
+
+def test_a_node_that_is_lost_with_its_twins_stores_leaves_nothing_missing_in_the_archive(
+    nodes, record, power
+):
+    """Its meters go on, as meters do; its twins and the service's replica wake up when it is back."""
+    if not is_ours():
+        pytest.skip("the cluster is not the one of tools/cluster: its kubelets are not ours")
+    (broker,) = get("pod", "-l", "app.kubernetes.io/component=broker")
+    (lost,) = [node for node in nodes if node != node_of(broker)]
+    move_database(lost)
+    twins, replicas = lost_with(lost)
+    assert twins, f"no twin is on {lost}"
+    epochs = {house: get("smartmeter", house)["status"]["epoch"] for house in twins}
+    power.off(kubelet_of(lost))
+    for pod in (*twins.values(), *replicas):
+        power.off(find_process(pod))
+    until(lambda: not is_ready_node(lost), "the node is seen to be lost", 180)
+    for pod in (*twins.values(), *replicas):
+        kubectl("delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--force")
+    for house in twins:
+        until(lambda house=house: is_served(house, lost), f"{house} is served elsewhere", 800, 1)
+        assert get("smartmeter", house)["status"]["epoch"] > epochs[house]
+    power.on()
+    until(lambda: is_ready_node(lost), "the node is back", 180)
+    for house in twins:
+        oracle = record(house)
+        until(lambda oracle=oracle: oracle.verify() is None, f"the oracle of {house}", 300)

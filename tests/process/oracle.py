@@ -57,14 +57,14 @@ class Ledger:
         raw: dict[str, list[tuple[int, bytes]]],
         holes: dict[str, list[tuple[int, int, int]]],
         conflicts: int,
-        marks: dict[str, tuple[int, bytes]],
+        marks: dict[str, tuple[int, bytes | None]],
     ) -> None:
         """Args:
         entries: {Identity: (kind, hash)}.
         raw: {incarnation: [(seq, bytes)] ascending}.
         holes: {incarnation: [(first, last, reason)]}.
         conflicts: number of quarantined entries.
-        marks: {incarnation: (stored, chain)}.
+        marks: {incarnation: (stored, chain)}; an archive keeps no chain.
         """
         self.entries = entries
         self.raw = raw
@@ -136,7 +136,7 @@ class Ledger:
             expected = last + 1
         stored, known = self.marks[incarnation]
         assert stored == expected - 1, (incarnation, stored, expected - 1)
-        assert not link or link == known, f"{incarnation}: the chain is broken"
+        assert not link or known in (None, link), f"{incarnation}: the chain is broken"
 
 
 def read_store(path: pathlib.Path) -> Ledger:
@@ -164,5 +164,6 @@ def read_store(path: pathlib.Path) -> Ledger:
         found[Identity(names[number], seq)] = kind, hashlib.sha256(content).digest()[:8].hex()
     for number, first, last, reason in holes:
         declared[names[number]].append((first, last, reason))
+    marks: dict[str, tuple[int, bytes | None]]
     marks = {names[number]: (stored, bytes(link)) for number, _, stored, link in rows}
     return Ledger(found, raw, declared, conflicts, marks)

@@ -266,7 +266,8 @@ class Record:
     def verify(self, timeout_s=180):
         """Everything logged until now reaches the store: once, in order, unchanged, nothing more.
 
-        The plugin lists the same: readings and events together are every stored number.
+        The plugin lists the same: readings and events together are every stored number. What the
+        twin has reaches the archive.
         """
         logged = self.logged()
         assert logged
@@ -280,6 +281,22 @@ class Record:
         ledger = self.stored()
         ledger.verify(logged, self.logged())
         self._verify_listing(ledger)
+        self.verify_archive(timeout_s)
+
+    def verify_archive(self, timeout_s=180):
+        """Everything logged until now reaches the archive: once, unchanged, nothing more."""
+        from archive_ledger import read_archive
+
+        logged = self.logged()
+        incarnations = {identity.incarnation for identity in logged}
+
+        def arrived():
+            missing = logged.keys() - read_archive(self.device, incarnations).entries.keys()
+            assert not missing, f"not archived: {sorted(missing)}"
+            return True
+
+        until(arrived, f"the archive has what {self.device} logged", timeout_s, 1)
+        read_archive(self.device, incarnations).verify(logged, self.logged())
 
     def _verify_listing(self, ledger):
         order = list(ledger.raw)

@@ -41,12 +41,15 @@ class Changes(NamedTuple):
 
 
 def parse_meter(document: Mapping[str, Any]) -> Installation | None:
-    """Return the installation of a SmartMeter, None if it lacks a device or a metering point."""
+    """Return the installation of a SmartMeter, None if it lacks a metering point.
+
+    A SmartMeter without `spec.device` has its own name as device, as the operator takes it.
+    """
     metadata, spec = document.get("metadata") or {}, document.get("spec") or {}
     point = spec.get("meteringPoint") or {}
-    device = spec.get("device")
-    if not device or not point.get("id"):
+    if not point.get("id"):
         return None
+    device = spec.get("device") or metadata["name"]
     place = Place(
         namespace=metadata["namespace"],
         meter=metadata["name"],
