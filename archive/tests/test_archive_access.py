@@ -46,6 +46,15 @@ async def test_a_foreign_meter_is_as_unknown_as_one_that_is_not(world, scope, su
     assert str(foreign).replace(value, "nobody") == str(unknown)
 
 
+async def test_a_refused_time_does_not_tell_that_a_foreign_meter_is_there(world):
+    """02:30 never came in Berlin on that day: who is told so knows where the meter is."""
+    await world.fetch("UPDATE installation SET zone = 'Europe/Berlin'")
+    token = await world.token(points=["P1"], since="2026-11-01")
+    query = {"from_": "2027-03-28T02:30", "to": "2027-03-29", "every": "1h"}
+    assert await status_of(world, token, point="P1", **query) == 400
+    assert await status_of(world, token, point="P2", **query) == 404
+
+
 MIDDLE = START + timedelta(hours=2, minutes=30)
 
 
@@ -95,6 +104,16 @@ async def test_the_bucket_over_the_end_of_a_tenure_ends_with_it(world, late_s, l
         )
         (bucket,) = document["devices"][0]["buckets"]
         assert (bucket["end"], bucket["value"]) == ((START + last).isoformat(), energy)
+
+
+async def test_an_installation_that_begins_in_a_quarter_hour_has_nothing_of_it(world):
+    await world.fetch("UPDATE installation SET since = '2026-11-01T02:30:00.000001Z'")
+    token = await world.token()
+    _, document = await world.ask(
+        token, point="P1", from_="2026-11-01", to="2026-11-01T03:00", every="1h"
+    )
+    (bucket,) = document["devices"][0]["buckets"]
+    assert (bucket["start"], bucket["value"]) == ("2026-11-01T02:45:00+00:00", 1000)
 
 
 async def test_before_and_after_a_tenure_there_is_nothing_to_see(world):
@@ -228,7 +247,13 @@ async def test_a_wrong_member_of_a_new_token_is_named(world, body, field):
 
 async def test_a_token_for_a_point_that_nobody_knows_is_refused(world):
     status, document = await world.command("", name="app", points=["P3"], since="2026-11-01")
-    assert (status, document["error"]["field"]) == (404, "point")
+    assert (status, "P3" in document["error"]["message"]) == (404, True)
+
+
+@pytest.mark.parametrize("path", ["/revoke", "/end"])
+async def test_a_token_that_is_not_there_cannot_be_ended(world, path):
+    status, document = await world.command(path, name="nobody")
+    assert (status, document["error"]["field"]) == (404, "name")
 
 
 async def test_wrong_tokens_of_an_address_end_in_429_and_shut_out_nobody_who_is_known(world):
@@ -249,6 +274,7 @@ async def test_a_thousand_questions_at_once_are_answered_or_told_to_come_again(u
         found = await together(*asked, world.ask(second, point="P1", **DAY))
         statuses = {status for status, _ in found}
         assert statuses <= {200, 429, 503}
+        assert len(statuses) > 1, "a thousand at once are too many"
         assert [status for status, _ in found].count(200) >= 10
         assert await status_of(world, second, point="P1", **DAY) == 200
 
@@ -258,7 +284,7 @@ async def test_a_thousand_questions_at_once_are_answered_or_told_to_come_again(u
     [
         ({"from_": "2016-11-01", "to": "2026-11-01", "every": "15m"}, "every"),
         ({"from_": "1970-01-01", "to": "2104-01-01", "every": "1h"}, "every"),
-        ({"register": "1" * 1025}, "register"),
+        ({"namespace": "1" * 1025}, "namespace"),
         ({"x" * 1025: "1"}, "x" * 64),
         ({f"p{number}": "1" for number in range(32)}, "query"),
         ({"zone": "../../etc/passwd"}, "zone"),

@@ -134,6 +134,7 @@ def test_durability_tls_and_a_silent_log_cannot_be_switched_off(helm, setting):
         ("archive.postgres.storage.size=20GB", "size"),
         ("archive.replicas=0", "replicas"),
         ("archive.retentionDays=0", "retentionDays"),
+        ("archive.auditDays=0", "auditDays"),
     ],
 )
 def test_a_wrong_value_of_the_archive_is_refused_by_name(helm, setting, complaint):

@@ -21,7 +21,8 @@ class Twin(http.server.BaseHTTPRequestHandler):
     """Answers from twin.json: {path with query: [status, body]}."""
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("content-length", 0)))
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        (FOLDER / "posted.json").write_bytes(body)
         self.path = f"POST {self.path}"
         self.do_GET()
 

@@ -157,8 +157,7 @@ def _not_known(error: LookupError) -> Answer:
     if isinstance(error, KeyError | IndexError):
         return _explain(error)
     remedy = "the archive knows meters since it was enabled: kubectl get smartmeters"
-    kind = str(error.args[0]).partition(" ")[0] if error.args else "meter"
-    return _refuse(404, kind, f"{error.args[0]} is not known for that time", remedy)
+    return _refuse(404, "", f"{error.args[0]} is not known for that time", remedy)
 
 
 def _explain(error: Exception) -> Answer:

@@ -54,7 +54,7 @@ async def find_history(pool: Pool, question: Question, now_s: int, scope: Scope)
         asyncpg.PostgresError, OSError: the database is away.
     """
     async with pool.acquire() as connection:
-        zone = question.zone or await find_zone(connection, question.subject)
+        zone = question.zone or await find_zone(connection, question.subject, scope)
         boundaries = find_boundaries(question, zone, now_s)
         first_s, last_s = boundaries[0], boundaries[-1]
         tenures = await find_tenures(connection, question.subject, first_s, last_s, scope)

@@ -44,17 +44,21 @@ async def find_tenures(
     ]
 
 
-async def find_zone(connection: Connected, subject: Subject) -> str:
-    """Return the zone of the newest installation of a subject, UTC if there is none."""
+async def find_zone(connection: Connected, subject: Subject, scope: Scope) -> str:
+    """Return the zone of the newest installation that a scope allows, UTC if there is none.
+
+    A foreign one's would be told by which local times are refused.
+    """
     arguments = [subject.value]
     if subject.kind not in ("device", "point"):
         arguments.append(subject.namespace)
-    found = await connection.fetchval(
-        f"SELECT zone FROM installation WHERE {_WHERE[subject.kind]}"  # noqa: S608 - of this module
-        " ORDER BY since DESC, id DESC LIMIT 1",
+    rows = await connection.fetch(
+        f"SELECT * FROM installation WHERE {_WHERE[subject.kind]}"  # noqa: S608 - of this module
+        " ORDER BY since DESC, id DESC",
         *arguments,
     )
-    return found or "UTC"
+    seen = cut_tenures((Tenure(build_installation(row), row["until"]) for row in rows), scope)
+    return seen[0].installation.place.zone if seen else "UTC"
 
 
 async def fetch_register(

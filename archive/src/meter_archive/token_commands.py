@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from meter_archive.database import Pool
 from meter_archive.queries import Asked, Json, Query
 from meter_archive.query_error import QueryError
+from meter_archive.refusal import Refusal
 from meter_archive.schemas import choice, moment, record, several, text
 from meter_archive.token_request import parse_creation, parse_end, parse_name
 from meter_archive.token_table import (
@@ -63,12 +64,12 @@ async def revoke(pool: Pool, asked: Asked) -> Json:
     """Answer `POST /v1/tokens/revoke`: the next question with it is refused.
 
     Raises:
-        QueryError, LookupError: no name, or there is no such token.
+        QueryError, Refusal: no name, or there is no such token.
     """
     name = parse_name(asked.body, "name")
     async with pool.acquire() as connection:
         if not await revoke_token(connection, name, datetime.fromtimestamp(asked.now_s, UTC)):
-            raise LookupError(f"token {name!r}")
+            raise Refusal(404, "name", "is no token's", "see `kubectl meter token list`")
     return {"name": name}
 
 
@@ -77,14 +78,15 @@ async def end(pool: Pool, asked: Asked) -> Json:
 
     Raises:
         QueryError: a member of the body is wrong.
-        LookupError: the token has no grant that lasts longer.
+        Refusal: the token has no grant that lasts longer.
     """
     async with pool.acquire() as connection:
         point = asked.body.get("point")
         zones = await find_zones(connection, [point]) if isinstance(point, str) else {}
         wanted = parse_end(asked.body, next(iter(zones.values()), "UTC"), asked.now_s)
         if not await end_grants(connection, wanted.name, wanted.point, wanted.until):
-            raise LookupError(f"token {wanted.name!r} with a grant that lasts longer")
+            remedy = "see `kubectl meter token list`"
+            raise Refusal(404, "name", "is no token's with a tenure that lasts longer", remedy)
     return {"name": wanted.name}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from kubectl_meter import __version__
+from kubectl_meter.cli_audit import audit
 from kubectl_meter.cli_dr import dr, override
 from kubectl_meter.cli_exchange import exchange
 from kubectl_meter.cli_export import export
@@ -18,6 +19,7 @@ from kubectl_meter.cli_provision import provision
 from kubectl_meter.cli_quality import quality
 from kubectl_meter.cli_rollout import pause, resume, rollback, upgrade
 from kubectl_meter.cli_stop import allow, stop
+from kubectl_meter.cli_token import token
 from kubectl_meter.cluster import Cluster
 from kubectl_meter.errors import WrongUsage
 from kubectl_meter.handovers import handovers_table, handovers_view
@@ -221,7 +223,7 @@ for command in (
     provision, upgrade, rollback, pause, resume, exchange, export, dr, override, stop, allow,
 ):  # fmt: skip
     program.add_command(command)
-for command in (sign_calendar, order, calendar, history, quality):
+for command in (sign_calendar, order, calendar, history, quality, token, audit):
     program.add_command(command)
 
 

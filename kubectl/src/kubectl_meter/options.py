@@ -49,13 +49,20 @@ def examples(*commands: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  kubectl meter {command}" for command in commands)
 
 
-def output_option(*formats: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def output_option(
+    *formats: str, default: str = "table"
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return the option `--output` of a command that prints in these forms, a table by default."""
     return click.option(
-        "-o", "--output", type=click.Choice(formats), default="table", show_default=True,
+        "-o", "--output", type=click.Choice(formats), default=default, show_default=True,
         help="How to print.",
     )  # fmt: skip
 
+
+archive_option = click.option(
+    "--archive-namespace", metavar="NS", help="Where the archive is; else that of the meters."
+)
+"""Of commands that ask the archive."""
 
 EPILOG = examples(
     "status",

@@ -19,7 +19,8 @@ TIMEOUT_S = 40
 # Parameters of the twin that a person gave as an option.
 _OPTIONS = {
     "since", "until", "code", "timeout", "live",
-    "point", "device", "register", "from", "to", "every", "zone", "feeder", "label", "limit",
+    "point", "device", "register", "from", "to", "every", "zone", "feeder",
+    "label", "all", "expires", "who", "before", "limit",
 }  # fmt: skip
 
 
@@ -81,7 +82,8 @@ class Twin:
     def _ask(self, method: str, url: str, body: str | None = None) -> dict[str, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT_S)
         try:
-            connection.request(method, url, body)
+            kind = {"Content-Type": "application/json"} if body is not None else {}
+            connection.request(method, url, body, kind)
             answer = connection.getresponse()
             status, text = answer.status, answer.read()
             document: dict[str, Any] = json.loads(text)

@@ -43,6 +43,8 @@ postgresql://metertwin@{{ include "metertwin.fullname" . }}-postgres.{{ .Release
   {{- end }}
 - name: METERTWIN_ARCHIVE_RETENTION_DAYS
   value: {{ int .Values.archive.retentionDays | quote }}
+- name: METERTWIN_ARCHIVE_AUDIT_DAYS
+  value: {{ int .Values.archive.auditDays | quote }}
 {{- end }}
 
 {{- define "metertwin.archiveMounts" -}}
