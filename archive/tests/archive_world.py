@@ -33,6 +33,8 @@ class ArchiveWorld:
         )
         self.url = postgres.new_database()
         self.ports: list[int] = []
+        self.plain_ports: list[int] = []
+        self.query_ports: list[int] = []
         self.replicas: list[Process] = []
 
     def issue(self, name: str, identity: identities.Identity) -> pathlib.Path:
@@ -58,6 +60,8 @@ class ArchiveWorld:
                 "METERTWIN_ARCHIVE_RETENTION_DAYS": "36500",
             }
             self.ports.append(ingest)
+            self.plain_ports.append(plain)
+            self.query_ports.append(queries)
             self.replicas.append(Process(f"archive-{number}", command, self.folder, environment))
             self.replicas[-1].start()
         for replica in self.replicas:
