@@ -42,6 +42,13 @@ def test_an_installation_begins_when_the_metering_point_was_written():
     assert parse_meter({"metadata": {}, "spec": {"device": "abc"}}) is None
 
 
+def test_how_long_the_archive_keeps_readings_is_part_of_the_description():
+    without, policy = meter("house-1", "abc", "P1"), meter("house-1", "abc", "P1")
+    policy["spec"]["dataPolicy"] = {"retentionDays": 60, "archiveRetentionDays": 400}
+    assert [one.place.keep_days for one in seen(without, policy)] == [None, 400]
+    assert compare(known(without), seen(policy), NOW).moved[0].place.keep_days == 400
+
+
 def test_what_has_not_changed_is_not_written():
     one = meter("house-1", "abc", "P1")
     assert compare(known(one), seen(one), NOW) == Changes((), (), ())

@@ -12,6 +12,7 @@ WAITING = Gauge("metertwin_archive_waiting_bytes", "Batches that wait for their 
 DATABASE = Gauge("metertwin_archive_database_up", "1 if the last transaction was committed.")
 LAST_COMMIT = Gauge("metertwin_archive_last_commit_timestamp_seconds", "When that was.")
 UPKEEP = Gauge("metertwin_archive_upkeep_timestamp_seconds", "When partitions were last tended.")
+EXPIRED = Counter("metertwin_archive_entries_expired", "Entries deleted by a meter's dataPolicy.")
 
 
 def count(answer: ArchiveAnswer) -> None:

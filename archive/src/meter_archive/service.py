@@ -14,6 +14,7 @@ from aiohttp import web
 from meter_archive import figures
 from meter_archive.database import Pool, open_pool
 from meter_archive.directory_watch import build_watch
+from meter_archive.expiry import expire
 from meter_archive.ingest_port import IngestPort, build_context
 from meter_archive.plain_port import build_plain
 from meter_archive.query_port import QueryPort
@@ -62,7 +63,7 @@ class Service:
         writer = Writer(pool, self._settings.retention_days)
         context = build_context(self._settings.tls, self._settings.trust, clients=True)
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(writer.run()) for _ in range(WRITERS)]
-        tasks.append(asyncio.create_task(self._tend(writer)))
+        tasks.append(asyncio.create_task(self._tend(pool, writer)))
         tasks.append(asyncio.create_task(self._renew(context)))
         if (watch := build_watch(pool)) is not None:
             tasks.append(asyncio.create_task(watch.run()))
@@ -107,12 +108,14 @@ class Service:
         await web.TCPSite(runner, host or self._ports.host, port, ssl_context=context).start()
         self.bound[name] = runner.addresses[0][1]
 
-    async def _tend(self, writer: Writer) -> None:
-        """Keep the partitions, at the start and every hour; replicas at different moments."""
+    async def _tend(self, pool: Pool, writer: Writer) -> None:
+        """Keep the partitions and the policies; hourly, replicas at different moments."""
         while True:
             pause_s = _UPKEEP_S * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
             try:
-                await writer.partitions.tend(datetime.now(UTC), self._settings.retention_days)
+                now = datetime.now(UTC)
+                await writer.partitions.tend(now, self._settings.retention_days)
+                figures.EXPIRED.inc(await expire(pool, now))
                 figures.UPKEEP.set_to_current_time()
             except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
                 log.warning("partitions wait: %s", type(error).__name__)
