@@ -133,8 +133,8 @@ $(BENCH):
 	@:
 endif
 endif
-# Those of the boards and the paper need no cluster, but Mosquitto, MicroPython and `tc`.
-BENCH_NEEDS := $(if $(BENCH),$(if $(filter-out paper boards,$(BENCH)),demo,setup deps),demo)
+# Those of the boards, the paper and the archive need no cluster, but programs of Debian and `tc`.
+BENCH_NEEDS := $(if $(BENCH),$(if $(filter-out paper boards archive,$(BENCH)),demo,setup deps),demo)
 .PHONY: bench
 bench: $(BENCH_NEEDS) ## measure (`make bench -- paper`: that group), print a table, write bench/results.json
 	@if [ "$(BENCH_NEEDS)" = demo ]; then KUBECONFIG=$$(tools/demo/kubeconfig); export KUBECONFIG; fi

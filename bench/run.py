@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import archiving
 import boards
 import cluster
 import fleet
@@ -39,7 +40,7 @@ ALONE = {
     "latency": latency.measure,
 }
 """Groups that need no installation of the measurement's own, or make one themselves."""
-GROUPS = (*ALONE, "paper", "twins", "fleet", "rollout", "handover", "upgrade", "scale")
+GROUPS = (*ALONE, "paper", "archive", "twins", "fleet", "rollout", "handover", "upgrade", "scale")
 
 
 class Report:
@@ -148,9 +149,21 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--twins", type=int, default=100, help="SmartMeters that run")
     parser.add_argument("--scale", type=int, default=2000, help="those that do not; 0: none")
     parser.add_argument("--runs", type=int, default=5, help="rollouts of each kind")
-    parser.add_argument("--quick", action="store_true", help="few samples in the group paper")
+    parser.add_argument(
+        "--quick", action="store_true", help="few samples in the groups paper and archive"
+    )
     parser.add_argument("--results", type=Path, default=RESULTS)
     return parser.parse_args()
+
+
+def without_cluster(report: Report, wanted: set[str], options: argparse.Namespace) -> None:
+    """Groups that start everything themselves on this machine."""
+    if "paper" in wanted:
+        folder = options.results.parent
+        report.measure("paper", lambda: paper.measure(folder, quick=options.quick))
+        report.groups.get("paper", {})["not_measured"] = paper.ABSENT
+    if "archive" in wanted:
+        report.measure("archive", lambda: archiving.measure(quick=options.quick))
 
 
 def main() -> int:
@@ -163,10 +176,7 @@ def main() -> int:
         for group, work in ALONE.items():
             if group in wanted:
                 report.measure(group, work)
-        if "paper" in wanted:
-            folder = options.results.parent
-            report.measure("paper", lambda: paper.measure(folder, quick=options.quick))
-            report.groups.get("paper", {})["not_measured"] = paper.ABSENT
+        without_cluster(report, wanted, options)
         if wanted & {"twins", "fleet", "rollout", "handover", "upgrade", "scale"}:
             with cluster.installation():
                 if wanted & {"twins", "fleet", "rollout"}:

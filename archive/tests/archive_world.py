@@ -34,6 +34,8 @@ class ArchiveWorld:
         self.url = postgres.new_database()
         self.ports: list[int] = []
         self.questions: list[tuple[int, int]] = []
+        self.plain_ports: list[int] = []
+        self.query_ports: list[int] = []
         self.replicas: list[Process] = []
 
     def issue(self, name: str, identity: identities.Identity) -> pathlib.Path:
@@ -61,6 +63,8 @@ class ArchiveWorld:
             }
             self.ports.append(ingest)
             self.questions.append((queries, readers))
+            self.plain_ports.append(plain)
+            self.query_ports.append(queries)
             self.replicas.append(Process(f"archive-{number}", command, self.folder, environment))
             self.replicas[-1].start()
         for replica in self.replicas:

@@ -46,6 +46,13 @@ def test_a_meter_that_names_no_device_is_one_of_its_own_name():
     assert parse_meter(meter("house-1", None, "P1")).device == "house-1"
 
 
+def test_how_long_the_archive_keeps_readings_is_part_of_the_description():
+    without, policy = meter("house-1", "abc", "P1"), meter("house-1", "abc", "P1")
+    policy["spec"]["dataPolicy"] = {"retentionDays": 60, "archiveRetentionDays": 400}
+    assert [one.place.keep_days for one in seen(without, policy)] == [None, 400]
+    assert compare(known(without), seen(policy), NOW).moved[0].place.keep_days == 400
+
+
 def test_what_has_not_changed_is_not_written():
     one = meter("house-1", "abc", "P1")
     assert compare(known(one), seen(one), NOW) == Changes((), (), ())

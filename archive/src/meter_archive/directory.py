@@ -21,6 +21,8 @@ class Place(NamedTuple):
     feeder: str
     labels: tuple[tuple[str, str], ...]
     capture_s: int
+    keep_days: int | None = None
+    """How long the archive keeps its readings; None: as long as it keeps any."""
 
 
 class Installation(NamedTuple):
@@ -57,6 +59,7 @@ def parse_meter(document: Mapping[str, Any]) -> Installation | None:
         feeder=point.get("feeder") or "",
         labels=tuple(sorted((metadata.get("labels") or {}).items())),
         capture_s=spec.get("capturePeriodSeconds") or DEFAULT_CAPTURE_S,
+        keep_days=(spec.get("dataPolicy") or {}).get("archiveRetentionDays"),
     )
     return Installation(device, point["id"], _since(metadata), place)
 

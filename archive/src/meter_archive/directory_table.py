@@ -38,7 +38,7 @@ async def save_directory(
         for one in changes.moved:
             await connection.execute(
                 "UPDATE installation SET namespace = $2, meter = $3, zone = $4, feeder = $5,"
-                " labels = $6, capture_s = $7 WHERE device = $1 AND until IS NULL",
+                " labels = $6, capture_s = $7, keep_days = $8 WHERE device = $1 AND until IS NULL",
                 one.device, *_columns(one.place),
             )  # fmt: skip
     return changes
@@ -52,14 +52,17 @@ async def _begin(connection: Connected, one: Installation) -> None:
     )  # fmt: skip
     await connection.execute(
         "INSERT INTO installation (device, point, since, namespace, meter, zone, feeder, labels,"
-        " capture_s) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        " capture_s, keep_days) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         one.device, one.point, one.since, *_columns(one.place),
     )  # fmt: skip
 
 
-def _columns(place: Place) -> tuple[str, str, str, str, str, int]:
+def _columns(place: Place) -> tuple[str, str, str, str, str, int, int | None]:
     labels = json.dumps(dict(place.labels))
-    return place.namespace, place.meter, place.zone, place.feeder, labels, place.capture_s
+    return (
+        place.namespace, place.meter, place.zone, place.feeder, labels, place.capture_s,
+        place.keep_days,
+    )  # fmt: skip
 
 
 async def _read(connection: Connected, namespaces: list[str]) -> dict[str, Installation]:
@@ -73,6 +76,6 @@ def build_installation(row: asyncpg.Record) -> Installation:
     """Return the installation of a row."""
     place = Place(
         row["namespace"], row["meter"], row["zone"], row["feeder"],
-        tuple(sorted(json.loads(row["labels"]).items())), row["capture_s"],
+        tuple(sorted(json.loads(row["labels"]).items())), row["capture_s"], row["keep_days"],
     )  # fmt: skip
     return Installation(row["device"], row["point"], row["since"], place)

@@ -74,7 +74,7 @@ async def answer_drift(pool: Pool, asked: Asked) -> Json:
     limit = asking.number("limit", 100, _MOST_ROWS)
     longest = _LONGEST_ONE if asking.subject.kind in ONE else _LONGEST_MANY
     async with pool.acquire() as connection:
-        zone = await find_zone(connection, asking.subject)
+        zone = await find_zone(connection, asking.subject, asked.scope)
         start_s, end_s = find_span(asking, get_zone(zone, "zone"), asked.now_s, longest)
         windows = await find_windows(
             connection, asking.subject, start_s, end_s - 1, asked.scope, zone

@@ -58,7 +58,7 @@ async def _find_page(
     limit = asking.number("limit", MOST_ENTRIES, MOST_ENTRIES)
     longest = _LONGEST_ONE if asking.subject.kind in ONE else _LONGEST_MANY
     async with pool.acquire() as connection:
-        zone = await find_zone(connection, asking.subject)
+        zone = await find_zone(connection, asking.subject, asked.scope)
         start_s, end_s = find_span(asking, get_zone(zone, "zone"), asked.now_s, longest)
         windows = await find_windows(
             connection, asking.subject, start_s, end_s - 1, asked.scope, zone

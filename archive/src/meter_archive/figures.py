@@ -17,6 +17,7 @@ UNNOTED = Counter(
     "Refusals of too many or unknown askers that came too often to be noted each.",
 )
 UPKEEP = Gauge("metertwin_archive_upkeep_timestamp_seconds", "When partitions were last tended.")
+EXPIRED = Counter("metertwin_archive_entries_expired", "Entries deleted by a meter's dataPolicy.")
 
 
 def count(answer: ArchiveAnswer) -> None:

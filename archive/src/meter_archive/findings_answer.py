@@ -55,7 +55,7 @@ async def answer_findings(pool: Pool, asked: Asked) -> Json:
     texts = (asking.text("register") or _DEFAULT).split(",")
     registers = list(dict.fromkeys(parse_cumulative(one) for one in texts))
     async with pool.acquire() as connection:
-        zone = await find_zone(connection, asking.subject)
+        zone = await find_zone(connection, asking.subject, asked.scope)
         span = find_quarters(asking, get_zone(zone, "zone"), asked.now_s, LONGEST)
         windows = await find_windows(connection, asking.subject, *span, asked.scope, zone)
         contexts = [

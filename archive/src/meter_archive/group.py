@@ -8,22 +8,20 @@ Neighbours: `writer` (collects the group), `intake` (decides), `rows` (columns).
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Any, NamedTuple
 
 import asyncpg
 from meter_wire.archive_batch import ArchiveAnswer, ArchiveBatch, Numbered
 
+from meter_archive.copy_rows import COLUMNS, build_copy, build_record
 from meter_archive.database import Connected, Pool
 from meter_archive.intake import Plan, State, plan_batch
 from meter_archive.months import find_month
 from meter_archive.numbers import Numbers
 from meter_archive.partitions import Partitions
-from meter_archive.rows import Row, build_row
+from meter_archive.rows import Row, build_row, instant_of
 
-_COLUMNS = (
-    "time", "received", "seq", "incarnation", "layout", "epoch",
-    "status", "kind", "event", "signed", "values", "raw",
-)  # fmt: skip
 MOST_CONFLICTS = 1000
 """Of an incarnation that are kept; more are counted only."""
 
@@ -124,14 +122,14 @@ class _Transaction:
     def __init__(self, connection: Connected, layouts: dict[bytes, int], now: datetime) -> None:
         self._connection = connection
         self._layouts = layouts
-        self._now = now
+        self._received = instant_of(now)
 
     async def write(
         self, group: Sequence[Given], rows: Sequence[Sequence[Row]]
     ) -> list[ArchiveAnswer | RetiredEpochError]:
         held = await self._lock(group)
         answers: list[ArchiveAnswer | RetiredEpochError] = []
-        records: list[tuple[Any, ...]] = []
+        records: list[bytes] = []
         changed: list[tuple[_Held, Plan, int]] = []
         for given, columns in zip(group, rows, strict=True):
             one = held[given.device]
@@ -145,9 +143,10 @@ class _Transaction:
             known = len(plan.known) - conflicts
             answers.append(ArchiveAnswer(plan.after.archived, len(plan.new), known, conflicts))
         if records:
-            await self._connection.copy_records_to_table(
-                "entry", schema_name="metertwin", columns=_COLUMNS, records=records
-            )
+            await self._connection.copy_to_table(
+                "entry", schema_name="metertwin", columns=COLUMNS, format="binary",
+                source=BytesIO(build_copy(records)),
+            )  # fmt: skip
         await self._save(changed)
         return answers
 
@@ -179,17 +178,18 @@ class _Transaction:
 
     def _records(
         self, number: int, new: Sequence[Numbered], given: Given, columns: Sequence[Row]
-    ) -> list[tuple[Any, ...]]:
-        """Return the rows of the entries that are new."""
-        wanted = {seq for seq, _ in new}
+    ) -> list[bytes]:
+        """Return the rows of the entries that are new, as COPY has them."""
+        pairs = zip(given.batch.entries, columns, strict=True)
+        if len(new) < len(given.batch.entries):
+            wanted = {seq for seq, _ in new}
+            pairs = (pair for pair in pairs if pair[0][0] in wanted)  # type: ignore[assignment]
         return [
-            (
-                row.time, self._now, seq, number,
-                None if row.codes is None else self._layouts[row.codes],
-                given.epoch, row.status, row.kind, row.event, row.signed, row.values, raw,
+            build_record(
+                row.columns, self._received, seq, number,
+                None if row.codes is None else self._layouts[row.codes], given.epoch, raw,
             )
-            for (seq, raw), row in zip(given.batch.entries, columns, strict=True)
-            if seq in wanted
+            for (seq, raw), row in pairs
         ]  # fmt: skip
 
     async def _compare(

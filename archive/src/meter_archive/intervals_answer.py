@@ -40,7 +40,7 @@ async def answer_intervals(pool: Pool, asked: Asked) -> Json:
     register = parse_cumulative(asking.text("register") or "1.8.0")
     best = asking.choice("estimate", "best", "none") == "best"
     async with pool.acquire() as connection:
-        zone = await find_zone(connection, asking.subject)
+        zone = await find_zone(connection, asking.subject, asked.scope)
         span = find_quarters(asking, get_zone(zone, "zone"), asked.now_s, LONGEST)
         windows = await find_windows(connection, asking.subject, *span, asked.scope, zone)
         loaded = [await load_register(connection, one, register, asked.now_s) for one in windows]

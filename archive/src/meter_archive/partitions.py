@@ -67,6 +67,7 @@ class Partitions:
             await connection.execute(
                 "DELETE FROM entry_default WHERE time < $1 AND received < $1", oldest
             )
+            await connection.execute("DELETE FROM conflict WHERE seen < $1", oldest)
         return dropped
 
 

@@ -54,7 +54,7 @@ async def answer_performance(pool: Pool, asked: Asked) -> Json:
     limit = asking.number("limit", 100, _MOST_ROWS)
     most = _MOST_DAYS_OF_ONE if asking.subject.kind in ONE else _MOST_DAYS_OF_MANY
     async with pool.acquire() as connection:
-        zone = await find_zone(connection, asking.subject)
+        zone = await find_zone(connection, asking.subject, asked.scope)
         days = find_days(asking, get_zone(zone, "zone"), asked.now_s, most)
         # local days of all zones there are lie within these
         first_s = start_of_day(days[0], get_zone("UTC", "zone")) - _DAY_S

@@ -15,6 +15,7 @@ from meter_archive import figures
 from meter_archive.audit_table import forget_notes
 from meter_archive.database import Pool, open_pool
 from meter_archive.directory_watch import build_watch
+from meter_archive.expiry import expire
 from meter_archive.ingest_port import IngestPort, build_context
 from meter_archive.plain_port import build_plain
 from meter_archive.query_port import QueryPort, identify_forward
@@ -143,13 +144,14 @@ class Service:
         self.bound[name] = runner.addresses[0][1]
 
     async def _tend(self, writer: Writer, pool: Pool) -> None:
-        """Keep partitions and audit, at the start and every hour; replicas at different moments."""
+        """Keep partitions, policies and audit; hourly, replicas at different moments."""
         while True:
             pause_s = _UPKEEP_S * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
             try:
                 now = datetime.now(UTC)
                 await writer.partitions.tend(now, self._settings.retention_days)
                 await forget_notes(pool, now - timedelta(days=self._settings.audit_days))
+                figures.EXPIRED.inc(await expire(pool, now))
                 figures.UPKEEP.set_to_current_time()
             except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
                 log.warning("partitions wait: %s", type(error).__name__)

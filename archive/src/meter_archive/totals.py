@@ -104,7 +104,7 @@ async def _find(
 ) -> tuple[str, tuple[int, ...], list[Window]]:
     """Return the zone of the buckets, their boundaries, and the meters."""
     subject, scope = question.subject, asked.scope
-    zone = question.zone or await find_zone(connection, subject)
+    zone = question.zone or await find_zone(connection, subject, scope)
     while True:
         boundaries = find_boundaries(question, zone, asked.now_s)
         first_s, last_s = boundaries[0], boundaries[-1]

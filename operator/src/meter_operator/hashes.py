@@ -23,9 +23,16 @@ def hash_spec(spec: Json) -> str:
 
     Neither the profile's content (`hash_profile`) nor the operator's settings are in it: a newer
     operator never replaces a running twin, it applies to the next epoch. Only listed fields count,
-    because a newer CRD adds fields with defaults to every resource.
+    because a newer CRD adds fields with defaults to every resource. What is the archive's alone
+    replaces no twin.
     """
-    return hash_json({name: spec[name] for name in HASHED_FIELDS if name in spec})
+    hashed = {name: spec[name] for name in HASHED_FIELDS if name in spec}
+    policy = hashed.get("dataPolicy")
+    if isinstance(policy, dict) and "archiveRetentionDays" in policy:
+        hashed["dataPolicy"] = {
+            name: value for name, value in policy.items() if name != "archiveRetentionDays"
+        }
+    return hash_json(hashed)
 
 
 def hash_profile(spec: Json, profile: Json) -> str:

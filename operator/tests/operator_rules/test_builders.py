@@ -84,6 +84,14 @@ def test_the_hash_of_the_spec_ignores_what_a_newer_crd_adds():
     assert build()[1].spec_hash != build(capturePeriodSeconds=900)[1].spec_hash
 
 
+def test_what_is_the_archives_alone_replaces_no_twin():
+    policy = {"purpose": "billing", "resolutionSeconds": 900, "retentionDays": 60}
+    kept = {**policy, "archiveRetentionDays": 400}
+    assert build(dataPolicy=policy)[1].spec_hash == build(dataPolicy=kept)[1].spec_hash
+    other = {**policy, "retentionDays": 61}
+    assert build(dataPolicy=policy)[1].spec_hash != build(dataPolicy=other)[1].spec_hash
+
+
 def test_the_configuration_is_the_contracts():
     configuration = json.loads(pod()["spec"]["containers"][0]["env"][0]["value"])
     assert configuration["applications"] == {

@@ -1,0 +1,96 @@
+"""The quick way to a row says what the parser that knows everything says, or says nothing."""
+
+import asyncpg
+from fleet_of_batches import A, encode_event
+from hypothesis import given
+from hypothesis import strategies as st
+from meter_archive.copy_rows import COLUMNS, build_copy, build_record
+from meter_archive.group import Given, write_group
+from meter_archive.migrate import migrate
+from meter_archive.partitions import Partitions
+from meter_archive.rows import build_row, instant_of, read_anything, read_plainly
+from meter_wire.archive_batch import ArchiveBatch
+from meter_wire.portable.entry import encode_reading, encode_register
+
+SHORT = st.tuples(*[st.integers(0, 255)] * 3).map(lambda one: bytes([1, 0, *one, 255]))
+LONG = st.binary(min_size=6, max_size=6)
+EDGES = [
+    sign * (1 << bits) + by
+    for bits in (0, 7, 8, 15, 31, 62, 63)
+    for sign in (1, -1)
+    for by in (-1, 0, 1)
+]
+INTEGER = st.integers(-(1 << 63), (1 << 63) - 1) | st.sampled_from(EDGES)
+PLAIN = st.lists(st.builds(encode_register, SHORT, INTEGER), min_size=1, max_size=24)
+ANY = st.lists(
+    st.builds(
+        encode_register,
+        SHORT | LONG,
+        INTEGER | st.binary(max_size=12),
+        st.none() | st.integers(0, 9),
+    ),
+    max_size=12,
+)
+
+
+def build(registers, status=0, time_s=1_793_491_200):
+    return encode_reading(status, time_s, 7, 1, registers)
+
+
+@given(PLAIN, st.integers(0, 0xFFFF), st.integers(0, 2**32 - 1))
+def test_the_quick_way_says_the_same(registers, status, time_s):
+    raw = build(registers, status, time_s)
+    assert build_row(raw) == read_anything(raw)
+
+
+@given(ANY, st.data())
+def test_octets_that_were_changed_are_read_alike_or_left_to_the_parser(registers, data):
+    raw = bytearray(build(registers))
+    for _ in range(data.draw(st.integers(0, 4))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    raw = bytes(raw[: data.draw(st.integers(0, len(raw)))]) + data.draw(st.binary(max_size=3))
+    quick = read_plainly(raw)
+    assert quick is None or quick == read_anything(raw)
+
+
+def test_what_nearly_all_meters_send_goes_the_quick_way():
+    assert read_plainly(build([encode_register(bytes([1, 0, 1, 8, 0, 255]), 1234)])) is not None
+
+
+async def test_rows_come_out_of_the_database_as_they_were_meant(url):
+    await migrate(url)
+    code, far = bytes([1, 0, 1, 8, 0, 255]), bytes([1, 1, 1, 8, 0, 255])
+    entries = [
+        build([encode_register(code, value) for value in EDGES if -(1 << 63) <= value < 1 << 63], 3),
+        build([encode_register(code, -5), encode_register(far, b"name"), encode_register(code, 1 << 63)]),
+        encode_event(16, 0, 7, 1, 9, [1]),
+        b"\x00 not understood at all",
+    ]  # fmt: skip
+    batch = ArchiveBatch(4, (), tuple(enumerate(entries, 1)))
+    async with asyncpg.create_pool(url, server_settings={"search_path": "metertwin"}) as pool:
+        await write_group(pool, Partitions(pool), {}, [Given("house-1", 3, A, batch)], 36500)
+        rows = await pool.fetch(f"SELECT {', '.join(COLUMNS)}, now() - received < '1h' AS fresh FROM entry ORDER BY seq")  # fmt: skip
+    assert [row["raw"] for row in rows] == entries
+    assert [list(row["values"] or ()) for row in rows] == [
+        [value for value in EDGES if -(1 << 63) <= value < 1 << 63], [-5, None, None], [], [],
+    ]  # fmt: skip
+    told = [
+        (row["seq"], row["epoch"], row["status"], row["kind"], row["event"], row["signed"])
+        for row in rows
+    ]
+    assert told == [
+        (1, 3, 3, 1, None, False),
+        (2, 3, 0, 1, None, False),
+        (3, 3, 16, 2, 9, False),
+        (4, 3, 0, 0, None, False),
+    ]
+    assert [row["layout"] is None for row in rows] == [False, False, True, True]
+    assert [row["time"].year for row in rows[:3]] == [2026, 2026, 1]
+    assert all(row["fresh"] for row in rows)
+
+
+def test_a_copy_has_its_head_and_end():
+    row = build_row(build([encode_register(bytes([1, 0, 1, 8, 0, 255]), 1)]))
+    record = build_record(row.columns, instant_of(row.time), 1, 2, None, 3, b"raw")
+    assert build_copy([record])[:11] == b"PGCOPY\n\xff\r\n\0"
+    assert build_copy([record]).endswith(b"raw\xff\xff")
