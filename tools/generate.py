@@ -18,6 +18,7 @@ GENERATORS: tuple[tuple[str, str], ...] = (
     ("catalogue of applications", "tools/catalogue.py"),
     ("reference of the resources", "tools/reference/crds.py"),
     ("chart", "tools/chart/generate.py"),
+    ("dashboards", "tools/chart/dashboards.py"),
     ("values and roles of the chart", "tools/reference/chart_tables.py"),
     ("flows of a handover", "tools/reference/handover_flows.py"),
     ("figures of README and handover", "tools/reference/figures.py"),
