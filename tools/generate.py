@@ -18,6 +18,7 @@ GENERATORS: tuple[tuple[str, str], ...] = (
     ("catalogue of applications", "tools/catalogue.py"),
     ("reference of the resources", "tools/reference/crds.py"),
     ("chart", "tools/chart/generate.py"),
+    ("dashboards", "tools/chart/dashboards.py"),
     ("values and roles of the chart", "tools/reference/chart_tables.py"),
     ("flows of a handover", "tools/reference/handover_flows.py"),
     ("HTTP API of the archive", "tools/reference/archive_api.py"),

@@ -87,7 +87,7 @@ async def test_a_meter_that_comes_in_the_day_is_added_and_the_day_is_partial(wor
     after = sum(energy for at, energy in rows.items() if at > noon_s)
     assert shown(await world.ask("totals", feeder="F", **TODAY)) == [(day + after, "partial", 1)]
     hours = (await world.ask("totals", feeder="F", **TODAY, every="1h"))["buckets"]
-    assert [one["meters"] for one in hours] == [1] * 12 + [2] * 12
+    assert [one["expected"] for one in hours] == [1] * 12 + [2] * 12
     assert {one["quality"] for one in hours} == {"metered"}
     assert sum(one["value"] for one in hours) == day + after
 

@@ -1,13 +1,22 @@
 """Metrics of the service; no label names a meter. Neighbour: `plain_port` shows them."""
 
 from meter_wire.archive_batch import ArchiveAnswer
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
 STORED = Counter("metertwin_archive_entries_stored", "Entries that became durable.")
 DUPLICATES = Counter("metertwin_archive_entries_duplicate", "Entries that were known already.")
 CONFLICTS = Counter("metertwin_archive_entries_conflicting", "Other bytes under a known identity.")
 REFUSED = Counter("metertwin_archive_requests_refused", "Refused requests by status.", ["status"])
 POSTPONED = Counter("metertwin_archive_batches_postponed", "Batches to come again.", ["reason"])
+for _reason in ("busy", "away"):
+    POSTPONED.labels(_reason)  # from the start: the first one is to be seen as an increase
+COMMIT = Histogram(
+    "metertwin_archive_commit_seconds", "From taking batches together until they were durable.",
+    buckets=(0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)  # fmt: skip
+CERTIFICATE = Gauge(
+    "metertwin_archive_certificate_expiry_timestamp_seconds", "When the certificate in use ends."
+)
 WAITING = Gauge("metertwin_archive_waiting_bytes", "Batches that wait for their commit.")
 DATABASE = Gauge("metertwin_archive_database_up", "1 if the last transaction was committed.")
 LAST_COMMIT = Gauge("metertwin_archive_last_commit_timestamp_seconds", "When that was.")

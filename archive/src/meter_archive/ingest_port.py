@@ -7,6 +7,7 @@
 Neighbours: `meter_wire.archive_batch` (bodies), `writer` (makes them durable), `twin_identity`.
 """
 
+import _ssl
 import random
 import re
 import ssl
@@ -84,6 +85,17 @@ def _later(error: Exception) -> web.Response:
         status=503,
         headers={"Retry-After": str(pause_s)},
     )
+
+
+def read_expiry(certificate: Path) -> float:
+    """Return when a certificate ends, in UTC seconds.
+
+    Raises:
+        OSError, ssl.SSLError: it is missing or is none.
+    """
+    # OpenSSL's own reading of the file; ssl offers it for certificates of peers only
+    document = _ssl._test_decode_cert(str(certificate))  # type: ignore[attr-defined]  # noqa: SLF001
+    return ssl.cert_time_to_seconds(document["notAfter"])
 
 
 def build_context(tls: Path, trust: Path, *, clients: bool) -> ssl.SSLContext:

@@ -16,7 +16,7 @@ from meter_archive.audit_table import forget_notes
 from meter_archive.database import Pool, open_pool
 from meter_archive.directory_watch import build_watch
 from meter_archive.expiry import expire
-from meter_archive.ingest_port import IngestPort, build_context
+from meter_archive.ingest_port import IngestPort, build_context, read_expiry
 from meter_archive.plain_port import build_plain
 from meter_archive.query_port import QueryPort, identify_forward
 from meter_archive.settings import Settings
@@ -162,6 +162,7 @@ class Service:
         """Load the certificate again when its file has changed: new connections show it."""
         tls, trust = self._settings.tls, self._settings.trust
         seen = [(tls / "tls.crt").read_bytes(), trust.read_bytes()]
+        figures.CERTIFICATE.set(read_expiry(tls / "tls.crt"))
         while True:
             await asyncio.sleep(_CERTIFICATE_POLL_S)
             try:
@@ -170,6 +171,7 @@ class Service:
                     for context in contexts:
                         context.load_cert_chain(tls / "tls.crt", tls / "tls.key")
                     contexts.ingest.load_verify_locations(trust)
+                    figures.CERTIFICATE.set(read_expiry(tls / "tls.crt"))
                     seen = found
                     log.info("certificate loaded again")
             except (OSError, ssl.SSLError) as error:

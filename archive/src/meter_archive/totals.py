@@ -90,7 +90,7 @@ async def answer_totals(pool: Pool, asked: Asked) -> Json:
                 "end": format_local(one.end_s, local),
                 "value": None if one.quality == "missing" else one.energy,
                 "quality": one.quality,
-                "meters": one.meters,
+                "expected": one.meters,
                 "known": one.known,
                 "estimated": one.estimated,
             }

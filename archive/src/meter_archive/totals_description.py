@@ -16,7 +16,7 @@ _BUCKET = record(
             "How `value` is known; `partial`: some of it is missing.",
             "metered", "estimated", "partial", "missing",
         ),
-        "meters": whole("Meters that were there for any of it."),
+        "expected": whole("Meters that were there for any of it."),
         "known": whole("Meters all of whose energy is in `value`."),
         "estimated": whole("Of these, meters with an estimated reading."),
     },

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import asyncpg
 from meter_wire.archive_batch import ArchiveAnswer
 
+from meter_archive import figures
 from meter_archive.database import Pool
 from meter_archive.group import Given, RetiredEpochError, write_group
 from meter_archive.partitions import Partitions
@@ -108,6 +109,7 @@ class Writer:
         return group
 
     async def _write(self, group: list[_Waiting]) -> None:
+        begun = time.monotonic()
         try:
             answers = await write_group(
                 self._pool, self.partitions, self.layouts, [one.given for one in group],
@@ -124,6 +126,7 @@ class Writer:
                     one.answer.set_exception(AwayError())
             return
         self.is_up, self.committed_s = True, time.time()
+        figures.COMMIT.observe(time.monotonic() - begun)
         for one, answer in zip(group, answers, strict=True):
             if one.answer.done():
                 continue
