@@ -14,6 +14,7 @@ from aiohttp import web
 from meter_archive import figures
 from meter_archive.database import Pool, open_pool
 from meter_archive.directory_watch import build_watch
+from meter_archive.entries_port import EntriesPort
 from meter_archive.ingest_port import IngestPort, build_context
 from meter_archive.plain_port import build_plain
 from meter_archive.query_port import QueryPort
@@ -91,7 +92,8 @@ class Service:
         await self._bind("plain", build_plain(refresh), self._ports.plain, None)
         queries = QueryPort(pool).build()
         await self._bind("queries", queries, self._ports.queries, None, "127.0.0.1")
-        await self._bind("ingest", IngestPort(writer).build(), self._ports.ingest, context)
+        ingest = IngestPort(writer, EntriesPort(pool)).build()
+        await self._bind("ingest", ingest, self._ports.ingest, context)
 
     async def _bind(
         self,
