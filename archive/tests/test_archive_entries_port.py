@@ -97,7 +97,7 @@ async def test_holes_and_two_incarnations_come_back_in_their_order(world):
     await world.post(context, encode_batch(3, (), entries(1, 3, salt=5)), incarnation=B)
     told = parse_holdings((await get(world, context, ALL))[1])
     assert [(one.incarnation, one.archived, one.spans) for one in told] == [
-        (A, 10, ((1, 4), (8, 10))),
+        (A, 10, ((1, 10),)),
         (B, 3, ((1, 3),)),
     ]
     assert (await fetch(world, context, A, 1, 10))[:2] == (dict(rows), [Hole(5, 7, OVERFLOW)])

@@ -26,8 +26,9 @@ _HEAD = 6
 def build_holding(
     identity: bytes, held: Numbers, lost: Lost, first: int, octets: int | None
 ) -> Holding:
-    """Return what there is of an incarnation from a number on."""
-    spans = _shorten(_clip(held, first, held[-1][1]) if held else ())
+    """Return what there is of an incarnation from a number on, until its last entry."""
+    known = join([*held, *(span for _, spans in lost for span in spans)])
+    spans = _shorten(_clip(known, first, held[-1][1]) if held else ())
     return Holding(identity, State(held, lost).archived, max(octets or 0, 1), spans)
 
 

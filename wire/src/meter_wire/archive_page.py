@@ -34,7 +34,7 @@ class Holding(NamedTuple):
     """What the archive has of an incarnation, of a time and after it.
 
     `archived` is the end of the contiguous prefix; `octets` the mean length of an entry; `spans`
-    rise and hold every number that is there, and perhaps some that are not.
+    rise and hold every number that is there as an entry or in a hole, and perhaps some others.
     """
 
     incarnation: bytes
