@@ -312,7 +312,8 @@ def fail(_incarnation, _mark):
 
 
 def test_a_twin_without_an_archive_has_nothing_of_it():
-    names = [f"meter_twin.archive_{one}" for one in ("line", "pace", "push", "shelf", "told")]
+    parts = ("lack", "line", "pace", "push", "refill", "return", "shelf", "told")
+    names = [f"meter_twin.archive_{one}" for one in parts] + ["meter_wire.archive_page"]
     names += ["meter_wire.archive_batch", "meter_twin.http_client"]
     program = "import sys, meter_twin.shell; print({*sys.argv[1:]} & {*sys.modules})"
     done = subprocess.run(
