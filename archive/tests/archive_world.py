@@ -23,10 +23,16 @@ NAMESPACE = "homes"
 
 
 class ArchiveWorld:
-    def __init__(self, folder: pathlib.Path, postgres: PostgresServer) -> None:
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        postgres: PostgresServer,
+        signer: authority.Authority | None = None,
+    ) -> None:
+        """`signer`: who has signed the twins' certificates, if they are there already."""
         self.folder = folder
         self.postgres = postgres
-        self.authority = authority.Authority.create(datetime.now(UTC))
+        self.authority = signer or authority.Authority.create(datetime.now(UTC))
         (folder / "ca.crt").write_bytes(self.authority.certificate_pem)
         self.issue(
             "tls", identities.broker_identity(NAMESPACE, "metertwin-archive", ("localhost",))

@@ -70,7 +70,8 @@ STATUS = {
             "marks": [{"incarnation": "00112233445566aa", "stored": 42, "archived": 0}],
             "refused": {"mac": 3}, "framesDropped": 0, "chainBreaks": 0, "storeFault": None,
             "archive": {"host": "archive", "state": "unreachable", "behind": 42, "refused": 0,
-                        "lastAnswer": "2026-06-14T07:30:00Z", "message": "no answer within 30 s"},
+                        "lastAnswer": "2026-06-14T07:30:00Z", "message": "no answer within 30 s",
+                        "restore": {"state": "filling", "restored": 512, "missing": 2848, "message": ""}},
         },
     ]
 }  # fmt: skip

@@ -6,6 +6,7 @@ from prometheus_client import Counter, Gauge, Histogram
 STORED = Counter("metertwin_archive_entries_stored", "Entries that became durable.")
 DUPLICATES = Counter("metertwin_archive_entries_duplicate", "Entries that were known already.")
 CONFLICTS = Counter("metertwin_archive_entries_conflicting", "Other bytes under a known identity.")
+RETURNED = Counter("metertwin_archive_entries_returned", "Entries given back to twins.")
 REFUSED = Counter("metertwin_archive_requests_refused", "Refused requests by status.", ["status"])
 POSTPONED = Counter("metertwin_archive_batches_postponed", "Batches to come again.", ["reason"])
 for _reason in ("busy", "away"):

@@ -4,11 +4,11 @@
     400 names what is wrong · 403 no twin's certificate · 409 a higher epoch has given entries
     413 too large · 503 with Retry-After: give it again later, nothing is lost
 
-Neighbours: `meter_wire.archive_batch` (bodies), `writer` (makes them durable), `twin_identity`.
+Neighbours: `meter_wire.archive_batch` (bodies), `writer` (makes them durable), `entries_port` (the
+other routes of the port: what was given is given back).
 """
 
 import _ssl
-import random
 import re
 import ssl
 from pathlib import Path
@@ -18,73 +18,54 @@ from aiohttp import web
 from meter_wire.archive_batch import MOST_BODY, PATH, encode_answer, parse_batch
 
 from meter_archive import figures
+from meter_archive.entries_port import EntriesPort
 from meter_archive.group import Given, RetiredEpochError
-from meter_archive.twin_identity import Twin, find_twin
+from meter_archive.ingest_answers import later, refuse, twin_of
 from meter_archive.writer import AwayError, BusyError, Writer
 
 _INCARNATION = re.compile(r"[0-9a-f]{16}")
-_RETRY_S = (2, 10)
+_AGAIN = "give the batch again"
 
 
 class IngestPort:
     """The handlers of the port."""
 
-    def __init__(self, writer: Writer) -> None:
-        """Submit batches to this writer."""
+    def __init__(self, writer: Writer, entries: EntriesPort) -> None:
+        """Submit batches to this writer; `entries` has the other routes."""
         self._writer = writer
+        self._entries = entries
 
     def build(self) -> web.Application:
         """Return the application."""
         application = web.Application(client_max_size=MOST_BODY + 1)
         application.router.add_post(PATH + "{incarnation}", self.take)
+        self._entries.add_to(application)
         return application
 
     async def take(self, request: web.Request) -> web.Response:
         """Take one batch."""
-        twin = _twin_of(request)
+        twin = twin_of(request)
         if twin is None:
-            return _refuse(403, "certificate: is not that of a twin")
+            return refuse(403, "certificate: is not that of a twin")
         incarnation = request.match_info["incarnation"]
         if not _INCARNATION.fullmatch(incarnation):
-            return _refuse(400, "incarnation: is not 16 hexadecimal digits")
+            return refuse(400, "incarnation: is not 16 hexadecimal digits")
         body = await request.read()
         try:
             batch = parse_batch(body)
         except ValueError as error:
-            return _refuse(400, str(error))
+            return refuse(400, str(error))
         given = Given(twin.device, twin.epoch, bytes.fromhex(incarnation), batch)
         try:
             answer = await self._writer.submit(given, len(body))
         except RetiredEpochError as error:
-            return _refuse(409, f"epoch: {error}")
+            return refuse(409, f"epoch: {error}")
         except (BusyError, AwayError) as error:
-            return _later(error)
+            return later("busy" if isinstance(error, BusyError) else "away", _AGAIN)
         except asyncpg.PostgresError:
-            return _refuse(400, "batch: the database refuses it; see the archive's log")
+            return refuse(400, "batch: the database refuses it; see the archive's log")
         figures.count(answer)
         return web.json_response(encode_answer(answer))
-
-
-def _twin_of(request: web.Request) -> Twin | None:
-    transport = request.transport
-    certificate = None if transport is None else transport.get_extra_info("peercert")
-    return find_twin(certificate or {})
-
-
-def _refuse(status: int, message: str) -> web.Response:
-    figures.REFUSED.labels(str(status)).inc()
-    return web.json_response({"error": message}, status=status)
-
-
-def _later(error: Exception) -> web.Response:
-    reason = "busy" if isinstance(error, BusyError) else "away"
-    figures.POSTPONED.labels(reason).inc()
-    pause_s = random.randint(*_RETRY_S)  # noqa: S311 - spreads the twins, no secret
-    return web.json_response(
-        {"error": f"database: {reason}; give the batch again"},
-        status=503,
-        headers={"Retry-After": str(pause_s)},
-    )
 
 
 def read_expiry(certificate: Path) -> float:

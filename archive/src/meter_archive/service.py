@@ -15,6 +15,7 @@ from meter_archive import figures
 from meter_archive.audit_table import forget_notes
 from meter_archive.database import Pool, open_pool
 from meter_archive.directory_watch import build_watch
+from meter_archive.entries_port import EntriesPort
 from meter_archive.expiry import expire
 from meter_archive.ingest_port import IngestPort, build_context, read_expiry
 from meter_archive.plain_port import build_plain
@@ -127,7 +128,8 @@ class Service:
         await self._bind("queries", queries, self._ports.queries, None, "127.0.0.1")
         readers = QueryPort(reading, TokenIdentity(access), writing=access).build()
         await self._bind("readers", readers, self._ports.readers, contexts.readers)
-        await self._bind("ingest", IngestPort(writer).build(), self._ports.ingest, contexts.ingest)
+        ingest = IngestPort(writer, EntriesPort(reading)).build()
+        await self._bind("ingest", ingest, self._ports.ingest, contexts.ingest)
 
     async def _bind(
         self,

@@ -105,6 +105,10 @@ def _describe_archive(archive: dict[str, Any]) -> str:
     """Return how a twin stands with the archive."""
     text = f"{archive['state']}, {archive['behind']} entries not there"
     text += f", last answer {archive['lastAnswer'] or 'never'}"
+    restore = archive.get("restore")
+    if restore and restore["state"] != "whole":
+        missing = "unknown" if restore["missing"] is None else restore["missing"]
+        text += f"; {restore['restored']} restored, {missing} missing"
     return f"{text}: {archive['message']}" if archive.get("message") else text
 
 

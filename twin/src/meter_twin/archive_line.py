@@ -1,9 +1,10 @@
-"""Gives stored entries to the archive: one batch at a time, while this twin owns its meter.
+"""Gives stored entries to the archive, and takes back what this store lacks: one body at a time.
 
-Whatever happens here, metering goes on: what the archive does not have stays in the store, and in
-memory there is one batch. The connection is kept while there is something to give, and is another
-one when the certificate is. Neighbours: `archive_push` (decides), `archive_shelf` (reads),
-`http_client` (asks), `shell` (owns the task), `link_loop` (keeps the mark and tells the meter).
+Both while this twin owns its meter. Whatever happens here, metering goes on: what the archive does
+not have stays in the store, and in memory there is one batch or page. The connection is kept while
+there is something to do, and is another one when the certificate is. Neighbours: `archive_push`
+(decides), `archive_shelf` (reads), `archive_refill` (takes back), `http_client` (asks), `shell`
+(owns the task), `link_loop` (keeps the mark and tells the meter).
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from typing import Any
 from meter_wire.archive_batch import PATH, encode_batch, parse_answer
 
 from . import log
+from .archive_lack import ArchiveLack
 from .archive_push import ArchivePush, Give, Keep
 from .archive_shelf import ArchiveShelf
 from .configuration import ArchiveAddress
@@ -31,7 +33,9 @@ from .store_schema import StoreError
 
 IDLE_S = 10.0
 TIMEOUT_S = 30.0
-MOST_BODY = 8_192
+MOST_BODY = 40_960
+PATIENCE_MS = 60_000
+"""So long applications wait for an archive that does not answer; then they begin without."""
 _AFTER_ERROR_S = 30.0
 _MOST_TEXT = 120
 _OK, _BUSY = 200, 503
@@ -44,9 +48,13 @@ class ArchiveLine:
     def __init__(
         self, address: ArchiveAddress, store: Store, loop: LinkLoop,
         may_push: Callable[[], bool], tls: Callable[[], ssl.SSLContext],
-        *, timeout_s: float = TIMEOUT_S,
+        window: tuple[int, int], *, timeout_s: float = TIMEOUT_S,
     ) -> None:  # fmt: skip
-        """`may_push`: whether this epoch owns the meter; `tls` returns the client's context."""
+        """`may_push`: whether this epoch owns the meter; `tls` returns the client's context.
+
+        `window`: days that the store goes back, and its limit in bytes.
+        """
+        self._window = window
         self._host = address.host
         self._loop = loop
         self._may_push = may_push
@@ -54,6 +62,12 @@ class ArchiveLine:
         self._used: ssl.SSLContext | None = None
         url = Url(True, address.host, address.port, "")
         self._client = HttpClient(url, tls, most_body=MOST_BODY, timeout_s=timeout_s)
+        self._store = store
+        self._lack = ArchiveLack(store)
+        self._refill: Any = None
+        """The `ArchiveRefill`, which is loaded when something is lacking."""
+        self._owned_ms: int | None = None
+        self._held_back = not self._lack.was_asked
         self._shelf = ArchiveShelf(store)
         self.push = ArchivePush(self._shelf)
         self._wake = asyncio.Event()
@@ -66,7 +80,33 @@ class ArchiveLine:
         """Entries may have been stored, or the operator has said something."""
         if self._may_push():
             self.push.look(now_ms(), _draw())
+            self._owned_ms = self._owned_ms or now_ms()
+            if self._lack.is_open:
+                self._begin_refill()
         self._wake.set()
+
+    def _begin_refill(self) -> None:
+        if self._refill is None:
+            from .archive_refill import ArchiveRefill, Window  # noqa: PLC0415 - for few twins
+
+            self._refill = ArchiveRefill(
+                *(self._store, self._loop, self._lack, Window(*self._window)),
+                *(lambda path: self._ask("GET", path), self._may_push, _draw),
+            )
+        self._refill.begin(now_ms())
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether applications that have not begun are to wait for what the archive has."""
+        left_ms = self._patience_ms()
+        return not self._lack.was_asked and (left_ms is None or left_ms > 0)
+
+    def _patience_ms(self) -> int | None:
+        """Return how long they wait from now on, None for as long as nobody knows."""
+        if self._owned_ms is None:
+            return None
+        since_ms = max(self._owned_ms, self._refill.progressed_ms or 0 if self._refill else 0)
+        return since_ms + PATIENCE_MS - now_ms()
 
     def describe(self) -> dict[str, Any]:
         """Return the archive's part of `/v1/status`."""
@@ -79,7 +119,16 @@ class ArchiveLine:
             "refused": self.push.bad,
             "lastAnswer": format_time(self._answered_s),
             "message": self._message if self._may_push() else "this twin does not own its meter",
+            "restore": self._describe_refill(),
         }
+
+    def _describe_refill(self) -> dict[str, Any]:
+        if self._refill is not None:
+            restore: dict[str, Any] = self._refill.describe()
+            return restore
+        known = self._lack.was_asked
+        state = "whole" if known else "asking"
+        return {"state": state, "restored": 0, "missing": 0 if known else None, "message": ""}
 
     async def run(self) -> None:
         """Serve until cancelled; an error here is told, and metering goes on."""
@@ -105,8 +154,13 @@ class ArchiveLine:
         await self._is_woken(pause_s)
 
     def _pause_s(self) -> float | None:
-        due_ms = self.push.next_ms if self._may_push() else None
-        return None if due_ms is None else max(0.0, (due_ms - now_ms()) / 1000)
+        if not self._may_push():
+            return None
+        due_ms = [self.push.next_ms, self._refill.next_ms if self._refill is not None else None]
+        pauses_ms = [one - now_ms() for one in due_ms if one is not None]
+        if self._held_back and (left_ms := self._patience_ms()) is not None:
+            pauses_ms.append(left_ms)
+        return max(0.0, min(pauses_ms) / 1000) if pauses_ms else None
 
     async def _is_woken(self, timeout_s: float | None) -> bool:
         try:
@@ -120,7 +174,17 @@ class ArchiveLine:
     async def _step(self) -> None:
         if not self._may_push():
             self.push.pause()
+            if self._refill is not None:
+                self._refill.pause()
             return
+        await self._push()
+        if self._refill is not None:
+            await self._refill.step(now_ms)
+        if self._held_back and not self.holds_back:
+            self._held_back = False
+            self._loop.imported()
+
+    async def _push(self) -> None:
         step = self.push.next_step(now_ms(), _draw())
         try:
             if isinstance(step, Keep):
@@ -134,22 +198,31 @@ class ArchiveLine:
 
     async def _give(self, give: Give) -> None:
         self._shelf.tell(give.incarnation, give.tells)
-        if self._tls() is not self._used:
-            await self._client.close()
-            self._used = self._tls()
         body = encode_batch(give.stored, give.piece.holes, give.piece.entries)
         try:
-            answer = await self._client.ask("POST", PATH + give.incarnation.hex(), body)
+            answer = await self._ask("POST", PATH + give.incarnation.hex(), body)
         except HttpClientError as error:
             self._fail(give, error.reason, str(error))
             return
-        self._answered_s = int(time.time())
         if not self._may_push():
             self.push.pause()  # the mark is the next owner's
         elif answer.status == _OK:
             self._take(give, answer)
         else:
             self._refuse(give, answer)
+
+    async def _ask(self, method: str, path: str, body: bytes = b"") -> HttpAnswer:
+        """Return the archive's answer.
+
+        Raises:
+            HttpClientError: there is none.
+        """
+        if self._tls() is not self._used:
+            await self._client.close()
+            self._used = self._tls()
+        answer = await self._client.ask(method, path, body)
+        self._answered_s = int(time.time())
+        return answer
 
     def _take(self, give: Give, answer: HttpAnswer) -> None:
         try:

@@ -85,6 +85,9 @@ class Handover:
         self._is_named = asyncio.Event()
         self._is_told = False
         self._has_fed = bool(parties.store.find_property(_HAS_FED))
+        self._parties = parties
+        self.waits_for_archive: Callable[[], bool] = lambda: False
+        """Whether an archive may still bring what applications that begin have to begin with."""
 
     def control(self, record: ControlRecord) -> None:
         """Obey a control record that the gate has accepted and whose memory is durable."""
@@ -105,12 +108,17 @@ class Handover:
     def may_feed(self) -> bool:
         """Whether applications may go on: told by the operator, and begun with all that donors had.
 
+        Those that nobody gives a state begin with what the archive has, too, if it answers.
+
         Donors that are named once they have begun do not stop them, nor does a restart: one of a
         handover that was given up has little that is not here, and may never answer.
         """
         if not self._has_fed and self._is_told:
             roles = self._roles
-            self._has_fed = roles is None or roles.successor.may_begin
+            begins = roles is None or roles.successor.may_begin
+            self._has_fed = begins and not (
+                self.waits_for_archive() and self._parties.host.beginners
+            )
             if self._has_fed:
                 with contextlib.suppress(StoreError):  # told again after the next start
                     self._store.save_properties({_HAS_FED: 1})

@@ -16,8 +16,8 @@ from .postponed import when_loaded
 FIELDS = frozenset(
     (
         *("application", "device", "encrypted", "epoch", "error", "field", "host", "incarnation"),
-        *("message", "name", "path", "place", "reason", "remedy", "removed", "seq", "state"),
-        *("term", "version"),
+        *("message", "name", "path", "place", "reason", "remedy", "removed", "restored", "seq"),
+        *("state", "term", "version"),
     )
 )
 MAX_TEXT = 300

@@ -151,10 +151,13 @@ class Twin:
             return None
         from .archive_line import ArchiveLine  # noqa: PLC0415
 
-        return ArchiveLine(
+        line = ArchiveLine(
             *(address, self._store, self._loop, lambda: self._gate.is_active),
             lambda: self._credentials.contexts.client,
+            (self._configuration.retention_days, self._configuration.store_limit_bytes),
         )
+        self._handover.waits_for_archive = lambda: line.holds_back
+        return line
 
     def _build_broker(self) -> MqttShell:
         configuration = self._configuration

@@ -14,7 +14,7 @@ from meter_wire.ports import Marks
 from meter_wire.tables import HOLES, number_of
 
 from .archive_told import note_told
-from .store import NUMBER_STEP, Batch, Store
+from .store import NUMBER_STEP, Batch, Ingested, Store
 from .taking import Import
 
 _RESERVED = number_of(HOLES, "reserved")
@@ -129,8 +129,10 @@ def _find_place(numbers: Sequence[int], following: int) -> int:
     return (before + following) // 2 if following - before > 1 else end
 
 
-def import_entries(store: Store, one: Import, now_s: int) -> None:
-    """Store what a donor holds, in one transaction; the mark and its chain follow.
+def import_entries(store: Store, one: Import, now_s: int) -> Ingested:
+    """Store what a donor holds, in one transaction; return what became of it.
+
+    The mark and its chain follow.
 
     What the donor has pruned was acknowledged: it is a hole of this store like any that only this
     one has, is not asked of the meter again, and another donor may fill it. The chain is walked
@@ -143,9 +145,10 @@ def import_entries(store: Store, one: Import, now_s: int) -> None:
     holes = _holes_of(stretch) if stretch else ()
     with store.transaction() as connection:
         before = store.marks().get(one.incarnation, Marks())
-        stored = store.ingest_within(
+        found = store.ingest_within(
             Batch(one.incarnation, one.entries, holes, _NO_MARK, b""), now_s
-        ).stored
+        )
+        stored = found.stored
         number = store.find_number(one.incarnation)
         assert number is not None
         start, head = before.stored, before.chain
@@ -156,6 +159,7 @@ def import_entries(store: Store, one: Import, now_s: int) -> None:
         connection.execute("UPDATE incarnation SET chain = ? WHERE number = ?", (head, number))
         if stretch and stretch.holes + stretch.missed:
             note_told(connection, number, stretch.holes + stretch.missed)
+    return found
 
 
 def _holes_of(stretch: Stretch) -> tuple[Hole, ...]:

@@ -4,9 +4,12 @@ import asyncio
 import contextlib
 import json
 import ssl
+import urllib.parse
 
 from dict_archive import DictArchive
 from meter_wire.archive_batch import PATH, encode_answer
+from meter_wire.archive_page import PATH as PAGES
+from meter_wire.archive_page import encode_holdings, encode_page
 
 OK = "HTTP/1.1 200 OK"
 
@@ -22,6 +25,9 @@ class Server:
         self.uris = []
         self.connections = 0
         self.delay_s = 0.0
+        self.page_faults = []
+        self.asked = []
+        self.page_delay_s = 0.0
         self.server = None
 
     async def start(self, name="server"):
@@ -51,12 +57,33 @@ class Server:
             int(next(one for one in lines if one.startswith("content-length: "))[16:])
         )
         method, path, _ = lines[0].split()
+        if method == "GET":
+            return await self.give_back(path, writer)
         assert (method, path[: len(PATH)]) == ("POST", PATH)
         fault = self.faults.pop(0) if self.faults else None
         if callable(fault):
             return await fault(self, (path, body), writer)
         writer.write(fault or self.take(path, body))
         await asyncio.sleep(self.delay_s)
+        await writer.drain()
+        return True
+
+    async def give_back(self, path, writer):
+        """Answer what a twin lacks; `page_faults` are answers that are given instead, in turn."""
+        self.asked.append(path)
+        fault = self.page_faults.pop(0) if self.page_faults else None
+        if callable(fault):
+            fault = await fault(self, path)
+        url = urllib.parse.urlsplit(path)
+        query = {name: int(value) for name, value in urllib.parse.parse_qsl(url.query)}
+        if fault is None and url.path == PAGES:
+            fault = say(OK, json.dumps(encode_holdings(self.archive.tell(query["since"]))))
+        elif fault is None:
+            incarnation = bytes.fromhex(url.path.removeprefix(f"{PAGES}/"))
+            page = self.archive.page(incarnation, query["from"], query["until"])
+            fault = say(OK, encode_page(page))
+        writer.write(fault)
+        await asyncio.sleep(self.page_delay_s)
         await writer.drain()
         return True
 

@@ -1,6 +1,8 @@
 """An archive in a dict, exactly by ADR 31: what a twin's batches must come to."""
 
 from meter_wire.archive_batch import ArchiveAnswer, parse_batch
+from meter_wire.archive_page import PAGE_ENTRIES, Holding, Page
+from meter_wire.effects import Hole
 
 
 class DictArchive:
@@ -52,6 +54,37 @@ class DictArchive:
             mark += 1
         return mark
 
+    def tell(self, since_s=0):
+        """Return what it has, the oldest incarnation first."""
+        found = []
+        for incarnation in self.entries:
+            entries, holes = self.rows(incarnation)
+            late = [seq for seq, raw in entries.items() if stamp(raw) >= since_s]
+            if late:
+                known = {*entries, *holes}
+                numbers = sorted(seq for seq in known if min(late) <= seq <= max(entries))
+                octets = sum(len(entries[seq]) for seq in late) // len(late)
+                archived = self.archived(incarnation)
+                found.append(Holding(incarnation, archived, octets, tuple(spans_of(numbers))))
+        return found
+
+    def page(self, incarnation, first, until):
+        """Return the page that was asked for."""
+        entries, holes = self.rows(incarnation)
+        end = min(until, first + PAGE_ENTRIES - 1)
+        numbers = range(first, end + 1)
+        return Page(
+            end,
+            tuple(
+                sorted(
+                    Hole(*span, reason)
+                    for reason in set(holes.values())
+                    for span in spans_of([seq for seq in numbers if holes.get(seq) == reason])
+                )
+            ),
+            tuple((seq, entries[seq]) for seq in numbers if seq in entries),
+        )
+
     def backup(self):
         """Return a function that brings this moment back."""
         entries = {one: dict(rows) for one, rows in self.entries.items()}
@@ -62,3 +95,15 @@ class DictArchive:
             self.holes = {one: dict(rows) for one, rows in holes.items()}
 
         return restore
+
+
+def stamp(raw):
+    return int.from_bytes(raw[3:7], "big")
+
+
+def spans_of(numbers):
+    """Yield the ranges of numbers that rise."""
+    rows = list(numbers)
+    starts = [at for at, seq in enumerate(rows) if not at or rows[at - 1] != seq - 1]
+    for start, end in zip(starts, [*starts[1:], len(rows)] if rows else [], strict=True):
+        yield rows[start], rows[end - 1]

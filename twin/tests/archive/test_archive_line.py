@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 from archive_server import OK, Server, say
 from meter_twin import archive_line
+from meter_twin.archive_lack import ArchiveLack
 from meter_twin.archive_line import ArchiveLine
 from meter_twin.archive_pace import ArchivePace
 from meter_twin.configuration import ArchiveAddress
@@ -42,6 +43,7 @@ async def street(world, monkeypatch):
     """A store, its line, and a server that is started by the test."""
     monkeypatch.setattr(archive_line, "_draw", lambda: 0.02)
     store = Store(str(world.folder / "twin.db"))
+    ArchiveLack(store).note()  # it is whole: taking back is `test_archive_refill`'s
     made = SimpleNamespace(
         store=store, owns=True, server=Server(world, world.peer), loop=Loop(store)
     )
@@ -51,6 +53,7 @@ async def street(world, monkeypatch):
         made.line = ArchiveLine(
             *(ArchiveAddress(host, world.peer), store, made.loop, lambda: made.owns),
             lambda: made.context,
+            (60, 1 << 28),
             timeout_s=timeout_s,
         )
         made.line.push.pace = ArchivePace(spread_ms=0)
@@ -309,7 +312,8 @@ def fail(_incarnation, _mark):
 
 
 def test_a_twin_without_an_archive_has_nothing_of_it():
-    names = [f"meter_twin.archive_{one}" for one in ("line", "pace", "push", "shelf", "told")]
+    parts = ("lack", "line", "pace", "push", "refill", "return", "shelf", "told")
+    names = [f"meter_twin.archive_{one}" for one in parts] + ["meter_wire.archive_page"]
     names += ["meter_wire.archive_batch", "meter_twin.http_client"]
     program = "import sys, meter_twin.shell; print({*sys.argv[1:]} & {*sys.modules})"
     done = subprocess.run(
