@@ -246,3 +246,19 @@ def test_applications_that_have_begun_go_on_whoever_is_named_as_a_donor_later(wa
     roles.settled = False
     handover.control(active._replace(counter=9, donors=donors))
     assert handover.may_feed
+
+
+def test_applications_without_a_state_wait_for_the_archive_and_others_do_not():
+    for beginners, waits, begins in (
+        (["a"], True, False),
+        (["a"], False, True),
+        ([], True, True),
+    ):
+        host = SimpleNamespace(beginners=beginners)
+        handover = Handover(SimpleNamespace(store=Properties(), host=host), None, None, None)
+        handover.waits_for_archive = lambda waits=waits: waits
+        handover.control(SimpleNamespace(state="active", takers=(), donors=()))
+        assert handover.may_feed == begins
+        if begins:
+            handover.waits_for_archive = lambda: True
+            assert handover.may_feed, "one that has begun goes on"

@@ -5,6 +5,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import time
 import tracemalloc
 from types import SimpleNamespace
 
@@ -32,6 +33,10 @@ class Loop:
     def __init__(self, store):
         self.store = store
         self.told = []
+        self.imported_times = 0
+
+    def imported(self):
+        self.imported_times += 1
 
     def archived(self, incarnation, mark):
         self.store.save_archived(incarnation, mark)
@@ -320,3 +325,25 @@ def test_a_twin_without_an_archive_has_nothing_of_it():
         [sys.executable, "-c", program, *names], capture_output=True, text=True, check=True
     )
     assert done.stdout == "set()\n"
+
+
+async def test_applications_wait_until_the_store_is_whole_or_nobody_answers(street, monkeypatch):
+    monkeypatch.setattr(archive_line, "PATIENCE_MS", 600)
+    street.store.save_properties({"archive_asked": ""})
+    street.build()
+    await asyncio.sleep(0.7)
+    assert street.line.holds_back, "who does not own its meter knows nothing of time"
+    street.line.look()
+    assert street.line.holds_back
+    assert street.line.describe()["restore"]["missing"] is None
+    await street.until(lambda: street.loop.imported_times == 1)
+    assert not street.line.holds_back
+    fresh = bytes([1, 0, 0]) + int(time.time()).to_bytes(4, "big")
+    street.server.archive.rows(A)[0].update({seq: fresh + b"%d" % seq for seq in range(1, 601)})
+    await street.server.start()
+    await street.until(lambda: street.line.describe()["restore"]["state"] == "whole")
+    street.line.look()  # as the link's loop has it done
+    await street.until(lambda: street.store.marks()[A].archived == 600)
+    await street.all_there()
+    assert street.line.describe()["restore"]["restored"] == 600
+    assert street.server.archive.conflicts == []
