@@ -1,5 +1,6 @@
 """Connections to PostgreSQL, all with the same settings. Neighbours: `writer`, `migrate`."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeAlias
 
@@ -34,11 +35,25 @@ async def connect(url: str, *, timeout_s: float = 10, **settings: Any) -> Alone:
     )
 
 
-async def open_pool(url: str, *, size: int, statement_limit: timedelta) -> Pool:
-    """Return a pool that connects when it is asked, so that a start needs no database."""
+async def open_pool(
+    url: str,
+    *,
+    size: int,
+    statement_limit: timedelta,
+    connected: Callable[[], None] = lambda: None,
+) -> Pool:
+    """Return a pool that connects when it is asked, so that a start needs no database.
+
+    `connected` is called for each new connection: behind it there may be another database.
+    """
+
+    async def init(_: Any) -> None:
+        connected()
+
     limit_ms = str(int(statement_limit.total_seconds() * 1000))
     return await asyncpg.create_pool(
         url,
+        init=init,
         min_size=0,
         max_size=size,
         timeout=10,

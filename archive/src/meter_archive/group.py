@@ -70,16 +70,18 @@ async def write_group(
     wanted = {find_month(time, now, retention_days) for time in {row.time for row in flat}}
     await partitions.ensure(month for month in wanted if month is not None)
     async with pool.acquire() as connection:
-        await _ensure_layouts(connection, layouts, {row.codes for row in flat if row.codes})
+        codes = {row.codes for row in flat if row.codes}
+        numbers = await _ensure_layouts(connection, layouts, codes)
         await _ensure_incarnations(connection, group)
         async with connection.transaction():
-            transaction = _Transaction(connection, layouts, now)
+            transaction = _Transaction(connection, numbers, now)
             return await transaction.write(group, rows)
 
 
 async def _ensure_layouts(
     connection: Connected, layouts: dict[bytes, int], wanted: set[bytes]
-) -> None:
+) -> dict[bytes, int]:
+    """Return the numbers of layouts; those in `layouts` were seen in this database."""
     missing = sorted(wanted - layouts.keys())
     if missing:
         await connection.execute(
@@ -89,6 +91,7 @@ async def _ensure_layouts(
             "SELECT codes, id FROM layout WHERE codes = ANY($1::bytea[])", missing
         )
         layouts.update({row["codes"]: row["id"] for row in found})
+    return {codes: layouts[codes] for codes in wanted}
 
 
 async def _ensure_incarnations(connection: Connected, group: Sequence[Given]) -> None:

@@ -57,9 +57,14 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+
+        def forget() -> None:
+            writer.forget()
+
         pool = await open_pool(
-            self._settings.database, size=WRITERS + 8, statement_limit=timedelta(seconds=30)
-        )
+            self._settings.database, size=WRITERS + 8, statement_limit=timedelta(seconds=30),
+            connected=forget,
+        )  # fmt: skip
         writer = Writer(pool, self._settings.retention_days)
         context = build_context(self._settings.tls, self._settings.trust, clients=True)
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(writer.run()) for _ in range(WRITERS)]
