@@ -82,7 +82,8 @@ async def _ensure_layouts(
     connection: Connected, layouts: dict[bytes, int], wanted: set[bytes]
 ) -> dict[bytes, int]:
     """Return the numbers of layouts; those in `layouts` were seen in this database."""
-    missing = sorted(wanted - layouts.keys())
+    numbers = {codes: layouts[codes] for codes in wanted if codes in layouts}
+    missing = sorted(wanted - numbers.keys())
     if missing:
         await connection.execute(
             "INSERT INTO layout (codes) SELECT unnest($1::bytea[]) ON CONFLICT DO NOTHING", missing
@@ -90,8 +91,10 @@ async def _ensure_layouts(
         found = await connection.fetch(
             "SELECT codes, id FROM layout WHERE codes = ANY($1::bytea[])", missing
         )
-        layouts.update({row["codes"]: row["id"] for row in found})
-    return {codes: layouts[codes] for codes in wanted}
+        new = {row["codes"]: row["id"] for row in found}
+        layouts.update(new)
+        numbers |= new
+    return numbers
 
 
 async def _ensure_incarnations(connection: Connected, group: Sequence[Given]) -> None:
