@@ -114,11 +114,15 @@ class PostgresServer:
         self.process.wait()
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
-    def stop(self) -> None:
-        """End it well."""
+    def stop_process(self) -> None:
+        """End it well; its folder stays."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             self.process.wait(30)
+
+    def stop(self) -> None:
+        """End it well."""
+        self.stop_process()
         if self._own is not None:
             shutil.rmtree(self._own)
 

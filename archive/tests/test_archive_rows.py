@@ -89,6 +89,28 @@ async def test_rows_come_out_of_the_database_as_they_were_meant(url):
     assert all(row["fresh"] for row in rows)
 
 
+class Forgetful(dict):
+    """What another writer's new connection does meanwhile: everything known is forgotten."""
+
+    def update(self, *found):
+        self.clear()
+        super().update(*found)
+
+
+async def test_layouts_that_are_forgotten_meanwhile_are_still_those_of_this_batch(url):
+    await migrate(url)
+    one, other = (encode_register(bytes([1, 0, code, 8, 0, 255]), 7) for code in (1, 2))
+    layouts = Forgetful()
+    async with asyncpg.create_pool(url, server_settings={"search_path": "metertwin"}) as pool:
+        for registers in ([[one]], [[one], [other]]):
+            batch = ArchiveBatch(9, (), tuple(enumerate(map(build, registers), len(registers))))
+            (answer,) = await write_group(
+                pool, Partitions(pool), layouts, [Given("house-1", 1, A, batch)], 36500
+            )
+        assert answer.new == 2
+        assert await pool.fetchval("SELECT count(DISTINCT layout) FROM entry") == 2
+
+
 def test_a_copy_has_its_head_and_end():
     row = build_row(build([encode_register(bytes([1, 0, 1, 8, 0, 255]), 1)]))
     record = build_record(row.columns, instant_of(row.time), 1, 2, None, 3, b"raw")

@@ -1,5 +1,6 @@
 """Connections to PostgreSQL, all with the same settings. Neighbours: `writer`, `migrate`."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeAlias
 
@@ -35,18 +36,29 @@ async def connect(url: str, *, timeout_s: float = 10, **settings: Any) -> Alone:
 
 
 async def open_pool(
-    url: str, *, size: int, statement_limit: timedelta, reading: bool = False
+    url: str,
+    *,
+    size: int,
+    statement_limit: timedelta,
+    reading: bool = False,
+    connected: Callable[[], None] = lambda: None,
 ) -> Pool:
     """Return a pool that connects when it is asked, so that a start needs no database.
 
-    One for `reading` can write nothing.
+    One for `reading` can write nothing. `connected` is called for each new connection: behind it
+    there may be another database.
     """
+
+    async def init(_: Any) -> None:
+        connected()
+
     limit_ms = str(int(statement_limit.total_seconds() * 1000))
     limits = {"statement_timeout": limit_ms, "lock_timeout": limit_ms}
     if reading:
         limits["default_transaction_read_only"] = "on"
     return await asyncpg.create_pool(
         url,
+        init=init,
         min_size=0,
         max_size=size,
         timeout=10,

@@ -70,17 +70,20 @@ async def write_group(
     wanted = {find_month(time, now, retention_days) for time in {row.time for row in flat}}
     await partitions.ensure(month for month in wanted if month is not None)
     async with pool.acquire() as connection:
-        await _ensure_layouts(connection, layouts, {row.codes for row in flat if row.codes})
+        codes = {row.codes for row in flat if row.codes}
+        numbers = await _ensure_layouts(connection, layouts, codes)
         await _ensure_incarnations(connection, group)
         async with connection.transaction():
-            transaction = _Transaction(connection, layouts, now)
+            transaction = _Transaction(connection, numbers, now)
             return await transaction.write(group, rows)
 
 
 async def _ensure_layouts(
     connection: Connected, layouts: dict[bytes, int], wanted: set[bytes]
-) -> None:
-    missing = sorted(wanted - layouts.keys())
+) -> dict[bytes, int]:
+    """Return the numbers of layouts; those in `layouts` were seen in this database."""
+    numbers = {codes: layouts[codes] for codes in wanted if codes in layouts}
+    missing = sorted(wanted - numbers.keys())
     if missing:
         await connection.execute(
             "INSERT INTO layout (codes) SELECT unnest($1::bytea[]) ON CONFLICT DO NOTHING", missing
@@ -88,7 +91,10 @@ async def _ensure_layouts(
         found = await connection.fetch(
             "SELECT codes, id FROM layout WHERE codes = ANY($1::bytea[])", missing
         )
-        layouts.update({row["codes"]: row["id"] for row in found})
+        new = {row["codes"]: row["id"] for row in found}
+        layouts.update(new)
+        numbers |= new
+    return numbers
 
 
 async def _ensure_incarnations(connection: Connected, group: Sequence[Given]) -> None:

@@ -24,6 +24,10 @@ class Partitions:
         self._pool = pool
         self._known: set[Month] = set()
 
+    def forget(self) -> None:
+        """Know none: the database may be another one."""
+        self._known.clear()
+
     async def ensure(self, months: Iterable[Month]) -> None:
         """Make the partitions that are missing.
 

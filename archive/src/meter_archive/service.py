@@ -5,6 +5,7 @@ import logging
 import random
 import signal
 import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -78,7 +79,11 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        pools = await self._open_pools()
+
+        def forget() -> None:
+            writer.forget()
+
+        pools = await self._open_pools(forget)
         pool = pools.writing
         writer = Writer(pool, self._settings.retention_days)
         tls, trust = self._settings.tls, self._settings.trust
@@ -107,11 +112,11 @@ class Service:
             for one in pools:
                 one.terminate()
 
-    async def _open_pools(self) -> Pools:
+    async def _open_pools(self, connected: Callable[[], None]) -> Pools:
         """Return connections apart: no flood of questions keeps an entry from its commit."""
         url, limit = self._settings.database, timedelta(seconds=30)
         return Pools(
-            await open_pool(url, size=WRITERS + 3, statement_limit=limit),
+            await open_pool(url, size=WRITERS + 3, statement_limit=limit, connected=connected),
             await open_pool(url, size=6, statement_limit=QUESTION_LIMIT, reading=True),
             await open_pool(url, size=2, statement_limit=QUESTION_LIMIT),
         )

@@ -56,6 +56,11 @@ class Writer:
         """Whether the last group was committed."""
         self.committed_s = 0.0
 
+    def forget(self) -> None:
+        """Forget what was seen in the database: it may be another one, restored from a backup."""
+        self.layouts.clear()
+        self.partitions.forget()
+
     async def submit(self, given: Given, octets: int) -> ArchiveAnswer:
         """Wait until a batch is durable and return what became of it.
 
