@@ -2,8 +2,13 @@
 
 import csv
 import io
+import subprocess
+import sys
 
 import pytest
+from kubectl_meter.archive_forms import flatten
+from kubectl_meter.errors import MeterError
+from kubectl_meter.plotting import check_plot, write_plot
 
 POD = {
     "metadata": {"name": "metertwin-archive-1"},
@@ -52,7 +57,7 @@ def test_csv_has_a_line_a_bucket_and_nothing_for_a_missing_value(archive):
     head, first, second = csv.reader(io.StringIO(done.stdout))
     assert first[head.index("value")] == "96000"
     assert second[head.index("value")] == ""
-    assert second[head.index("flags")] == "power_down"
+    assert second[head.index("note")].endswith("power_down")
 
 
 def test_json_is_the_answer_of_the_archive(archive):
@@ -78,7 +83,7 @@ def test_a_value_with_a_scaler_is_in_the_unit_that_is_printed(archive):
 def test_one_subject_is_asked_for(world, options):
     done = world.run("history", *options)
     assert done.returncode == 1
-    assert "one of NAME, --point and --device" in done.stderr
+    assert "one of NAME, --point, --device, --label and --fleet" in done.stderr
 
 
 def test_without_a_ready_replica_the_error_says_what_to_do(world):
@@ -95,3 +100,79 @@ def test_what_the_archive_refuses_is_said_with_the_option(archive):
     assert done.returncode == 1
     assert "--from is not a time" in done.stderr
     assert "write 2026-11-01" in done.stderr
+
+
+TOTAL = {"start": DAY["start"], "end": DAY["end"], "value": 5000, "quality": "partial", "expected": 3,
+         "known": 2, "estimated": 1}  # fmt: skip
+TOTALS = {key: one for key, one in ANSWER.items() if key != "devices"} | {
+    "meters": 3, "buckets": [TOTAL, TOTAL | {"value": None, "quality": "missing", "known": 0}]
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        (["-l", "feeder=F1"], "feeder=F1"),
+        (["--label", "street=north"], "label=street%3Dnorth"),
+        (["--fleet"], "fleet=1"),
+    ],
+)
+def test_a_sum_of_many_says_how_many_it_lacks(archive, options, asked):
+    path = f"/v1/totals?{asked}&register=1.8.0&every=1h&namespace=homes"
+    archive.answer({path: [200, TOTALS]})
+    done = archive.run("history", *options, "-n", "homes")
+    assert done.returncode == 0, done.stderr
+    head, first, second = done.stdout.splitlines()
+    assert head.split() == ["FROM", "TO", "VALUE", "QUALITY", "NOTE"]
+    assert first.endswith("1 of 3 meters missing, 1 estimated")
+    assert " ".join(second.split()).endswith("- missing 3 of 3 meters missing, 1 estimated")
+
+
+def test_the_demand_maximum_is_printed_with_its_time(archive):
+    bucket = {"start": DAY["start"], "end": DAY["end"], "power": 2800, "at": "2026-11-02T18:15:00+01:00",
+              "known": 95, "periods": 96}  # fmt: skip
+    answer = ANSWER | {"unit": "W", "devices": [{"device": "abc", "buckets": [bucket]}]}
+    archive.answer({ASKED.replace("history", "demand"): [200, answer]})
+    row = ask(archive, "--demand").stdout.splitlines()[1]
+    assert row.endswith("at 2026-11-02T18:15:00+01:00, 1 of 96 quarter hours missing")
+    done = archive.run("history", "--fleet", "--demand")
+    assert done.returncode == 1
+    assert "--demand" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("suffix", "begin"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")]
+)
+def test_a_picture_is_drawn_beside_what_is_printed(archive, tmp_path, suffix, begin):
+    picture = tmp_path / f"house{suffix}"
+    done = ask(archive, "--plot", str(picture))
+    assert done.returncode == 0, done.stderr
+    assert "metered" in done.stdout
+    assert picture.read_bytes().startswith(begin)
+
+
+def test_a_missing_value_is_a_gap_of_the_picture(tmp_path):
+    picture = tmp_path / "gap.svg"
+    write_plot(picture, "title", ANSWER, flatten("history", ANSWER))
+    assert "1 of 2 missing" in picture.read_text().replace("-->", "")
+    write_plot(picture, "title", TOTALS, flatten("totals", TOTALS))
+    with pytest.raises(MeterError, match="cannot be written"):
+        write_plot(tmp_path / "none" / "x.png", "title", ANSWER, [])
+
+
+def test_another_suffix_is_refused_before_anything_is_asked(world):
+    done = ask(world, "--plot", "house.bmp")
+    assert done.returncode == 1
+    assert ".png" in done.stderr
+
+
+def test_without_matplotlib_the_error_says_how_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MeterError) as error:
+        check_plot(tmp_path / "x.png")
+    assert "kubectl-meter[plot]" in error.value.remedy
+
+
+def test_matplotlib_is_loaded_for_pictures_alone():
+    text = "import sys, kubectl_meter.cli; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", text], check=False).returncode == 0

@@ -64,6 +64,7 @@ def list_queries() -> Mapping[str, Query]:
     """Return each question by its path; `POST /v1/…` if it is no GET."""
     # modules of answers need ours
     from meter_archive.audit_query import AUDIT  # noqa: PLC0415
+    from meter_archive.demand_description import DEMAND  # noqa: PLC0415
     from meter_archive.history_description import HISTORY  # noqa: PLC0415
     from meter_archive.openapi import OPENAPI  # noqa: PLC0415
     from meter_archive.quality_descriptions import QUALITY  # noqa: PLC0415
@@ -73,6 +74,7 @@ def list_queries() -> Mapping[str, Query]:
     return {
         "/v1/history": HISTORY,
         "/v1/totals": TOTALS,
+        "/v1/demand": DEMAND,
         **QUALITY,
         "/v1/openapi.json": OPENAPI,
         "/v1/audit": AUDIT,

@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from kubectl_meter.archive import open_archive
 from kubectl_meter.cluster import Cluster
-from kubectl_meter.history import open_archive
 from kubectl_meter.tables import format_table
 from kubectl_meter.twin import Twin
 

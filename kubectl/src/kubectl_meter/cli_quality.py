@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
+from kubectl_meter.archive import open_archive
 from kubectl_meter.cluster import Cluster
 from kubectl_meter.errors import MeterError
-from kubectl_meter.history import open_archive
 from kubectl_meter.options import cluster_options, examples, output_option
 from kubectl_meter.quality import ask_quality, quality_text
 

@@ -1,4 +1,4 @@
-"""Asks the archive how good its data are, and shows it. Neighbours: `cli_quality`, `history`."""
+"""Asks the archive how good its data are, and shows it. Neighbours: `cli_quality`, `archive`."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
