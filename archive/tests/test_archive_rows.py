@@ -53,6 +53,26 @@ def test_octets_that_were_changed_are_read_alike_or_left_to_the_parser(registers
     assert quick is None or quick == read_anything(raw)
 
 
+NATURAL = st.lists(st.tuples(SHORT, st.integers(0, (1 << 63) - 1)), min_size=1, max_size=12)
+
+
+@given(NATURAL, st.data())
+def test_a_reading_like_one_before_is_read_alike(registers, data):
+    """Another with the same registers and other values, then that one with changed octets."""
+    build_row(build([encode_register(code, value) for code, value in registers]))
+    likes = [
+        encode_register(code, data.draw(st.integers(-3, 2 * value + 3)))
+        for code, value in registers
+    ]
+    raw = bytearray(build(likes, data.draw(st.integers(0, 0xFFFF)), data.draw(st.integers(0, 99))))
+    assert build_row(bytes(raw)) == read_anything(bytes(raw))
+    for _ in range(3):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(
+            st.sampled_from([0, 1, 127, 128, 255])
+        )
+        assert build_row(bytes(raw)) == read_anything(bytes(raw))
+
+
 def test_what_nearly_all_meters_send_goes_the_quick_way():
     assert read_plainly(build([encode_register(bytes([1, 0, 1, 8, 0, 255]), 1234)])) is not None
 

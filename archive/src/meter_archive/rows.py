@@ -2,8 +2,9 @@
 
 Nothing is refused here: what a twin has stored is genuine, and an entry that is not understood is
 kept as bytes alone. A reading of plain integers, as nearly all are, is taken apart by
-`read_plainly`, in a third of the time of the parser that knows everything. Neighbours: `intake`
-(which entries), `copy_rows` (how they go to the database).
+`read_plainly`, in a third of the time of the parser that knows everything, and one like another
+before (`shapes`) in a tenth. Neighbours: `intake` (which entries), `copy_rows` (how they go to the
+database).
 """
 
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from meter_wire.portable.tlv import RemoteProtocolError
 from meter_wire.tables import ENTRY_TAGS, number_of
 
 from meter_archive.copy_rows import NULL, WIDENED, Columns, build_array, build_integer
+from meter_archive.shapes import Shapes
 
 UNDATED = datetime(1, 1, 1, tzinfo=UTC)
 """The time of an entry whose meter had none: before all others, in the default partition."""
@@ -25,6 +27,7 @@ _REGISTERS = number_of(ENTRY_TAGS, "registers")
 _INT8 = 1 << 63
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_SHAPES = Shapes()
 
 
 class Row(NamedTuple):
@@ -42,7 +45,14 @@ class Row(NamedTuple):
 
 def build_row(raw: bytes) -> Row:
     """Return the columns of an entry; kind 0 if its bytes are not understood."""
-    return read_plainly(raw) or read_anything(raw)
+    known = _SHAPES.find(raw)
+    if known is not None:
+        return _plain_row(raw, *known)
+    row = read_plainly(raw)
+    if row is None:
+        return read_anything(raw)
+    _SHAPES.learn(raw, row.codes or b"")
+    return row
 
 
 def read_plainly(raw: bytes) -> Row | None:
@@ -76,11 +86,14 @@ def read_plainly(raw: bytes) -> Row | None:
             values.append(WIDENED[form][sign])
             values.append(raw[value_at:end])
         at = end
-    instant = _moment_of(int.from_bytes(raw[3:7], "big"))
     array = build_array(values, len(codes), has_nulls=False)
+    return _plain_row(raw, _full_codes(b"".join(codes)), array)
+
+
+def _plain_row(raw: bytes, codes: bytes, array: bytes) -> Row:
+    time, instant = _moment_of(int.from_bytes(raw[3:7], "big"))
     status = int.from_bytes(raw[1:3], "big")
-    columns = Columns(instant[1], _READING, status, None, False, array)
-    return Row(instant[0], _full_codes(b"".join(codes)), columns)
+    return Row(time, codes, Columns(instant, _READING, status, None, False, array))
 
 
 @lru_cache(maxsize=1024)
