@@ -30,7 +30,7 @@ _TWIN = (
 _OPERATOR = (
     "process_ python_ controller_runtime_reconcile workqueue_depth metertwin_meters"
     " metertwin_watch_last_event_age_seconds metertwin_api_writes metertwin_messages_refused"
-    " metertwin_handover metertwin_profile metertwin_meter_certificates"
+    " metertwin_handover metertwin_profile metertwin_meter_certificates metertwin_archive"
 )
 KNOWN_SERIES = frozenset(f"metertwin_twin_{name}" for name in _TWIN.split())
 KNOWN_PREFIXES = tuple(_OPERATOR.split())

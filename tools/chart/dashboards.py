@@ -55,6 +55,13 @@ ARCHIVE = (
     Panel("Requests refused a second", "short", (
         ("{{status}}", _rate_by("status", "metertwin_archive_requests_refused_total")),
     )),
+    Panel("Questions a second", "short", (
+        ("{{status}}", _rate_by("status", "metertwin_archive_questions_total")),
+        ("not noted each", f"sum(rate(metertwin_archive_questions_unnoted_total{_OURS}[5m]))"),
+    )),
+    Panel("Given back to twins a second", "short", (
+        ("", f"sum(rate(metertwin_archive_entries_returned_total{_OURS}[5m]))"),
+    )),
     Panel("Conflicts in an hour", "short", (
         ("", f"sum(increase(metertwin_archive_entries_conflicting_total{_OURS}[1h]))"),
     )),

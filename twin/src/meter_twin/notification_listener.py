@@ -29,6 +29,7 @@ KEEP_ALIVE_S = 60
 ROOM = 512
 """Of a packet, for its topic and header."""
 IN_FLIGHT = 4
+CANCEL_AGAIN_S = 1
 AFTER_ERROR_S = 60
 """Also without a token, or with files of credentials that cannot be used."""
 
@@ -56,9 +57,10 @@ class NotificationListener:
     async def close(self) -> None:
         """End the session."""
         self._is_closed = True
-        if self._task is not None:
+        # asyncio.wait_for of Python 3.11 may swallow a cancellation: it is said until it is heard.
+        while self._task is not None and not self._task.done():
             self._task.cancel()
-            await asyncio.wait({self._task})
+            await asyncio.wait({self._task}, timeout=CANCEL_AGAIN_S)
         self._notices.hearing.ended()
 
     async def _run(self) -> None:
