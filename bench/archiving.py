@@ -19,6 +19,8 @@ COPY_GOAL = 50
 QUESTION_GOALS_MS = {
     "a meter's month by quarter hour": 1000,
     "a meter's month by day": 1000,
+    "a feeder's day by quarter hour": 2000,
+    "a fleet's day by quarter hour": 10_000,
 }
 """p99."""
 _STAGE = (

@@ -32,10 +32,16 @@ class Question(NamedTuple):
 
 
 _METER = "/v1/history?device=house-{meter}&zone=Europe/Brussels"
+_FEEDER = "/v1/totals?feeder={feeder}&zone=Europe/Brussels"
+_FLEET = "/v1/totals?fleet=1&zone=Europe/Brussels"
+_DAY = "from={day}&to={next_day}"
 QUESTIONS = {
     "a meter's month by quarter hour": Question(_METER + "&every=15m&from={first}&to={last}", 200),
     "a meter's month by day": Question(_METER + "&every=1d&from={first}&to={last}", 200),
     "a meter's day by quarter hour": Question(_METER + "&every=15m&from={day}&to={next_day}", 200),
+    "a feeder's day by quarter hour": Question(_FEEDER + "&every=15m&" + _DAY, 50),
+    "a fleet's day": Question(_FLEET + "&every=1d&" + _DAY, 10),
+    "a fleet's day by quarter hour": Question(_FLEET + "&every=15m&" + _DAY, 10),
 }
 """By what they ask: `{feeder}` is one of `feeder-0` to `feeder-99`."""
 
@@ -73,6 +79,9 @@ def _check(document: dict[str, Any], fleet: Fleet, question: Question) -> None:
     """See that the answer holds every reading, so that no time is that of an empty answer."""
     devices = document.get("devices", ())
     if "{meter}" not in question.path:
+        qualities = {one["quality"] for one in document["buckets"]}
+        if qualities != {"metered"}:
+            raise RuntimeError(f"{qualities}: {question.path}")
         return
     readings = sum(one["readings"] for device in devices for one in device["buckets"])
     days = fleet.days if "{last}" in question.path else 1
