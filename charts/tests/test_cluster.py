@@ -11,7 +11,7 @@ CHART = Path(__file__).resolve().parents[2] / "charts" / "metertwin"
 CASES = sorted(path.name.removesuffix("-values.yaml") for path in (CHART / "ci").iterdir())
 pytestmark = pytest.mark.cluster
 # Kinds that the cluster may not know, and hooks whose account exists only while they run.
-NOT_APPLIED = {"PodMonitor", "ServiceMonitor", "Pod"}
+NOT_APPLIED = {"PodMonitor", "PrometheusRule", "ServiceMonitor", "Pod"}
 
 
 def kubectl(*arguments: str, text: str | None = None) -> subprocess.CompletedProcess:
