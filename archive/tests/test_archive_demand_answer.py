@@ -40,3 +40,12 @@ async def test_a_power_that_was_not_measured_is_none(world):
 async def test_what_has_no_energy_has_no_demand(world, register):
     document = await world.ask("demand", 400, meter="house-1", register=register)
     assert document["error"]["field"] == "register"
+
+
+@pytest.mark.parametrize("path", ["demand", "history"])
+async def test_more_readings_than_fit_into_memory_are_refused(world, monkeypatch, path):
+    monkeypatch.setattr("meter_archive.history.MOST_READINGS", 95)
+    document = await world.ask(path, 400, meter="house-1", **TODAY)
+    assert document["error"]["field"] == "from"
+    monkeypatch.setattr("meter_archive.history.MOST_READINGS", 96)
+    await world.ask(path, meter="house-1", **TODAY)

@@ -16,10 +16,14 @@ from meter_archive.directory import DEFAULT_CAPTURE_S
 from meter_archive.intervals import Bucket, ValueBucket, build_buckets, build_value_buckets
 from meter_archive.local_time import format_local, get_zone
 from meter_archive.queries import Asked, Json
+from meter_archive.query_error import QueryError
 from meter_archive.question import Question, find_boundaries, parse_question
 from meter_archive.readings_table import fetch_register, find_tenures, find_zone
 from meter_archive.scope import Scope, Tenure
 from meter_archive.snapshots import Series, build_series, register_kind
+
+MOST_READINGS = 400_000
+"""Of a device in one question, which are in memory at once: eleven years of quarter hours."""
 
 
 class Part(NamedTuple):
@@ -65,6 +69,7 @@ async def find_history(pool: Pool, question: Question, now_s: int, scope: Scope)
         for tenure in asked:
             device = tenure.installation.device if tenure else question.subject.value
             cut = _cut(boundaries, tenure)
+            _check_size(cut, tenure)
             readings = await fetch_register(connection, device, question.register, cut[0], cut[-1])
             parts.append(_build_part(question, device, tenure, cut, build_series(readings)))
     return History(zone, tuple(parts))
@@ -81,6 +86,14 @@ def _build_part(
         (tenure.installation.place.meter, tenure.installation.point) if tenure else ("", "")
     )
     return Part(device, meter, point, series, build(series, cut, capture_s))
+
+
+def _check_size(cut: tuple[int, ...], tenure: Tenure | None) -> None:
+    capture_s = tenure.installation.place.capture_s if tenure else DEFAULT_CAPTURE_S
+    readings = (cut[-1] - cut[0]) // capture_s
+    if readings > MOST_READINGS:
+        what = f"is {readings:,} readings before `to`, more than {MOST_READINGS:,}"
+        raise QueryError("from", what, "ask for less time at once")
 
 
 def _cut(boundaries: tuple[int, ...], tenure: Tenure | None) -> tuple[int, ...]:
