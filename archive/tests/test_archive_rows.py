@@ -1,15 +1,19 @@
 """The quick way to a row says what the parser that knows everything says, or says nothing."""
 
 import asyncpg
+import pytest
 from fleet_of_batches import A, encode_event
 from hypothesis import given
 from hypothesis import strategies as st
-from meter_archive.copy_rows import COLUMNS, build_copy, build_record
+from meter_archive import sheets
+from meter_archive.copy_rows import COLUMNS, Shared, build_copy
 from meter_archive.group import Given, write_group
 from meter_archive.migrate import migrate
 from meter_archive.partitions import Partitions
-from meter_archive.rows import build_row, instant_of, read_anything, read_plainly
+from meter_archive.rows import build_row, read_anything, read_plainly, time_octets
+from meter_archive.sheets import sort_entries
 from meter_wire.archive_batch import ArchiveBatch
+from meter_wire.entries import parse_entry
 from meter_wire.portable.entry import encode_reading, encode_register
 
 SHORT = st.tuples(*[st.integers(0, 255)] * 3).map(lambda one: bytes([1, 0, *one, 255]))
@@ -32,6 +36,8 @@ ANY = st.lists(
     max_size=12,
 )
 
+SHARED = Shared(received=1, incarnation=2, layout=None, epoch=3)
+
 
 def build(registers, status=0, time_s=1_793_491_200):
     return encode_reading(status, time_s, 7, 1, registers)
@@ -41,6 +47,7 @@ def build(registers, status=0, time_s=1_793_491_200):
 def test_the_quick_way_says_the_same(registers, status, time_s):
     raw = build(registers, status, time_s)
     assert build_row(raw) == read_anything(raw)
+    assert int.from_bytes(time_octets(raw), "big") == parse_entry(raw).time_s
 
 
 @given(ANY, st.data())
@@ -57,20 +64,43 @@ NATURAL = st.lists(st.tuples(SHORT, st.integers(0, (1 << 63) - 1)), min_size=1, 
 
 
 @given(NATURAL, st.data())
-def test_a_reading_like_one_before_is_read_alike(registers, data):
-    """Another with the same registers and other values, then that one with changed octets."""
-    build_row(build([encode_register(code, value) for code, value in registers]))
-    likes = [
-        encode_register(code, data.draw(st.integers(-3, 2 * value + 3)))
-        for code, value in registers
-    ]
-    raw = bytearray(build(likes, data.draw(st.integers(0, 0xFFFF)), data.draw(st.integers(0, 99))))
-    assert build_row(bytes(raw)) == read_anything(bytes(raw))
-    for _ in range(3):
-        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(
-            st.sampled_from([0, 1, 127, 128, 255])
+def test_rows_of_readings_together_are_those_of_each_alone(registers, data):
+    """Some with the same registers and other values, some with changed octets, in one batch."""
+    raws = []
+    for _ in range(data.draw(st.integers(1, 6))):
+        likes = [
+            encode_register(code, data.draw(st.integers(-3, 2 * value + 3)))
+            for code, value in registers
+        ]
+        raw = bytearray(
+            build(likes, data.draw(st.integers(0, 0xFFFF)), data.draw(st.integers(0, 99)))
         )
-        assert build_row(bytes(raw)) == read_anything(bytes(raw))
+        for _ in range(data.draw(st.sampled_from([0, 0, 0, 1, 2]))):
+            raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(
+                st.sampled_from([0, 1, 127, 128, 255])
+            )
+        raws.append(bytes(raw))
+    entries = list(enumerate(raws, data.draw(st.integers(1, 1 << 31))))
+    together = [
+        (sheet.codes, sheet._replace(columns=[[piece] for piece in row]).build(SHARED))
+        for sheet in sort_entries(entries)
+        for row in zip(*sheet.columns, strict=True)
+    ]
+    alone = [(sheet.codes, sheet.build(SHARED)) for sheet in map(read_alone, entries)]
+    assert sorted(together, key=str) == sorted(alone, key=str)
+    for sheet in sort_entries(entries):
+        rows = [
+            sheet._replace(columns=[[piece] for piece in row]).build(SHARED)
+            for row in zip(*sheet.columns, strict=True)
+        ]
+        assert sheet.build(SHARED) == b"".join(rows)
+
+
+def read_alone(entry):
+    """The row by the parser that knows everything."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sheets, "build_row", read_anything)
+        return sheets._lone_sheet(entry)
 
 
 def test_what_nearly_all_meters_send_goes_the_quick_way():
@@ -132,7 +162,24 @@ async def test_layouts_that_are_forgotten_meanwhile_are_still_those_of_this_batc
 
 
 def test_a_copy_has_its_head_and_end():
-    row = build_row(build([encode_register(bytes([1, 0, 1, 8, 0, 255]), 1)]))
-    record = build_record(row.columns, instant_of(row.time), 1, 2, None, 3, b"raw")
-    assert build_copy([record])[:11] == b"PGCOPY\n\xff\r\n\0"
-    assert build_copy([record]).endswith(b"raw\xff\xff")
+    (sheet,) = sort_entries([(1, build([encode_register(bytes([1, 0, 1, 8, 0, 255]), 1)]))])
+    copy = build_copy([sheet.build(SHARED)])
+    assert copy[:11] == b"PGCOPY\n\xff\r\n\0"
+    assert copy.endswith(b"\xff\xff")
+
+
+def test_a_value_with_an_octet_too_many_is_left_to_the_parser():
+    code = bytes([1, 0, 1, 8, 0, 255])
+    proper = build([encode_register(code, 1000)])
+    wrong = proper[:-2] + b"\0\x07"
+    assert [sheet.codes for sheet in sort_entries([(1, proper)])] == [code]
+    entries = [(1, proper), (2, wrong), (3, proper)]
+    told = {sheet.columns[1][0][-1]: sheet.codes for sheet in sort_entries(entries)}
+    assert told == {1: code, 2: None, 3: code}
+
+
+def test_readings_of_one_shape_are_one_sheet():
+    code = bytes([1, 0, 1, 8, 0, 255])
+    entries = [(seq, build([encode_register(code, 1000 + seq)])) for seq in range(1, 9)]
+    (sheet,) = sort_entries(entries)
+    assert [len(column) for column in sheet.columns] == [8] * len(sheet.columns)

@@ -1,13 +1,13 @@
 """Rows of the table `entry` as PostgreSQL's binary COPY has them. Pure.
 
 The registers of a reading come as big-endian two's complement and go as such, so no number is made
-of them on the way: half of an ingest's processor time. The format is PostgreSQL's documented one:
-each column as its length and its octets, NULL as length -1. Neighbours: `rows` (what is in a row),
-`group` (sends them).
+of them on the way. Rows that are alike but for some columns are woven column by column. The format
+is PostgreSQL's documented one: each column as its length and its octets, NULL as length -1.
+Neighbours: `sheets` (what is in the rows), `group` (sends them).
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 COLUMNS = (
@@ -17,8 +17,10 @@ COLUMNS = (
 NULL = b"\xff\xff\xff\xff"
 _HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TAIL = b"\xff\xff"
-_FIRST = struct.Struct(">hiqiqiqii")
-_MIDDLE = struct.Struct(">iqiiih")
+_COUNT = struct.pack(">hi", len(COLUMNS), 8)
+_RECEIVED = struct.Struct(">iqi")
+_EPOCH = struct.Struct(">iqi2x")
+_KIND = struct.Struct(">ih")
 _INT4 = struct.Struct(">ii")
 _LENGTH = struct.Struct(">i")
 _ARRAY = struct.Struct(">iiiiii")
@@ -33,16 +35,13 @@ WIDENED = tuple(
 """By octets of a value and what its sign fills: the length and the octets that are missing."""
 
 
-class Columns(NamedTuple):
-    """What a row has beside its identity; `array` is the column `values`, with its length."""
+class Shared(NamedTuple):
+    """What all rows of one build have; `received` in microseconds since 2000."""
 
-    instant: int
-    """Microseconds since 2000, as PostgreSQL counts."""
-    kind: int
-    status: int
-    event: int | None
-    signed: bool
-    array: bytes
+    received: int
+    incarnation: int
+    layout: int | None
+    epoch: int
 
 
 def build_array(elements: Iterable[bytes], count: int, *, has_nulls: bool) -> bytes:
@@ -58,25 +57,44 @@ def build_integer(value: int | None) -> bytes:
     )
 
 
-def build_record(
-    columns: Columns, received: int, seq: int, incarnation: int, layout: int | None,
-    epoch: int, raw: bytes,
-) -> bytes:  # fmt: skip
-    """Return the octets of one row; `received` counts as `Columns.instant`."""
-    return b"".join((
-        _FIRST.pack(
-            len(COLUMNS), 8, columns.instant, 8, received, 8, seq, 4, incarnation,
-        ),
-        NULL if layout is None else _INT4.pack(4, layout),
-        _MIDDLE.pack(8, epoch, 4, columns.status, 2, columns.kind),
-        NULL if columns.event is None else _INT4.pack(4, columns.event),
-        _SIGNED[columns.signed],
-        columns.array,
-        _LENGTH.pack(len(raw)),
-        raw,
-    ))  # fmt: skip
+def build_middle(kind: int, event: int | None, *, signed: bool) -> bytes:
+    """Return the columns between the status and the values."""
+    code = NULL if event is None else _INT4.pack(4, event)
+    return _KIND.pack(2, kind) + code + _SIGNED[signed]
 
 
-def build_copy(records: Iterable[bytes]) -> bytes:
-    """Return a whole COPY of rows."""
-    return b"".join((_HEAD, *records, _TAIL))
+def build_length(octets: bytes) -> bytes:
+    """Return what stands before a column of octets."""
+    return _LENGTH.pack(len(octets))
+
+
+def build_rows(
+    shared: Shared, constants: Sequence[bytes], columns: Sequence[Sequence[bytes]]
+) -> bytes:
+    """Return rows that differ in their columns only.
+
+    Args:
+        shared: the columns that are alike in all rows.
+        constants: what stands after the status, and before each column after it.
+        columns: a piece of every row each: the time (8 octets), the number (8), the status (2),
+            then as many as there are constants.
+    """
+    layout = NULL if shared.layout is None else _INT4.pack(4, shared.layout)
+    before = (
+        _COUNT,
+        _RECEIVED.pack(8, shared.received, 8),
+        _INT4.pack(4, shared.incarnation) + layout + _EPOCH.pack(8, shared.epoch, 4),
+        *constants,
+    )
+    width = 2 * len(before)
+    pieces = [b""] * width
+    pieces[::2] = before
+    pieces *= len(columns[0])
+    for place, column in enumerate(columns):
+        pieces[2 * place + 1 :: width] = column
+    return b"".join(pieces)
+
+
+def build_copy(rows: Iterable[bytes]) -> bytes:
+    """Return a whole COPY."""
+    return b"".join((_HEAD, *rows, _TAIL))

@@ -2,25 +2,25 @@
 
 The rows of the devices are locked in rising order, so two groups of any replicas never wait for
 each other in a circle; whoever holds a device's row is alone with all its incarnations.
-Neighbours: `writer` (collects the group), `intake` (decides), `rows` (columns).
+Neighbours: `writer` (collects the group), `intake` (decides), `sheets` (rows).
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
-from io import BytesIO
 from typing import Any, NamedTuple
 
 import asyncpg
 from meter_wire.archive_batch import ArchiveAnswer, ArchiveBatch, Numbered
 
-from meter_archive.copy_rows import COLUMNS, build_copy, build_record
+from meter_archive.copy_rows import COLUMNS, Shared, build_copy
 from meter_archive.database import Connected, Pool
 from meter_archive.intake import Plan, State, plan_batch
 from meter_archive.months import find_month
 from meter_archive.numbers import Numbers
 from meter_archive.partitions import Partitions
-from meter_archive.rows import Row, build_row, instant_of
+from meter_archive.rows import instant_of, time_octets, time_of
+from meter_archive.sheets import Sheet, sort_entries
 
 MOST_CONFLICTS = 1000
 """Of an incarnation that are kept; more are counted only."""
@@ -65,17 +65,17 @@ async def write_group(
         asyncpg.PostgresError, OSError: nothing is known to be stored.
     """
     now = datetime.now(UTC).replace(microsecond=0)
-    rows = [[build_row(raw) for _, raw in given.batch.entries] for given in group]
-    flat = [row for one in rows for row in one]
-    wanted = {find_month(time, now, retention_days) for time in {row.time for row in flat}}
+    sheets = [sort_entries(given.batch.entries) for given in group]
+    times = {time_octets(raw) for given in group for _, raw in given.batch.entries}
+    wanted = {find_month(time_of(one), now, retention_days) for one in times}
     await partitions.ensure(month for month in wanted if month is not None)
     async with pool.acquire() as connection:
-        codes = {row.codes for row in flat if row.codes}
+        codes = {sheet.codes for one in sheets for sheet in one if sheet.codes}
         numbers = await _ensure_layouts(connection, layouts, codes)
         await _ensure_incarnations(connection, group)
         async with connection.transaction():
             transaction = _Transaction(connection, numbers, now)
-            return await transaction.write(group, rows)
+            return await transaction.write(group, sheets)
 
 
 async def _ensure_layouts(
@@ -131,27 +131,28 @@ class _Transaction:
         self._received = instant_of(now)
 
     async def write(
-        self, group: Sequence[Given], rows: Sequence[Sequence[Row]]
+        self, group: Sequence[Given], sheets: Sequence[Sequence[Sheet]]
     ) -> list[ArchiveAnswer | RetiredEpochError]:
         held = await self._lock(group)
         answers: list[ArchiveAnswer | RetiredEpochError] = []
         records: list[bytes] = []
         changed: list[tuple[_Held, Plan, int]] = []
-        for given, columns in zip(group, rows, strict=True):
+        for given, own in zip(group, sheets, strict=True):
             one = held[given.device]
             if given.epoch < one.highest_epoch:
                 answers.append(RetiredEpochError(one.highest_epoch))
                 continue
             plan = plan_batch(one.state, given.batch)
-            conflicts = await self._compare(one.number, plan.known, given, columns)
-            records.extend(self._records(one.number, plan.new, given, columns))
+            conflicts = await self._compare(one.number, plan.known, given)
+            new = sort_entries(plan.new) if plan.known else own
+            records.extend(self._build(sheet, one.number, given.epoch) for sheet in new)
             changed.append((one, plan, given.epoch))
             known = len(plan.known) - conflicts
             answers.append(ArchiveAnswer(plan.after.archived, len(plan.new), known, conflicts))
         if records:
             await self._connection.copy_to_table(
                 "entry", schema_name="metertwin", columns=COLUMNS, format="binary",
-                source=BytesIO(build_copy(records)),
+                source=_once(build_copy(records)),
             )  # fmt: skip
         await self._save(changed)
         return answers
@@ -182,34 +183,20 @@ class _Transaction:
             for row in found
         }
 
-    def _records(
-        self, number: int, new: Sequence[Numbered], given: Given, columns: Sequence[Row]
-    ) -> list[bytes]:
-        """Return the rows of the entries that are new, as COPY has them."""
-        pairs = zip(given.batch.entries, columns, strict=True)
-        if len(new) < len(given.batch.entries):
-            wanted = {seq for seq, _ in new}
-            pairs = (pair for pair in pairs if pair[0][0] in wanted)  # type: ignore[assignment]
-        return [
-            build_record(
-                row.columns, self._received, seq, number,
-                None if row.codes is None else self._layouts[row.codes], given.epoch, raw,
-            )
-            for (seq, raw), row in pairs
-        ]  # fmt: skip
+    def _build(self, sheet: Sheet, number: int, epoch: int) -> bytes:
+        """Return rows as COPY has them."""
+        layout = None if sheet.codes is None else self._layouts[sheet.codes]
+        return sheet.build(Shared(self._received, number, layout, epoch))
 
-    async def _compare(
-        self, number: int, known: Sequence[Numbered], given: Given, columns: Sequence[Row]
-    ) -> int:
+    async def _compare(self, number: int, known: Sequence[Numbered], given: Given) -> int:
         """Compare known entries with what is stored; quarantine others, return how many."""
         if not known:
             return 0
-        times = {seq: row.time for (seq, _), row in zip(given.batch.entries, columns, strict=True)}
         seqs = [seq for seq, _ in known]
         stored = await self._connection.fetch(
             "SELECT e.seq, e.raw FROM unnest($2::timestamptz[], $3::bigint[]) AS w (time, seq)"
             " JOIN entry e ON e.incarnation = $1 AND e.time = w.time AND e.seq = w.seq",
-            number, [times[seq] for seq in seqs], seqs,
+            number, [time_of(time_octets(raw)) for _, raw in known], seqs,
         )  # fmt: skip
         held = {row["seq"]: row["raw"] for row in stored}
         if elsewhere := [seq for seq in seqs if seq not in held]:
@@ -261,6 +248,11 @@ class _Transaction:
             "INSERT INTO hole (incarnation, reason, numbers) VALUES ($1, $2, $3)",
             [(number, reason, _ranges(spans)) for reason, spans in after.lost],
         )
+
+
+async def _once(octets: bytes) -> AsyncIterator[bytes]:
+    """Yield octets as they are: of a file asyncpg would have a thread read each piece."""
+    yield octets
 
 
 def _numbers(ranges: Sequence[Any]) -> Numbers:

@@ -2,9 +2,8 @@
 
 Nothing is refused here: what a twin has stored is genuine, and an entry that is not understood is
 kept as bytes alone. A reading of plain integers, as nearly all are, is taken apart by
-`read_plainly`, in a third of the time of the parser that knows everything, and one like another
-before (`shapes`) in a tenth. Neighbours: `intake` (which entries), `copy_rows` (how they go to the
-database).
+`read_plainly`, in a third of the time of the parser that knows everything. Neighbours: `sheets`
+(many readings alike at once), `copy_rows` (how they go to the database).
 """
 
 from datetime import UTC, datetime, timedelta
@@ -15,50 +14,44 @@ from meter_wire.entries import Entry, RegisterValue, parse_entry
 from meter_wire.portable.tlv import RemoteProtocolError
 from meter_wire.tables import ENTRY_TAGS, number_of
 
-from meter_archive.copy_rows import NULL, WIDENED, Columns, build_array, build_integer
-from meter_archive.shapes import Shapes
+from meter_archive.copy_rows import NULL, WIDENED, build_array, build_integer
 
 UNDATED = datetime(1, 1, 1, tzinfo=UTC)
 """The time of an entry whose meter had none: before all others, in the default partition."""
+READING = 1
 _UNREADABLE = 0
-_READING = 1
 _HEADER = 13
 _REGISTERS = number_of(ENTRY_TAGS, "registers")
 _INT8 = 1 << 63
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_SHAPES = Shapes()
 
 
 class Row(NamedTuple):
-    """What is derived from the bytes of an entry.
+    """What is derived from the bytes of an entry beside its time.
 
-    `codes` are the six-byte OBIS codes of its registers, one after the other; the array of
-    `columns` has their values in the same order, NULL where a register holds octets or more than
+    `codes` are the six-byte OBIS codes of its registers, one after the other; `array` is the column
+    `values` with its length, in the same order, NULL where a register holds octets or more than
     63 bits: the bytes have it.
     """
 
-    time: datetime
+    status: bytes
+    kind: int
+    event: int | None
+    signed: bool
     codes: bytes | None
-    columns: Columns
+    array: bytes
 
 
 def build_row(raw: bytes) -> Row:
     """Return the columns of an entry; kind 0 if its bytes are not understood."""
-    known = _SHAPES.find(raw)
-    if known is not None:
-        return _plain_row(raw, *known)
-    row = read_plainly(raw)
-    if row is None:
-        return read_anything(raw)
-    _SHAPES.learn(raw, row.codes or b"")
-    return row
+    return read_plainly(raw) or read_anything(raw)
 
 
 def read_plainly(raw: bytes) -> Row | None:
     """Return the row of a reading of short codes and integers alone, None for anything else."""
     size = len(raw)
-    if size <= _HEADER + 2 or raw[0] != _READING or raw[_HEADER] != _REGISTERS:
+    if size <= _HEADER + 2 or raw[0] != READING or raw[_HEADER] != _REGISTERS:
         return None
     length, at = raw[_HEADER + 1], _HEADER + 2
     if length & 0x80:
@@ -87,13 +80,7 @@ def read_plainly(raw: bytes) -> Row | None:
             values.append(raw[value_at:end])
         at = end
     array = build_array(values, len(codes), has_nulls=False)
-    return _plain_row(raw, _full_codes(b"".join(codes)), array)
-
-
-def _plain_row(raw: bytes, codes: bytes, array: bytes) -> Row:
-    time, instant = _moment_of(int.from_bytes(raw[3:7], "big"))
-    status = int.from_bytes(raw[1:3], "big")
-    return Row(time, codes, Columns(instant, _READING, status, None, False, array))
+    return Row(raw[1:3], READING, None, False, _full_codes(b"".join(codes)), array)
 
 
 @lru_cache(maxsize=1024)
@@ -108,27 +95,32 @@ def read_anything(raw: bytes) -> Row:
     try:
         entry = parse_entry(raw)
     except RemoteProtocolError:
-        time_s = int.from_bytes(raw[3:7], "big") if len(raw) >= _HEADER else 0
-        return _row(Entry(_UNREADABLE, 0, time_s, 0, 0))
-    return _row(entry)
-
-
-def _row(entry: Entry) -> Row:
-    time, instant = _moment_of(entry.time_s)
+        entry = Entry(_UNREADABLE, 0, 0, 0, 0)
     codes, array = None, NULL
     if not entry.is_event and entry.registers:
         codes = b"".join([register.code for register in entry.registers])
         values = [_integer(register) for register in entry.registers]
         array = build_array(map(build_integer, values), len(values), has_nulls=None in values)
     event = entry.event_code if entry.is_event or not entry.registers else None
-    is_signed = entry.signature is not None
-    columns = Columns(instant, entry.kind, entry.status, event, is_signed, array)
-    return Row(time, codes, columns)
+    status = entry.status.to_bytes(2, "big")
+    return Row(status, entry.kind, event, entry.signature is not None, codes, array)
 
 
 def _integer(register: RegisterValue) -> int | None:
     value = register.value
     return value if isinstance(value, int) and -_INT8 <= value < _INT8 else None
+
+
+def time_octets(raw: bytes) -> bytes:
+    """Return where an entry says its time: a UTC second of four octets, 0 if it has none."""
+    return raw[3:7] if len(raw) >= _HEADER else bytes(4)
+
+
+@lru_cache(maxsize=4096)
+def time_of(octets: bytes) -> datetime:
+    """Return the instant of `time_octets`, `UNDATED` for 0; many meters share their boundaries."""
+    time_s = int.from_bytes(octets, "big")
+    return datetime.fromtimestamp(0, UTC) + timedelta(seconds=time_s) if time_s else UNDATED
 
 
 def instant_of(time: datetime) -> int:
@@ -137,7 +129,6 @@ def instant_of(time: datetime) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _moment_of(time_s: int) -> tuple[datetime, int]:
-    """Return the instant of a UTC second, `UNDATED` for 0; many meters share their boundaries."""
-    time = datetime.fromtimestamp(0, UTC) + timedelta(seconds=time_s) if time_s else UNDATED
-    return time, instant_of(time)
+def build_instant(octets: bytes) -> bytes:
+    """Return the column of `time_octets`."""
+    return instant_of(time_of(octets)).to_bytes(8, "big", signed=True)

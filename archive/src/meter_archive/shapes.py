@@ -1,11 +1,13 @@
 """Readings like one before: a meter gives the same registers again and again. Pure.
 
 A shape is where the values of a reading lie, once it was taken apart. Another reading of the same
-shape has the same octets everywhere else, which one comparison shows, and its values are cut out
-by one call. Neighbours: `rows` (takes any reading apart), `copy_rows` (the array).
+shape has the same octets everywhere else, which one comparison shows. The values of all of them
+are then cut out column by column. Neighbours: `rows` (takes any reading apart), `sheets` (the
+readings of one shape in a batch), `copy_rows` (the array).
 """
 
-from operator import lt
+from collections.abc import Sequence
+from operator import ge
 from struct import Struct
 from typing import NamedTuple
 
@@ -19,26 +21,35 @@ _SHORTEST = {0: b"", 1: b"\x01"}
 """By octets of a value: the least that they begin with, as a shorter form has what is below."""
 
 
+class Cut(NamedTuple):
+    """Readings as columns, each with one piece of every reading, in their order."""
+
+    statuses: Sequence[bytes]
+    times: Sequence[bytes]
+    values: Sequence[Sequence[bytes]]
+
+
 class Shape(NamedTuple):
     """Readings whose bytes under `mask` are `fixed`; a value with its sign bit set is in none."""
 
     codes: bytes
     mask: int
     fixed: int
-    cut: Struct
+    parts: Struct
     least: tuple[bytes, ...]
-    parts: list[bytes]
+    heads: tuple[bytes, ...]
+    """What the array of a reading has before each value."""
 
-    def read(self, raw: bytes) -> bytes | None:
-        """Return the array of a reading's values, None if it is of another shape."""
-        if int.from_bytes(raw, "big") & self.mask != self.fixed:
-            return None
-        pieces = self.cut.unpack(raw)
-        if any(map(lt, pieces, self.least)):
-            return None
-        parts = self.parts.copy()
-        parts[1::2] = pieces
-        return b"".join(parts)
+    def fits(self, raw: bytes) -> bool:
+        """Tell whether an entry of the same length is a reading of this shape."""
+        return int.from_bytes(raw, "big") & self.mask == self.fixed
+
+    def cut(self, raws: Sequence[bytes]) -> Cut | None:
+        """Return readings that fit as columns; None if a value of one has a shorter form."""
+        statuses, times, *values = zip(*self.parts.iter_unpack(b"".join(raws)), strict=True)
+        if all(map(ge, map(min, values), self.least)):
+            return Cut(statuses, times, values)
+        return None
 
 
 def make_shape(raw: bytes, codes: bytes) -> Shape | None:
@@ -51,7 +62,7 @@ def make_shape(raw: bytes, codes: bytes) -> Shape | None:
     start = _HEADER + 2 + (raw[_HEADER + 1] >> 7)
     mask = bytearray(b"\xff" * len(raw))
     mask[1:_HEADER] = bytes(_HEADER - 1)  # status, time, uptime and boot
-    form_of, layout, at = [], f"{start}x", start
+    form_of, layout, at = [], f"x2s4s{start - 7}x", start
     while at < len(raw):
         form = raw[at]
         form_of.append(form)
@@ -67,9 +78,9 @@ def make_shape(raw: bytes, codes: bytes) -> Shape | None:
                         len(heads), has_nulls=False)  # fmt: skip
     length = sum(len(head) + form for head, form in zip(heads, form_of, strict=True))
     heads[0] = whole[: len(whole) - length] + heads[0]
-    parts = [part for head in heads for part in (head, b"")]
     least = tuple(_SHORTEST.get(form, b"\0\x80") for form in form_of)
-    return Shape(codes, free, int.from_bytes(raw, "big") & free, Struct(layout), least, parts)
+    fixed = int.from_bytes(raw, "big") & free
+    return Shape(codes, free, fixed, Struct(layout), least, tuple(heads))
 
 
 class Shapes:
@@ -79,19 +90,19 @@ class Shapes:
         """Know none."""
         self._known: dict[int, list[Shape]] = {}
 
-    def find(self, raw: bytes) -> tuple[bytes, bytes] | None:
-        """Return the codes and the array of a reading whose shape is known."""
+    def find(self, raw: bytes) -> Shape | None:
+        """Return the shape that a reading fits."""
         for shape in self._known.get(len(raw), ()):
-            array = shape.read(raw)
-            if array is not None:
-                return shape.codes, array
+            if shape.fits(raw):
+                return shape
         return None
 
-    def learn(self, raw: bytes, codes: bytes) -> None:
-        """Know the shape of a reading; arguments as `make_shape`."""
+    def learn(self, raw: bytes, codes: bytes) -> Shape | None:
+        """Know the shape of a reading and return it; arguments as `make_shape`."""
         shape = make_shape(raw, codes)
         if shape is not None:
             known = self._known.setdefault(len(raw), [])
             if len(known) >= _MOST_OF_A_SIZE:
                 known.clear()
             known.append(shape)
+        return shape

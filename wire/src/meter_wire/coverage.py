@@ -10,12 +10,14 @@ compares), the twin's store (what is summed up).
 import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import groupby
+from struct import Struct
 from typing import Any, NamedTuple
 
 from meter_wire.effects import Hole
 from meter_wire.names import MAX_SEQ
 
 BLOCK = 512
+_ENTRY = Struct(">IH")
 _DIGEST = 16
 _CHAIN = 16
 _INCARNATION = 8
@@ -88,13 +90,14 @@ def parse_entries(data: bytes) -> list[Numbered]:
         ValueError: the last one is cut off.
     """
     entries: list[Numbered] = []
-    place = 0
-    while place < len(data):
-        end = place + 6 + int.from_bytes(data[place + 4 : place + 6], "big")
-        if end > len(data) or place + 6 > len(data):
-            raise ValueError("entries: the last one is cut off")
-        entries.append((int.from_bytes(data[place : place + 4], "big"), data[place + 6 : end]))
-        place = end
+    place, size = 0, len(data)
+    while place + _ENTRY.size <= size:
+        seq, length = _ENTRY.unpack_from(data, place)
+        begin = place + _ENTRY.size
+        place = begin + length
+        entries.append((seq, data[begin:place]))
+    if place != size:
+        raise ValueError("entries: the last one is cut off")
     return entries
 
 
