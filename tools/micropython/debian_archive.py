@@ -22,6 +22,11 @@ SUITE = "trixie"
 # Main alone: point releases are still, while -updates and -security move under a caching mirror.
 MIRROR = os.environ.get("METERTWIN_DEBIAN_MIRROR", "http://deb.debian.org/debian")
 SOURCE = f"deb {MIRROR} {SUITE} main"
+# Some days after a point release a caching mirror may have an index that is older than the signed
+# Release beside it. By its other name the suite is cached apart, and likely whole.
+NAMES = (SUITE, "stable")
+STALE = "apt-get update"
+SAME_SUITE = f'grep -q "^Codename: {SUITE}$" "$1"/var/lib/apt/lists/*Release'
 UNPACK_SECONDS = 600
 COMPILE_SECONDS = 1800
 
@@ -104,12 +109,24 @@ def _mmdebstrap(
         message = "mmdebstrap is missing: run 'apt-get install mmdebstrap'"
         raise InstallError(message)
     command = ["mmdebstrap", "--quiet", "--variant=extract", f"--architectures={arch}"]
-    command += [f"--include={','.join(packages)}", *hooks, SUITE, target, SOURCE]
+    command += [f"--include={','.join(packages)}", f"--extract-hook={SAME_SUITE}", *hooks]
+    for name in NAMES:
+        if pathlib.Path(target).is_dir():  # what a failed run has left
+            shutil.rmtree(target)
+        source = f"deb {MIRROR} {name} main"
+        failed = _run([*command, name, target, source], seconds)
+        if STALE not in failed:
+            break
+    if failed:
+        message = f"mmdebstrap failed:\n{failed}"
+        raise InstallError(message)
+
+
+def _run(command: list[str], seconds: int) -> str:
+    """Return what the command said last if it failed, else nothing."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired as error:
         message = f"mmdebstrap took over {seconds} s: is {MIRROR} in reach?"
         raise InstallError(message) from error
-    if done.returncode != 0:
-        message = f"mmdebstrap failed ({done.returncode}):\n{done.stderr[-2000:]}"
-        raise InstallError(message)
+    return f"{done.stderr[-2000:]}({done.returncode})" if done.returncode else ""
