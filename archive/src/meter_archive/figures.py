@@ -26,6 +26,13 @@ UNNOTED = Counter(
     "metertwin_archive_questions_unnoted",
     "Refusals of too many or unknown askers that came too often to be noted each.",
 )
+CONNECTIONS_REFUSED = Counter(
+    "metertwin_archive_connections_refused",
+    "Connections of readers that asked nothing.",
+    ["reason"],
+)
+for _reason in ("too_many", "no_http"):
+    CONNECTIONS_REFUSED.labels(_reason)
 UPKEEP = Gauge("metertwin_archive_upkeep_timestamp_seconds", "When partitions were last tended.")
 EXPIRED = Counter("metertwin_archive_entries_expired", "Entries deleted by a meter's dataPolicy.")
 

@@ -21,6 +21,7 @@ from meter_archive.expiry import expire
 from meter_archive.ingest_port import IngestPort, build_context, read_expiry
 from meter_archive.plain_port import build_plain
 from meter_archive.query_port import QueryPort, identify_forward
+from meter_archive.reader_site import ReaderSite
 from meter_archive.settings import Settings
 from meter_archive.token_identity import TokenIdentity
 from meter_archive.writer import Writer
@@ -132,7 +133,9 @@ class Service:
         queries = QueryPort(reading, identify_forward, writing=access, operators=True).build()
         await self._bind("queries", queries, self._ports.queries, None, "127.0.0.1")
         readers = QueryPort(reading, TokenIdentity(access), writing=access).build()
-        await self._bind("readers", readers, self._ports.readers, contexts.readers)
+        runner = await self._set_up(readers)
+        await ReaderSite(runner, self._ports.host, self._ports.readers, contexts.readers).start()
+        self.bound["readers"] = runner.addresses[0][1]
         ingest = IngestPort(writer, EntriesPort(reading)).build()
         await self._bind("ingest", ingest, self._ports.ingest, contexts.ingest)
 
@@ -144,11 +147,15 @@ class Service:
         context: ssl.SSLContext | None,
         host: str = "",
     ) -> None:
+        runner = await self._set_up(application)
+        await web.TCPSite(runner, host or self._ports.host, port, ssl_context=context).start()
+        self.bound[name] = runner.addresses[0][1]
+
+    async def _set_up(self, application: web.Application) -> web.AppRunner:
         runner = web.AppRunner(application, access_log=None, keepalive_timeout=75)
         await runner.setup()
         self._runners.append(runner)
-        await web.TCPSite(runner, host or self._ports.host, port, ssl_context=context).start()
-        self.bound[name] = runner.addresses[0][1]
+        return runner
 
     async def _tend(self, writer: Writer, pool: Pool) -> None:
         """Keep partitions, policies and audit; hourly, replicas at different moments."""
