@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 from fleet_of_batches import START_S, A, B, batch, entries, read_archive, reading
+from meter_archive import group
 from meter_archive.database import open_pool
 from meter_archive.group import Given, RetiredEpochError
 from meter_archive.migrate import migrate
-from meter_archive.writer import BusyError, Writer
+from meter_archive.writer import BusyError, PoisonError, Writer
 from meter_wire.archive_batch import ArchiveAnswer, ArchiveBatch
 from meter_wire.effects import Hole
 
@@ -157,3 +158,27 @@ async def test_two_migrations_at_once_and_one_more_are_one(url):
     await migrate(url)
     async with writing(url) as writer:
         assert (await give(writer, batch(1, 1))).archived == 1
+
+
+async def test_a_batch_that_cannot_be_written_keeps_no_other_out(archive, monkeypatch):
+    sort = group.sort_entries
+
+    def stumble(listed):
+        if len(listed) == 7:
+            raise IndexError
+        return sort(listed)
+
+    monkeypatch.setattr(group, "sort_entries", stumble)
+    async with writing(archive) as writer:
+        found = await asyncio.gather(
+            *(give(writer, batch(1, 5 + at), device=f"house-{at}") for at in range(4)),
+            return_exceptions=True,
+        )
+        assert [type(one) for one in found] == [
+            ArchiveAnswer,
+            ArchiveAnswer,
+            PoisonError,
+            ArchiveAnswer,
+        ]
+        assert await give(writer, batch(1, 5), device="house-9") == ArchiveAnswer(5, 5, 0, 0)
+    assert len(await read_archive(archive)) == 4

@@ -13,7 +13,6 @@ import re
 import ssl
 from pathlib import Path
 
-import asyncpg
 from aiohttp import web
 from meter_wire.archive_batch import MOST_BODY, PATH, encode_answer, parse_batch
 
@@ -21,7 +20,7 @@ from meter_archive import figures
 from meter_archive.entries_port import EntriesPort
 from meter_archive.group import Given, RetiredEpochError
 from meter_archive.ingest_answers import later, refuse, twin_of
-from meter_archive.writer import AwayError, BusyError, Writer
+from meter_archive.writer import AwayError, BusyError, PoisonError, Writer
 
 _INCARNATION = re.compile(r"[0-9a-f]{16}")
 _AGAIN = "give the batch again"
@@ -62,8 +61,8 @@ class IngestPort:
             return refuse(409, f"epoch: {error}")
         except (BusyError, AwayError) as error:
             return later("busy" if isinstance(error, BusyError) else "away", _AGAIN)
-        except asyncpg.PostgresError:
-            return refuse(400, "batch: the database refuses it; see the archive's log")
+        except PoisonError:
+            return refuse(400, "batch: cannot be written; see the archive's log")
         figures.count(answer)
         return web.json_response(encode_answer(answer))
 

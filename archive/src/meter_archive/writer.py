@@ -7,6 +7,7 @@ is bounded: beyond it a batch is refused, and its twin keeps it. Neighbours: `in
 
 import asyncio
 import logging
+import struct
 import time
 from collections import deque
 from typing import NamedTuple
@@ -22,7 +23,11 @@ from meter_archive.partitions import Partitions
 log = logging.getLogger("meter_archive.writer")
 GROUP_ENTRIES = 4096
 WAITING_OCTETS = 32 << 20
-_POISON = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+_POISON = (
+    asyncpg.DataError, asyncpg.IntegrityConstraintViolationError,
+    ArithmeticError, LookupError, TypeError, ValueError, struct.error,
+)  # fmt: skip
+"""What one batch of a group may be the reason of; it must not keep the others out."""
 
 
 class BusyError(Exception):
@@ -31,6 +36,10 @@ class BusyError(Exception):
 
 class AwayError(Exception):
     """The database does not commit; whether it did is unknown, so the batch comes again."""
+
+
+class PoisonError(Exception):
+    """This batch alone cannot be written: a bug, here or in the database."""
 
 
 class _Waiting(NamedTuple):
@@ -67,7 +76,7 @@ class Writer:
         Raises:
             BusyError, AwayError: give it again later.
             RetiredEpochError: a higher epoch has given entries of this device.
-            asyncpg.PostgresError: this batch alone is refused by the database, a bug.
+            PoisonError: it cannot be written, whenever it comes.
         """
         if self.waiting_octets + octets > WAITING_OCTETS:
             raise BusyError
@@ -140,12 +149,12 @@ class Writer:
             else:
                 one.answer.set_result(answer)
 
-    async def _write_each(self, group: list[_Waiting], error: asyncpg.PostgresError) -> None:
-        """Find the batch that the database refuses, so that the others are written."""
+    async def _write_each(self, group: list[_Waiting], error: Exception) -> None:
+        """Find the batch that cannot be written, so that the others are."""
         if len(group) == 1:
             log.error("batch of %s refused: %s", group[0].given.device, type(error).__name__)
             if not group[0].answer.done():
-                group[0].answer.set_exception(error)
+                group[0].answer.set_exception(PoisonError())
             return
         for one in group:
             await self._write([one])
