@@ -1,6 +1,7 @@
 """What the writer stores, each entry once, in a real PostgreSQL."""
 
 import asyncio
+import random
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -182,3 +183,28 @@ async def test_a_batch_that_cannot_be_written_keeps_no_other_out(archive, monkey
         ]
         assert await give(writer, batch(1, 5), device="house-9") == ArchiveAnswer(5, 5, 0, 0)
     assert len(await read_archive(archive)) == 4
+
+
+STEPS_S = (0, 900, -900, 3600, -3600, 40 * 86400, -40 * 86400, 366 * 86400, -366 * 86400)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_clock_that_is_stepped_again_and_again_loses_and_doubles_nothing(archive, seed):
+    """Over months and years, in batches that overlap, given by two writers at the same time."""
+    chance = random.Random(seed)
+    time_s, listed = START_S, []
+    for seq in range(1, 121):
+        time_s += 900 + (chance.choice(STEPS_S) if chance.random() < 0.3 else 0)
+        listed.append((seq, reading(seq, time_s=time_s)))
+    batches = []
+    for _ in range(60):
+        first = chance.randrange(120)
+        part = tuple(listed[first : first + chance.randrange(1, 20)])
+        batches.append(ArchiveBatch(120, (), part))
+    async with writing(archive, 2) as writer:
+        found = await asyncio.gather(*(give(writer, one) for one in batches))
+        last = await give(writer, ArchiveBatch(120, (), tuple(listed)))
+    assert last.archived == 120
+    assert sum(one.new for one in found) + last.new == 120
+    assert sum(one.conflicts for one in found) == 0
+    assert await read_archive(archive) == {("house-1", A): dict(listed)}
