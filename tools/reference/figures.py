@@ -91,6 +91,21 @@ ROWS = (
         "100 meters are back",
         "100 simulated meters and their twins back after kill -9 of the broker",
     ),
+    Row(
+        "archive",
+        "archive: durable readings a second",
+        "durable readings a second in the archive, 10 registers each",
+    ),
+    Row(
+        "archive",
+        "archive: durable readings against a plain COPY",
+        "the same, against a plain COPY into the same table",
+    ),
+    Row(
+        "archive",
+        "archive: a fleet's day by quarter hour, p99",
+        "a day of 10,000 meters out of 28.8 million readings, p99",
+    ),
     Row("scale", "reconciles per second", "reconciles, 2,000 meters"),
     Row("scale", "p99 of a reconcile", "p99 of a reconcile"),
     Row(
