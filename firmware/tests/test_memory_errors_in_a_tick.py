@@ -83,7 +83,10 @@ class Shortage:
         self.at = at
         self.passed = 0
         self.hit = None
-        self.files = {str(SOURCE / f"{name}.py") for name in MODULES}
+        # Read before it traces: Python 3.11 may fail to parse where many frames are below.
+        self.places = {
+            file: places_of(file) for file in (str(SOURCE / f"{name}.py") for name in MODULES)
+        }
 
     def __enter__(self):
         sys.settrace(self._call)
@@ -93,12 +96,12 @@ class Shortage:
         sys.settrace(None)
 
     def _call(self, frame, _event, _argument):
-        return self._line if frame.f_code.co_filename in self.files else None
+        return self._line if frame.f_code.co_filename in self.places else None
 
     def _line(self, frame, event, _argument):
         if event == "line" and self.hit is None:
             file = frame.f_code.co_filename
-            if frame.f_lineno in places_of(file):
+            if frame.f_lineno in self.places[file]:
                 if self.passed == self.at:
                     self.hit = (Path(file).name, frame.f_lineno)
                     raise MemoryError
