@@ -129,6 +129,7 @@ async def test_entries_without_a_time_come_back_with_their_neighbours(world):
         ("/v1/entries", "since: '' is no number from 0 to 4294967295"),
         ("/v1/entries?since=-1", "since: '-1' is no number"),
         ("/v1/entries?since=4294967296", "since: '4294967296' is no number"),
+        ("/v1/entries?since=00000000001999999999999", "since: '00000000001999999999' is no number"),
         ("/v1/entries?since=%D9%A3", "since: '\u0663' is no number"),
         ("/v1/entries?since=" + "9" * 5000, "since: '99999999999999999999' is no"),
         ("/v1/entries/AB?from=1&until=2", "incarnation: is not 16"),

@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 from fleet_of_batches import A, batch, entries, read_archive, reading
-from meter_archive.database import open_pool
+from meter_archive.database import open_pool, read_clock
 from meter_archive.group import Given, write_group
 from meter_archive.migrate import migrate
 from meter_archive.months import Month, find_month, months_ahead, parse_partition
 from meter_archive.partitions import Partitions
+from meter_archive.partitions import _drop as drop
 from meter_wire.archive_batch import ArchiveBatch
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -103,3 +104,59 @@ async def test_entries_that_come_while_a_month_is_dropped_are_not_lost(pool, url
         *(give(pool, ArchiveBatch(8, (), (one,))) for one in later),
     )
     assert set((await read_archive(url))[("house-1", A)]) == {5, 6, 7, 8}
+
+
+class DyingConnection:
+    """A connection that is lost at the first statement that drops a table."""
+
+    def __init__(self, connection):
+        self.connection = connection
+
+    def __getattr__(self, name):
+        return getattr(self.connection, name)
+
+    async def execute(self, statement, *arguments):
+        if statement.startswith("DROP TABLE"):
+            raise ConnectionResetError
+        return await self.connection.execute(statement, *arguments)
+
+
+async def test_a_replica_that_dies_while_it_drops_a_month_leaves_it_where_it_was(pool, url):
+    await give(pool, batch(1, 4))
+    async with pool.acquire() as connection:
+        with pytest.raises(ConnectionResetError):
+            await drop(DyingConnection(connection), Month(2026, 11))
+    assert await partitions(url) == {"entry_2026_11": 4}
+    assert (await give(pool, batch(5, 6))).new == 2
+
+
+async def test_a_month_that_another_replica_has_dropped_is_no_error(pool):
+    await give(pool, batch(1, 4))
+    async with pool.acquire() as connection:
+        await drop(connection, Month(2026, 11))
+        await drop(connection, Month(2026, 11))
+
+
+async def test_while_a_dump_runs_entries_of_a_month_that_is_lacking_are_taken(pool, url):
+    made = Partitions(pool)
+    dump = await asyncpg.connect(url)
+    transaction = dump.transaction()
+    await transaction.start()
+    await dump.execute("LOCK TABLE metertwin.entry, metertwin.entry_default IN ACCESS SHARE MODE")
+    late_s = int(datetime(2026, 8, 20, tzinfo=UTC).timestamp())
+    for first in (1, 5):
+        given = Given("house-1", 1, A, batch(first, first + 3, time_s=late_s))
+        (answer,) = await write_group(pool, made, {}, [given], 36500)
+        assert (answer.archived, answer.new) == (first + 3, 4)
+    assert await partitions(url) == {"entry_default": 8}
+    await transaction.rollback()
+    await dump.close()
+    await made.tend(NOW, 365)
+    assert await partitions(url) == {"entry_2026_08": 8}
+
+
+async def test_a_clock_that_is_ahead_lets_nothing_be_dropped(pool):
+    now = datetime.now(UTC)
+    ahead, behind = now + timedelta(days=3700), now - timedelta(days=3)
+    assert abs(await read_clock(pool, ahead) - now) < timedelta(minutes=5)
+    assert await read_clock(pool, behind) == behind

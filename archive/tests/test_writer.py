@@ -13,7 +13,7 @@ from meter_archive.database import open_pool
 from meter_archive.group import Given, RetiredEpochError
 from meter_archive.migrate import migrate
 from meter_archive.writer import BusyError, PoisonError, Writer
-from meter_wire.archive_batch import ArchiveAnswer, ArchiveBatch
+from meter_wire.archive_batch import MOST_HOLES, ArchiveAnswer, ArchiveBatch
 from meter_wire.effects import Hole
 
 
@@ -152,6 +152,24 @@ async def test_a_hole_of_an_empty_batch_is_kept_and_the_mark_is_told(archive):
     async with writing(archive) as writer:
         assert await give(writer, ArchiveBatch(0, (), ())) == ArchiveAnswer(0, 0, 0, 0)
         assert (await give(writer, ArchiveBatch(9, (Hole(1, 9, 3),), ()))).archived == 9
+
+
+async def test_who_gives_nothing_is_told_the_newest_holes_that_may_be_filled(archive):
+    empty = ArchiveBatch(99, (), ())
+    holes = (Hole(1, 4, 1), Hole(6, 7, 2), Hole(9, 9, 3))
+    async with writing(archive) as writer:
+        one = ArchiveBatch(99, holes, entries(5, 5) + entries(8, 8))
+        assert await give(writer, one) == ArchiveAnswer(9, 2, 0, 0)
+        assert (await give(writer, empty)).holes == (Hole(1, 4, 1), Hole(9, 9, 3))
+        await give(writer, batch(2, 3))
+        assert (await give(writer, empty)).holes == (Hole(1, 1, 1), Hole(4, 4, 1), Hole(9, 9, 3))
+        for first in range(10, 610, 200):
+            many = tuple(Hole(seq, seq, 1) for seq in range(first, first + 200, 2))
+            odd = tuple((seq, reading(seq)) for seq in range(first + 1, first + 200, 2))
+            await give(writer, ArchiveBatch(999, many, odd))
+        told = (await give(writer, empty)).holes
+    assert len(told) == MOST_HOLES
+    assert told[-1] == Hole(608, 608, 1)
 
 
 async def test_two_migrations_at_once_and_one_more_are_one(url):

@@ -1,7 +1,7 @@
 """Connections to PostgreSQL, all with the same settings. Neighbours: `writer`, `migrate`."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -24,15 +24,29 @@ UNAVAILABLE = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresCo
 """What says that the database is away, not that it refuses something."""
 
 
-async def connect(url: str, *, timeout_s: float = 10, **settings: Any) -> Alone:
-    """Return a connection.
+async def connect(
+    url: str, *, timeout_s: float = 10, statement_s: float | None = 60, **settings: Any
+) -> Alone:
+    """Return a connection; `statement_s` is how long a statement may take, None for any time.
 
     Raises:
         OSError, asyncpg.PostgresError: the database is away or refuses us.
     """
     return await asyncpg.connect(
-        url, timeout=timeout_s, server_settings=_SESSION | settings, command_timeout=60
+        url, timeout=timeout_s, server_settings=_SESSION | settings, command_timeout=statement_s
     )
+
+
+async def read_clock(pool: Pool, own: datetime) -> datetime:
+    """Return the earlier one of this process's time and the database's.
+
+    What is deleted for its age must not go because one machine's clock is ahead.
+
+    Raises:
+        asyncpg.PostgresError, OSError: the database is away.
+    """
+    told: datetime = await pool.fetchval("SELECT now()")
+    return min(own, told)
 
 
 async def open_pool(

@@ -31,6 +31,7 @@ MOST_AT_ONCE = 4
 MOST_WAITING = 32
 _INCARNATION = re.compile(r"[0-9a-f]{16}")
 _LAST_S = 0xFFFF_FFFF
+_MOST_DIGITS = 10
 _AGAIN = "ask again"
 
 Asked = Callable[[Twin, web.Request], Awaitable[web.Response]]
@@ -102,6 +103,7 @@ class EntriesPort:
 
 def _find_number(request: web.Request, name: str, least: int, most: int) -> int:
     text = request.query.get(name, "")
-    if not (text.isascii() and text.isdigit()) or not least <= int(text[:11]) <= most:
+    is_number = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+    if not is_number or not least <= int(text) <= most:
         raise _FieldError(f"{name}: {text[:20]!r} is no number from {least} to {most}")
     return int(text)

@@ -15,7 +15,7 @@ from meter_wire.archive_batch import ArchiveAnswer, ArchiveBatch, Numbered
 
 from meter_archive.copy_rows import COLUMNS, Shared, build_copy
 from meter_archive.database import Connected, Pool
-from meter_archive.intake import Plan, State, plan_batch
+from meter_archive.intake import Plan, State, list_holes, plan_batch
 from meter_archive.months import find_month
 from meter_archive.numbers import Numbers
 from meter_archive.partitions import Partitions
@@ -68,7 +68,7 @@ async def write_group(
     sheets = [sort_entries(given.batch.entries) for given in group]
     times = {time_octets(raw) for given in group for _, raw in given.batch.entries}
     wanted = {find_month(time_of(one), now, retention_days) for one in times}
-    await partitions.ensure(month for month in wanted if month is not None)
+    await partitions.offer(month for month in wanted if month is not None)
     async with pool.acquire() as connection:
         codes = {sheet.codes for one in sheets for sheet in one if sheet.codes}
         numbers = await _ensure_layouts(connection, layouts, codes)
@@ -148,7 +148,9 @@ class _Transaction:
             records.extend(self._build(sheet, one.number, given.epoch) for sheet in new)
             changed.append((one, plan, given.epoch))
             known = len(plan.known) - conflicts
-            answers.append(ArchiveAnswer(plan.after.archived, len(plan.new), known, conflicts))
+            answer = ArchiveAnswer(plan.after.archived, len(plan.new), known, conflicts)
+            is_asking = not given.batch.entries and not given.batch.holes
+            answers.append(answer._replace(holes=list_holes(plan.after)) if is_asking else answer)
         if records:
             await self._connection.copy_to_table(
                 "entry", schema_name="metertwin", columns=COLUMNS, format="binary",

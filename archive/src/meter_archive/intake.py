@@ -10,9 +10,13 @@ so it needs no look at the table to tell that an entry is new. Neighbours: `numb
 
 from typing import NamedTuple
 
-from meter_wire.archive_batch import ArchiveBatch, Numbered
+from meter_wire.archive_batch import MOST_HOLES, ArchiveBatch, Numbered
+from meter_wire.effects import Hole
+from meter_wire.tables import HOLES, number_of
 
 from meter_archive.numbers import Numbers, contains, end_of_prefix, join, spans_of, subtract
+
+_RESERVED = number_of(HOLES, "reserved")
 
 
 class State(NamedTuple):
@@ -51,6 +55,17 @@ def plan_batch(state: State, batch: ArchiveBatch) -> Plan:
         known = tuple(one for one in batch.entries if contains(held, one[0]))
     held = join([*held, *spans_of(seq for seq, _ in new)])
     return Plan(new, known, State(held, _lost(state, batch, held)))
+
+
+def list_holes(state: State) -> tuple[Hole, ...]:
+    """Return the newest holes that entries may come into: reserved numbers never do."""
+    holes = [
+        Hole(first, last, reason)
+        for reason, spans in state.lost
+        if reason != _RESERVED
+        for first, last in spans
+    ]
+    return tuple(sorted(holes)[-MOST_HOLES:])
 
 
 def _lost(state: State, batch: ArchiveBatch, held: Numbers) -> tuple[tuple[int, Numbers], ...]:

@@ -5,8 +5,11 @@ Every change holds one advisory lock, so that two replicas do the same once. Nei
 """
 
 import logging
+import time
 from collections.abc import Iterable
 from datetime import datetime
+
+import asyncpg
 
 from meter_archive.database import Connected, Pool
 from meter_archive.months import Month, month_of, months_ahead, oldest_kept, parse_partition
@@ -14,6 +17,9 @@ from meter_archive.months import Month, month_of, months_ahead, oldest_kept, par
 log = logging.getLogger("meter_archive.partitions")
 _LOCK = 0x4D545750
 """The number of the advisory lock, the letters MTWP."""
+_PATIENCE = "SET LOCAL lock_timeout = '2s'"
+"""Whoever reads or writes entries waits behind who wants a whole table: not long."""
+_AGAIN_S = 60.0
 
 
 class Partitions:
@@ -23,6 +29,7 @@ class Partitions:
         """Know none yet."""
         self._pool = pool
         self._known: set[Month] = set()
+        self._again_s = 0.0
 
     def forget(self) -> None:
         """Know none: the database may be another one."""
@@ -45,6 +52,22 @@ class Partitions:
                         await _make(connection, month)
         self._known.update(missing)
 
+    async def offer(self, months: Iterable[Month]) -> None:
+        """Make the partitions that are missing, unless somebody reads for long, as a dump does.
+
+        Entries lie in the default partition until then.
+
+        Raises:
+            asyncpg.PostgresError, OSError: the database is away; try again.
+        """
+        if time.monotonic() < self._again_s:
+            return
+        try:
+            await self.ensure(months)
+        except asyncpg.LockNotAvailableError:
+            self._again_s = time.monotonic() + _AGAIN_S
+            log.info("a month is not made now: its table is in use")
+
     async def _read(self, connection: Connected) -> set[Month]:
         names = await connection.fetch(
             "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
@@ -54,13 +77,22 @@ class Partitions:
         return {month for month in found if month is not None}
 
     async def tend(self, now: datetime, retention_days: int) -> list[Month]:
-        """Make the next months, drop those that are over; return the dropped ones.
+        """Make the next months, and those of which entries came; drop those that are over.
+
+        Returns:
+            The dropped ones.
 
         Raises:
             asyncpg.PostgresError, OSError: the database is away or busy; try again.
         """
-        await self.ensure(months_ahead(now))
+        ahead = months_ahead(now)
         oldest = oldest_kept(now, retention_days)
+        begun = await self._pool.fetch(
+            "SELECT DISTINCT date_trunc('month', time) AS start FROM entry_default"
+            " WHERE time >= $1 AND time < $2",
+            month_of(oldest).start, ahead[-1].next.start,
+        )  # fmt: skip
+        await self.ensure({*ahead, *(month_of(row["start"]) for row in begun)})
         dropped: list[Month] = []
         async with self._pool.acquire() as connection:
             for month in sorted(await self._read(connection)):
@@ -79,6 +111,7 @@ async def _make(connection: Connected, month: Month) -> None:
     """Make a partition; what the default one has of its month moves there."""
     name, start, end = month.partition, month.start, month.next.start
     await connection.execute(f"CREATE TABLE {name} (LIKE entry INCLUDING ALL)")
+    await connection.execute(_PATIENCE)
     await connection.execute("LOCK TABLE entry_default IN SHARE ROW EXCLUSIVE MODE")
     await connection.execute(
         f"WITH moved AS (DELETE FROM entry_default WHERE time >= $1 AND time < $2 RETURNING *)"  # noqa: S608 - the name is ours
@@ -93,9 +126,12 @@ async def _make(connection: Connected, month: Month) -> None:
 
 
 async def _drop(connection: Connected, month: Month) -> None:
-    """Detach and drop: the lock on the whole table lasts for the detaching only."""
+    """Drop as one step: a detached table would stay for ever, and its month could not be made.
+
+    PostgreSQL releases the lock on the whole table before it removes files.
+    """
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-        await connection.execute(f"ALTER TABLE entry DETACH PARTITION {month.partition}")
-    await connection.execute(f"DROP TABLE IF EXISTS {month.partition}")
+        await connection.execute(_PATIENCE)
+        await connection.execute(f"DROP TABLE IF EXISTS {month.partition}")
     log.info("partition %s dropped: its time is over", month.partition)

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from meter_archive import figures
 from meter_archive.audit_table import forget_notes
-from meter_archive.database import Pool, open_pool
+from meter_archive.database import Pool, open_pool, read_clock
 from meter_archive.directory_watch import build_watch
 from meter_archive.entries_port import EntriesPort
 from meter_archive.expiry import expire
@@ -162,7 +162,7 @@ class Service:
         while True:
             pause_s = _UPKEEP_S * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
             try:
-                now = datetime.now(UTC)
+                now = await read_clock(pool, datetime.now(UTC))
                 await writer.partitions.tend(now, self._settings.retention_days)
                 await forget_notes(pool, now - timedelta(days=self._settings.audit_days))
                 figures.EXPIRED.inc(await expire(pool, now))

@@ -232,6 +232,7 @@ class ArchiveLine:
             return
         if give.filled is not None:
             self._shelf.settle(give.filled, give.piece)
+        self._shelf.note_lacking(give.incarnation, found.holes)
         self.push.answered(give, found, now_ms(), _draw())
         if found.conflicts:
             self._report("conflict", "entries differ from what the archive has under their numbers")

@@ -101,6 +101,26 @@ class ArchiveShelf:
             with self._store.transaction() as connection:
                 note_told(connection, number, holes)
 
+    def note_lacking(self, incarnation: bytes, holes: Collection[Hole]) -> None:
+        """Note holes that an archive says it has, where entries are here: they are given then.
+
+        It may have been told of them by a twin before, or be a backup from before they came.
+
+        Raises:
+            StoreError: nothing was noted.
+        """
+        number = self._store.find_number(incarnation)
+        if number is not None:
+            self.tell(incarnation, [one for one in holes if self._has_within(number, one)])
+
+    def _has_within(self, number: int, hole: Hole) -> bool:
+        found = self._store.connection.execute(
+            "SELECT 1 FROM incarnation i JOIN entry e ON e.incarnation = i.number"
+            " AND e.seq BETWEEN max(?, i.pruned + 1) AND min(?, i.stored) WHERE i.number = ?"
+            " LIMIT 1", (hole.first, hole.last, number),
+        ).fetchone()  # fmt: skip
+        return found is not None
+
     def settle(self, told: Told, piece: Piece) -> None:
         """Note that the archive has what came into a hole, until the end of a piece.
 

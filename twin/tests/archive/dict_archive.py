@@ -1,8 +1,10 @@
 """An archive in a dict, exactly by ADR 31: what a twin's batches must come to."""
 
-from meter_wire.archive_batch import ArchiveAnswer, parse_batch
+from meter_wire.archive_batch import MOST_HOLES, ArchiveAnswer, parse_batch
 from meter_wire.archive_page import PAGE_ENTRIES, Holding, Page
 from meter_wire.effects import Hole
+
+RESERVED = 2
 
 
 class DictArchive:
@@ -45,7 +47,15 @@ class DictArchive:
                 conflicts += 1
         for first, last, reason in batch.holes:
             holes.update({seq: reason for seq in range(first, last + 1) if seq not in entries})
-        return 200, ArchiveAnswer(self.archived(incarnation), new, duplicates, conflicts)
+        answer = ArchiveAnswer(self.archived(incarnation), new, duplicates, conflicts)
+        if batch.entries or batch.holes:
+            return 200, answer
+        lacking = [
+            Hole(*span, reason)
+            for reason in {*holes.values()} - {RESERVED}
+            for span in spans_of(sorted(seq for seq in holes if holes[seq] == reason))
+        ]
+        return 200, answer._replace(holes=tuple(sorted(lacking)[-MOST_HOLES:]))
 
     def archived(self, incarnation):
         entries, holes = self.rows(incarnation)

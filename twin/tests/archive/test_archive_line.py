@@ -18,6 +18,7 @@ from meter_twin.archive_pace import ArchivePace
 from meter_twin.configuration import ArchiveAddress
 from meter_twin.store import Batch, Store
 from meter_twin.store_schema import StoreError
+from meter_wire.archive_batch import encode_batch
 from meter_wire.effects import Hole
 
 A = b"A" * 8
@@ -102,6 +103,17 @@ async def test_what_is_stored_is_in_the_archive_and_the_meter_is_told(street):
     said = street.line.describe()
     assert (said["behind"], said["message"], said["refused"]) == (0, "", 0)
     assert said["lastAnswer"]
+
+
+async def test_a_hole_that_the_archive_has_and_the_store_has_not_is_filled(street):
+    """A twin before this one has told of it, and died with its store."""
+    rows = [(seq, entry(seq)) for seq in (1, 2, 6, 7)]
+    street.server.archive.give(A, encode_batch(7, (Hole(3, 5, 3),), rows))
+    await street.server.start()
+    street.build()
+    street.put(range(1, 8))
+    await street.until(lambda: len(street.server.archive.rows(A)[0]) == 7)
+    await street.all_there()
 
 
 async def test_a_twin_that_does_not_own_its_meter_says_nothing(street):

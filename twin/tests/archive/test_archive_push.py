@@ -69,6 +69,7 @@ class Street:
         if status == 200:
             if give.filled is not None:
                 self.shelf.settle(give.filled, give.piece)
+            self.shelf.note_lacking(give.incarnation, what.holes)
             self.push.answered(give, what, self.now_ms, self.chance)
             return
         found = self.push.refused(give, status, wait_s, self.now_ms, self.chance)
@@ -215,6 +216,41 @@ def test_an_archive_from_a_backup_is_filled_again(street):
     street.put([31])
     street.settle()
     street.check()
+
+
+HOURS_MS = 8 * 3_600_000
+
+
+def test_a_backup_from_before_a_told_hole_was_filled_is_filled_again(street):
+    street.put(range(1, 6), holes=[Hole(6, 9, RELEASED)])
+    street.put(range(10, 20))
+    street.settle()
+    restore = street.archive.backup()
+    street.put(range(6, 10))  # of a donor that was named late
+    street.settle()
+    street.check()
+    restore()
+    street.settle(HOURS_MS)
+    street.check()
+
+
+def test_a_hole_that_another_twin_has_told_is_filled_by_one_that_has_the_entries(street):
+    rows = [(seq, entry(seq)) for seq in (*range(1, 6), *range(10, 20))]
+    street.archive.give(A, encode_batch(19, (Hole(6, 9, RELEASED),), rows))
+    street.put(range(1, 30))
+    street.settle()
+    street.check()
+
+
+def test_a_hole_that_is_one_here_too_is_not_told_again_and_again(street):
+    street.put(range(1, 6), holes=[Hole(6, 9, OVERFLOW)])
+    street.put(range(10, 20))
+    street.settle()
+    told = len(street.archive.bodies)
+    street.settle(HOURS_MS)
+    bodies = [parse_batch(body) for _, body in street.archive.bodies[told:]]
+    assert bodies
+    assert not any(one.entries or one.holes for one in bodies)
 
 
 def test_a_backup_that_lacks_an_older_incarnation_is_filled_too(street):

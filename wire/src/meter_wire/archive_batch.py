@@ -40,12 +40,20 @@ class ArchiveBatch(NamedTuple):
 
 
 class ArchiveAnswer(NamedTuple):
-    """What became of a batch; `archived` is the end of the contiguous prefix that is durable."""
+    """What became of a batch; `archived` is the end of the contiguous prefix that is durable.
+
+    `holes` is what the archive lacks below its last number, the newest of them: told to who gives
+    nothing, and so asks; a twin that has entries there gives them.
+    """
 
     archived: int
     new: int
     duplicates: int
     conflicts: int
+    holes: tuple[Hole, ...] = ()
+
+
+_NUMBERS = ArchiveAnswer._fields[:4]
 
 
 def encode_batch(stored: int, holes: Iterable[Hole], entries: Iterable[Numbered]) -> bytes:
@@ -103,20 +111,34 @@ def _check(stored: int, holes: tuple[Hole, ...], entries: tuple[Numbered, ...]) 
         before = seq
 
 
-def encode_answer(answer: ArchiveAnswer) -> dict[str, int]:
+def encode_answer(answer: ArchiveAnswer) -> dict[str, Any]:
     """Return the JSON document of an answer."""
-    return answer._asdict()
+    document: dict[str, Any] = {name: getattr(answer, name) for name in _NUMBERS}
+    if answer.holes:
+        document["holes"] = [list(hole) for hole in answer.holes]
+    return document
 
 
 def parse_answer(document: Any) -> ArchiveAnswer:
     """Return the answer of a JSON document; unknown fields are skipped.
 
     Raises:
-        ValueError: names the field that is missing or no number.
+        ValueError: names the field that is missing or no number, or that a hole is none.
     """
     values = document if isinstance(document, dict) else {}
-    for name in ArchiveAnswer._fields:
+    for name in _NUMBERS:
         value = values.get(name)
         if type(value) is not int or not 0 <= value <= MAX_SEQ:
             raise ValueError(f"answer: {name} is no number of entries")
-    return ArchiveAnswer(*(values[name] for name in ArchiveAnswer._fields))
+    holes = values.get("holes", [])
+    if not isinstance(holes, list) or len(holes) > MOST_HOLES:
+        raise ValueError(f"answer: holes is no list of at most {MOST_HOLES}")
+    archived, new, duplicates, conflicts = (values[name] for name in _NUMBERS)
+    return ArchiveAnswer(archived, new, duplicates, conflicts, tuple(map(_read_hole, holes)))
+
+
+def _read_hole(row: Any) -> Hole:
+    numbers = row if isinstance(row, list) and all(type(one) is int for one in row) else []
+    if len(numbers) != len(Hole._fields) or not 0 < numbers[0] <= numbers[1] <= MAX_SEQ:
+        raise ValueError("answer: one of holes is none")
+    return Hole(*numbers)
