@@ -115,6 +115,23 @@ async def test_days_of_meters_in_several_zones_are_no_days_until_one_is_named(wo
     assert (await world.ask("totals", **query, zone="UTC"))["zone"] == "UTC"
 
 
+async def test_meters_that_are_there_on_days_of_the_other_zone_alone_end_in_an_answer(world):
+    """Days of Tokyo have the meter of UTC alone, and days of UTC the one of Tokyo."""
+    await fleet_of(world, 2)
+    update = "UPDATE installation SET zone = $2, since = $3, until = $4 WHERE device = $1"
+    hour_s = 3600
+    async with world.pool.acquire() as connection:
+        for device, zone, since_s in (
+            ("m0", "UTC", TODAY_S - 8 * hour_s), ("m1", "Asia/Tokyo", TODAY_S + 16 * hour_s),
+        ):  # fmt: skip
+            since = moment(since_s), moment(since_s + 7 * hour_s)
+            await connection.execute(update, device, zone, *since)
+    query = {"fleet": "1", "from_": "2025-03-04", "to": "2025-03-05"}
+    async with asyncio.timeout(5):
+        error = (await world.ask("totals", 400, **query))["error"]
+    assert (error["field"], error["message"]) == ("zone", "is missing: these meters are in 2")
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [

@@ -105,17 +105,21 @@ async def _find(
     """Return the zone of the buckets, their boundaries, and the meters."""
     subject, scope = question.subject, asked.scope
     zone = question.zone or await find_zone(connection, subject, scope)
-    while True:
+    zones: set[str] = set()
+    while zone not in zones:
+        zones.add(zone)
         boundaries = find_boundaries(question, zone, asked.now_s)
         first_s, last_s = boundaries[0], boundaries[-1]
         windows = await find_windows(connection, subject, first_s, last_s, scope, zone)
-        zones = {one.zone for one in windows}
-        if question.zone or zones == {zone}:
+        found = {one.zone for one in windows}
+        if question.zone or found == {zone}:
             return zone, boundaries, windows
-        if len(zones) > 1:
-            remedy = "say whose days are meant: zone=Europe/Brussels"
-            raise QueryError("zone", f"is missing: these meters are in {len(zones)}", remedy)
-        (zone,) = zones  # the newest meter is one that may not be seen
+        if len(found) > 1:
+            zones = found
+            break
+        (zone,) = found  # the newest meter is one that may not be seen, or was not there
+    remedy = "say whose days are meant: zone=Europe/Brussels"
+    raise QueryError("zone", f"is missing: these meters are in {len(zones)}", remedy)
 
 
 def check_size(windows: Sequence[Window], boundaries: Sequence[int]) -> None:
