@@ -18,6 +18,7 @@ from demo import (
     is_pod_ready,
     is_ready,
     kill,
+    meter,
     restarts,
     secret,
     skip_elsewhere,
@@ -109,6 +110,11 @@ def test_history_is_the_advance_of_the_register(record):
     end_s = int(time.time()) // 900 * 900
     first, last = (_format(one) for one in (end_s - 900, end_s))
     span = ("--register", "1.8.0", "--every", "15m", "--from", first, "--to", last)
+    declared = get("smartmeter", "house-4")["metadata"]["creationTimestamp"]
+    if end_s <= datetime.fromisoformat(declared).timestamp():
+        refused = meter("history", "house-4", *span, check=False)
+        assert "'house-4' is not known for that time" in refused.stderr
+        return
     (device,) = ask_meter("history", "house-4", *span)["devices"]
     stored = {
         row["time"]: row["registers"][IMPORT]["value"]
