@@ -11,6 +11,7 @@ from postgres_server import PostgresServer
 
 pytestmark = pytest.mark.timeout(300)
 FIRST, LAST = 600, 650
+AFTER = FIRST + 20
 
 
 def dump(server, url, folder):
@@ -65,7 +66,10 @@ async def test_twins_fill_what_came_after_the_backup(way, server, folder, tmp_pa
                 fresh.stop_process()
                 await asyncio.to_thread(copy_cluster, lost, fresh)
             await pushing
-            assert all(twin.marks[-1] == FIRST for twin in twins)
+            for twin in twins:
+                twin.last = AFTER
+            await asyncio.gather(*(twin.push() for twin in twins))
+            assert all(twin.marks[-1] == AFTER for twin in twins)
             world.stop()
             lost.kill()
             if way == "dump":
@@ -77,7 +81,7 @@ async def test_twins_fill_what_came_after_the_backup(way, server, folder, tmp_pa
             for twin in twins:
                 held = before[twin.device, A]
                 assert held == dict(entries(1, len(held))), "a backup has no hole"
-            assert any(len(held) < FIRST for held in before.values()), (
+            assert any(len(held) < AFTER for held in before.values()), (
                 "nothing came after the backup"
             )
             world.replicas, world.ports = [], []
