@@ -122,7 +122,7 @@ class Writer:
         self._waiting.extendleft(reversed(later))
         return group
 
-    async def _write(self, group: list[_Waiting]) -> None:
+    async def _write(self, group: list[_Waiting], *, is_again: bool = False) -> None:
         begun = time.monotonic()
         try:
             answers = await write_group(
@@ -130,7 +130,11 @@ class Writer:
                 self._retention_days,
             )  # fmt: skip
         except _POISON as error:
-            await self._write_each(group, error)
+            if is_again:
+                self._refuse(group[0], error)
+                return
+            for one in group:  # finds the one that cannot be written, so that the others are
+                await self._write([one], is_again=True)
             return
         except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
             self.is_up = False
@@ -149,12 +153,8 @@ class Writer:
             else:
                 one.answer.set_result(answer)
 
-    async def _write_each(self, group: list[_Waiting], error: Exception) -> None:
-        """Find the batch that cannot be written, so that the others are."""
-        if len(group) == 1:
-            log.error("batch of %s refused: %s", group[0].given.device, type(error).__name__)
-            if not group[0].answer.done():
-                group[0].answer.set_exception(PoisonError())
-            return
-        for one in group:
-            await self._write([one])
+    def _refuse(self, one: _Waiting, error: Exception) -> None:
+        """Refuse a batch that was alone and failed twice: a month may be made in between."""
+        log.error("batch of %s refused: %s", one.given.device, type(error).__name__)
+        if not one.answer.done():
+            one.answer.set_exception(PoisonError())
