@@ -132,6 +132,7 @@ async def test_entries_without_a_time_come_back_with_their_neighbours(world):
         ("/v1/entries?since=00000000001999999999999", "since: '00000000001999999999' is no number"),
         ("/v1/entries?since=%D9%A3", "since: '\u0663' is no number"),
         ("/v1/entries?since=" + "9" * 5000, "since: '99999999999999999999' is no"),
+        ("/v1/entries?since=4294967295", "since: is in the future; set the clock"),
         ("/v1/entries/AB?from=1&until=2", "incarnation: is not 16"),
         (f"/v1/entries/{A.hex()}?from=0&until=2", "from: '0' is no number from 1 to"),
         (f"/v1/entries/{A.hex()}?from=3&until=2", "until: '2' is no number from 3 to"),

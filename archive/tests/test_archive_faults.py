@@ -11,12 +11,13 @@ import shutil
 import subprocess
 import tempfile
 
+import aiohttp
 import asyncpg
 import pytest
 from archive_world import ArchiveWorld, PushingTwin
 from fleet_of_batches import A, batch, entries, read_archive
 from meter_pki import identities
-from meter_wire.archive_batch import encode_batch
+from meter_wire.archive_batch import MOST_BODY, encode_batch
 from postgres_server import PostgresServer
 
 pytestmark = pytest.mark.timeout(300)
@@ -148,6 +149,18 @@ async def test_a_bad_body_is_refused_with_what_is_wrong_and_stores_nothing(world
     assert status == 400
     assert document["error"].startswith(told)
     assert await read_archive(world.url) == {}
+
+
+async def test_a_body_that_is_too_large_is_refused_and_counted(world):
+    await world.start(1)
+    status, document = await world.post(world.context("house-1", 1), bytes(MOST_BODY + 2))
+    assert (status, document["error"]) == (413, f"batch: has more than {MOST_BODY} bytes")
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://localhost:{world.plain_ports[0]}/metrics") as answer,
+    ):
+        told = await answer.text()
+    assert 'metertwin_archive_requests_refused_total{status="413"} 1.0' in told
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Months are made ahead, take what lay in the default partition, and go when their time is over."""
 
 import asyncio
+import math
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -12,6 +13,8 @@ from meter_archive.migrate import migrate
 from meter_archive.months import Month, find_month, months_ahead, parse_partition
 from meter_archive.partitions import Partitions
 from meter_archive.partitions import _drop as drop
+from meter_archive.partitions import _make as make
+from meter_archive.writer import Writer
 from meter_wire.archive_batch import ArchiveBatch
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -160,3 +163,26 @@ async def test_a_clock_that_is_ahead_lets_nothing_be_dropped(pool):
     ahead, behind = now + timedelta(days=3700), now - timedelta(days=3)
     assert abs(await read_clock(pool, ahead) - now) < timedelta(minutes=5)
     assert await read_clock(pool, behind) == behind
+
+
+async def test_an_entry_whose_month_is_made_while_it_is_written_is_taken(pool, url):
+    """It waits at the default partition's lock, and fails that one's new bounds: tried again."""
+    other = await asyncpg.connect(url, server_settings={"search_path": "metertwin"})
+    making = other.transaction()
+    await making.start()
+    await make(other, Month(2026, 11))
+    writer = Writer(pool, 36500)
+    writer.partitions._again_s = math.inf  # this replica tried in vain and waits for its turn
+    task = asyncio.create_task(writer.run())
+    given = asyncio.create_task(writer.submit(Given("house-1", 1, A, batch(1, 4)), 100))
+    waiting = (
+        "SELECT count(*) FROM pg_locks WHERE relation = 'entry_default'::regclass AND NOT granted"
+    )
+    async with asyncio.timeout(20):
+        while not await other.fetchval(waiting):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await making.commit()
+    assert (await given).new == 4
+    task.cancel()
+    await other.close()
+    assert await partitions(url) == {"entry_2026_11": 4}

@@ -172,6 +172,26 @@ async def test_who_gives_nothing_is_told_the_newest_holes_that_may_be_filled(arc
     assert told[-1] == Hole(608, 608, 1)
 
 
+@pytest.mark.parametrize("days", [-400, 0])
+async def test_received_is_by_the_later_clock(url, monkeypatch, days):
+    """What has no time of its own is deleted by it, and must not go too early."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, zone=None):
+            return datetime.now(zone) + timedelta(days=days)
+
+    monkeypatch.setattr("meter_archive.group.datetime", Clock)
+    await migrate(url)
+    async with writing(url) as writer:
+        await give(writer, batch(1, 1))
+    connection = await asyncpg.connect(url)
+    received = await connection.fetchval("SELECT received FROM metertwin.entry")
+    await connection.close()
+    assert abs(received - datetime.now(UTC)) < timedelta(minutes=1)
+    assert received.microsecond == 0
+
+
 async def test_two_migrations_at_once_and_one_more_are_one(url):
     await asyncio.gather(migrate(url), migrate(url))
     await migrate(url)

@@ -52,8 +52,9 @@ ARCHIVE = (
     Panel("Batches postponed a second", "short", (
         ("{{reason}}", _rate_by("reason", "metertwin_archive_batches_postponed_total")),
     )),
-    Panel("Requests refused a second", "short", (
+    Panel("Requests and connections refused a second", "short", (
         ("{{status}}", _rate_by("status", "metertwin_archive_requests_refused_total")),
+        ("{{reason}}", _rate_by("reason", "metertwin_archive_connections_refused_total")),
     )),
     Panel("Questions a second", "short", (
         ("{{status}}", _rate_by("status", "metertwin_archive_questions_total")),

@@ -6,8 +6,9 @@
     409 a higher epoch has given entries · 503 with Retry-After: ask again later
 
 A reader makes nobody's epoch old: only who gives does. Readers never keep givers waiting: few ask
-the database at once, and few more wait. Neighbours: `meter_wire.archive_page` (bodies),
-`given_pages` (reads), `ingest_port` (the other routes of the port).
+the database at once, and few more wait. A twin whose clock is ahead by all that it keeps is
+refused: it would take the empty answer for the truth, and never ask again. Neighbours:
+`meter_wire.archive_page` (bodies), `given_pages` (reads), `ingest_port` (the port's other routes).
 """
 
 import asyncio
@@ -85,8 +86,9 @@ class EntriesPort:
             self._waiting -= 1
 
     async def _tell(self, twin: Twin, request: web.Request) -> web.Response:
-        since_s = _find_number(request, "since", 0, _LAST_S)
-        since = datetime.fromtimestamp(since_s, UTC)
+        since = datetime.fromtimestamp(_find_number(request, "since", 0, _LAST_S), UTC)
+        if since > datetime.now(UTC):
+            raise _FieldError("since: is in the future; set the clock of the twin or the archive")
         holdings = await load_holdings(self._pool, twin, since)
         return web.json_response(encode_holdings(holdings))
 

@@ -128,12 +128,12 @@ class _Transaction:
     def __init__(self, connection: Connected, layouts: dict[bytes, int], now: datetime) -> None:
         self._connection = connection
         self._layouts = layouts
-        self._received = instant_of(now)
+        self._now = now
 
     async def write(
         self, group: Sequence[Given], sheets: Sequence[Sequence[Sheet]]
     ) -> list[ArchiveAnswer | RetiredEpochError]:
-        held = await self._lock(group)
+        held, received = await self._lock(group)
         answers: list[ArchiveAnswer | RetiredEpochError] = []
         records: list[bytes] = []
         changed: list[tuple[_Held, Plan, int]] = []
@@ -145,7 +145,7 @@ class _Transaction:
             plan = plan_batch(one.state, given.batch)
             conflicts = await self._compare(one.number, plan.known, given)
             new = sort_entries(plan.new) if plan.known else own
-            records.extend(self._build(sheet, one.number, given.epoch) for sheet in new)
+            records.extend(self._build(sheet, received, one.number, given.epoch) for sheet in new)
             changed.append((one, plan, given.epoch))
             known = len(plan.known) - conflicts
             answer = ArchiveAnswer(plan.after.archived, len(plan.new), known, conflicts)
@@ -159,11 +159,18 @@ class _Transaction:
         await self._save(changed)
         return answers
 
-    async def _lock(self, group: Sequence[Given]) -> dict[str, _Held]:
+    async def _lock(self, group: Sequence[Given]) -> tuple[dict[str, _Held], int]:
+        """Lock the devices; return what they hold, and when this is, in microseconds since 2000.
+
+        Of two clocks the later one: what has no time of its own is deleted by when it came.
+        """
         names, identities = [one.device for one in group], [one.identity for one in group]
-        await self._connection.execute(
-            "SELECT id FROM device WHERE name = ANY($1::text[]) ORDER BY id FOR UPDATE", names
+        locked = await self._connection.fetch(
+            "SELECT id, now() FROM device WHERE name = ANY($1::text[]) ORDER BY id FOR UPDATE",
+            names,
         )
+        latest = max([self._now, *(row["now"] for row in locked)])
+        received = instant_of(latest.replace(microsecond=0))
         found = await self._connection.fetch(
             "SELECT d.name, d.epoch, i.id, i.held"
             " FROM unnest($1::text[], $2::bytea[]) AS w (name, identity)"
@@ -178,17 +185,18 @@ class _Transaction:
             list(lost),
         ):
             lost[row["incarnation"]].append((row["reason"], _numbers(row["numbers"])))
-        return {
+        held = {
             row["name"]: _Held(
                 row["id"], row["epoch"], State(_numbers(row["held"]), tuple(lost[row["id"]]))
             )
             for row in found
         }
+        return held, received
 
-    def _build(self, sheet: Sheet, number: int, epoch: int) -> bytes:
+    def _build(self, sheet: Sheet, received: int, number: int, epoch: int) -> bytes:
         """Return rows as COPY has them."""
         layout = None if sheet.codes is None else self._layouts[sheet.codes]
-        return sheet.build(Shared(self._received, number, layout, epoch))
+        return sheet.build(Shared(received, number, layout, epoch))
 
     async def _compare(self, number: int, known: Sequence[Numbered], given: Given) -> int:
         """Compare known entries with what is stored; quarantine others, return how many."""

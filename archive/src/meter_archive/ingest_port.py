@@ -49,9 +49,11 @@ class IngestPort:
         incarnation = request.match_info["incarnation"]
         if not _INCARNATION.fullmatch(incarnation):
             return refuse(400, "incarnation: is not 16 hexadecimal digits")
-        body = await request.read()
         try:
+            body = await request.read()
             batch = parse_batch(body)
+        except web.HTTPRequestEntityTooLarge:
+            return refuse(413, f"batch: has more than {MOST_BODY} bytes")
         except ValueError as error:
             return refuse(400, str(error))
         given = Given(twin.device, twin.epoch, bytes.fromhex(incarnation), batch)

@@ -11,7 +11,7 @@ from meter_wire.effects import Hole
 from meter_wire.tables import HOLES, number_of
 
 from .archive_push import Held, Piece, Told
-from .archive_told import is_filled, load_told, note_told, replace_told
+from .archive_told import has_entries, is_filled, load_told, note_told, replace_told
 from .store import Store
 
 MOST_BYTES = 32_768
@@ -111,15 +111,9 @@ class ArchiveShelf:
         """
         number = self._store.find_number(incarnation)
         if number is not None:
-            self.tell(incarnation, [one for one in holes if self._has_within(number, one)])
-
-    def _has_within(self, number: int, hole: Hole) -> bool:
-        found = self._store.connection.execute(
-            "SELECT 1 FROM incarnation i JOIN entry e ON e.incarnation = i.number"
-            " AND e.seq BETWEEN max(?, i.pruned + 1) AND min(?, i.stored) WHERE i.number = ?"
-            " LIMIT 1", (hole.first, hole.last, number),
-        ).fetchone()  # fmt: skip
-        return found is not None
+            connection = self._store.connection
+            lacking = [one for one in holes if has_entries(connection, number, one.first, one.last)]
+            self.tell(incarnation, lacking)
 
     def settle(self, told: Told, piece: Piece) -> None:
         """Note that the archive has what came into a hole, until the end of a piece.

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from meter_wire.effects import Hole
+from meter_wire.names import MAX_SEQ
 from meter_wire.tables import HOLES, number_of
 
 MOST_TOLD = 256
@@ -73,3 +74,26 @@ def is_filled(
         {"n": number, "a": first, "b": last, "r": reason},
     ).fetchone()
     return found is not None
+
+
+def has_entries(connection: sqlite3.Connection, number: int, first: int, last: int) -> bool:
+    """Whether there are entries between two numbers, as far as is stored."""
+    found = connection.execute(
+        "SELECT 1 FROM incarnation i JOIN entry e ON e.incarnation = i.number"
+        " AND e.seq BETWEEN max(:a, i.pruned + 1) AND min(:b, i.stored) WHERE i.number = :n"
+        " LIMIT 1", {"n": number, "a": first, "b": last},
+    ).fetchone()  # fmt: skip
+    return found is not None
+
+
+def find_owed(connection: sqlite3.Connection, number: int) -> int:
+    """Return where the first told hole begins that has entries now, beyond all numbers if none.
+
+    The archived mark is past them, though the archive has them not yet.
+    """
+    owed = (
+        first
+        for told, first, last, _ in load_told(connection)
+        if told == number and has_entries(connection, number, first, last)
+    )
+    return min(owed, default=MAX_SEQ + 1)

@@ -12,7 +12,7 @@ derived does not go, so the marks are those of the space that it leaves. Neighbo
 from typing import NamedTuple
 
 from .store import Store
-from .store_retention import ROWS, delete_until
+from .store_retention import ROWS, delete_until, find_end
 
 HIGH_PERCENT = 90
 LOW_PERCENT = 85
@@ -75,12 +75,7 @@ def prune_oldest(store: Store, now_s: int, *, keep_unarchived: bool) -> int:
     Raises:
         StoreError: nothing was deleted.
     """
-    end = "archived + 1" if keep_unarchived else "stored"
-    row = store.connection.execute(
-        "SELECT number, (SELECT max(seq) FROM (SELECT seq FROM entry"  # noqa: S608 - fixed parts
-        f" WHERE incarnation = number AND seq < {end} ORDER BY seq LIMIT {ROWS})) AS last"
-        " FROM incarnation WHERE last IS NOT NULL ORDER BY number LIMIT 1"
-    ).fetchone()
+    row = _find_oldest(store, keep_unarchived=keep_unarchived)
     if row is None:
         return 0
     with store.transaction() as connection:
@@ -96,3 +91,19 @@ def prune_oldest(store: Store, now_s: int, *, keep_unarchived: bool) -> int:
             (now_s,),
         )
     return removed
+
+
+def _find_oldest(store: Store, *, keep_unarchived: bool) -> tuple[int, int] | None:
+    """Return the first incarnation that can spare entries, and the last of `ROWS` of them."""
+    rows = store.connection.execute(
+        "SELECT number, stored, archived FROM incarnation ORDER BY number"
+    ).fetchall()
+    for number, stored, archived in rows:
+        end = find_end(store, number, stored, archived, keep_unarchived=keep_unarchived)
+        (last,) = store.connection.execute(
+            "SELECT max(seq) FROM (SELECT seq FROM entry WHERE incarnation = ? AND seq < ?"
+            " ORDER BY seq LIMIT ?)", (number, end, ROWS),
+        ).fetchone()  # fmt: skip
+        if last is not None:
+            return number, last
+    return None

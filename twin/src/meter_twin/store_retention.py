@@ -36,13 +36,28 @@ def prune(
     ).fetchall()
     removed = 0
     for number, stored, archived in rows:
-        end = archived + 1 if keep_unarchived else stored
+        end = find_end(store, number, stored, archived, keep_unarchived=keep_unarchived)
         end = min(end, find_handed(handed, number) + 1)
         last = _last_expired(store, number, end, before_s)
         if last:
             with store.transaction() as connection:
                 removed += delete_until(connection, number, last)
     return removed
+
+
+def find_end(
+    store: Store, number: int, stored: int, archived: int, *, keep_unarchived: bool
+) -> int:
+    """Return the number of an incarnation from which on nothing may be deleted.
+
+    What came into a hole after the archive was told of it stays until it was given, and what
+    follows with it: only a prefix goes.
+    """
+    if not keep_unarchived:
+        return stored
+    from .archive_told import find_owed  # noqa: PLC0415 - memory of twins without an archive
+
+    return min(archived + 1, find_owed(store.connection, number))
 
 
 def find_handed(handed: Position | None, number: int) -> int:

@@ -9,6 +9,7 @@ from meter_twin.archive_push import BAD_AGAIN_MS, MOST_BAD, ArchivePush, Give, K
 from meter_twin.archive_shelf import MOST_BYTES, ArchiveShelf
 from meter_twin.archive_told import MOST_TOLD, load_told, note_told
 from meter_twin.store import Batch, Store
+from meter_twin.store_budget import prune_oldest
 from meter_twin.store_coverage import import_entries
 from meter_twin.store_retention import prune
 from meter_twin.taking import Import
@@ -326,6 +327,31 @@ def test_what_a_donor_told_as_a_hole_is_given_by_the_twin_that_has_it(street):
     import_entries(street.store, Import(A, stretch=stretch), 0)
     street.settle()
     street.check()
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_what_came_into_a_hole_is_not_deleted_before_the_archive_has_it(street, early):
+    def delete():
+        if early:
+            return prune_oldest(street.store, 0, keep_unarchived=True)
+        return prune(street.store, 1_000_000, keep_unarchived=True)
+
+    street.put([1, 2, 7, 8], holes=(Hole(3, 6, RELEASED),))
+    street.settle()
+    street.put([4, 5])  # and the archive is away
+    assert delete() == 2
+    assert delete() == 0
+    street.settle()
+    assert sorted(street.archive.rows(A)[0]) == [1, 2, 4, 5, 7, 8]
+    assert delete() >= 3
+
+
+def test_what_came_into_a_hole_of_one_incarnation_lets_the_next_spare_entries(street):
+    street.put([1, 4], holes=(Hole(2, 3, RELEASED),))
+    street.put([1, 2, 3], incarnation=B)
+    street.settle()
+    street.put([2])
+    assert [prune_oldest(street.store, 0, keep_unarchived=True) for _ in range(3)] == [1, 3, 0]
 
 
 def test_reserved_numbers_are_never_filled_and_not_remembered(street):
