@@ -106,6 +106,28 @@ async def test_the_bucket_over_the_end_of_a_tenure_ends_with_it(world, late_s, l
         assert (bucket["end"], bucket["value"]) == ((START + last).isoformat(), energy)
 
 
+@pytest.mark.parametrize(("late_s", "quarters"), [(-1, 95), (0, 96), (1, 96)])
+async def test_all_answers_end_a_tenure_with_the_same_quarter_hour(world, late_s, quarters):
+    """The reading of the second in which it ends closes its last interval."""
+    until = (START + timedelta(days=2, seconds=late_s)).isoformat()
+    token = await world.token(points=["P1"], since="2026-11-02", until=until)
+    query = {"from_": "2026-11-02", "to": "2026-11-04"}
+    _, history = await world.ask(token, point="P1", every="1mo", **query)
+    assert history["devices"][0]["buckets"][0]["value"] == quarters * 1000
+    _, document = await world.ask(token, "/v1/intervals", point="P1", estimate="none", **query)
+    (device,) = document["devices"]
+    assert (device["sum"], device["counts"]) == (quarters * 1000, {"metered": quarters})
+    _, totals = await world.ask(token, "/v1/totals", fleet="1", every="1d", **query)
+    first, second = totals["buckets"]
+    quality = "metered" if quarters == 96 else "partial"
+    assert (first["value"], first["quality"]) == (quarters * 1000, quality)
+    assert (second["value"], second["expected"]) == (None, 0)
+    _, gaps = await world.ask(token, "/v1/gaps", point="P1", **query)
+    assert (gaps["devices"][0]["expected"], gaps["devices"][0]["gaps"]) == (quarters + 1, [])
+    _, performance = await world.ask(token, "/v1/performance", point="P1", **query)
+    assert performance["days"][0]["expected"] == quarters
+
+
 async def test_an_installation_that_begins_in_a_quarter_hour_has_nothing_of_it(world):
     await world.fetch("UPDATE installation SET since = '2026-11-01T02:30:00.000001Z'")
     token = await world.token()

@@ -74,7 +74,7 @@ async def _load(connection: Connected, window: Window, register: bytes, now_s: i
     for rate in _RATES if register[4] == 0 else ():
         code = register[:4] + bytes([rate]) + register[5:]
         readings = await fetch_register(
-            connection, window.device, code, window.first_s, window.last_s
+            connection, window.device, code, window.first_s, window.closing(window.last_s)
         )
         rates.append(build_series(readings))
     return _Loaded(days, advance, tuple(one for one in rates if one.times))
@@ -102,11 +102,12 @@ def build_context(loaded: _Loaded, *, generation: bool | None, limit_w: int | No
     """Return what the checks look at: estimates are among the intervals, and marked."""
     days = loaded.days
     window, boundaries = days.window, days.boundaries
+    last_s = window.closing(window.last_s)
     return Context(
         register=days.register,
         buckets=[one.bucket for one in fill_days(days)],
         advance=loaded.advance,
-        readings=[one for one in days.readings if window.first_s <= one.time_s <= window.last_s],
+        readings=[one for one in days.readings if window.first_s <= one.time_s <= last_s],
         gaps=days.gaps,
         history=days.history(),
         companion=_sum([build_buckets(one, boundaries, window.capture_s) for one in loaded.rates]),

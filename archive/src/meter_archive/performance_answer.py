@@ -92,7 +92,7 @@ def list_due(
             start_s, end_s, deadline_s = bounds(day, window.local())
             # an interval that ends as the tenure begins is of the time before it
             start_s = max(start_s, window.since_s)
-            end_s = min(end_s, window.until_s, now_s)
+            end_s = min(end_s, window.closing(window.until_s), now_s)
             if start_s < end_s:
                 row = Due(window.device, window.capture_s, start_s, end_s, deadline_s)
                 due.append((window, day, row))

@@ -57,10 +57,11 @@ async def load_register(
         asyncpg.PostgresError, OSError: the database is away.
     """
     first_s = max(window.since_s, window.first_s - AROUND_S)
-    last_s = min(window.until_s, window.last_s + AROUND_S, now_s)
+    last_s = min(window.closing(window.until_s), window.last_s + AROUND_S, now_s)
     readings = await fetch_register(connection, window.device, register, first_s, last_s)
     incarnations = await fetch_incarnations(connection, window.device)
-    boundaries = _boundaries(window.first_s, min(window.last_s, now_s), window.capture_s)
+    end_s = min(window.closing(window.last_s), now_s)
+    boundaries = _boundaries(window.first_s, end_s, window.capture_s)
     around = _boundaries(first_s, last_s, window.capture_s)
     series = build_series(readings)
     holes = [

@@ -156,7 +156,9 @@ async def add_up(
     for window in windows:
         if not _is_whole(window, boundaries):
             series = build_series(
-                await fetch_register(connection, window.device, code, window.first_s, window.last_s)
+                await fetch_register(
+                    connection, window.device, code, window.first_s, window.closing(window.last_s)
+                )
             )
             cut = _cut(window, boundaries)
             buckets = build_buckets(series, cut, window.capture_s) if cut else ()
@@ -165,13 +167,13 @@ async def add_up(
 
 
 def _is_whole(window: Window, boundaries: Sequence[int]) -> bool:
-    return window.first_s <= boundaries[0] and window.last_s >= boundaries[-1]
+    return window.first_s <= boundaries[0] and window.closing(window.last_s) >= boundaries[-1]
 
 
 def _cut(window: Window, boundaries: Sequence[int]) -> list[int]:
     """Return the boundaries within a window, its own ends among them as whole quarter hours."""
     first_s = -(-window.first_s // QUARTER_S) * QUARTER_S
-    last_s = window.last_s // QUARTER_S * QUARTER_S
+    last_s = window.closing(window.last_s) // QUARTER_S * QUARTER_S
     inner = [one for one in boundaries if first_s < one < last_s]
     return [first_s, *inner, last_s] if first_s < last_s else []
 
@@ -184,7 +186,7 @@ def _add(total: Total, window: Window, buckets: Iterable[Bucket]) -> Total:
     """
     if window.last_s <= total.start_s or window.first_s >= total.end_s:
         return total
-    is_inside = window.first_s <= total.start_s and window.last_s >= total.end_s
+    is_inside = window.first_s <= total.start_s and window.closing(window.last_s) >= total.end_s
     parts = [one for one in buckets if total.start_s <= one.start_s and one.end_s <= total.end_s]
     energies = [one.energy for one in parts if one.energy is not None]
     is_known = is_inside and len(energies) == len(parts) == 1

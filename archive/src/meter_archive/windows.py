@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from meter_archive.database import Connected
 from meter_archive.directory import DEFAULT_CAPTURE_S
-from meter_archive.local_time import LATEST_S, get_zone
+from meter_archive.local_time import LATEST_S, QUARTER_S, get_zone
 from meter_archive.question import Subject
 from meter_archive.readings_table import find_tenures
 from meter_archive.scope import Scope, Tenure
@@ -38,6 +38,15 @@ class Window(NamedTuple):
     def local(self) -> ZoneInfo:
         """Return the zone of the metering point."""
         return get_zone(self.zone, "zone")
+
+    def closing(self, last_s: int) -> int:
+        """Return the second of the last reading that may end an interval up to `last_s`.
+
+        Where an installation ends on a quarter hour, the reading of that very second is the first
+        one of the next, and ends the last interval of this one.
+        """
+        is_end = last_s == self.until_s and (last_s + 1) % QUARTER_S == 0
+        return last_s + 1 if is_end else last_s
 
     def named(self) -> dict[str, str]:
         """Return what a document says of a device."""
