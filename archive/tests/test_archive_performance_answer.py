@@ -148,8 +148,8 @@ async def test_of_a_day_only_what_a_tenure_has_is_expected(world):
     assert [one["device"] for one in document["meters"]] == ["m0"]
     world.scope = Scope("tenant", grants=(Grant("P-m0", None or moment(0), noon),))
     (day,) = (await world.ask("performance", fleet="1", **ASKED))["days"]
-    # the reading at noon itself is not seen any more
-    assert (day["expected"], day["inTime"]) == (47, 47)
+    # the reading at noon closes the last interval of the tenure that ends then
+    assert (day["expected"], day["inTime"]) == (48, 48)
     world.scope = Scope("south", label=("street", "south"))
     await world.ask("performance", 404, fleet="1", **ASKED)
 
